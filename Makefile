@@ -28,8 +28,8 @@ test: .venv/.tests lint
 	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 # What is below the server, on Python 3.10 and 3.12: an environment each, of some GB.
-test-pythons:
-	@$(PYTHON) .ci/other_pythons.py
+test-pythons: .venv/.tests
+	@$(BIN)/python .ci/other_pythons.py
 
 lint: .venv/.tests clients
 	@$(BIN)/ruff check .

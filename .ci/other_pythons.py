@@ -2,17 +2,18 @@
 
 python .ci/other_pythons.py
 
-Each gets an environment of its own (`.venv-3.10`, `.venv-3.12`) of some GB, so `make test` does not do this.
+Each gets an environment of its own (`.venv-3.10`, `.venv-3.12`) of some GB, so `make test` does not do this. uv fills
+them, which shares their files through its cache. pip would take half an hour: to build one small package (sam2, of the
+host), it downloads and unpacks torch once more, and that for each look at it.
 """
 
 import os
-import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-ALIVE = ROOT / ".ci" / "alive.py"
 LOWEST, HIGHEST = "python3.10", "python3.12"
 TOOLS = ("dcmqi", "pytest", "pytest-timeout", "hypothesis", "playwright", "statsmodels")
 NEED_SLICER = ("tests/data/test_slice_places.py",)
@@ -31,26 +32,46 @@ WITHOUT_THE_HOST = (
 def main() -> int:
     """Run all; the exit code of the first that failed."""
     for python in (LOWEST, HIGHEST):
-        if shutil.which(python) is None:
-            sys.stderr.write(f"{python}: not found on the PATH: install it first\n")
+        if not _environment(python).exists() and _interpreter(python) is None:
+            sys.stderr.write(f"{python}: not found on the PATH or among those of pyenv: install it first\n")
             return 2
-        code = _install(python, "--editable", str(ROOT), *TOOLS) or _test(python, FOLDERS)
+        code = _install(python, "--constraint", "constraints.txt", "--editable", ".[export]", *TOOLS) or _test(
+            python, FOLDERS
+        )
         if code:
             return code
     return _install(HIGHEST, "numpy>=2", "--no-deps", "--upgrade") or _test(HIGHEST, WITHOUT_THE_HOST)
 
 
 def _environment(python: str) -> Path:
-    folder = ROOT / f".venv-{python.removeprefix('python')}"
-    if not (folder / "bin" / "python").exists():
-        subprocess.run([python, "-m", "venv", str(folder)], check=True)
-    return folder / "bin" / "python"
+    """The interpreter of the environment of a Python, which need not exist yet."""
+    return ROOT / f".venv-{python.removeprefix('python')}" / "bin" / "python"
+
+
+def _interpreter(python: str) -> "Path | None":
+    """A Python that starts: a name on the PATH may be a shim of pyenv for one that is not chosen."""
+    return next(
+        (file for file in _places(python) if subprocess.run([file, "-V"], capture_output=True).returncode == 0), None
+    )
+
+
+def _places(python: str) -> Iterator[Path]:
+    version = python.removeprefix("python")
+    on_path = [Path(folder, python) for folder in os.get_exec_path()]
+    pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
+    return (file for file in [*on_path, *pyenv.glob(f"versions/{version}.*/bin/{python}")] if file.is_file())
 
 
 def _install(python: str, *what: str) -> int:
-    inside = str(_environment(python))
-    command = [inside, "-m", "pip", "install", "--progress-bar", "off", *what]
-    return subprocess.run([sys.executable, str(ALIVE), *command], check=False).returncode
+    """Make the environment if there is none, and install into it."""
+    inside = _environment(python)
+    if not inside.exists():
+        _uv("venv", "--quiet", "--python", str(_interpreter(python)), str(inside.parents[1]))
+    return _uv("pip", "install", "--python", str(inside), *what)
+
+
+def _uv(*arguments: str) -> int:
+    return subprocess.run([sys.executable, "-m", "uv", *arguments], cwd=ROOT, check=False).returncode
 
 
 def _has_slicer(python: str) -> bool:

@@ -36,7 +36,7 @@ from scoring import cpu_name
 from activelabel.acquisition.score import Score
 from activelabel.annotation.archive import open_archive
 from activelabel.names import ScoreKind
-from activelabel.project.project import open_project
+from activelabel.project.opening import open_project
 from activelabel.server.datastores.folder import LedgerDatastore
 from activelabel.store.cases.new_annotation import NewAnnotation
 from activelabel.store.ledger import Ledger

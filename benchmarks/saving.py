@@ -24,7 +24,8 @@ from scoring import cpu_name
 from activelabel.annotation.archive import LabelArchive, open_archive
 from activelabel.annotation.label_info import LabelInfo
 from activelabel.data.grids import Grid
-from activelabel.project.project import Project, open_project
+from activelabel.project.opening import open_project
+from activelabel.project.project import Project
 
 SHAPE = (192, 192, 80)
 ASKED = 5

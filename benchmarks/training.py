@@ -33,7 +33,8 @@ from training_arms import ARMS, Files
 
 from activelabel.prediction.precision import choose_precision
 from activelabel.prediction.predictor import Predictor
-from activelabel.project.project import Project, open_project
+from activelabel.project.opening import open_project
+from activelabel.project.project import Project
 from activelabel.recipes import Recipe, load_recipe
 from activelabel.store.cases.new_annotation import NewAnnotation
 from activelabel.training.evaluation import evaluate_cases, mean_class_dice, mean_dice

@@ -29,7 +29,8 @@ from activelabel.loop.proxy_scoring import ProxyScoring
 from activelabel.loop.training.proxy import ProxyTraining
 from activelabel.project.models.features import Features, features_file, read_features
 from activelabel.project.models.proxy import current_proxy, rank_kind
-from activelabel.project.project import Project, open_project
+from activelabel.project.opening import open_project
+from activelabel.project.project import Project
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = Path(os.environ.get("ACTIVELABEL_DATA", ROOT.parent / "shared" / "data"))

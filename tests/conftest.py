@@ -144,7 +144,7 @@ def make_study(tmp_path: Path) -> "Callable[..., Study]":
     # Imported here, as tests of other fixtures need neither torch nor the host.
     from training_study import TINY, Study
 
-    from activelabel.project.project import open_project
+    from activelabel.project.opening import open_project
 
     def make(cases: Any, **conf: str) -> Study:
         settings = {"recipe": str(TINY), "labels": "ball", "device": "cpu", "project_dir": str(tmp_path / "project")}

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from activelabel.acquisition.aggregation import mean, slice_profile, slice_totals, slice_voxels, total
+from activelabel.acquisition.aggregation import mean, slice_products, slice_profile, slice_totals, slice_voxels, total
 
 # Two slices along axis 0, three along axis 1, two along axis 2.
 MAP = torch.tensor([[[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]], [[7.0, 8.0], [9.0, 10.0], [11.0, 12.0]]])
@@ -80,6 +80,18 @@ def test_a_map_of_several_blocks_equals_numpy(axis: int) -> None:
     assert slice_voxels(map, axis, region).tolist() == voxels.tolist()
     np.testing.assert_allclose(slice_profile(map, axis, region).numpy(), expected / voxels, rtol=1e-6)
     assert total(map, region) == pytest.approx(expected.sum(), rel=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(3, 4, 5), (30, 40, 50), (2, 300, 200), (7, 5)])
+def test_products_with_masks_are_the_sums_over_regions(shape: tuple[int, ...]) -> None:
+    generator = torch.Generator().manual_seed(3)
+    maps, masks = torch.rand((3, *shape), generator=generator), torch.rand((2, *shape), generator=generator) > 0.4
+    for axis in range(len(shape)):
+        found = slice_products(maps, masks.float(), axis)
+        expected = [[slice_totals(map, axis, mask) for mask in masks] for map in maps]
+        torch.testing.assert_close(found, torch.stack([torch.stack(row) for row in expected]), rtol=1e-6, atol=1e-6)
+    maps[0, 0] = math.nan
+    assert slice_products(maps, masks.float(), 0)[0, :, 0].isnan().all()
 
 
 def test_one_axis_is_enough() -> None:

@@ -97,6 +97,26 @@ def test_streaming_equals_direct(samples: Tensor) -> None:
         torch.testing.assert_close(measure(statistics), DIRECT[name](samples), atol=1e-6, rtol=0)
 
 
+@given(samples(), st.integers(1, 5), st.booleans())
+def test_repeats_taken_together_equal_repeats_one_by_one(samples: Tensor, at_once: int, overlapping: bool) -> None:
+    together, single = MonteCarloStatistics(overlapping), MonteCarloStatistics(overlapping)
+    for some in samples.split(at_once):
+        together.update_all(some)
+    for one in samples:
+        single.update(one)
+    assert together.repeats == single.repeats == len(samples)
+    torch.testing.assert_close(together.mean, single.mean, atol=1e-6, rtol=0)
+    for measure in MEASURES.values():
+        torch.testing.assert_close(measure(together), measure(single), atol=1e-6, rtol=0)
+
+
+def test_a_part_has_the_measures_of_the_part() -> None:
+    volume = torch.softmax(torch.randn(3, 2, 9, 4, 5, generator=torch.Generator().manual_seed(4)), dim=1)
+    statistics = streamed(volume)
+    for measure in MEASURES.values():
+        assert torch.equal(measure(statistics.part(slice(2, 5))), measure(statistics)[2:5])
+
+
 @given(samples(), st.randoms(use_true_random=False))
 def test_order_of_repeats_and_of_classes_does_not_matter(samples: Tensor, random: Random) -> None:
     repeats, classes = list(range(samples.shape[0])), list(range(samples.shape[1]))

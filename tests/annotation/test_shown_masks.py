@@ -12,7 +12,8 @@ from activelabel.data.grids import Grid
 from activelabel.data.labels.arrays import LabelArray
 from activelabel.data.slice_digests import slice_digests
 from activelabel.errors import InvalidInputError
-from activelabel.project.project import Project, open_project
+from activelabel.project.opening import open_project
+from activelabel.project.project import Project
 
 GRID = Grid((4, 5, 6), np.diag([1.0, 3.0, 1.0, 1.0]))  # acquired in coronal slices
 

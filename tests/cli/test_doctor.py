@@ -20,7 +20,7 @@ from activelabel.cli import doctor_versions
 from activelabel.cli.doctor import examine
 from activelabel.cli.doctor_versions import PINS, Finding
 from activelabel.cli.main import app
-from activelabel.project.project import open_project
+from activelabel.project.opening import open_project
 from activelabel.project.readability import note_image
 from local_pacs.ct_series import ct_series
 from local_pacs.orthanc import Orthanc

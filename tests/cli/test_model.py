@@ -11,7 +11,7 @@ from training_study import TINY, Study
 from activelabel.cli.main import main
 from activelabel.networks import build_network
 from activelabel.project.models.publishing import publish_model
-from activelabel.project.project import open_project
+from activelabel.project.opening import open_project
 
 Run = Callable[..., tuple[int, str]]
 

@@ -7,7 +7,7 @@ import pytest
 from recorded import record_annotation
 
 from activelabel.cli.main import main
-from activelabel.project.project import open_project
+from activelabel.project.opening import open_project
 from activelabel.store.ledger import Ledger
 
 

@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from recorded import record_annotation
 
 from activelabel.cli.main import main
-from activelabel.project.project import open_project
+from activelabel.project.opening import open_project
 from activelabel.store.cases.new_annotation import Compared
 from activelabel.store.records.labels import SECOND
 from activelabel.store.records.reviews import Agreement

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from activelabel.cli.main import main
-from activelabel.project.project import Project, open_project
+from activelabel.project.opening import open_project
+from activelabel.project.project import Project
 from activelabel.store.copies import copy_ledger, list_copies
 
 

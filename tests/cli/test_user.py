@@ -9,7 +9,7 @@ import pytest
 from activelabel.cli.main import main
 from activelabel.login.passwords import verify_password
 from activelabel.project.existing import existing_ledger
-from activelabel.project.project import open_project
+from activelabel.project.opening import open_project
 
 PASSWORD = "correct horse battery"
 

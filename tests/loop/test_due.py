@@ -9,7 +9,8 @@ from warm_recipe import write_warm_recipe
 
 from activelabel.acquisition.score import Score
 from activelabel.loop.due import Situation, Work, read_situation, work_due
-from activelabel.project.project import Project, open_project
+from activelabel.project.opening import open_project
+from activelabel.project.project import Project
 
 NOTHING = {"model_version": None, "new_annotations": 0, "new_training_annotations": 0, "unscored": 0}
 

@@ -20,7 +20,8 @@ from activelabel.names import ScoreKind
 from activelabel.networks import build_network
 from activelabel.prediction.predictor import Predictor
 from activelabel.project.models.publishing import publish_model
-from activelabel.project.project import Project, open_project
+from activelabel.project.opening import open_project
+from activelabel.project.project import Project
 from activelabel.strategies.catalogue import build_strategies
 from activelabel.strategies.proposal import NotRankedYet
 from activelabel.strategies.ranking import current_ranking

@@ -6,7 +6,7 @@ from recorded import record_annotation
 
 from activelabel.loop.due import Situation, Work, read_situation
 from activelabel.loop.waiting import Counts, autopilot_info, waits_for
-from activelabel.project.project import open_project
+from activelabel.project.opening import open_project
 
 
 def situation(version: int | None = None, new: int = 0, nothing_left: bool = False) -> Situation:

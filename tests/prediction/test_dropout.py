@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from activelabel.prediction.dropout import Draw, monte_carlo_dropout, random_layers
+from activelabel.prediction.dropout import Draw, keep_last_random, monte_carlo_dropout, random_layers
 
 CPU = torch.device("cpu")
 
@@ -137,3 +137,26 @@ def test_modes_come_back_and_hooks_go_after_an_error(make_network: Callable[...,
 def test_a_batch_that_was_not_begun_is_refused() -> None:
     with pytest.raises(ValueError, match="batch of 1 items was begun, a dropout layer got 2"):
         dropped(nn.Dropout(0.5), torch.ones(2, 3), [Draw(1, 0, 0)])
+
+
+class TwiceTheFirst(nn.Module):
+    """Three dropout layers, of which the first runs again at the end."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.last, self.first, self.middle = nn.Dropout(0.3), nn.Dropout(0.2), nn.Dropout(0.1)
+
+    def forward(self, values: Tensor) -> Tensor:
+        first: Tensor = self.last(self.middle(self.first(self.last(values))))
+        return first
+
+
+@pytest.mark.parametrize(
+    ("count", "rates"), [(1, [0.3, 0, 0]), (2, [0.3, 0, 0.1]), (3, [0.3, 0.2, 0.1]), (9, [0.3, 0.2, 0.1])]
+)
+def test_the_layers_that_run_last_stay_random_whatever_their_place_in_the_network(
+    count: int, rates: list[float]
+) -> None:
+    network = TwiceTheFirst()
+    keep_last_random(network, count, torch.ones(1, 1, 2, 2, 2))
+    assert [layer.p for layer in (network.last, network.first, network.middle)] == rates

@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from activelabel.prediction.layout import ChannelsLastInstanceNorm, channels_last_copy
+from activelabel.networks.smoothing import Smooth
+from activelabel.prediction.layout import ChannelsLastInstanceNorm, ItemwiseSmooth, channels_last_copy
 
 CPU = torch.device("cpu")
 
@@ -27,6 +28,16 @@ def test_instance_normalisation_is_torchs(channels: int, affine: bool, batch: in
     found = ChannelsLastInstanceNorm(layer)(values)
     torch.testing.assert_close(found, layer(values), atol=1e-5, rtol=0)
     assert found.is_contiguous(memory_format=torch.channels_last_3d)
+
+
+@pytest.mark.parametrize("stride", [(2, 2, 2), (2, 2, 1), (1, 2, 1), (1, 1, 1)])
+@pytest.mark.parametrize("shape", [(3, 2, 5, 4, 6), (1, 16, 2, 3, 1), (2, 3, 1, 1, 2)])
+def test_smoothing_item_by_item_is_smoothing(stride: tuple[int, ...], shape: tuple[int, ...]) -> None:
+    values = torch.randn(shape, generator=torch.Generator().manual_seed(1))
+    values = values.contiguous(memory_format=torch.channels_last_3d)
+    before = values.clone()
+    torch.testing.assert_close(ItemwiseSmooth(stride)(values), Smooth(stride)(values), atol=1e-6, rtol=0)
+    assert torch.equal(values, before)
 
 
 def test_a_copy_gives_the_same_and_leaves_the_network_alone(

@@ -14,7 +14,8 @@ from activelabel.cli.main import main
 from activelabel.errors import InvalidInputError
 from activelabel.project.check import checks_of
 from activelabel.project.labels.record_files import record_file
-from activelabel.project.project import Project, open_project
+from activelabel.project.opening import open_project
+from activelabel.project.project import Project
 from activelabel.project.readability import note_image
 from activelabel.server.opening import open_datastore
 

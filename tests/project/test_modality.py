@@ -9,7 +9,8 @@ import pytest
 from small_studies import write_nifti
 
 from activelabel.errors import InvalidInputError
-from activelabel.project.project import Project, open_project
+from activelabel.project.opening import open_project
+from activelabel.project.project import Project
 
 
 def write_ct(path: Path, seed: int = 0) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from activelabel.errors import InvalidInputError, NotReadyError
 from activelabel.project.folders import default_folder
-from activelabel.project.project import open_project
+from activelabel.project.opening import open_project
 
 
 def test_the_values_in_force_are_the_recipes_where_the_settings_say_nothing(tmp_path: Path) -> None:

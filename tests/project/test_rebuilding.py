@@ -14,7 +14,8 @@ from sqlalchemy import create_engine, text
 
 from activelabel.cli.main import main
 from activelabel.project.labels.record_files import read_record, record_file, write_missing_records
-from activelabel.project.project import Project, open_project
+from activelabel.project.opening import open_project
+from activelabel.project.project import Project
 from activelabel.server.opening import open_datastore
 from activelabel.store.location import sqlite_url
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from activelabel.errors import InvalidInputError, NotReadyError
-from activelabel.project.project import Project, make_folder, open_project, plan_project
+from activelabel.project.opening import make_folder, open_project, plan_project
+from activelabel.project.project import Project
 from activelabel.project.serving import SERVER_FILE, check_ledger_is_there, claim
 
 CLAIM = """

@@ -7,7 +7,7 @@ from small_studies import SHAPE, write_image
 
 from activelabel.data.files.channels import ImageFiles
 from activelabel.errors import NotFoundError
-from activelabel.project.project import open_project
+from activelabel.project.opening import open_project
 from activelabel.project.slicing import count_slices
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from activelabel import recipes
 from activelabel.errors import InvalidInputError
-from activelabel.project.project import plan_project
+from activelabel.project.opening import plan_project
 from activelabel.recipes import check_recipe, load_recipe
 
 WARM = Path(recipes.__file__).parent / "quick_warm.toml"

@@ -16,7 +16,8 @@ from small_studies import TINY_RECIPE, write_nifti
 from activelabel.data.files.channels import ImageFiles
 from activelabel.data.volumes import read_volume
 from activelabel.errors import InvalidInputError
-from activelabel.project.project import Project, open_project, plan_project
+from activelabel.project.opening import open_project, plan_project
+from activelabel.project.project import Project
 from activelabel.server.datastores.folder import LedgerDatastore
 from activelabel.server.opening import open_datastore
 from activelabel.simulation.local_app import LocalApp

@@ -16,7 +16,7 @@ from small_studies import AFFINE_RAS, SHAPE, TINY_RECIPE, boxes, write_image, wr
 
 from activelabel.data.files.writing import write_atomically
 from activelabel.errors import InvalidInputError
-from activelabel.project.project import open_project
+from activelabel.project.opening import open_project
 from activelabel.server.datastores.folder import LedgerDatastore
 from activelabel.server.opening import open_datastore
 

@@ -11,7 +11,8 @@ from small_studies import AFFINE_RAS, TINY_RECIPE, boxes, write_image, write_nif
 
 from activelabel.cli.doctor import examine
 from activelabel.errors import ForbiddenError
-from activelabel.project.project import Project, open_project
+from activelabel.project.opening import open_project
+from activelabel.project.project import Project
 from activelabel.project.serving import open_served_project
 from activelabel.server.datastores.folder import LedgerDatastore
 from activelabel.server.opening import open_datastore

@@ -8,7 +8,8 @@ import pytest
 
 from activelabel.errors import InvalidInputError
 from activelabel.project.given.patients import patients_with_two_roles
-from activelabel.project.project import Project, open_project
+from activelabel.project.opening import open_project
+from activelabel.project.project import Project
 from activelabel.project.rebuilding import rebuild_ledger
 from activelabel.server.opening import open_datastore
 from activelabel.simulation.local_app import LocalApp

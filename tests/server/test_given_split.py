@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from activelabel.errors import InvalidInputError
-from activelabel.project.project import Project, open_project
+from activelabel.project.opening import open_project
+from activelabel.project.project import Project
 from activelabel.server.opening import open_datastore
 
 

@@ -17,7 +17,7 @@ from activelabel.data.volumes import Volume, read_volume
 from activelabel.loop.due import Work, read_situation, work_due
 from activelabel.names import ScoreKind
 from activelabel.project.models.features import features_file, read_features
-from activelabel.project.project import open_project
+from activelabel.project.opening import open_project
 from activelabel.server.datastores import pacs as pacs_datastore
 from activelabel.server.opening import open_datastore
 from activelabel.server.project_tasks import build_trainers

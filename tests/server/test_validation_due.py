@@ -8,7 +8,8 @@ from recorded import record_annotation
 
 from activelabel.errors import NotReadyError
 from activelabel.loop.due import Work, read_situation, work_due
-from activelabel.project.project import Project, open_project
+from activelabel.project.opening import open_project
+from activelabel.project.project import Project
 from activelabel.recipes import load_recipe
 from activelabel.strategies.catalogue import build_strategy
 

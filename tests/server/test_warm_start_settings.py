@@ -12,7 +12,8 @@ from activelabel.loop.due import Work, read_situation, work_due
 from activelabel.networks import build_network
 from activelabel.project.models.proxy import initial_weights
 from activelabel.project.models.publishing import publish_model
-from activelabel.project.project import Project, open_project
+from activelabel.project.opening import open_project
+from activelabel.project.project import Project
 from activelabel.store.records.models import ModelKind
 from activelabel.strategies.catalogue import build_strategies
 from activelabel.strategies.proposal import Proposal

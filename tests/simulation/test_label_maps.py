@@ -14,10 +14,11 @@ from training_study import TINY
 
 from activelabel.data.labels.label_texts import parse_labels, text_of
 from activelabel.errors import InvalidInputError
-from activelabel.project.project import open_project
+from activelabel.project.opening import open_project
 from activelabel.simulation.arms import plan_arms
 from activelabel.simulation.cases import find_cases
-from activelabel.simulation.experiment import Experiment, open_experiment, run_folder
+from activelabel.simulation.experiment import Experiment, open_experiment
+from activelabel.simulation.folder_names import run_folder
 from activelabel.simulation.local_app import LocalApp
 from activelabel.simulation.measuring import measure_test_cases, sound_test_cases
 from activelabel.simulation.playing import run_in_process

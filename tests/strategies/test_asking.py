@@ -15,7 +15,8 @@ from activelabel.acquisition.score import Score
 from activelabel.acquisition.uncertainty import MEASURES
 from activelabel.data.files.channels import ImageFiles
 from activelabel.project.models.features import features_file, write_features
-from activelabel.project.project import Project, open_project
+from activelabel.project.opening import open_project
+from activelabel.project.project import Project
 from activelabel.strategies.catalogue import build_strategies
 from activelabel.strategies.proposal import Proposal
 

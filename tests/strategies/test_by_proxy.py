@@ -11,7 +11,8 @@ from warm_recipe import write_warm_recipe
 from activelabel.acquisition.score import Score
 from activelabel.errors import NotFoundError
 from activelabel.project.models.features import features_file, write_features
-from activelabel.project.project import Project, open_project, plan_project
+from activelabel.project.opening import open_project, plan_project
+from activelabel.project.project import Project
 from activelabel.recipes import recipe_names
 from activelabel.strategies.by_proxy import proxy_rank_proposals
 from activelabel.strategies.catalogue import build_strategies, build_strategy, strategy_names

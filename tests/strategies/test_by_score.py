@@ -13,7 +13,8 @@ from activelabel.acquisition.score import Score
 from activelabel.acquisition.selection import selective_union
 from activelabel.acquisition.uncertainty import MEASURES
 from activelabel.names import ScoreKind
-from activelabel.project.project import Project, open_project
+from activelabel.project.opening import open_project
+from activelabel.project.project import Project
 from activelabel.recipes.strategy_traits import raced_kind
 from activelabel.strategies.at_random import random_proposals
 from activelabel.strategies.by_score import (

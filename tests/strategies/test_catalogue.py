@@ -10,7 +10,8 @@ from small_studies import BROKEN, REASONS, TINY_RECIPE, write_image
 
 from activelabel.data.files.channels import ImageFiles
 from activelabel.errors import NotFoundError
-from activelabel.project.project import Project, open_project
+from activelabel.project.opening import open_project
+from activelabel.project.project import Project
 from activelabel.project.readability import set_aside_unreadable
 from activelabel.recipes.strategy_traits import TRAITS, Needs
 from activelabel.simulation.oracle_strategies import ORACLE_STRATEGIES

@@ -11,7 +11,8 @@ from warm_recipe import write_warm_recipe
 
 from activelabel.acquisition.foreground_share import foreground_aware
 from activelabel.acquisition.score import Score
-from activelabel.project.project import Project, open_project
+from activelabel.project.opening import open_project
+from activelabel.project.project import Project
 from activelabel.strategies.catalogue import build_strategy
 from activelabel.strategies.foreground import (
     FOREGROUND,

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from activelabel.project.project import Project, plan_project
+from activelabel.project.opening import plan_project
+from activelabel.project.project import Project
 from activelabel.recipes import load_recipe, recipe_names
 from activelabel.recipes.strategy_traits import TRAITS
 from activelabel.strategies.catalogue import build_strategies, strategy_names

@@ -11,7 +11,8 @@ from scipy.stats import chisquare
 
 from activelabel.acquisition.power_noise import power_order
 from activelabel.acquisition.score import Score
-from activelabel.project.project import Project, open_project
+from activelabel.project.opening import open_project
+from activelabel.project.project import Project
 from activelabel.strategies.catalogue import build_strategy
 from activelabel.strategies.noisy import (
     clasp_proposals,

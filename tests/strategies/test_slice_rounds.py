@@ -16,7 +16,8 @@ from activelabel.errors import InvalidInputError
 from activelabel.loop.due import Work, read_situation, work_due
 from activelabel.names import ScoreKind
 from activelabel.project.client_kind import ClientKind, client_kind
-from activelabel.project.project import Project, open_project, plan_project
+from activelabel.project.opening import open_project, plan_project
+from activelabel.project.project import Project
 from activelabel.project.slicing import count_slices
 from activelabel.recipes import load_recipe
 from activelabel.recipes.strategy_traits import TRAITS

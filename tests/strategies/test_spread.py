@@ -10,7 +10,8 @@ from warm_recipe import write_warm_recipe
 
 from activelabel.errors import InvalidInputError
 from activelabel.project.models.features import features_file, read_features, write_features
-from activelabel.project.project import Project, open_project
+from activelabel.project.opening import open_project
+from activelabel.project.project import Project
 from activelabel.strategies.catalogue import build_strategy
 from activelabel.strategies.proposal import Proposal
 from activelabel.strategies.spread import coreset_proposals, typiclust_proposals

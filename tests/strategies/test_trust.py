@@ -10,7 +10,8 @@ from recorded import record_annotation
 
 from activelabel.acquisition.score import Score
 from activelabel.names import ScoreKind
-from activelabel.project.project import Project, open_project
+from activelabel.project.opening import open_project
+from activelabel.project.project import Project
 from activelabel.strategies.at_random import random_proposals
 from activelabel.strategies.by_score import highest_proposals
 from activelabel.strategies.catalogue import build_strategy

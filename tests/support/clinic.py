@@ -11,7 +11,7 @@ from activelabel.annotation.label_info import LabelInfo
 from activelabel.data.volumes import read_grid
 from activelabel.project.export.folder_images import FolderImages
 from activelabel.project.export.writing import Exported, export_dataset
-from activelabel.project.project import open_project
+from activelabel.project.opening import open_project
 
 NAMES = ("a", "b", "c", "d")
 NOON = datetime(2026, 1, 1, 12, tzinfo=timezone.utc)

@@ -10,7 +10,8 @@ from training_study import TINY
 
 from activelabel.simulation.arms import plan_arms
 from activelabel.simulation.cases import find_cases
-from activelabel.simulation.experiment import Experiment, open_experiment, run_folder
+from activelabel.simulation.experiment import Experiment, open_experiment
+from activelabel.simulation.folder_names import run_folder
 from activelabel.simulation.local_app import LocalApp
 from activelabel.simulation.playing import run_in_process
 from activelabel.training.checkpoints import open_model

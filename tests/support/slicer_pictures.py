@@ -1,6 +1,6 @@
 """Draws the pictures of the Slicer module in docs/clients.md: `python tests/support/slicer_pictures.py`.
 
-The panel is the module's own, drawn by Qt off screen with answers that are made up; what Slicer shows around it is not there.
+The panel is the module's own, drawn by Qt off screen with made-up answers, without what Slicer shows around it.
 """
 
 import sys

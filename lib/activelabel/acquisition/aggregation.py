@@ -12,6 +12,7 @@ from torch import Tensor
 
 # Voxels that are added up at once: a block and its region then fit into a processor's second-level cache.
 _BLOCK_VOXELS = 1 << 18
+_SUMMED_VOXELS = 1 << 14
 
 
 def total(map: Tensor, region: Tensor | None = None) -> float:
@@ -41,6 +42,20 @@ def slice_totals(map: Tensor, axis: int, region: Tensor | None = None) -> Tensor
     # The last axis is added so that there is always one to sum over.
     sums = [block.unsqueeze(-1).sum(dim=others).double() for block in blocks]
     return torch.cat(sums) if axis == 0 else torch.stack(sums).sum(dim=0)
+
+
+def slice_products(maps: Tensor, weights: Tensor, axis: int) -> Tensor:
+    """Sum of each map times each weight in each slice along `axis`: `(M, *S)`, `(G, *S)` → float64 `(M, G, slices)`.
+
+    With masks as weights these are the sums over regions, all at once.
+    """
+    if axis == maps.ndim - 2:  # The slices lie innermost: to sort the values by slice would cost more than the sums.
+        others = tuple(range(1, maps.ndim - 1))
+        return torch.stack([(weights * one).sum(dim=others).double() for one in maps])
+    by_slice = [values.movedim(axis + 1, 1).flatten(2).transpose(0, 1) for values in (maps, weights)]
+    blocks = zip(*(values.split(_SUMMED_VOXELS, dim=2) for values in by_slice), strict=True)
+    sums = [torch.bmm(of_maps, of_weights.transpose(1, 2)).double() for of_maps, of_weights in blocks]
+    return torch.stack(sums).sum(dim=0).movedim(0, -1)
 
 
 def slice_voxels(map: Tensor, axis: int, region: Tensor | None = None) -> Tensor:

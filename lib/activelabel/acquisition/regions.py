@@ -90,6 +90,18 @@ REGIONS: dict[str, Callable[[Tensor, RegionSettings], Tensor]] = {
 }
 
 
+def regions_of(statistics: MonteCarloStatistics, names: Sequence[str], settings: RegionSettings) -> list[Tensor]:
+    """Regions by their names. The prediction is dilated once where two of them dilate it by the same cube."""
+    found: dict[str, Tensor] = {}
+    for name in names:
+        if name == "object" and "dilated_foreground" in found and settings.object_kernel == settings.dilation_kernel:
+            seen = seen_voxels(statistics.mean.shape[1:], settings.object_kernel).to(statistics.mean.device)
+            found[name] = found["dilated_foreground"] & seen
+        else:
+            found[name] = region_of(statistics, name, settings)
+    return list(found.values())
+
+
 def region_of(statistics: MonteCarloStatistics, name: str, settings: RegionSettings) -> Tensor:
     """A region by its name: bool `(*S)`. Near structures that overlap, `boundary` is that of any of them."""
     if statistics.overlapping and name == "boundary":

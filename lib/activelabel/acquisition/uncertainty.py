@@ -17,8 +17,9 @@ from torch import Tensor
 from activelabel.acquisition import overlapping as of_overlapping
 from activelabel.recipes import LEAST_REPEATS, needs_repeats
 
-# Voxels of the maps that are updated together: their temporaries then fit into a processor's second-level cache.
-_BLOCK_VOXELS = 1 << 16
+# Values that are updated together: their temporaries then fit into a processor's second-level cache.
+_BLOCK_VALUES = 1 << 17
+_LEAST_BLOCK_VOXELS = 1 << 10
 
 
 def variance(samples: Tensor) -> Tensor:
@@ -51,7 +52,7 @@ def mutual_information(samples: Tensor) -> Tensor:
     makes negative are set to 0.
     """
     samples = _checked_samples(samples)
-    expected = torch.special.entr(samples).sum(dim=1).mean(dim=0)
+    expected = of_overlapping.entr(samples).sum(dim=1).mean(dim=0)
     return (_entropy(samples.mean(dim=0)) - expected).clamp_min_(0)
 
 
@@ -110,31 +111,54 @@ class MonteCarloStatistics:
         Raises:
             ValueError: fewer than two classes, or another shape than before, or these are those of a single pass.
         """
+        self.update_all(probabilities[None])
+
+    def update_all(self, samples: Tensor) -> None:
+        """Take several more repeats, `(R, C, *S)`, as `update` takes each. Faster than one at a time."""
         if self._is_single_pass:
             raise ValueError("these are the statistics of a single pass with dropout off, to which no repeat is added")
         if self._mean is None:
-            self._mean = self._begin(probabilities)
-        if probabilities.shape != self._mean.shape:
+            self._mean = self._begin(samples[0])
+        if samples.shape[1:] != self._mean.shape:
             raise ValueError(
-                f"every repeat must be {tuple(self._mean.shape)} as the first, got {tuple(probabilities.shape)}"
+                f"every repeat must be {tuple(self._mean.shape)} as the first, got {tuple(samples.shape[1:])}"
             )
-        self.repeats += 1
-        classes = len(probabilities)
+        repeats, classes = samples.shape[:2]
+        at_once = max(_BLOCK_VALUES // (repeats * classes), _LEAST_BLOCK_VOXELS)
         blocks = zip(
-            probabilities.detach().reshape(classes, -1).split(_BLOCK_VOXELS, dim=1),
-            self._mean.view(classes, -1).split(_BLOCK_VOXELS, dim=1),
-            self._squared_deviations.view(-1).split(_BLOCK_VOXELS),
-            self._entropies.view(-1).split(_BLOCK_VOXELS),
+            samples.detach().reshape(repeats, classes, -1).split(at_once, dim=2),
+            self._mean.view(classes, -1).split(at_once, dim=1),
+            self._squared_deviations.view(-1).split(at_once),
+            self._entropies.view(-1).split(at_once),
             strict=True,
         )
-        for sample, mean, squared_deviations, entropies in blocks:
-            sample = sample.float()
-            deviation = sample - mean
-            mean.add_(deviation, alpha=1 / self.repeats)
-            squared_deviations += self._decided(deviation.mul_(sample - mean)).sum(dim=0)
-            entropies += self._entropy(sample)
-            if self.overlapping:
-                mean[0] = 1 - mean[1:].amax(dim=0)
+        for of_block in blocks:
+            self._update_block(*of_block)
+        self.repeats += repeats
+
+    def _update_block(self, samples: Tensor, mean: Tensor, squared_deviations: Tensor, entropies: Tensor) -> None:
+        """Add repeats `(R, C, n)` to the maps of these n voxels: two sets of values combined (Chan et al. 1979)."""
+        before, added = self.repeats, len(samples)
+        samples = samples.float()
+        own_mean = samples.mean(dim=0)
+        if added > 1:
+            squares = (samples - own_mean).square_().movedim(1, 0)
+            squared_deviations += self._decided(squares).sum(dim=(0, 1))
+        apart = own_mean - mean
+        mean.add_(apart, alpha=added / (before + added))
+        if before:
+            squared_deviations.add_(self._decided(apart.square_()).sum(dim=0), alpha=before * added / (before + added))
+        entropies += self._entropy(samples.movedim(1, 0)).sum(dim=0)
+        if self.overlapping:
+            mean[0] = 1 - mean[1:].amax(dim=0)
+
+    def part(self, of: slice) -> "MonteCarloStatistics":
+        """The statistics of a part of the volume along its first axis, which share memory with these."""
+        part = MonteCarloStatistics(self.overlapping)
+        part.repeats, part._is_single_pass = self.repeats, self._is_single_pass
+        part._mean = self.mean[:, of]
+        part._squared_deviations, part._entropies = self._squared_deviations[of], self._entropies[of]
+        return part
 
     def _begin(self, probabilities: Tensor) -> Tensor:
         """Create empty maps for predictions of this shape, and return the map of the mean."""
@@ -218,7 +242,7 @@ def _checked_samples(samples: Tensor) -> Tensor:
 
 
 def _entropy(probabilities: Tensor) -> Tensor:
-    return torch.special.entr(probabilities).sum(dim=0)
+    return of_overlapping.entr(probabilities).sum(dim=0)
 
 
 def _least_confidence(mean: Tensor) -> Tensor:

@@ -1,12 +1,18 @@
 """All scores of one volume from one pass over its Monte Carlo repeats."""
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Sequence
 
-from activelabel.acquisition.aggregation import slice_totals, slice_voxels
-from activelabel.acquisition.regions import REGIONS, region_of
+import torch
+from torch import Tensor
+
+from activelabel.acquisition.aggregation import slice_products
+from activelabel.acquisition.regions import REGIONS, regions_of
 from activelabel.acquisition.score import Score
 from activelabel.acquisition.uncertainty import MEASURES, MonteCarloStatistics, measures_with
 from activelabel.recipes import RegionSettings
+
+_PART_VOXELS = 1 << 17
 
 
 def volume_scores(
@@ -30,27 +36,49 @@ def volume_scores(
         without a voxel of them have 0.0.
     """
     measures = measures_with(statistics.repeats) if measures is None else measures
-    return list(_scores(statistics, settings, slice_axis, measures, regions))
+    axis = 0 if slice_axis is None else slice_axis
+    sums = _slice_sums(statistics, settings, axis, measures, regions)
+    voxels = sums[-1]
+    return [
+        score
+        for measure, of_measure in zip(measures, sums, strict=False)
+        for region, totals, count in zip(regions, of_measure, voxels, strict=True)
+        for score in _both(measure, region, totals, count, slice_axis is not None)
+    ]
 
 
-def _scores(
+def _both(measure: str, region: str, totals: Tensor, voxels: Tensor, of_slices: bool) -> tuple[Score, Score]:
+    """Total and mean of a volume from the sums over its slices and their numbers of voxels."""
+    total, means = float(totals.sum()), totals / voxels.clamp_min(1)
+    mean = total / max(float(voxels.sum()), 1)
+    return (
+        Score(measure, region, "total", total, tuple(totals.tolist()) if of_slices else None),
+        Score(measure, region, "mean", mean, tuple(means.tolist()) if of_slices else None),
+    )
+
+
+def _slice_sums(
     statistics: MonteCarloStatistics,
     settings: RegionSettings,
-    slice_axis: int | None,
+    axis: int,
     measures: Sequence[str],
     regions: Sequence[str],
-) -> Iterator[Score]:
-    # Everything comes from the sums over slices, so that each map is read once a region.
-    axis = 0 if slice_axis is None else slice_axis
-    everything = statistics.mean[0]
-    # `None` for everything spares a multiplication.
-    masks = {name: region_of(statistics, name, settings) if name != "everything" else None for name in regions}
-    voxels = {name: slice_voxels(everything, axis, mask) for name, mask in masks.items()}
-    for measure in measures:
-        map = MEASURES[measure](statistics)
-        for region, mask in masks.items():
-            totals = slice_totals(map, axis, mask)
-            total, count = float(totals.sum()), float(voxels[region].sum())
-            means = totals / voxels[region].clamp_min(1)
-            for aggregation, value, values in (("total", total, totals), ("mean", total / max(count, 1), means)):
-                yield Score(measure, region, aggregation, value, None if slice_axis is None else tuple(values.tolist()))
+) -> Tensor:
+    """The sum of each measure, and of 1, over each region in each slice: float64 (measures + 1, regions, slices).
+
+    Part by part, so that all maps of a part lie in a processor's cache at once.
+    """
+    masks = regions_of(statistics, regions, settings)
+    shape = statistics.mean.shape[1:]
+    thickness = max(_PART_VOXELS // math.prod(shape[1:]), 1)
+    sums = torch.zeros((len(measures) + 1, len(regions), shape[axis]), dtype=torch.float64)
+    for first in range(0, shape[0], thickness):
+        part = slice(first, first + thickness)
+        maps = [MEASURES[measure](statistics.part(part)) for measure in measures]
+        inside = torch.stack([mask[part].float() for mask in masks])
+        of_part = slice_products(torch.stack([*maps, torch.ones_like(inside[0])]), inside, axis).cpu()
+        if axis == 0:
+            sums[..., part] = of_part
+        else:
+            sums += of_part
+    return sums

@@ -7,7 +7,8 @@ steps, so no value is read off a line between them.
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import minimize_scalar
+
+from activelabel.analysis.minimum import least_at
 
 Vector = NDArray[np.float64]
 
@@ -80,19 +81,14 @@ def foreground_efficiency(foreground_voxels: ArrayLike, values: ArrayLike, full:
         raise ValueError(f"expected foreground that grows and a start below {full:g}, got {x} and {start:g}")
     spent, left = x[later] - x[0], (full - y[later]) / (full - start)
 
-    def misfits(rates: ArrayLike) -> Vector:
+    def misfits(rates: Vector) -> Vector:
         with np.errstate(over="ignore"):  # A gap that grows at the rate of a small step is infinite after a large one.
             return np.asarray(np.square(np.exp(-np.multiply.outer(rates, spent)) - left).sum(axis=-1))
 
     # The best rate is among the rates through the start and one later step each, which may differ by powers of ten.
     each = -np.log(np.maximum(left, _CLOSED)) / spent
     slowest, fastest = np.arcsinh([each.min() * spent[-1], each.max() * spent[-1]])
-    rates = np.sinh(np.linspace(slowest, fastest, 1001)) / spent[-1]
-    best = int(np.argmin(misfits(rates)))
-    around = rates[max(best - 1, 0)], rates[min(best + 1, len(rates) - 1)]
-    step = 1e-9 * float(np.ptp(around))
-    found = minimize_scalar(lambda rate: float(misfits(rate)), bounds=around, method="bounded", options={"xatol": step})
-    return float(found.x)
+    return least_at(misfits, np.sinh(np.linspace(slowest, fastest, 1001)) / spent[-1])
 
 
 def _curve(effort: ArrayLike, values: ArrayLike) -> tuple[Vector, Vector]:

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from activelabel.analysis.minimum import least_at
+
 Vector = NDArray[np.float64]
 
 _RATES = np.geomspace(0.02, 5, 100)  # from a nearly straight curve over log effort to all gained by a doubling
@@ -61,17 +63,8 @@ def fit_power_law(effort: ArrayLike, dice: ArrayLike) -> PowerLaw:
     if len(np.unique(x)) < _PARAMETERS:
         raise ValueError(f"expected {_PARAMETERS} different efforts or more for as many parameters, got {x}")
     multiples = x / x.min()  # The fit does not depend on the unit of effort.
-    start = [float(number[0]) for number in _fit(multiples, y[None], _RATES)]
-
-    def residuals(parameters: Vector) -> Vector:
-        plateau, scale, rate = parameters
-        return plateau - scale * multiples**-rate - y
-
-    from scipy.optimize import least_squares  # a server, which has no curve at its start, need not wait for it
-
-    bounds = [0, 0, _RATES[0]], [1, np.inf, _RATES[-1]]
-    fit = least_squares(residuals, start, bounds=bounds, xtol=1e-12, ftol=1e-12, gtol=1e-12)
-    plateau, scale, rate = (float(number) for number in fit.x)
+    rate = least_at(lambda rates: _lines(multiples, y[None], rates)[2][0], _RATES)
+    plateau, scale, _ = (float(number[0]) for number in _fit(multiples, y[None], np.array([rate])))
     return PowerLaw(plateau, scale * float(x.min()) ** rate, rate)
 
 
@@ -138,21 +131,30 @@ def _too_early(points: int, efforts: int, unit: str) -> str:
 def _fit(multiples: Vector, dice: NDArray[np.float64], rates: Vector) -> tuple[Vector, Vector, Vector]:
     """Plateau, scale and rate, (curves,) each, of curves of Dice (curves, points) at the same efforts.
 
-    For each of `rates`, the curve is a line in effort^(−rate). Its best slope and height have a closed form, also on
-    the bounds scale >= 0 and plateau <= 1. The best rate is taken. A thousand curves take a moment.
+    The best of `rates` is taken. A thousand curves take a moment.
+    """
+    plateaus, scales, misfits = _lines(multiples, dice, rates)
+    best = misfits.argmin(axis=1)
+    each = np.arange(len(dice))
+    return plateaus[each, best], scales[each, best], rates[best]
+
+
+def _lines(multiples: Vector, dice: NDArray[np.float64], rates: Vector) -> tuple[Vector, Vector, Vector]:
+    """Plateau, scale and sum of squared residuals, (curves, rates) each, of curves of Dice (curves, points).
+
+    With its rate given, a curve is a line in effort^(−rate). Its best slope and height have a closed form, also on the
+    bounds scale >= 0 and plateau <= 1.
     """
     powers = multiples ** -rates[:, None]  # (rates, points)
     centred = powers - powers.mean(axis=1, keepdims=True)
-    scales = np.maximum(-(dice @ centred.T) / np.square(centred).sum(axis=1), 0)  # (curves, rates)
+    scales = np.maximum(-(dice @ centred.T) / np.square(centred).sum(axis=1), 0)
     plateaus = dice.mean(axis=1, keepdims=True) + scales * powers.mean(axis=1)
     scales = np.where(plateaus > 1, (1 - dice) @ powers.T / np.square(powers).sum(axis=1), scales)
     plateaus = np.minimum(plateaus, 1)
     misfits = np.zeros_like(scales)
     for powers_at, dice_at in zip(powers.T, dice.T, strict=True):  # All points at once would not fit into the cache.
         misfits += np.square(plateaus - scales * powers_at - dice_at[:, None])
-    best = misfits.argmin(axis=1)
-    each = np.arange(len(dice))
-    return plateaus[each, best], scales[each, best], rates[best]
+    return plateaus, scales, misfits
 
 
 def _points(effort: ArrayLike, dice: ArrayLike) -> tuple[Vector, Vector]:

@@ -26,7 +26,8 @@ def printed(value: object) -> object:
 
 def safe_for_spreadsheets(table: "pd.DataFrame") -> "pd.DataFrame":
     """The table with a `'` before each text that a spreadsheet would run as a formula."""
-    return table.map(no_formula).rename(columns=no_formula)
+    texts = {name: table[name].map(no_formula) for name in table.select_dtypes(exclude="number").columns}
+    return table.assign(**texts).rename(columns=no_formula)
 
 
 def no_formula(cell: object) -> object:

@@ -5,18 +5,17 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from activelabel.annotation.agreement import agreement_of, agrees
 from activelabel.annotation.beside_asked import asked_back
 from activelabel.annotation.coverage import Coverage, SentLabel, covered
 from activelabel.annotation.draft_keeper import DraftKeeper
 from activelabel.annotation.finishing import Finishing, Verdict
 from activelabel.annotation.history_reader import ORIGINAL, HistoryReader
-from activelabel.annotation.label_files import LabelFiles, new_name
+from activelabel.annotation.label_files import LabelFiles, annotation_of, new_name
 from activelabel.annotation.label_info import LabelInfo
+from activelabel.annotation.second_readings import COVERAGE, SecondReadings
 from activelabel.data.grids import Grid
 from activelabel.data.label_checking import check_label
 from activelabel.data.labels.label_map import label_map_of
-from activelabel.data.labels.label_texts import stored_labels
 from activelabel.data.labels.partial_labels import PartialLabel, merge
 from activelabel.data.slice_places import slice_places
 from activelabel.data.slices import SlicePlane
@@ -28,10 +27,9 @@ from activelabel.project.slice_names import slices_named
 from activelabel.project.slicing import fixed_axis
 from activelabel.store.case_states import DraftReason, FinishedBy
 from activelabel.store.cases.annotations import LabelChangedError
-from activelabel.store.cases.new_annotation import Compared, KeptFile, NewAnnotation
-from activelabel.store.coverage_case import CoverageCase
+from activelabel.store.cases.new_annotation import KeptFile
 from activelabel.store.ledger import Ledger
-from activelabel.store.records.labels import FINAL, SECOND, Annotation, Draft
+from activelabel.store.records.labels import FINAL, Annotation, Draft
 from activelabel.store.records.queries import Lease
 
 logger = logging.getLogger(__name__)
@@ -65,9 +63,9 @@ class LabelArchive:
         self._reader = reader
         self._files = LabelFiles(ledger, reader.kept)
         self._slice_plane = slice_plane
-        self._agreement = agreement
         self._drafts = DraftKeeper(ledger, reader, self._files)
         self._finishing = Finishing(reader, finished_by)
+        self._second_readings = SecondReadings(ledger, reader, self._files, agreement)
 
     def keep(
         self,
@@ -173,7 +171,7 @@ class LabelArchive:
             sent,
             label.array,
             name or new_name(tag),
-            lambda file: self._ledger.keep_annotation(self._new_annotation(sent, tag, label, file)),
+            lambda file: self._ledger.keep_annotation(annotation_of(sent, tag, label, file, self.labels)),
         )
 
     def _keep_final(self, sent: SentLabel, name: str) -> Kept:
@@ -182,7 +180,10 @@ class LabelArchive:
             return self._drafts.keep(sent, query, self._finishing.judge_unfinished(sent), name)
         current = self._ledger.current_annotation(sent.image_id)
         if current is not None and current.slices is None and self._reader.is_second_reading(query, current):
-            return self._keep_second(sent, query, current, name)
+            verdict = self._finishing.judge(sent, COVERAGE, self._reader.shown(sent), None)
+            if verdict.reason is not None:
+                return self._drafts.keep(sent, query, verdict, name)
+            return self._second_readings.keep(sent, current, verdict, name)
         history = self._reader.history(sent, query, current)
         coverage = covered(sent, query, history)
         counts = None if current is None or self._reader.is_returned(current) else current
@@ -195,41 +196,6 @@ class LabelArchive:
         if coverage.slices is not None:
             self._drafts.carry_over(sent, coverage.slices)
         return kept
-
-    def _keep_second(self, sent: SentLabel, query: Lease | None, first: Annotation, name: str) -> Kept:
-        """Keep a label that its annotator has drawn without seeing the first, and compare both."""
-        coverage = Coverage(CoverageCase.VOLUME_ANSWER, None)
-        verdict = self._finishing.judge(sent, coverage, self._reader.shown(sent), None)
-        if verdict.reason is not None:
-            return self._drafts.keep(sent, query, verdict, name)
-        compared = self._compared(sent, first)
-        label = PartialLabel(sent.array, sent.axis, sent.all_slices)
-
-        def record(file: KeptFile) -> Annotation:
-            new = replace(
-                self._new_annotation(sent, SECOND, label, file),
-                unchanged_from=verdict.unchanged_from,
-                finishes=None if verdict.finishes is None else verdict.finishes.id,
-                coverage=coverage.case,
-                compared=compared,
-            )
-            return self._ledger.keep_annotation(new)
-
-        kept = self._files.keep(sent, label.array, name or new_name(SECOND), record)
-        if compared is not None:
-            outcome = "agree" if compared.agrees else "differ: a reviewer decides"
-            logger.info("second reading of '%s' by %s: both readings %s", kept.image_id, kept.annotator, outcome)
-        return kept
-
-    def _compared(self, sent: SentLabel, first: Annotation) -> Compared | None:
-        """A second reading compared with the first; None if that cannot be read, which must not lose the second."""
-        try:
-            array = self._reader.read(first, sent.image)
-        except InvalidInputError as error:
-            logger.warning("the second reading of '%s' is compared with nothing: %s", sent.image_id, error)
-            return None
-        structures = agreement_of(array, sent.array, self.labels, sent.image.spacing_mm)
-        return Compared(first.id, structures, agrees(structures, self._agreement))
 
     def _merged(
         self, sent: SentLabel, coverage: Coverage, current: Annotation | None
@@ -255,7 +221,7 @@ class LabelArchive:
     ) -> Annotation:
         def record(file: KeptFile) -> Annotation:
             new = replace(
-                self._new_annotation(sent, FINAL, label, file),
+                annotation_of(sent, FINAL, label, file, self.labels),
                 merged_with=merged_with,
                 shown_as=ORIGINAL,
                 unchanged_from=verdict.unchanged_from,
@@ -268,19 +234,6 @@ class LabelArchive:
         slices = "the whole volume" if kept.slices is None else f"slices {', '.join(map(str, kept.slices))}"
         logger.info("label of '%s' by %s: %s; now covers %s", kept.image_id, kept.annotator, coverage.case, slices)
         return kept
-
-    def _new_annotation(self, sent: SentLabel, tag: str, label: PartialLabel, file: KeptFile) -> NewAnnotation:
-        return NewAnnotation(
-            sent.image_id,
-            file.path,
-            file.sha256,
-            sent.annotator,
-            tag=tag,
-            slices=label.slices,
-            foreground_slices=label.foreground_slices(self.labels),
-            label_names=stored_labels(self.labels),
-            file_stamp=file.stamp,
-        )
 
     def _ask_back(
         self, sent: SentLabel, query: Lease | None, beside: Mapping[int, int], verdict: Verdict, name: str

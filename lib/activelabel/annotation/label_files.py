@@ -10,8 +10,11 @@ from activelabel.annotation.coverage import SentLabel
 from activelabel.annotation.digest_files import keep_digests
 from activelabel.data.label_checking import write_label
 from activelabel.data.labels.arrays import LabelArray
+from activelabel.data.labels.label_map import LabelMap
+from activelabel.data.labels.label_texts import stored_labels
+from activelabel.data.labels.partial_labels import PartialLabel
 from activelabel.project.labels.record_files import write_records
-from activelabel.store.cases.new_annotation import KeptFile
+from activelabel.store.cases.new_annotation import KeptFile, NewAnnotation
 from activelabel.store.ledger import Ledger
 
 Recorded = TypeVar("Recorded")
@@ -55,3 +58,18 @@ class LabelFiles:
 def new_name(kind: str) -> str:
     """The name of a new version, from its kind and the time."""
     return f"{kind}-{time.time_ns()}"
+
+
+def annotation_of(sent: SentLabel, tag: str, label: PartialLabel, file: KeptFile, labels: LabelMap) -> NewAnnotation:
+    """What the ledger is told of a label that is kept as `file` under a tag; each tag adds its own."""
+    return NewAnnotation(
+        sent.image_id,
+        file.path,
+        file.sha256,
+        sent.annotator,
+        tag=tag,
+        slices=label.slices,
+        foreground_slices=label.foreground_slices(labels),
+        label_names=stored_labels(labels),
+        file_stamp=file.stamp,
+    )

@@ -20,7 +20,7 @@ def check(
     # Here, so that the command's --help does not wait for torch.
     from activelabel.project.check import checks_of
     from activelabel.project.existing import existing_ledger
-    from activelabel.project.project import plan_project
+    from activelabel.project.opening import plan_project
     from activelabel.project.settings import setting_pairs
 
     pairs = setting_pairs(conf or [])

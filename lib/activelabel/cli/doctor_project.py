@@ -10,8 +10,9 @@ import torch
 from activelabel.cli.doctor_parts import parts_of_folder, parts_of_pacs
 from activelabel.cli.doctor_versions import Finding
 from activelabel.data.files.channels import ONE_CHANNEL, ChannelLayout, ImageFiles
+from activelabel.data.files.labels_folder import find_labels
 from activelabel.data.files.names import ENDINGS
-from activelabel.data.files.studies_folder import FolderContent, find_images, find_labels, lines_on
+from activelabel.data.files.studies_folder import FolderContent, find_images, lines_on
 from activelabel.data.given_patients import GivenPatients
 from activelabel.data.grids import Grid
 from activelabel.data.intensities import ChannelIntensities, measure_channels, odd_channels
@@ -30,7 +31,8 @@ from activelabel.project.labels.kept_names import check_names
 from activelabel.project.listing import labelled, listed_files
 from activelabel.project.modality import configured_modality, declared_or_voted
 from activelabel.project.models.standing import read_standing
-from activelabel.project.project import Project, plan_project, plan_without_labels
+from activelabel.project.opening import plan_project, plan_without_labels
+from activelabel.project.project import Project
 from activelabel.project.readability import content_sha256, require_same_image
 from activelabel.project.serving import check_ledger_is_there
 from activelabel.project.settings import links_allowed, parse_settings

@@ -31,7 +31,7 @@ def export(
     # Here, so that the command's --help does not wait for torch.
     from activelabel.project.existing import existing_ledger
     from activelabel.project.export.writing import export_dataset
-    from activelabel.project.project import plan_project
+    from activelabel.project.opening import plan_project
     from activelabel.project.settings import setting_pairs
 
     def follow(cases: "Sequence[ExportedCase]") -> "Iterator[ExportedCase]":

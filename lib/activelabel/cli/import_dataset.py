@@ -27,7 +27,7 @@ def import_dataset(
     from activelabel.project.export import importing
     from activelabel.project.export.audit_reading import read_trail
     from activelabel.project.export.import_plan import channels_of
-    from activelabel.project.project import make_folder, plan_without_labels
+    from activelabel.project.opening import make_folder, plan_without_labels
     from activelabel.project.serving import claim
     from activelabel.project.settings import setting_pairs
     from activelabel.project.studies import is_pacs

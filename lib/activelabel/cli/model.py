@@ -34,7 +34,7 @@ def export_model(
     # Here, so that the command's --help does not wait for torch.
     from activelabel.exchange.exporting import exported, write_model
     from activelabel.project.existing import existing_ledger
-    from activelabel.project.project import plan_project
+    from activelabel.project.opening import plan_project
     from activelabel.project.settings import setting_pairs
 
     pairs = setting_pairs(conf or [])
@@ -67,7 +67,7 @@ def import_model(
     recipe above all. Earlier imports and models stay in their files. No code in a file is run.
     """
     # Here, so that the command's --help does not wait for torch.
-    from activelabel.project.project import open_project
+    from activelabel.project.opening import open_project
     from activelabel.project.settings import setting_pairs
 
     if forget == (file is not None) or (forget and use):

@@ -50,7 +50,8 @@ def recipe(
     The rules are those of nnU-Net's planning, with the networks of this project. The command trains nothing.
     """
     # Here, so that the command's --help does not wait for torch.
-    from activelabel.data.files.studies_folder import find_images, find_labels
+    from activelabel.data.files.labels_folder import find_labels
+    from activelabel.data.files.studies_folder import find_images
     from activelabel.data.files.writing import write_atomically
     from activelabel.data.fingerprint import take_fingerprint
     from activelabel.recipes import load_recipe

@@ -29,7 +29,7 @@ def restore(
     Without an undamaged copy, --from-archive makes a ledger from the labels: versions, annotators, times and queries.
     """
     # Here, so that the command's --help does not wait for torch.
-    from activelabel.project.project import make_folder, plan_project
+    from activelabel.project.opening import make_folder, plan_project
     from activelabel.project.serving import claim
     from activelabel.project.settings import setting_pairs
 

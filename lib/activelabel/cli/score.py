@@ -80,6 +80,7 @@ def score_images(
         chosen.prediction.window_margin,
         description.inputs,
         description.labels.overlaps,
+        chosen.prediction.random_layers,
     )
     for folder in (maps, pictures):
         if folder is not None:

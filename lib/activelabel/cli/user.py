@@ -87,7 +87,7 @@ def _ledger(studies: str, conf: list[str] | None, *, begin: bool = False) -> "Le
     """The ledger of the project; without one an error, or, if `begin`, a new ledger."""
     # Here, so that the command's --help does not wait for torch.
     from activelabel.project.existing import existing_ledger
-    from activelabel.project.project import make_folder, plan_without_labels
+    from activelabel.project.opening import make_folder, plan_without_labels
     from activelabel.project.serving import check_ledger_is_there
     from activelabel.project.settings import setting_pairs
     from activelabel.project.studies import is_pacs

@@ -104,6 +104,27 @@ def random_layers(network: nn.Module) -> list[DropoutLayer]:
     return [layer for layer in network.modules() if isinstance(layer, DropoutLayer) and layer.p > 0]
 
 
+def keep_last_random(network: nn.Module, count: int, example: Tensor) -> None:
+    """Set the rates of all dropout layers to 0 but those of the `count` layers that run last for `example`.
+
+    A layer that runs several times counts at its last place.
+    """
+    order: dict[DropoutLayer, None] = {}
+
+    def note(layer: DropoutLayer, _inputs: tuple[Tensor, ...], _output: Tensor) -> None:
+        order.pop(layer, None)
+        order[layer] = None
+
+    hooks = [layer.register_forward_hook(note) for layer in random_layers(network)]
+    try:
+        network(example)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    for layer in list(order)[:-count]:
+        layer.p = 0.0
+
+
 @contextmanager
 def monte_carlo_dropout(network: nn.Module, device: torch.device, channels_last: bool) -> Iterator[RandomDropout]:
     """Make the network's dropout layers random, and nothing else, for as long as the context lasts.

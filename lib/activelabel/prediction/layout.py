@@ -5,6 +5,8 @@ import copy
 import torch
 from torch import Tensor, fx, nn
 
+from activelabel.networks.smoothing import Smooth
+
 # With fewer channels, torch's batch normalisation is slow in this layout.
 _LEAST_CHANNELS = 16
 
@@ -13,11 +15,13 @@ def channels_last_copy(network: nn.Module, device: torch.device) -> nn.Module:
     """A copy of `network` on `device`, in evaluation mode, with the same output up to rounding.
 
     On a CPU, its instance normalisations are replaced: torch's own puts the channels outermost, so that each
-    normalisation would copy the values there and back. The state of the copy has the same names and shapes.
+    normalisation would copy the values there and back; and smoothing goes item by item. The state of the copy has the
+    same names and shapes.
     """
     network = copy.deepcopy(network).to(device).eval()
     if device.type == "cpu":
         keep_layout_at_norms(network)
+        smooth_item_by_item(network)
     network.to(memory_format=torch.channels_last_3d)
     return network
 
@@ -28,6 +32,51 @@ def keep_layout_at_norms(network: nn.Module) -> None:
         for name, layer in parent.named_children():
             if isinstance(layer, nn.InstanceNorm3d) and not layer.track_running_stats:
                 setattr(parent, name, ChannelsLastInstanceNorm(layer))
+
+
+def smooth_item_by_item(network: nn.Module) -> None:
+    """Replace the layers of `network` that smooth with strides of 1 and 2, and repeat the outermost voxels."""
+    for parent in list(network.modules()):
+        for name, layer in parent.named_children():
+            if type(layer) is Smooth and layer.repeats and set(layer.stride) <= {1, 2}:
+                setattr(parent, name, ItemwiseSmooth(layer.stride))
+
+
+class ItemwiseSmooth(Smooth):
+    """A `Smooth` whose sums stay in a processor's cache: its memory would otherwise cost more than its additions."""
+
+    def forward(self, values: Tensor) -> Tensor:
+        """`values`, smoothed."""
+        return smoothed_items(values, self.stride)
+
+
+@fx.wrap
+def smoothed_items(values: Tensor, stride: tuple[int, ...]) -> Tensor:
+    """The weights 1, 2, 1, divided by 4, along each axis with a stride of 2; the outermost voxels repeated."""
+    axes = [axis for axis, step in enumerate(stride, start=2) if step == 2]
+    if not axes:
+        return values
+    result = torch.empty_like(values)
+    for item, into in zip(values.split(1), result.split(1), strict=True):
+        for axis in axes[:-1]:
+            item = _one_two_one(item, axis, torch.empty_like(item))
+        _one_two_one(item, axes[-1], into).mul_(0.25 ** len(axes))
+    return result
+
+
+def _one_two_one(values: Tensor, axis: int, into: Tensor) -> Tensor:
+    """Each value twice and its two neighbours, written into `into`."""
+    length = values.shape[axis]
+    if length == 1:
+        return torch.mul(values, 4, out=into)
+    pairs = values.narrow(axis, 0, length - 1) + values.narrow(axis, 1, length - 1)
+    torch.add(
+        pairs.narrow(axis, 0, length - 2), pairs.narrow(axis, 1, length - 2), out=into.narrow(axis, 1, length - 2)
+    )
+    for end, pair in ((0, 0), (length - 1, length - 2)):
+        ends = pairs.narrow(axis, pair, 1), values.narrow(axis, end, 1)
+        torch.add(*ends, alpha=2, out=into.narrow(axis, end, 1))
+    return into
 
 
 class ChannelsLastInstanceNorm(nn.Module):

@@ -1,13 +1,16 @@
 """Pictures of uncertainty: a slice of an image, the prediction, and a heat map of the uncertainty, side by side."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import matplotlib
 import numpy as np
+from matplotlib.artist import Artist
+from matplotlib.axis import Axis
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.text import Text
+from matplotlib.ticker import FixedFormatter, FuncFormatter
 from numpy.typing import NDArray
 
 from activelabel.analysis.harmless_text import visible
@@ -89,12 +92,24 @@ def drawn_classes(mean: "Tensor", labels: Sequence[str]) -> "Tensor":
 
 def take_texts_literally(figure: Figure) -> None:
     """Draw names literally: a dollar starts no formula, and invisible characters appear as their codes."""
-    powers = [axis for panel in figure.axes for axis in (panel.xaxis, panel.yaxis) if axis.get_scale() == "log"]
-    formulas = {label for axis in powers for label in axis.get_ticklabels(which="both")}
-    for text in figure.findobj(Text):
-        if text not in formulas:
-            text.set_parse_math(False)
-            text.set_text(visible(text.get_text()))
+    for text in _texts(figure):
+        text.set_parse_math(False)
+        text.set_text(visible(text.get_text()))
+    for axis in (axis for panel in figure.axes for axis in (panel.xaxis, panel.yaxis)):
+        names = axis.get_major_formatter()
+        if isinstance(names, FixedFormatter | FuncFormatter):
+            # Each drawing asks the formatter anew.
+            axis.set_major_formatter(FuncFormatter(lambda value, place, names=names: visible(names(value, place))))
+            for label in axis.get_ticklabels():
+                label.set_parse_math(False)
+
+
+def _texts(artist: Artist) -> Iterator[Text]:
+    """All texts but those at ticks, most of which are numbers; `findobj` takes several times as long."""
+    for child in artist.get_children() if not isinstance(artist, Axis) else (artist.label, artist.offsetText):
+        if isinstance(child, Text):
+            yield child
+        yield from _texts(child)
 
 
 def most_uncertain_slice(map: "Tensor", axis: int) -> int:

@@ -1,7 +1,7 @@
 """A network run over a volume in sliding windows, once or many times with Monte Carlo dropout."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +11,7 @@ from activelabel.acquisition.uncertainty import MonteCarloStatistics
 from activelabel.errors import InvalidInputError
 from activelabel.prediction.batching import BatchLimit, Job
 from activelabel.prediction.blending import Blend
-from activelabel.prediction.dropout import Draw, RandomDropout, monte_carlo_dropout, random_layers
+from activelabel.prediction.dropout import Draw, RandomDropout, keep_last_random, monte_carlo_dropout, random_layers
 from activelabel.prediction.layout import channels_last_copy
 from activelabel.prediction.precision import PrecisionName, choose_precision
 from activelabel.prediction.sharing import SharedFeatures, each_repeated, split_before_dropout
@@ -51,6 +51,7 @@ class Predictor:
         margin: Size3D = (0, 0, 0),
         channels: int = 1,
         overlapping: bool = False,
+        last_layers: int | None = None,
     ) -> None:
         """Copy the network to `device` and try it on empty windows.
 
@@ -66,6 +67,7 @@ class Predictor:
             channels: the channels of an image.
             overlapping: whether the network gives a logit of its own for each structure, and none for the background,
                 `(B, C - 1, *window_size)`.
+            last_layers: how many of the dropout layers that run last are random in repeats; by default all.
 
         Raises:
             InvalidInputError: the network does not take such windows, or gives an output of another shape.
@@ -83,6 +85,8 @@ class Predictor:
         with torch.no_grad(), self._autocast():
             empty = torch.zeros((2, channels, *window_size), device=self._device)
             self.classes = _class_count(self._network, empty) + overlapping
+            if last_layers is not None:
+                keep_last_random(self._network, last_layers, empty)
             self._split = split_before_dropout(self._network, empty)
         logger.info("prediction in %s, windows of %s voxels on %s", self.precision, window_size, self._device)
 
@@ -132,18 +136,28 @@ class Predictor:
             )
         statistics = self.new_statistics() if statistics is None else statistics
         volume = self._windowed(image)
-        at_once = self._repeats_at_once(volume, repeats)
-        blend = Blend(volume.grid, at_once, self.classes, self._device)
-        total = statistics.repeats + repeats
+        wanted = range(statistics.repeats, statistics.repeats + repeats)
         with torch.no_grad(), self._autocast(), monte_carlo_dropout(self._network, self._device, True) as dropout:
-            features = SharedFeatures(self._split.shared, self._kept_bytes() if repeats > at_once else 0)
-            forward = self._stochastic_forward(volume, features, dropout, seed)
-            for first in range(statistics.repeats, total, at_once):
-                group = range(first, min(first + at_once, total))
-                self._fill(blend, volume, group, forward)
-                for probabilities in blend.maps()[: len(group)]:
-                    statistics.update(probabilities)
+            for samples in self._samples(volume, wanted, dropout, seed):
+                statistics.update_all(samples)
         return statistics
+
+    def _samples(self, volume: WindowedVolume, repeats: range, dropout: RandomDropout, seed: int) -> Iterator[Tensor]:
+        """The probabilities of the volume in each of `repeats`, some at a time: `(r, C, W, H, D)`."""
+        at_once = self._repeats_at_once(volume, len(repeats))
+        groups = [repeats[first : first + at_once] for first in range(0, len(repeats), at_once)]
+        features = SharedFeatures(self._split.shared, self._kept_bytes() if len(groups) > 1 else 0)
+        forward = self._stochastic_forward(volume, features, dropout, seed)
+        if len(volume.grid.starts) == 1 and not volume.skipped:  # Nothing to blend: what lies beyond the ends is cut.
+            for group in groups:
+                jobs = self._limit.jobs(volume.occupied, group)
+                cut = self._limit.run(jobs, lambda job: self._probable(volume.grid.crop(forward(job))))
+                yield from (probabilities for _, probabilities in cut)
+            return
+        blend = Blend(volume.grid, at_once, self.classes, self._device)
+        for group in groups:
+            self._fill(blend, volume, group, forward)
+            yield blend.maps()[: len(group)]
 
     def _stochastic_forward(
         self, volume: WindowedVolume, features: SharedFeatures, dropout: RandomDropout, seed: int
@@ -160,11 +174,7 @@ class Predictor:
         blend.clear()
 
         def probable(job: Job) -> Tensor:
-            # The classes are laid out one after the other first: softmax and blending then read memory in order.
-            logits = forward(job).to(torch.float32, memory_format=torch.contiguous_format)
-            if self.overlapping:
-                return with_background(torch.sigmoid(logits).movedim(1, 0)).movedim(0, 1)
-            return torch.softmax(logits, dim=1)
+            return self._probable(forward(job))
 
         for job, probabilities in self._limit.run(self._limit.jobs(volume.occupied, repeats), probable):
             within = slice(job.repeats[0] - repeats[0], job.repeats[-1] - repeats[0] + 1)
@@ -172,6 +182,14 @@ class Predictor:
                 blend.add(window, within, of_window)
         for window in volume.skipped:
             blend.add_background(window)
+
+    def _probable(self, logits: Tensor) -> Tensor:
+        """The probabilities `(B, C, *S)` of logits."""
+        # The classes are laid out one after the other first: softmax and blending then read memory in order.
+        logits = logits.to(torch.float32, memory_format=torch.contiguous_format)
+        if self.overlapping:
+            return with_background(torch.sigmoid(logits).movedim(1, 0)).movedim(0, 1)
+        return torch.softmax(logits, dim=1)
 
     def _windowed(self, image: Tensor) -> WindowedVolume:
         w, h, d = image_size(image, self._channels)

@@ -1,42 +1,29 @@
 """A project: the settings, recipe, label names, folders and ledger that all parts of a running server share."""
 
 import logging
-import os
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 from torch import nn
 
 from activelabel.data.files.channels import ONE_CHANNEL, ChannelLayout
-from activelabel.data.files.guard import limit_images
-from activelabel.data.files.studies_folder import LEDGER_FILE
-from activelabel.data.labels.label_map import LabelMap, label_map_of
+from activelabel.data.labels.label_map import LabelMap
 from activelabel.data.labels.label_texts import entries_of, read_stored
 from activelabel.data.modality import ProjectModality
 from activelabel.data.slices import SlicePlane
-from activelabel.errors import InvalidInputError, NotReadyError
+from activelabel.errors import NotReadyError
 from activelabel.names import ScoreKind
 from activelabel.prediction.precision import choose_precision
 from activelabel.prediction.predictor import Predictor
-from activelabel.prediction.prepared.images import PreparedImages, remove_all_prepared
-from activelabel.project.folders import project_folder, view_folder
-from activelabel.project.given.channel_files import SHOWN
-from activelabel.project.given.channels import find_layout, fix_channels, with_channels
-from activelabel.project.labels.kept_names import check_names, kept_names, name_older_labels
-from activelabel.project.labels.names import resolve_label_names
+from activelabel.prediction.prepared.images import PreparedImages
+from activelabel.project.folders import view_folder
 from activelabel.project.modality import fixed_modality, known_modality
-from activelabel.project.network_check import check_network
-from activelabel.project.recipe_in_force import check_device, with_settings
-from activelabel.project.settings import Settings, database_url, parse_settings
-from activelabel.project.studies import is_pacs
+from activelabel.project.settings import Settings
 from activelabel.project.thresholds import Thresholds, thresholds
-from activelabel.recipes import PreprocessingSettings, ProxySettings, Recipe, check_recipe, load_recipe
+from activelabel.recipes import PreprocessingSettings, ProxySettings, Recipe
 from activelabel.recipes.sections import Intensity
-from activelabel.recipes.strategy_traits import raced_kind
 from activelabel.store.ledger import Ledger
-from activelabel.store.location import sqlite_url
 from activelabel.store.records.models import ModelKind, ModelVersion
 from activelabel.training.checkpoints import ModelDescription, load_model
 from activelabel.training.transfer import proxy_description
@@ -132,11 +119,6 @@ class Project:
         settings = self.settings
         links_out = settings.links_out_of_studies
         return fixed_modality(self.ledger, settings.modality, self.studies, links_out, self.layout)
-
-    @property
-    def shown_folder(self) -> Path:
-        """The folder of the channels that viewers show, of images whose channels lie in one file."""
-        return self.folder / SHOWN
 
     @property
     def preprocessing(self) -> PreprocessingSettings:
@@ -287,103 +269,5 @@ class Project:
             margin=settings.window_margin,
             overlapping=labels.overlaps,
             channels=self.recipe.channel_count,
+            last_layers=settings.random_layers,
         )
-
-
-def plan_project(
-    app_dir: str, studies: str, conf: Mapping[str, str], environment: Mapping[str, str] = os.environ
-) -> Project:
-    """Read settings, recipe and label names; write nothing, and open the ledger only if no other source has names.
-
-    `environment` may name the ledger's database: see `settings.database_url`.
-
-    Raises:
-        ActiveLabelError: settings, recipe or label names are wrong; the message says what.
-    """
-    project = plan_without_labels(app_dir, studies, conf, environment)
-    settings, ledger = project.settings, project.ledger
-    labels = resolve_label_names(
-        settings.labels,
-        studies,
-        lambda: kept_names(ledger) if ledger.exists() else None,
-        links_out=settings.links_out_of_studies,
-    )
-    return replace(project, labels=labels)
-
-
-def plan_without_labels(
-    app_dir: str, studies: str, conf: Mapping[str, str], environment: Mapping[str, str] = os.environ
-) -> Project:
-    """Do the same as `plan_project`, but without label names, which may not be known yet.
-
-    Raises:
-        ActiveLabelError: settings or recipe are wrong; the message says what.
-    """
-    settings = parse_settings(conf)
-    limit_images(settings.largest_image_voxels)
-    recipe = with_settings(load_recipe(settings.recipe), settings)
-    check_recipe(recipe)
-    if recipe.prediction.racing:
-        raced_kind(recipe.query.strategy)  # raises now, not at the first scoring, if the strategy cannot race
-    check_device(settings.device)
-    folder = project_folder(app_dir, studies, settings)
-    url = database_url(settings, environment) or sqlite_url(folder / LEDGER_FILE)
-    ledger = Ledger(url, only_approved=settings.review)
-    layout = find_layout(recipe, settings, studies, ledger)
-    recipe = with_channels(recipe, layout)
-    check_recipe(recipe)
-    return Project(settings, recipe, label_map_of(()), folder, ledger, studies=studies, layout=layout)
-
-
-def open_project(
-    app_dir: str, studies: str, conf: Mapping[str, str], environment: Mapping[str, str] = os.environ
-) -> Project:
-    """A project ready for work, with folder and ledger. The arguments are those of `plan_project`.
-
-    Raises:
-        ActiveLabelError: settings, recipe, label names or ledger are wrong; the message says what.
-    """
-    project = plan_project(app_dir, studies, conf, environment)
-    make_folder(project)
-    prepare_project(project)
-    return project
-
-
-def make_folder(project: Project) -> None:
-    """Make the project's folder.
-
-    Raises:
-        InvalidInputError: the folder cannot be made.
-    """
-    try:
-        project.folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InvalidInputError(
-            f"the project folder {project.folder} cannot be made ({error.strerror}): mend that, or name another with "
-            "--conf project_dir"
-        ) from error
-
-
-def prepare_project(project: Project) -> None:
-    """Open the ledger of a planned project whose folder exists, and log what the project is.
-
-    The recipe's network is checked first. The label names are compared with those in the ledger, and the modality is
-    determined if it is not recorded yet.
-    """
-    check_network(project.recipe, project.labels.channels)
-    project.ledger.open()
-    if project.settings.prepared_gb == 0:
-        remove_all_prepared(project.prepared_folder)
-    check_names(project.ledger, project.labels)
-    fix_channels(project.ledger, project.layout)
-    name_older_labels(project.ledger, project.labels)
-    if project.fixed_modality() is None and not is_pacs(project.studies):  # a PACS is asked when it is opened
-        logger.warning("nobody has said what the images are, and there is none yet: the first ones will say it")
-    logger.info(
-        "project in %s: recipe %s, labels %s",
-        project.folder,
-        project.recipe.name,
-        ", ".join(entries_of(project.labels)),
-    )
-    precision = choose_precision(project.settings.precision, project.device)
-    logger.info("networks run on %s in %s", project.device, precision)

@@ -16,8 +16,9 @@ from activelabel.errors import InvalidInputError, NotReadyError
 from activelabel.project.labels.record_files import write_missing_in_background
 from activelabel.project.log_file import keep_log
 from activelabel.project.models.older import convert_older_models
+from activelabel.project.opening import make_folder, plan_project, prepare_project
 from activelabel.project.place import write_place
-from activelabel.project.project import Project, make_folder, plan_project, prepare_project
+from activelabel.project.project import Project
 from activelabel.store.copies import keep_copying
 
 logger = logging.getLogger(__name__)

@@ -196,6 +196,25 @@ class TrainingSettings(Section):
     from_previous: bool = Field(
         default=False, description="whether a training begins with the weights of the model in use, or from scratch"
     )
+    continued_share: Annotated[float, Field(gt=0, le=1)] = Field(
+        default=1.0, description="with `from_previous`: the epochs of such a training as a share of `epochs`"
+    )
+    continued_learning_rate: float | None = Field(
+        default=None,
+        gt=0,
+        description="with `from_previous`: the learning rate at the first step of such a training; without it, "
+        "`learning_rate`",
+    )
+    replay_share: Share | None = Field(
+        default=None,
+        description="with `from_previous`: the share of steps on cases whose labels the model in use has learnt; the "
+        "other steps are on new labels. Without it, all cases are equally frequent",
+    )
+    shrink: Share = Field(
+        default=1.0,
+        description="with `from_previous`: the weights of the model in use are multiplied by this, and random ones, "
+        "multiplied by the rest, are added; 1 keeps them as they are",
+    )
     validate_every: int = Field(default=1, ge=1, description="epochs between two validations")
     validate_every_steps: int | None = Field(
         default=None,
@@ -325,6 +344,12 @@ class PredictionSettings(Section):
     skip_outside_body: bool = Field(
         default=True,
         description="whether constant windows, which lie outside the body, are passed over and count as background",
+    )
+    random_layers: int | None = Field(
+        default=None,
+        ge=1,
+        description="how many of the network's dropout layers, counted from its output, are random in the repeats; "
+        "what lies before them runs once for all repeats. By default all are",
     )
     racing: bool = Field(
         default=False,

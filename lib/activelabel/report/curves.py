@@ -114,15 +114,14 @@ def at_equal_effort(efforts: pd.DataFrame, dice: pd.DataFrame, effort: str) -> E
     if low >= high:
         return None
     budgets = _budgets(list(runs.values()), low, high)
-    at = {budget: _by_pair({run: _values_at(curve, budget) for run, curve in runs.items()}) for budget in budgets}
-    known = pd.concat(at.values(), axis=1).notna().all(axis=1)
-    pairs = known.index[known]
-    if pairs.empty:
+    known = _by_pair({run: _values_at(curve, budgets) for run, curve in runs.items()}).dropna()
+    if known.empty:
         return None
-    steps = [table.loc[pairs] for table in at.values()]
-    stacked = np.stack([step.to_numpy(np.float64) for step in steps])
-    areas = np.apply_along_axis(lambda values: aubc(budgets, values), 0, stacked)
-    return EqualEffort(budgets, pd.DataFrame(areas, pairs, steps[0].columns), tuple(steps[1:]))
+    arms = known.columns.unique("arm")
+    values = known.to_numpy(np.float64).reshape(len(known), len(arms), len(budgets))
+    areas = np.apply_along_axis(lambda of_pair: aubc(budgets, of_pair), 2, values)
+    steps = [pd.DataFrame(at, known.index, arms) for at in np.moveaxis(values, 2, 0)]
+    return EqualEffort(budgets, pd.DataFrame(areas, known.index, arms), tuple(steps[1:]))
 
 
 def models_within(metrics: pd.DataFrame, efforts: pd.DataFrame, effort: str, budget: float) -> pd.DataFrame:
@@ -151,17 +150,15 @@ def _run_curves(efforts: pd.DataFrame, dice: pd.DataFrame, effort: str) -> dict[
     }
 
 
-def _values_at(curve: pd.DataFrame, budget: float) -> "pd.Series[float]":
-    """Dice of each case at a budget; NaN for a case that one of the models was not tested with."""
-    last = last_within(curve.index.to_numpy(dtype=np.float64), budget)
-    return curve.iloc[last].where(curve.notna().all())
+def _values_at(curve: pd.DataFrame, budgets: Sequence[float]) -> pd.DataFrame:
+    """Dice of each case, a row each, at each budget; NaN for a case that one of the models was not tested with."""
+    dice, efforts = curve.to_numpy(np.float64), curve.index.to_numpy(np.float64)
+    whole = np.where(np.isnan(dice).any(axis=0), np.nan, dice)
+    return pd.DataFrame(whole[[last_within(efforts, budget) for budget in budgets]].T, curve.columns, list(budgets))
 
 
-def _by_pair(values: Mapping[_RunKey, "pd.Series[float]"]) -> pd.DataFrame:
-    """One row for each (seed, case), one column for each arm; NaN if the arm has not run that seed."""
+def _by_pair(values: Mapping[_RunKey, pd.DataFrame]) -> pd.DataFrame:
+    """One row for each (seed, case), one column for each arm and budget; NaN if the arm has not run that seed."""
     arms = dict.fromkeys(arm for arm, _ in values)
-    columns = {
-        arm: pd.concat({seed: of_run for (name, seed), of_run in values.items() if name == arm}, names=["seed"])
-        for arm in arms
-    }
-    return pd.DataFrame(columns).rename_axis(["seed", "case"])
+    columns = {arm: pd.concat({seed: of_run for (name, seed), of_run in values.items() if name == arm}) for arm in arms}
+    return pd.concat(columns, axis=1, names=["arm", "budget"]).rename_axis(["seed", "case"])

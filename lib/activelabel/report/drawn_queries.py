@@ -37,6 +37,7 @@ def draw_query(run: Run, query: "pd.Series[Any]", model: Path) -> Picture:
         margin=prediction.window_margin,
         channels=description.inputs,
         overlapping=description.labels.overlaps,
+        last_layers=prediction.random_layers,
     )
     files = ImageFiles.of(run.experiment.settings["images"][image_id])
     volume = read_volume(files)

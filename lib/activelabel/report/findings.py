@@ -19,7 +19,7 @@ from activelabel.report.curves import (
     over_cases,
     over_effort,
 )
-from activelabel.simulation.arms import FULL_DATA
+from activelabel.simulation.folder_names import FULL_DATA
 from activelabel.simulation.results import ROUND, RUN, Results, effort_table, mean_dice
 
 ENOUGH = 0.95

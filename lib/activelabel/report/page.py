@@ -1,6 +1,7 @@
 """A self-contained page of HTML, and a folder beside it with a PNG of each figure and a CSV of each table."""
 
 import base64
+import csv
 import io
 import math
 import re
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
@@ -16,13 +18,13 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from pandas.api.types import is_numeric_dtype
 
-from activelabel.analysis.harmless_text import printed, safe_for_spreadsheets, visible
+from activelabel.analysis.harmless_text import no_formula, printed, visible
 from activelabel.data.files.writing import write_atomically
 from activelabel.errors import InvalidInputError
 from activelabel.prediction.pictures import take_texts_literally
+from activelabel.report.png import png_of
 
 _DPI = 150
-_COMPRESSION = 2  # of 9; more takes several times as long for a fifth of the bytes
 _SMALLEST_P = 0.001
 
 
@@ -67,12 +69,12 @@ class Picture:
     @property
     def png(self) -> bytes:
         """The bytes of the figure as a PNG."""
-        buffer = io.BytesIO()
         take_texts_literally(self.figure)
-        _lay_out(self.figure)
-        # `savefig` would draw everything twice.
-        FigureCanvasAgg(self.figure).print_png(buffer, pil_kwargs={"compress_level": _COMPRESSION})
-        return buffer.getvalue()
+        self.figure.set_dpi(_DPI)
+        self.figure.set_facecolor("white")
+        canvas = FigureCanvasAgg(self.figure)
+        canvas.draw()  # `savefig` would draw everything twice
+        return png_of(np.asarray(canvas.buffer_rgba())[..., :3], _DPI)
 
 
 @dataclass(frozen=True)
@@ -156,16 +158,6 @@ def _holds_counts(column: "pd.Series[Any]") -> bool:
     return bool(len(known)) and bool((known % 1 == 0).all())
 
 
-def _lay_out(figure: Figure) -> None:
-    """Set the size and the ground of a figure, and place its parts once: each drawing would place them again."""
-    figure.set_dpi(_DPI)
-    figure.set_facecolor("white")
-    engine = figure.get_layout_engine()
-    if engine is not None:
-        engine.execute(figure)
-        figure.set_layout_engine("none")
-
-
 def marked_up(text: str) -> Markup:
     """HTML of a sentence, with names between backticks as code."""
     return Markup(re.sub("`([^`]+)`", r"<code>\1</code>", str(escape(visible(text)))))
@@ -186,7 +178,13 @@ def _write_files(page: Page, folder: Path) -> Iterator[tuple[str, str]]:
 
 
 def _write_csv(frame: pd.DataFrame, file: Path) -> None:
-    write_atomically(file, safe_for_spreadsheets(frame).to_csv(index=False).encode())
+    """Write a table; `to_csv` of pandas writes the same, in several times as long."""
+    text = io.StringIO()
+    lines = csv.writer(text, lineterminator="\n")
+    lines.writerow([no_formula(name) for name in frame.columns])
+    for row in zip(*(frame[name].tolist() for name in frame.columns), strict=True):
+        lines.writerow(["" if pd.isna(cell) else no_formula(cell) for cell in row])
+    write_atomically(file, text.getvalue().encode())
 
 
 def _html(page: Page, pictures: dict[str, str], files: str) -> str:

@@ -12,7 +12,8 @@ from activelabel.errors import InvalidInputError
 from activelabel.loop.advice import effort_unit, forecast_of, judged_points, learning_curve, said
 from activelabel.project.labels.kept_names import check_names
 from activelabel.project.models.standing import read_standing
-from activelabel.project.project import Project, plan_project
+from activelabel.project.opening import plan_project
+from activelabel.project.project import Project
 from activelabel.report.figures import draw_doubts, draw_forecast
 from activelabel.report.page import Block, Folded, Page, Picture, Section, Table, Text
 from activelabel.store.records.labels import SECOND

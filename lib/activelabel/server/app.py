@@ -15,7 +15,8 @@ from monailabel.interfaces.tasks.strategy import Strategy
 
 from activelabel import __version__
 from activelabel.errors import ActiveLabelError
-from activelabel.project.project import Project, open_project
+from activelabel.project.opening import open_project
+from activelabel.project.project import Project
 from activelabel.project.serving import explained, open_served_project
 from activelabel.server.actions.application import Application
 from activelabel.server.actions.autopilot import build_autopilot

@@ -10,7 +10,8 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from activelabel.errors import ActiveLabelError
-from activelabel.project.project import Project, open_project
+from activelabel.project.opening import open_project
+from activelabel.project.project import Project
 from activelabel.server.datastores.folder import LedgerDatastore
 from activelabel.server.known import require_known
 from activelabel.server.opening import open_datastore

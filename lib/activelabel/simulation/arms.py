@@ -7,9 +7,7 @@ from typing import Any
 from activelabel.errors import InvalidInputError
 from activelabel.recipes import load_recipe
 from activelabel.recipes.strategy_traits import traits_of
-
-FULL_DATA = "full_data"
-"""The name of the arm that learns from everything at once: the upper bound for the others, not a rival."""
+from activelabel.simulation.folder_names import FULL_DATA
 
 
 @dataclass(frozen=True)

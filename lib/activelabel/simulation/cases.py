@@ -5,9 +5,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from activelabel.data.files.channels import ONE_CHANNEL, ChannelLayout, ImageFiles
+from activelabel.data.files.labels_folder import find_labels
 from activelabel.data.files.links import make_link
 from activelabel.data.files.names import ENDINGS
-from activelabel.data.files.studies_folder import find_images, find_labels, lines_on
+from activelabel.data.files.studies_folder import find_images, lines_on
 from activelabel.data.given_patients import GivenPatients, check_parts
 from activelabel.data.given_splits import GivenSplit
 from activelabel.data.splits import choose_validation

@@ -15,12 +15,8 @@ from activelabel.data.files.writing import write_atomically
 from activelabel.errors import InvalidInputError
 from activelabel.simulation.arms import Arm, recipe_content
 from activelabel.simulation.cases import Cases, link_images
+from activelabel.simulation.folder_names import EXPERIMENT_FILE, LOCK_FILE
 
-EXPERIMENT_FILE = "experiment.json"
-LOCK_FILE = "lock"
-NOTHING_LEFT_FILE = "nothing_left.txt"
-"""The file that marks a run which ended before its last round, because no case was left to ask for."""
-SETTINGS_FILE = "settings.json"  # of a run; where it is, the run has begun
 SET_BY_RUNS: Mapping[str, str] = {
     "recipe": "--recipe", "strategy": "--strategy", "seed": "--seeds", "start": "--start",
     "query_size": "--query-size", "project_dir": "--out", "database_url": "--out", "database_url_file": "--out",
@@ -75,11 +71,6 @@ def open_experiment(experiment: Experiment, out: Path) -> None:
             raise foreign
         write_atomically(file, json.dumps(said, indent=1).encode())
         link_images(experiment.cases, experiment.cases.pool, out / "pool")
-
-
-def run_folder(out: Path, arm: str, seed: int) -> Path:
-    """The folder with the tables and the project of a run."""
-    return out / "runs" / arm / str(seed)
 
 
 def check_settings(conf: Collection[str]) -> None:

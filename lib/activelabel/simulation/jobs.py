@@ -18,7 +18,8 @@ from activelabel.backports import parent_lives
 from activelabel.errors import ActiveLabelError, NotReadyError
 from activelabel.project.project import PREPARED
 from activelabel.simulation.arms import Arm
-from activelabel.simulation.experiment import Experiment, run_folder
+from activelabel.simulation.experiment import Experiment
+from activelabel.simulation.folder_names import run_folder
 from activelabel.simulation.playing import Advanced, OpenApp, run_in_process
 
 Progress = tuple[str, int, int]

@@ -18,7 +18,7 @@ from activelabel.loop.scoring import build_scoring_methods, scored_measure
 from activelabel.loop.training.proxy import ProxyTraining
 from activelabel.loop.training.segmentation import SegmentationTraining
 from activelabel.project.models.older import convert_older_models
-from activelabel.project.project import open_project
+from activelabel.project.opening import open_project
 from activelabel.project.readability import set_aside
 from activelabel.project.slicing import count_slices
 from activelabel.recipes import ProxySettings

@@ -13,12 +13,14 @@ from activelabel import __version__
 from activelabel.data.files.writing import write_atomically
 from activelabel.data.labels.label_texts import parse_labels
 from activelabel.errors import InvalidInputError
-from activelabel.project.project import PREPARED, Project, plan_project
+from activelabel.project.opening import plan_project
+from activelabel.project.project import PREPARED, Project
 from activelabel.recipes import Recipe
 from activelabel.simulation.annotator import NAME, OracleAnnotator
 from activelabel.simulation.arms import Arm
 from activelabel.simulation.cases import Cases, link_images
-from activelabel.simulation.experiment import LOCK_FILE, NOTHING_LEFT_FILE, SETTINGS_FILE, Experiment, run_folder
+from activelabel.simulation.experiment import Experiment
+from activelabel.simulation.folder_names import LOCK_FILE, NOTHING_LEFT_FILE, SETTINGS_FILE, run_folder
 from activelabel.simulation.loop import App, RunPlan, simulate_run
 from activelabel.simulation.oracle_strategies import ORACLE_STRATEGIES, oracle_strategies
 from activelabel.simulation.starts import begin_with_start, keep_start, start_folder

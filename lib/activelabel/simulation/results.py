@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from activelabel.errors import InvalidInputError
-from activelabel.simulation.experiment import EXPERIMENT_FILE, NOTHING_LEFT_FILE, SETTINGS_FILE, run_folder
+from activelabel.simulation.folder_names import EXPERIMENT_FILE, NOTHING_LEFT_FILE, SETTINGS_FILE, run_folder
 from activelabel.simulation.tables import METRICS, MODELS, QUERIES, read_table
 
 RUN = ["arm", "seed"]

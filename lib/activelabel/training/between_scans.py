@@ -1,7 +1,7 @@
 """Changes as between two scans, on plain tensors: MONAI's transforms take five times as long for the same patch."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,7 +9,6 @@ import torch
 from monai.transforms import RandomizableTransform
 from monai.utils import convert_to_tensor
 from torch import Tensor
-from torch.nn import functional
 
 from activelabel.training.patches import KEYS
 
@@ -53,17 +52,63 @@ def rotation(angles: np.ndarray[Any, np.dtype[np.float64]]) -> np.ndarray[Any, n
 
 
 def placed(image: Tensor, label: Tensor, matrix: np.ndarray[Any, np.dtype[np.float64]]) -> tuple[Tensor, Tensor]:
-    """Image (C, *S) and label (1, *S), read at `matrix` times the place of each voxel relative to the middle."""
-    size = np.array(image.shape[1:])
-    # torch's places are in halves of the size, the last axis first.
-    relative = (matrix * size[None, :] / size[:, None])[::-1, ::-1].copy()
-    theta = torch.from_numpy(np.hstack([relative, np.zeros((3, 1))])).float()[None]
-    grid = functional.affine_grid(theta, [1, 1, *image.shape[1:]], align_corners=False)
-    moved = functional.grid_sample(image[None], grid, mode="bilinear", padding_mode="reflection", align_corners=False)
-    nearest = functional.grid_sample(
-        label[None].float(), grid, mode="nearest", padding_mode="zeros", align_corners=False
-    )
-    return moved[0], nearest[0].to(label.dtype)
+    """Image (C, *S) and label (1, *S), read at `matrix` times the place of each voxel relative to the middle.
+
+    The same as torch's `grid_sample` with `reflection`, and `nearest` for the label, in less than half of its time.
+    """
+    places = _places(image.shape[1:], matrix)
+    moved = torch.stack([_between(channel, places) for channel in image])
+    return moved, _nearest(label[0], places)[None]
+
+
+def _places(size: Sequence[int], matrix: np.ndarray[Any, np.dtype[np.float64]]) -> list[Tensor]:
+    """For each axis, where each voxel of the result is read, in voxels."""
+    middle = [(length - 1) / 2 for length in size]
+    places = []
+    for row, own in zip(matrix.tolist(), middle, strict=True):
+        # Each term varies along one axis: only the last sum takes as many additions as there are voxels.
+        terms = [(torch.arange(n) - half) * factor for n, half, factor in zip(size, middle, row, strict=True)]
+        first, second, third = terms
+        places.append(((first + own)[:, None] + second)[:, :, None] + third)
+    return places
+
+
+def _nearest(label: Tensor, places: Sequence[Tensor]) -> Tensor:
+    """The value at the voxel nearest to each place; 0 beyond the ends."""
+    index, inside = torch.zeros((), dtype=torch.int64), torch.ones((), dtype=torch.bool)
+    for length, place in zip(label.shape, places, strict=True):
+        rounded = place.round()
+        within = rounded.clamp(0, length - 1)
+        inside = inside & (rounded == within)
+        index = index * length + within.long()
+    return label.flatten().index_select(0, index.flatten()).view(label.shape) * inside
+
+
+def _between(channel: Tensor, places: Sequence[Tensor]) -> Tensor:
+    """The trilinear interpolation at each place, reflected beyond the ends."""
+    corner, axes = torch.zeros((), dtype=torch.int64), list[tuple[int, Tensor]]()
+    for axis, (length, place) in enumerate(zip(channel.shape, places, strict=True)):
+        if length == 1:
+            continue
+        reflected = _reflected(place, length)
+        lower = reflected.floor().clamp_(max=length - 2)
+        axes.append((math.prod(channel.shape[axis + 1 :]), (reflected - lower).flatten()))
+        corner = corner * length + lower.long()
+    values, corner = channel.flatten(), corner.expand(channel.shape).flatten()
+
+    def read(offset: int, left: Sequence[tuple[int, Tensor]]) -> Tensor:
+        if not left:
+            return values[offset:].index_select(0, corner)
+        (step, share), *inner = left
+        return read(offset, inner).lerp_(read(offset + step, inner), share)
+
+    return read(0, axes).view(channel.shape)
+
+
+def _reflected(place: Tensor, length: int) -> Tensor:
+    """Places within 0 and `length` - 1, reflected at the outer sides of the outermost voxels."""
+    folded = (place + 0.5).abs_().remainder_(2 * length)
+    return torch.minimum(folded, 2 * length - folded).sub_(0.5).clamp_(0, length - 1)
 
 
 class RandomScanner(RandomizableTransform):

@@ -11,6 +11,7 @@ from torch.nn import functional
 from activelabel.networks.smoothing import Smooth
 from activelabel.prediction.dropout import draw_kept
 from activelabel.prediction.layout import keep_layout_at_norms
+from activelabel.training.thin_upsampling import ThinUpsampling, is_thin
 
 
 def with_cpu_layers(network: nn.Module) -> nn.Module:
@@ -36,6 +37,8 @@ def _quick(layer: nn.Module) -> nn.Module | None:
         return QuickPReLU(layer)
     if type(layer) is Smooth and layer.repeats and set(layer.stride) <= {1, 2}:
         return QuickSmooth(layer.stride)
+    if isinstance(layer, nn.ConvTranspose3d) and is_thin(layer):
+        return ThinUpsampling(layer)
     return None
 
 
@@ -52,8 +55,12 @@ class QuickDropout(nn.Dropout):
         stream = np.random.SFC64(int(torch.randint(2**62, ()).item()))
         kept = torch.empty((values.shape[0], *values.shape[2:], values.shape[1]), dtype=torch.int8)
         draw_kept(stream, self.p, out=kept.numpy().reshape(-1).view(np.bool_))
-        # The scale is applied separately: within the mask it would be rounded to three digits in half precision.
-        return (values * kept.to(values.dtype).movedim(-1, 1)) * (1 / (1 - self.p))
+        factor = 1 / (1 - self.p)
+        mask = kept.to(values.dtype).movedim(-1, 1)
+        if values.dtype is torch.float32:
+            return values * mask.mul_(factor)
+        # Within the mask the factor would be rounded to three digits in half precision.
+        return (values * mask) * factor
 
 
 class QuickPReLU(nn.Module):
@@ -101,21 +108,29 @@ class _OneTwoOne(Function):
     @staticmethod
     def forward(context: Any, values: Tensor, stride: tuple[int, ...]) -> Tensor:
         context.stride = stride
+        innermost = values.stride(1) == 1 and values.shape[1] > 1
+        context.layout = torch.channels_last_3d if innermost else torch.contiguous_format
         return _one_two_one(values, stride)
 
     @staticmethod
     def backward(context: Any, gradient: Tensor) -> tuple[Tensor, None]:
-        return _one_two_one(gradient, context.stride), None
+        # A gradient may be a view whose values are scattered, which each of the sums would read.
+        return _one_two_one(gradient.contiguous(memory_format=context.layout), context.stride), None
 
 
 def _one_two_one(values: Tensor, stride: tuple[int, ...]) -> Tensor:
     axes = [axis for axis, step in enumerate(stride, start=2) if step == 2]
     for axis in axes:
-        more = values.shape[axis] - 1
-        summed = values + values
-        summed.narrow(axis, 1, more).add_(values.narrow(axis, 0, more))
-        summed.narrow(axis, 0, more).add_(values.narrow(axis, 1, more))
-        for end in (0, more):
-            summed.narrow(axis, end, 1).add_(values.narrow(axis, end, 1))
+        length = values.shape[axis]
+        if length == 1:  # the voxel and its two repetitions
+            values = values * 4
+            continue
+        pairs = values.narrow(axis, 0, length - 1) + values.narrow(axis, 1, length - 1)
+        summed = torch.empty_like(values)
+        inner = summed.narrow(axis, 1, length - 2)
+        torch.add(pairs.narrow(axis, 0, length - 2), pairs.narrow(axis, 1, length - 2), out=inner)
+        for end, pair in ((0, 0), (length - 1, length - 2)):
+            outer = summed.narrow(axis, end, 1)
+            torch.add(pairs.narrow(axis, pair, 1), values.narrow(axis, end, 1), alpha=2, out=outer)
         values = summed
     return values.mul_(0.25 ** len(axes)) if axes else values

@@ -8,6 +8,7 @@ from torch.nn import functional
 
 from activelabel.data.labels.label_map import LabelMap
 from activelabel.errors import NotFoundError
+from activelabel.training.dice_and_entropy import dice_and_entropy
 from activelabel.training.overlapping_losses import OverlappingLoss
 
 UNANNOTATED = -1
@@ -95,16 +96,10 @@ class PartialDiceCELoss(nn.Module):
     the defaults see `PartialPatchDiceCELoss`.
     """
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._dice = PartialDiceLoss(_SMOOTHING)
-        self._cross_entropy = PartialCrossEntropy()
-
     def forward(self, logits: Tensor, labels: Tensor, annotated: Tensor) -> Tensor:
         """The loss, a scalar of 0 or more; 0, with a zero gradient, if no voxel is annotated."""
-        dice: Tensor = self._dice(logits, labels, annotated)
-        cross_entropy: Tensor = self._cross_entropy(logits, labels, annotated)
-        return dice + cross_entropy
+        _check_shapes(logits, labels, annotated)
+        return dice_and_entropy(logits, labels, annotated.bool(), _SMOOTHING)
 
 
 class PartialPatchDiceCELoss(nn.Module):

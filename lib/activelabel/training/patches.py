@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from monai.transforms import RandomizableTransform, Transform
-from monai.utils import convert_to_tensor
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
 from activelabel.data.reflection import before, reflect_to
+from activelabel.training.voxel_index import VoxelIndex
 
 KEYS = ("image", "label")
 """The tensors that pass together through all transforms of a training."""
@@ -39,16 +39,13 @@ class PadToPatch(Transform):
         }
 
 
-def patch_around(
-    voxels: NDArray[np.intp], case: Mapping[str, Tensor], size: NDArray[np.int_], random: np.random.RandomState
-) -> dict[str, Tensor]:
-    """Image and label of `case` (1, *S), in a box of `size` around one of `voxels`, all equally likely.
+def patch_around(voxel: int, case: Mapping[str, Tensor], size: NDArray[np.int_]) -> dict[str, Tensor]:
+    """Image and label of `case` (1, *S), in a box of `size` around `voxel`, an index into the flat label.
 
-    `voxels` are indices into the flat label. The box lies wholly within the case, which is no smaller, and holds the
-    voxel, in its middle where there is room.
+    The box lies wholly within the case, which is no smaller, and holds the voxel, in its middle where there is room.
     """
     shape = case["label"].shape[1:]
-    centre = np.unravel_index(voxels[random.randint(len(voxels))], shape)
+    centre = np.unravel_index(voxel, shape)
     starts = np.clip(np.array(centre) - size // 2, 0, np.array(shape) - size)
     box = (slice(None), *(slice(start, start + length) for start, length in zip(starts, size, strict=True)))
     return {key: case[key][box] for key in KEYS}
@@ -76,13 +73,13 @@ class RatioPatches(RandomizableTransform):
         Raises:
             ValueError: nothing is annotated.
         """
-        label = convert_to_tensor(case["label"], track_meta=False)[0].numpy()
-        kinds = {True: np.flatnonzero(label > 1), False: np.flatnonzero(label == 1)}
-        if not any(map(len, kinds.values())):
+        voxels = VoxelIndex(case)
+        kinds = {True: [value for value in voxels.values if value > 1], False: [1] if 1 in voxels.values else []}
+        if not voxels.values:
             raise ValueError("label: expected a case that is annotated somewhere, all its voxels are 0 (not annotated)")
         patches = []
         for _ in range(self._count):
             wanted = bool(self.R.random_sample() < self._foreground_share)
-            voxels = kinds[wanted] if len(kinds[wanted]) else kinds[not wanted]
-            patches.append(patch_around(voxels, case, self._size, self.R))
+            voxel = voxels.draw_of(kinds[wanted] or kinds[not wanted], self.R)
+            patches.append(patch_around(voxel, case, self._size))
         return patches

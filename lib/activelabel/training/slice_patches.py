@@ -63,6 +63,11 @@ class SlicePatches(Dataset[list[Patch]]):
         """The number of annotated slices."""
         return len(self._slices)
 
+    @property
+    def case_numbers(self) -> list[int]:
+        """The number of the case of each item."""
+        return [slice_.case for slice_ in self._slices]
+
     def __getitem__(self, index: int) -> list[Patch]:
         """The patches of the slice at `index`."""
         own = self._slices[index]
@@ -82,7 +87,8 @@ class SlicePatches(Dataset[list[Patch]]):
         case = self._cases[slice_.case]
         label = _label(case)
         in_plane = np.flatnonzero(label[..., slice_.index] > (1 if foreground else 0))
-        patch = patch_around(in_plane * label.shape[-1] + slice_.index, case, self._size, self._random.R)
+        voxel = int(in_plane[self._random.R.randint(len(in_plane))])
+        patch = patch_around(voxel * label.shape[-1] + slice_.index, case, self._size)
         return {key: patch[key].clone() for key in KEYS}
 
 

@@ -19,16 +19,17 @@ from typing_extensions import NotRequired, TypedDict
 from activelabel.data.files.channels import ImageJson
 from activelabel.data.label_checking import check_label
 from activelabel.data.labels.label_map import IGNORE, label_map_of
-from activelabel.data.preprocessing import prepare_image, prepare_label
+from activelabel.data.preprocessing import prepare_label
 from activelabel.data.slice_resampling import prepare_annotated_slices
-from activelabel.data.volumes import read_volume
 from activelabel.errors import InvalidInputError
+from activelabel.prediction.prepared.images import PreparedImages
 from activelabel.recipes import PreprocessingSettings, TrainingSettings
 from activelabel.training.augmentation import AUGMENTATIONS
 from activelabel.training.losses import UNANNOTATED
 from activelabel.training.partners import with_partners
 from activelabel.training.patches import KEYS, PadToPatch, RatioPatches, patch_around
 from activelabel.training.slice_patches import KeepAnnotatedSlices, SlicePatches
+from activelabel.training.voxel_index import ListVoxels, VoxelIndex
 
 
 class Case(TypedDict):
@@ -50,8 +51,12 @@ class LoadCase(Transform):
     exclude each other. Ignored voxels are not annotated. Deterministic: MONAI caches it.
     """
 
-    def __init__(self, preprocessing: PreprocessingSettings, labels: Sequence[str]) -> None:
+    def __init__(
+        self, preprocessing: PreprocessingSettings, labels: Sequence[str], kept: PreparedImages | None = None
+    ) -> None:
+        """`kept`: prepared images that need not be read again; by default, each is read."""
         self._preprocessing = preprocessing
+        self._kept = kept or PreparedImages(None)
         self.labels = label_map_of(labels)
 
     def __call__(self, case: Case) -> dict[Hashable, Tensor]:
@@ -62,16 +67,16 @@ class LoadCase(Transform):
                 or an annotated slice lies outside the image.
             ValueError: the case has slices but no axis.
         """
-        volume = read_volume(case["image"])
-        checked = self.labels.part_numbers(check_label(case["label"], volume.grid, self.labels).array)
-        image = prepare_image(volume, self._preprocessing)
+        image = self._kept.get(case["image"], self._preprocessing)
+        grid = image.original
+        checked = self.labels.part_numbers(check_label(case["label"], grid, self.labels).array)
         slices, axis = case.get("slices"), case.get("slice_axis")
         if slices is None:
-            label = prepare_label(checked, volume.grid, self._preprocessing)
+            label = prepare_label(checked, grid, self._preprocessing)
             return self._loaded(case, image.tensor, label, torch.ones_like(label, dtype=torch.bool))
         if axis is None:
             raise ValueError("a case with slices needs the axis along which they are counted")
-        check_slices(Path(case["label"]).name, slices, volume.grid.shape[axis])
+        check_slices(Path(case["label"]).name, slices, grid.shape[axis])
         label, annotated = prepare_annotated_slices(checked, slices, axis, image, self._preprocessing)
         return self._loaded(case, image.tensor, label, annotated)
 
@@ -106,10 +111,8 @@ class ShiftLabel(Transform):
     """Raise labels by one and set unannotated voxels to 0; later steps never see the values of the file there."""
 
     def __call__(self, case: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """From `LoadCase`'s three tensors to image, int16 label, and `values`, the label's values above 0, rising."""
-        label = (case["label"].to(torch.int16) + 1) * case["annotated"]
-        values = torch.unique(label)
-        return {"image": case["image"], "label": label, "values": values[values > 0]}
+        """From `LoadCase`'s three tensors to image and int16 label."""
+        return {"image": case["image"], "label": (case["label"].to(torch.int16) + 1) * case["annotated"]}
 
 
 class StratifiedPatches(RandomizableTransform):
@@ -127,14 +130,14 @@ class StratifiedPatches(RandomizableTransform):
 
     def __call__(self, case: Mapping[str, Tensor]) -> list[dict[str, Tensor]]:
         """Patches of an output of `ShiftLabel`; the case must be annotated somewhere and no smaller than a patch."""
-        label = convert_to_tensor(case["label"], track_meta=False)[0].numpy()
-        annotated = case["values"].tolist()
+        voxels = VoxelIndex(case)
+        annotated = voxels.values
         foreground = [value for value in annotated if value > 1]
         patches = []
         for number in range(self._count):
             stratified = number == 0 and self._count > 1 and foreground
-            value = self.R.choice(foreground if stratified else annotated)
-            patches.append(patch_around(np.flatnonzero(label == value), case, self._size, self.R))
+            value = int(self.R.choice(foreground if stratified else annotated))
+            patches.append(patch_around(voxels.draw(value, self.R), case, self._size))
         return patches
 
 
@@ -162,8 +165,12 @@ def training_transforms(load: LoadCase, settings: TrainingSettings, seed: int) -
 
 def case_preparation(load: LoadCase, settings: TrainingSettings) -> Compose:
     """The part of `training_transforms` without randomness, whose result may be kept."""
-    keep_slices = settings.sampling == "slices" and settings.patch_size[-1] == 1
-    return Compose([load, ShiftLabel(), PadToPatch(settings.patch_size), *([KeepAnnotatedSlices()] * keep_slices)])
+    steps: list[Transform] = [load, ShiftLabel(), PadToPatch(settings.patch_size)]
+    if settings.sampling == "volumes":
+        steps.append(ListVoxels())
+    elif settings.patch_size[-1] == 1:
+        steps.append(KeepAnnotatedSlices())
+    return Compose(steps)
 
 
 def patch_transforms(settings: TrainingSettings, seed: int) -> Compose:

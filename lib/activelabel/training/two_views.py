@@ -9,11 +9,12 @@ from monai.utils import convert_to_tensor
 from torch import Tensor
 
 from activelabel.data.files.channels import ImageJson
-from activelabel.data.preprocessing import prepare_image
 from activelabel.data.volumes import read_volume
+from activelabel.prediction.prepared.images import PreparedImages
 from activelabel.recipes import PreprocessingSettings, SemiSupervisedSettings, TrainingSettings
 from activelabel.training.augmentation import AUGMENTATIONS
 from activelabel.training.patches import PadToPatch, RatioPatches
+from activelabel.training.voxel_index import ListVoxels
 
 PLAIN, AUGMENTED = VIEWS = ("plain", "augmented")
 
@@ -33,8 +34,10 @@ class LoadNoisyCase(Transform):
     The label is shifted by one, like an annotator's label: 1 is background. Deterministic: MONAI caches it.
     """
 
-    def __init__(self, preprocessing: PreprocessingSettings) -> None:
+    def __init__(self, preprocessing: PreprocessingSettings, kept: PreparedImages | None = None) -> None:
+        """`kept`: prepared images that need not be read again; by default, each is read."""
         self._preprocessing = preprocessing
+        self._kept = kept or PreparedImages(None)
 
     def __call__(self, case: NoisyCase) -> dict[str, Tensor]:
         """Read and prepare the image, and read its label.
@@ -43,7 +46,7 @@ class LoadNoisyCase(Transform):
             InvalidInputError: the image or the label cannot be read.
             ValueError: the label is not on the grid of the prepared image.
         """
-        image = prepare_image(read_volume(case["image"]), self._preprocessing).tensor
+        image = self._kept.get(case["image"], self._preprocessing).tensor
         label = torch.from_numpy(read_volume(case["noisy_label"]).array).to(torch.int16)[None] + 1
         if label.shape[1:] != image.shape[1:]:
             shapes = f"expected {tuple(image.shape[1:])} as the prepared image, got {tuple(label.shape[1:])}"
@@ -76,7 +79,7 @@ def two_view_transforms(
 
 def noisy_preparation(load: LoadNoisyCase, training: TrainingSettings) -> Compose:
     """The part of `two_view_transforms` without randomness, whose result may be kept."""
-    return Compose([load, PadToPatch(training.patch_size)])
+    return Compose([load, PadToPatch(training.patch_size), ListVoxels()])
 
 
 def view_transforms(training: TrainingSettings, settings: SemiSupervisedSettings, seed: int) -> Compose:

@@ -9,7 +9,8 @@ from rtstruct_files import in_slice, rtstruct
 
 from activelabel.data.dicom_objects import labels as dicom_labels
 from activelabel.data.dicom_objects.labels import read_dicom_file, referenced_series
-from activelabel.data.files.studies_folder import find_images, find_labels
+from activelabel.data.files.labels_folder import find_labels
+from activelabel.data.files.studies_folder import find_images
 from activelabel.data.grids import Grid
 from activelabel.data.label_checking import check_label, read_label
 from activelabel.errors import InvalidInputError

@@ -10,7 +10,8 @@ from small_studies import AFFINE_RAS, write_nifti
 
 from activelabel.data.channel_grids import covered_share
 from activelabel.data.files.channels import ONE_CHANNEL, ImageFiles, channel_layout
-from activelabel.data.files.studies_folder import find_images, find_labels
+from activelabel.data.files.labels_folder import find_labels
+from activelabel.data.files.studies_folder import find_images
 from activelabel.data.grids import Grid
 from activelabel.data.volumes import read_grid, read_volume
 from activelabel.errors import InvalidInputError

@@ -1,31 +1,14 @@
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from activelabel.data.files.links import LINKS_OUT
-from activelabel.data.files.studies_folder import find_images, find_labels, label_files
+from activelabel.data.files.studies_folder import find_images
 
 
-@pytest.fixture
-def put(tmp_path: Path) -> "Put":
-    return Put(tmp_path)
-
-
-class Put:
-    """Makes empty files, as these tests open none."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    def __call__(self, *paths: str) -> Path:
-        for path in paths:
-            (self.folder / path).parent.mkdir(parents=True, exist_ok=True)
-            (self.folder / path).touch()
-        return self.folder
-
-
-def test_images_are_found_in_all_folders_and_the_rest_is_named(put: Put) -> None:
+def test_images_are_found_in_all_folders_and_the_rest_is_named(put: Callable[..., Path]) -> None:
     folder = put(
         "case0.nii.gz", "UPPER.NII.GZ", "meta.mha", "old.hdr", "old.img", "subfolder/deep.nii.gz", "case0.seg.nrrd",
         "folder.nii.gz/inside.nii.gz", "._case0.nii.gz", ".git/case.nii", "labels/final/case0.nii.gz", "dataset.json",
@@ -48,12 +31,12 @@ def test_images_are_found_in_all_folders_and_the_rest_is_named(put: Put) -> None
     ]
 
 
-def test_a_line_counts_all_and_names_a_few(put: Put) -> None:
+def test_a_line_counts_all_and_names_a_few(put: Callable[..., Path]) -> None:
     (line,) = find_images(put(*(f"{number:02}.dcm" for number in range(40)))).lines()
     assert line.startswith("40 passed over (00.dcm, 01.dcm, 02.dcm, 03.dcm, 04.dcm and 35 more): expected a file")
 
 
-def test_files_of_one_stem_get_ids_of_their_own(put: Put) -> None:
+def test_files_of_one_stem_get_ids_of_their_own(put: Callable[..., Path]) -> None:
     folder = put("case.nii.gz", "case.nii", "case.NII.GZ", "case.nrrd", "case_nrrd.mha", "a/b.nii", "a~b.nii")
     files = dict(find_images(folder).files)
     nrrd_id = next(image_id for image_id, path in files.items() if path == "case.nrrd")
@@ -69,12 +52,12 @@ def test_files_of_one_stem_get_ids_of_their_own(put: Put) -> None:
     }
 
 
-def test_an_image_keeps_the_id_that_it_has(put: Put) -> None:
+def test_an_image_keeps_the_id_that_it_has(put: Callable[..., Path], tmp_path: Path) -> None:
     put("case.nrrd")
-    assert find_images(put.folder).files == {"case": "case.nrrd"}
+    assert find_images(tmp_path).files == {"case": "case.nrrd"}
     put("case.nii.gz")
-    assert find_images(put.folder).files == {"case": "case.nii.gz", "case_nrrd": "case.nrrd"}, "nothing is known"
-    kept = find_images(put.folder, {"case": "case.nrrd", "gone": "gone.nii"}).files
+    assert find_images(tmp_path).files == {"case": "case.nii.gz", "case_nrrd": "case.nrrd"}, "nothing is known"
+    kept = find_images(tmp_path, {"case": "case.nrrd", "gone": "gone.nii"}).files
     assert kept == {"case": "case.nrrd", "case_nii_gz": "case.nii.gz"}
 
 
@@ -88,17 +71,19 @@ def test_an_image_keeps_the_id_that_it_has(put: Put) -> None:
         (["patient001_frame01.nii.gz"], ["patient001_frame01_gt.nii.gz"]),
     ],
 )
-def test_a_label_beside_its_image_is_no_image(put: Put, images: list[str], labels: list[str]) -> None:
+def test_a_label_beside_its_image_is_no_image(put: Callable[..., Path], images: list[str], labels: list[str]) -> None:
     found = find_images(put(*images, *labels))
     assert sorted(found.files.values()) == images
     assert sorted(found.passed_over) == sorted(labels)
 
 
-def test_a_word_for_label_alone_makes_no_label(put: Put) -> None:
+def test_a_word_for_label_alone_makes_no_label(put: Callable[..., Path]) -> None:
     assert set(find_images(put("case_mask.nii.gz", "other.nii.gz")).files) == {"case_mask", "other"}
 
 
-def test_links_are_images_under_their_own_names_but_linked_folders_are_not_entered(put: Put, tmp_path: Path) -> None:
+def test_links_are_images_under_their_own_names_but_linked_folders_are_not_entered(
+    put: Callable[..., Path], tmp_path: Path
+) -> None:
     put("images/case.nii.gz", "elsewhere/blob", "elsewhere/other.nii")
     (tmp_path / "images" / "linked.nii.gz").symlink_to(tmp_path / "elsewhere" / "blob")
     (tmp_path / "images" / "gone.nii.gz").symlink_to(tmp_path / "nowhere")
@@ -114,63 +99,20 @@ def test_links_are_images_under_their_own_names_but_linked_folders_are_not_enter
     assert safe.passed_over == found.passed_over
 
 
-def test_a_studies_folder_may_itself_be_a_link(put: Put, tmp_path: Path) -> None:
+def test_a_studies_folder_may_itself_be_a_link(put: Callable[..., Path], tmp_path: Path) -> None:
     put("images/case.nii.gz")
     (tmp_path / "studies").symlink_to(tmp_path / "images")
     assert set(find_images(tmp_path / "studies").files) == {"case"}
     assert not find_images(tmp_path / "studies").passed_over
 
 
-def test_no_label_is_found_behind_a_link_out_of_the_folder(put: Put, tmp_path: Path) -> None:
-    images = {name: f"{name}.nii.gz" for name in ("a", "b", "c", "d", "e")}
-    put("studies/labels/final/a.nii.gz", "elsewhere/b.nii.gz", "elsewhere/c.nii.gz", "studies/kept/d.nii.gz")
-    studies = tmp_path / "studies"
-    final = studies / "labels" / "final"
-    (final / "b.nii.gz").symlink_to(tmp_path / "elsewhere" / "b.nii.gz")
-    (final / "more").symlink_to(tmp_path / "elsewhere")
-    (final / "d.nii.gz").symlink_to(studies / "kept" / "d.nii.gz")
-    found = find_labels(final, images, studies)
-    assert set(found.files) == {"a", "d"}
-    assert found.passed_over == {"b.nii.gz": LINKS_OUT, "more/": LINKS_OUT}
-    assert set(find_labels(final, images).files) == {"a", "b", "d"}
-    (studies / "labels" / "other").symlink_to(tmp_path / "elsewhere")
-    assert find_labels(studies / "labels" / "other", images, studies).files == {}
-    assert label_files(studies / "labels" / "other", studies) == []
-
-
-def test_a_name_that_is_no_utf8_is_named_in_ascii(put: Put, tmp_path: Path) -> None:
+def test_a_name_that_is_no_utf8_is_named_in_ascii(put: Callable[..., Path], tmp_path: Path) -> None:
     put("case.nii")
     (tmp_path / os.fsdecode(b"caf\xe9.nii")).touch()
     assert find_images(tmp_path).lines() == ["1 passed over (caf\\udce9.nii): its name is not UTF-8: rename it"]
 
 
-def test_labels_are_found_under_the_names_that_people_give(put: Put) -> None:
-    folder = put(
-        "case0.nii.gz", "._case0.nii.gz", "case1.seg.nrrd", "case2_seg.nii.gz", "case3.nrrd", "case4.mha",
-        "case5.NII.GZ", "case0-label.nii", "stranger.nii.gz", "case6.hdr",
-    )  # fmt: skip
-    found = find_labels(folder, {f"case{number}": f"case{number}.nii.gz" for number in range(8)})
-    assert found.files == {
-        "case0": "case0.nii.gz",
-        "case1": "case1.seg.nrrd",
-        "case2": "case2_seg.nii.gz",
-        "case3": "case3.nrrd",
-        "case4": "case4.mha",
-        "case5": "case5.NII.GZ",
-    }
-    assert set(found.passed_over) == {"stranger.nii.gz", "case6.hdr"}
-    assert found.more == {"case0-label.nii": "case0"}
-    assert set(found.unused) == {"case0-label.nii", "stranger.nii.gz", "case6.hdr"}
-
-
-def test_labels_of_images_of_one_stem_follow_the_endings(put: Put) -> None:
-    found = find_labels(put("a.nii.gz", "a.nrrd"), {"a": "a.nii.gz", "a_nrrd": "a.nrrd"})
-    assert found.files == {"a": "a.nii.gz", "a_nrrd": "a.nrrd"}
-    ours = find_labels(put.folder, {"a": "a.nrrd", "a_nii_gz": "a.nii.gz"})
-    assert ours.files["a"] == "a.nii.gz", "as a server names its own labels"
-
-
-def test_the_test_images_of_a_data_set_are_not_learnt_from(put: Put) -> None:
+def test_the_test_images_of_a_data_set_are_not_learnt_from(put: Callable[..., Path]) -> None:
     folder = put("imagesTr/a.nii.gz", "imagesTs/b.nii.gz", "imagesTs/._b.nii.gz", "labelsTr/a.nii.gz", "dataset.json")
     found = find_images(folder)
     assert found.files == {"imagesTr~a": "imagesTr/a.nii.gz"}

@@ -28,7 +28,7 @@ from activelabel.project.export.audit import audit_table
 from activelabel.project.export.folder_images import FolderImages
 from activelabel.project.export.writing import export_dataset
 from activelabel.project.labels.names import resolve_label_names
-from activelabel.project.project import open_project
+from activelabel.project.opening import open_project
 from activelabel.store.case_states import Verdict
 from activelabel.store.cases.new_annotation import Compared
 from activelabel.store.records.labels import SECOND

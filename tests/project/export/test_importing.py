@@ -28,7 +28,8 @@ from activelabel.project.export.audit_reading import read_trail
 from activelabel.project.export.folder_images import FolderImages
 from activelabel.project.export.importing import Imported, import_dataset
 from activelabel.project.export.writing import export_dataset
-from activelabel.project.project import Project, make_folder, open_project, plan_without_labels
+from activelabel.project.opening import make_folder, open_project, plan_without_labels
+from activelabel.project.project import Project
 from activelabel.project.readability import note_image
 from activelabel.store.case_states import Verdict
 from activelabel.store.ledger import Ledger

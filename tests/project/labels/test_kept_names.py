@@ -8,7 +8,8 @@ from recorded import record_annotation
 
 from activelabel.data.labels.label_texts import stored_labels, text_of
 from activelabel.errors import InvalidInputError
-from activelabel.project.project import Project, open_project
+from activelabel.project.opening import open_project
+from activelabel.project.project import Project
 
 
 def start(studies: Path, labels: str) -> Project:

@@ -13,7 +13,8 @@ from activelabel.errors import InvalidInputError
 from activelabel.networks import build_network
 from activelabel.project.models import older as older_models
 from activelabel.project.models.older import SET_ASIDE, convert_older_models
-from activelabel.project.project import Project, open_project
+from activelabel.project.opening import open_project
+from activelabel.project.project import Project
 from activelabel.project.serving import open_served_project
 from activelabel.store.records.models import ModelVersion
 

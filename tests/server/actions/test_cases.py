@@ -13,7 +13,7 @@ from small_studies import SHAPE, TINY_RECIPE, boxes, write_image, write_nifti
 from activelabel.annotation.archive import open_archive
 from activelabel.errors import InvalidInputError, NotReadyError
 from activelabel.loop.training_cases import usable_annotations
-from activelabel.project.project import open_project
+from activelabel.project.opening import open_project
 from activelabel.server.actions.cases import CaseActions, kept_as_json
 from activelabel.server.datastores.folder import LedgerDatastore
 from activelabel.server.tasks.strategy import host_strategies

@@ -15,7 +15,7 @@ from activelabel.errors import UnavailableError
 from activelabel.loop.autopilot import Autopilot
 from activelabel.loop.due import Situation, Work, read_situation
 from activelabel.loop.training.stats import write_stats
-from activelabel.project.project import open_project
+from activelabel.project.opening import open_project
 from activelabel.server.actions.application import Application
 from activelabel.server.opening import open_datastore
 from activelabel.server.project_tasks import build_tasks

@@ -16,7 +16,8 @@ from activelabel.networks import build_network
 from activelabel.prediction.predictor import Predictor
 from activelabel.project.models.loaded import LoadedModel
 from activelabel.project.models.publishing import publish_model
-from activelabel.project.project import Project, open_project
+from activelabel.project.opening import open_project
+from activelabel.project.project import Project
 from activelabel.server.actions.maps import MapActions
 from activelabel.server.datastores.folder import LedgerDatastore
 from activelabel.server.tasks.segmentation import SegmentationInfer

@@ -20,7 +20,7 @@ from activelabel.annotation.archive import open_archive
 from activelabel.errors import ForbiddenError
 from activelabel.login.identity import Identity, Role, asking
 from activelabel.loop.training_cases import usable_annotations
-from activelabel.project.project import open_project
+from activelabel.project.opening import open_project
 from activelabel.report.page import Block, Table
 from activelabel.report.project import project_page
 from activelabel.server.actions.blind import BlindReadings

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from activelabel.errors import NotReadyError
-from activelabel.project.project import Project, open_project
+from activelabel.project.opening import open_project
+from activelabel.project.project import Project
 from activelabel.server.login.listening import Place, place_asked_for, require_login
 
 

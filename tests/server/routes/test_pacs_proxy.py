@@ -17,7 +17,7 @@ from starlette.requests import Request
 
 from activelabel.errors import ForbiddenError
 from activelabel.login.identity import Identity, Role, asking
-from activelabel.project.project import open_project
+from activelabel.project.opening import open_project
 from activelabel.server.actions.blind import BlindReadings
 from activelabel.server.actions.cases import CaseActions
 from activelabel.server.datastores import pacs as pacs_datastore

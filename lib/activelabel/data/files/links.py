@@ -32,3 +32,8 @@ def make_link(link: Path, target: Path) -> None:
             raise InvalidInputError(
                 f"{link}: no link to {target} can be made ({error.strerror}): name a folder on the disk of the images"
             ) from error
+
+
+def is_link_out(entry: os.DirEntry[str], within: Path | None) -> bool:
+    """Whether an entry is a link that leads out of `within`; None allows all."""
+    return within is not None and entry.is_symlink() and leads_out(entry.path, within)

@@ -153,3 +153,8 @@ _TAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 def is_tag(tag: str) -> bool:
     """Whether a label tag is valid: letters, digits, '-' and '_'."""
     return _TAG.fullmatch(tag) is not None
+
+
+def preference(path: str) -> int:
+    """The place of a file among those of one name: the least gets the id of the image, or is its label."""
+    return len(ENDINGS) if is_dicom(path) else ENDINGS.index(ending_of(path).lower())

@@ -1,4 +1,4 @@
-"""The content of a folder of images: each image with its id, and each file that was passed over, with the reason.
+"""The images of a folder, each with its id, and each file that was passed over, with the reason.
 
 The datastore, `doctor`, `score` and `simulate` all use this module, so that they agree. Names alone decide; no file is
 opened.
@@ -12,18 +12,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from activelabel.data.files.channels import ONE_CHANNEL, ChannelLayout, ImageFiles
-from activelabel.data.files.links import LINKS_OUT, leads_out
+from activelabel.data.files.links import LINKS_OUT, is_link_out
 from activelabel.data.files.names import (
-    ENDINGS,
-    ending_of,
     image_ids,
-    is_dicom,
     is_hidden,
     is_label_folder,
     label_words_off,
-    labelled_ids,
     no_image,
-    plain_id,
+    preference,
     stem_of,
 )
 
@@ -117,62 +113,12 @@ def find_images(
     return FolderContent(folder, files, {**passed_over, **unused}, layout=layout)
 
 
-def find_labels(
-    folder: Path, images: Mapping[str, str], within: Path | None = None, without: Collection[Path] = ()
-) -> FolderContent:
-    """The label files in a folder and its sub-folders, by the id of their image.
-
-    A label belongs to the image of its name, or of its name without a word for label, as in `case_seg.nii.gz`.
-
-    Args:
-        folder: the folder to search; it need not exist.
-        images: paths of the images below their folder, by id.
-        within: no link is followed out of this folder.
-        without: files that are no labels, such as the images themselves where they lie in the same folder.
-    """
-    passed_over: dict[str, str] = {}
-    by_path = {path: image_id for image_id, path in images.items()}
-    owners = [(path, _owner(path, images, by_path)) for path in _labels_below(folder, "", passed_over, within)]
-    owners = [(path, owner) for path, owner in owners if folder / path not in without]
-    files: dict[str, str] = {}
-    more: dict[str, str] = {}
-    for path, (_, owner) in sorted(owners, key=lambda item: (item[1][0], _preference(item[0]), item[0])):
-        if owner is None:
-            passed_over[path] = "no image is called so: name the label as its image"
-        elif owner in files:
-            more[path] = owner
-        else:
-            files[owner] = path
-    return FolderContent(folder, dict(sorted(files.items())), passed_over, more)
-
-
-def _owner(path: str, images: Mapping[str, str], by_path: Mapping[str, str]) -> tuple[int, str | None]:
-    """The image to which a label file belongs, after its place among the ids its name may mean, likeliest first."""
-    plain = plain_id(path)
-    if plain in images and path.endswith(LABEL_ENDING):  # as a server names its own labels
-        return 0, plain
-    if path in by_path:
-        return 1, by_path[path]
-    for place, image_id in enumerate(labelled_ids(path), start=2):
-        if image_id in images:
-            return place, image_id
-    return 0, None
-
-
-def label_files(folder: Path, within: Path | None = None) -> list[Path]:
-    """All possible label files in a folder and its sub-folders, of any image; none if the folder does not exist.
-
-    No link out of `within` is followed.
-    """
-    return [folder / path for path in _labels_below(folder, "", {}, within)]
-
-
 def _images_below(
     folder: Path, below: str, skipped: Collection[Path], passed_over: dict[str, str], within: Path | None
 ) -> Iterator[str]:
     """Paths of images below `folder`; `below` is the path of `folder` below the first folder."""
     names = []
-    entries = _entries(folder, below, passed_over)
+    entries = shown_entries(folder, below, passed_over)
     beside = {entry.name for entry in entries}
     for entry in entries:
         path = f"{below}{entry.name}"
@@ -216,27 +162,7 @@ def _one_starts_with(rising: Sequence[str], start: str) -> bool:
     return place < len(rising) and rising[place].startswith(start)
 
 
-def _labels_below(folder: Path, below: str, passed_over: dict[str, str], within: Path | None) -> Iterator[str]:
-    if within is not None and folder.is_dir() and leads_out(folder, within):
-        passed_over[below] = LINKS_OUT
-        return
-    for entry in _entries(folder, below, passed_over) if folder.is_dir() else ():
-        path = f"{below}{entry.name}"
-        if _is_link_out(entry, within):
-            if entry.is_dir() or is_dicom(entry.name) or no_image(entry.name) != "":
-                passed_over[f"{path}/" if entry.is_dir() else path] = LINKS_OUT
-        elif entry.is_dir():
-            yield from _labels_below(folder / entry.name, f"{path}/", passed_over, within)
-        elif entry.is_file():
-            # Segmentations of 3D Slicer and DICOM objects are labels, though not images.
-            reason = None if is_dicom(entry.name) else no_image(f"{stem_of(entry.name)}{ending_of(entry.name)}")
-            if reason is None:
-                yield path
-            elif reason:
-                passed_over[path] = reason
-
-
-def _entries(folder: Path, below: str, passed_over: dict[str, str]) -> list[os.DirEntry[str]]:
+def shown_entries(folder: Path, below: str, passed_over: dict[str, str]) -> list[os.DirEntry[str]]:
     """The entries of a folder, sorted, without hidden ones and names that cannot be sent."""
     with os.scandir(folder) as entries:
         shown = sorted((entry for entry in entries if not is_hidden(entry.name)), key=lambda entry: entry.name)
@@ -260,11 +186,7 @@ def _not_taken(entry: os.DirEntry[str], within: Path | None) -> str | None:
     if not entry.is_file():
         return "a link that leads nowhere, or no file: remove it"
     reason = no_image(entry.name)
-    return LINKS_OUT if reason is None and _is_link_out(entry, within) else reason
-
-
-def _is_link_out(entry: os.DirEntry[str], within: Path | None) -> bool:
-    return within is not None and entry.is_symlink() and leads_out(entry.path, within)
+    return LINKS_OUT if reason is None and is_link_out(entry, within) else reason
 
 
 def _is_ours(entry: os.DirEntry[str], below: str) -> bool:
@@ -282,7 +204,7 @@ def _is_utf8(name: str) -> bool:
 def _with_ids(paths: Collection[str], known: Mapping[str, str], layout: ChannelLayout) -> dict[str, str]:
     there = set(paths)
     given = {image_id: path for image_id, path in known.items() if path in there}
-    new = sorted(there - set(given.values()), key=lambda path: (path.count("/"), _preference(path), path))
+    new = sorted(there - set(given.values()), key=lambda path: (path.count("/"), preference(path), path))
     late = []
     # Names of folders are made of ids, and where a file system does not tell `A` from `a`, two of these would be one.
     taken = {image_id.casefold() for image_id in given}
@@ -298,10 +220,6 @@ def _with_ids(paths: Collection[str], known: Mapping[str, str], layout: ChannelL
         given[image_id] = path
         taken.add(image_id.casefold())
     return given
-
-
-def _preference(path: str) -> int:
-    return len(ENDINGS) if is_dicom(path) else ENDINGS.index(ending_of(path).lower())
 
 
 def _line(paths: list[str], reason: str) -> str:

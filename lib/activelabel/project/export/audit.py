@@ -118,8 +118,8 @@ class _Events:
         for name in KEPT_FACTS:
             fact = self._ledger.fact(name)
             if fact is not None:
-                values = {"detail": f"{name}={fact.value}", "note": fact.reason}
-                yield {"when": _time(fact.recorded_at), "event": FACT, **values}
+                told = {"detail": f"{name}={fact.value}", "note": fact.reason}
+                yield {"when": _time(fact.recorded_at), "event": FACT, **told}
 
     def _row(self, image_id: str, when: datetime, event: str, who: str, **values: object) -> Row:
         role = self._images[image_id].role

@@ -8,9 +8,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from activelabel.data.dataset_json import DatasetDescription, read_dataset
+from activelabel.data.files.labels_folder import label_files
 from activelabel.data.files.names import ENDINGS, ending_of
 from activelabel.data.files.opening import open_voxels
-from activelabel.data.files.studies_folder import label_files
 from activelabel.data.labels.label_map import IGNORE, LabelMap, label_map_of
 from activelabel.data.labels.label_texts import BACKGROUND, checked_map, parse_labels, text_of
 from activelabel.data.segmentations import names_by_value, segments_of

@@ -11,8 +11,9 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 from activelabel.data.files.channels import ImageFiles
+from activelabel.data.files.labels_folder import find_labels
 from activelabel.data.files.names import is_tag, no_image
-from activelabel.data.files.studies_folder import DOUBLE, LABEL_ENDING, FolderContent, find_labels
+from activelabel.data.files.studies_folder import DOUBLE, LABEL_ENDING, FolderContent
 from activelabel.errors import ActiveLabelError
 from activelabel.store.ledger import Ledger
 from activelabel.store.records.labels import FINAL

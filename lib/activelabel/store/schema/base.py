@@ -1,6 +1,6 @@
 """What all tables have in common."""
 
-from sqlalchemy import MetaData
+from sqlalchemy import Index, MetaData, text
 from sqlalchemy.orm import DeclarativeBase
 
 
@@ -16,3 +16,9 @@ class Base(DeclarativeBase):
             "pk": "pk_%(table_name)s",
         }
     )
+
+
+def unique_where(name: str, *columns: str, where: str) -> Index:
+    """An index by which at most one row of those that `where` holds for has the same columns; for both databases."""
+    condition = text(where)
+    return Index(name, *columns, unique=True, sqlite_where=condition, postgresql_where=condition)

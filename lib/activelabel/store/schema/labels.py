@@ -13,12 +13,11 @@ from sqlalchemy import (
     String,
     Text,
     UniqueConstraint,
-    text,
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
 from activelabel.store.columns import Name, SliceList, UtcDateTime, Word
-from activelabel.store.schema.base import Base
+from activelabel.store.schema.base import Base, unique_where
 
 
 class AnnotationRow(Base):
@@ -38,14 +37,7 @@ class AnnotationRow(Base):
     __tablename__ = "annotations"
     __table_args__ = (
         UniqueConstraint("image_id", "tag", "version"),
-        Index(
-            "uq_annotations_current",
-            "image_id",
-            "tag",
-            unique=True,
-            sqlite_where=text("superseded_at IS NULL AND deleted_at IS NULL"),
-            postgresql_where=text("superseded_at IS NULL AND deleted_at IS NULL"),
-        ),
+        unique_where("uq_annotations_current", "image_id", "tag", where="superseded_at IS NULL AND deleted_at IS NULL"),
         Index("ix_annotations_round_number", "round_number"),
     )
 
@@ -84,14 +76,7 @@ class DraftRow(Base):
     __table_args__ = (
         CheckConstraint("reason IN ('said', 'unconfirmed', 'incomplete', 'unstated')", name="reason"),
         UniqueConstraint("image_id", "version"),
-        Index(
-            "uq_drafts_open",
-            "image_id",
-            "annotator",
-            unique=True,
-            sqlite_where=text("ended_at IS NULL"),
-            postgresql_where=text("ended_at IS NULL"),
-        ),
+        unique_where("uq_drafts_open", "image_id", "annotator", where="ended_at IS NULL"),
     )
 
     id: Mapped[int] = mapped_column(Integer, primary_key=True)

@@ -11,13 +11,12 @@ from sqlalchemy import (
     Integer,
     String,
     Text,
-    text,
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
 from activelabel.store.columns import Name, SliceList, UtcDateTime, Word
 from activelabel.store.records.queries import Outcome, SkipKind
-from activelabel.store.schema.base import Base
+from activelabel.store.schema.base import Base, unique_where
 
 WHOLE_VOLUME = -1  # the slice index that stands for all slices: a primary key cannot contain NULL
 
@@ -32,13 +31,7 @@ class LeaseRow(Base):
     __table_args__ = (
         CheckConstraint("outcome IN ('saved', 'expired', 'released')", name="outcome"),
         CheckConstraint("(ended_at IS NULL) = (outcome IS NULL)", name="ended"),
-        Index(
-            "uq_leases_active_annotator",
-            "annotator",
-            unique=True,
-            sqlite_where=text("ended_at IS NULL"),
-            postgresql_where=text("ended_at IS NULL"),
-        ),
+        unique_where("uq_leases_active_annotator", "annotator", where="ended_at IS NULL"),
         Index("ix_leases_image_id", "image_id"),
         Index("ix_leases_round_number", "round_number"),
     )
@@ -93,13 +86,7 @@ class SkipRow(Base):
     __table_args__ = (
         CheckConstraint("kind IN ('not now', 'cannot be annotated')", name="kind"),
         CheckConstraint("(ended_at IS NULL) = (ended_by IS NULL)", name="ended"),
-        Index(
-            "uq_skips_set_aside",
-            "image_id",
-            unique=True,
-            sqlite_where=text("kind = 'cannot be annotated' AND ended_at IS NULL"),
-            postgresql_where=text("kind = 'cannot be annotated' AND ended_at IS NULL"),
-        ),
+        unique_where("uq_skips_set_aside", "image_id", where="kind = 'cannot be annotated' AND ended_at IS NULL"),
         Index("ix_skips_annotator", "annotator", "last_lease"),
     )
 

@@ -12,13 +12,12 @@ from sqlalchemy import (
     String,
     Text,
     UniqueConstraint,
-    text,
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
 from activelabel.store.columns import Name, UtcDateTime
 from activelabel.store.records.reviews import Difficulty, ReviewOutcome
-from activelabel.store.schema.base import Base
+from activelabel.store.schema.base import Base, unique_where
 
 
 class ReviewRow(Base):
@@ -34,19 +33,11 @@ class ReviewRow(Base):
         CheckConstraint("difficulty IN ('easy', 'medium', 'hard')", name="difficulty"),
         CheckConstraint("(outcome IS NULL) = (ended_at IS NULL)", name="ended"),
         CheckConstraint("outcome IS NOT NULL OR expires_at IS NOT NULL", name="open"),
-        Index(
-            "uq_reviews_open",
-            "image_id",
-            unique=True,
-            sqlite_where=text("outcome IS NULL"),
-            postgresql_where=text("outcome IS NULL"),
-        ),
-        Index(
+        unique_where("uq_reviews_open", "image_id", where="outcome IS NULL"),
+        unique_where(
             "uq_reviews_standing",
             "annotation_id",
-            unique=True,
-            sqlite_where=text("outcome IN ('approved', 'returned') AND superseded_at IS NULL"),
-            postgresql_where=text("outcome IN ('approved', 'returned') AND superseded_at IS NULL"),
+            where="outcome IN ('approved', 'returned') AND superseded_at IS NULL",
         ),
     )
 

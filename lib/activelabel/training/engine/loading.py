@@ -10,14 +10,20 @@ import numpy as np
 import torch
 from monai.data.utils import set_rnd
 from monai.transforms import Compose
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from activelabel.training.engine.plan import Keep, Plan
+from activelabel.training.engine.replay import mixed_order
+from activelabel.training.slice_patches import SlicePatches
 from activelabel.training.transforms import LoadCase, case_preparation, patch_transforms, training_items
 from activelabel.training.two_views import LoadNoisyCase, noisy_preparation, view_transforms
 
 Batch = dict[str, Tensor]
+
+Order = Callable[[np.random.Generator], NDArray[np.intp]]
+"""From random numbers to the numbers of the items of a pass, in their order."""
 
 _AHEAD = 3
 """How many batches are made ahead of the network."""
@@ -74,8 +80,10 @@ class Patches(Dataset[Any]):
 class Batches:
     """The batches of a training by their numbers: each pass visits every item once, in an order of its own."""
 
-    def __init__(self, items: Dataset[list[Batch]], batch_size: int, seed: int) -> None:
+    def __init__(self, items: Dataset[list[Batch]], batch_size: int, seed: int, order: Order | None = None) -> None:
+        """`order` gives the items of a pass from a generator; by default each once."""
         self._items = items
+        self._order = order or (lambda random: random.permutation(self._count))
         self._count = len(items)  # type: ignore[arg-type]  # torch declares no length
         self._batch_size = batch_size
         self._seed = seed
@@ -88,7 +96,7 @@ class Batches:
     def __call__(self, number: int) -> Batch:
         """The patches of a batch, stacked."""
         turn, place = divmod(number, self.of_a_pass)
-        order = np.random.default_rng((self._seed, turn)).permutation(self._count)
+        order = self._order(np.random.default_rng((self._seed, turn)))
         chosen = order[place * self._batch_size :][: self._batch_size]
         set_rnd(self._items, int(np.random.SeedSequence((self._seed, number, 1)).generate_state(1)[0]))
         patches = [patch for index in chosen for patch in self._items[int(index)]]
@@ -101,7 +109,18 @@ def annotated_batches(plan: Plan, seed: int, cache: Path) -> Batches:
     settings = plan.training
     cases = PreparedCases(plan.cases, case_preparation(load, settings), plan.keep, cache / "cases")
     drawn = cases if settings.sampling == "slices" else Patches(cases, patch_transforms(settings, seed))
-    return Batches(training_items(drawn, settings, seed), settings.batch_size, seed)
+    items = training_items(drawn, settings, seed)
+    return Batches(items, settings.batch_size, seed, _replayed(plan, items))
+
+
+def _replayed(plan: Plan, items: Dataset[Any]) -> Order | None:
+    """The order of the items of a plan that mixes new and known cases; None for one that does not."""
+    share = plan.training.replay_share
+    if share is None or not plan.new:
+        return None
+    numbers = items.case_numbers if isinstance(items, SlicePatches) else range(len(plan.cases))
+    is_new = np.isin(np.array(numbers), plan.new)
+    return lambda random: mixed_order(is_new, share, random)
 
 
 def noisy_batches(plan: Plan, seed: int, cache: Path) -> Batches | None:

@@ -53,6 +53,7 @@ class Plan:
         precision: the precision that the server is set to.
         folder: an existing folder of its own, for its records and its prepared cases.
         weights: the weights that it begins with; None for random ones.
+        new: which of the cases the model with these weights has not learnt from; empty if they are all alike.
         keep: where prepared cases are kept between epochs.
         ahead: whether batches are made in a thread of their own, ahead of the network.
         steps: the number of all steps, if the last epoch is shorter than the others.
@@ -72,6 +73,7 @@ class Plan:
     precision: PrecisionName
     folder: Path
     weights: Weights | None = None
+    new: Sequence[int] = ()
     keep: Keep = "memory"
     ahead: bool = True
     steps: int | None = None
@@ -97,6 +99,7 @@ class Plan:
             "processes": processes,
             "seed": self.seed,
             "weights": None if self.weights is None else digest_of(self.weights),
+            "new": list(self.new),
             "cases": _stamps([*self.cases, *self.validation]),
             "noisy": noisy,
         }

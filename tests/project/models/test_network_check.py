@@ -8,7 +8,7 @@ import pytest
 from training_study import TINY
 
 from activelabel.errors import InvalidInputError
-from activelabel.project.network_check import check_network
+from activelabel.project.models.network_check import check_network
 from activelabel.recipes import NetworkSettings, Recipe, load_recipe
 
 CODE = """

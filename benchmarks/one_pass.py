@@ -1,0 +1,184 @@
+"""Cheaper scores beside those of 20 Monte Carlo repeats: what they cost, whether they rank alike, and find errors.
+
+    OMP_NUM_THREADS=1 python benchmarks/one_pass.py [--recipes quick rahimi2022] [--volumes 100] [--networks DIR]
+
+The network of a recipe, made small as in `borders.py`, is trained on 10 hippocampus volumes and scores others, whose
+labels it has never seen. Each way of scoring sees a volume right after the others, and its seconds are those of the
+processor. Ways with repeats use another seed than the 20 with which they are compared. A ranking agrees by Spearman's
+correlation over the volumes; so does a score with the errors, 1 - Dice. In brackets are 95 % intervals, from 1000
+resamples of the volumes.
+"""
+
+import argparse
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from borders import patch_size, small, train, window_of
+from numpy.typing import NDArray
+from ranking import DATA, LABELS, TRAINING_CASES, WEIGHTS_SEED
+from scipy.stats import spearmanr
+from scoring import cpu_name
+from torch import Tensor, nn
+
+from activelabel.acquisition.aggregation import mean, total
+from activelabel.acquisition.regions import region_of
+from activelabel.acquisition.uncertainty import MEASURES, MonteCarloStatistics, measures_with
+from activelabel.data.label_checking import check_label
+from activelabel.data.labels.label_map import label_map_of
+from activelabel.data.preprocessing import prepare_image, restore_label
+from activelabel.data.volumes import read_volume
+from activelabel.networks import build_network
+from activelabel.prediction.dropout import random_layers
+from activelabel.prediction.predictor import Predictor
+from activelabel.recipes import Recipe, load_recipe, recipe_names
+from activelabel.training.evaluation import class_dice, mean_dice
+
+REPEATS = 20
+MARK = 0.95
+RESAMPLES = 1000
+SCORES = ("total", "object")
+
+
+@dataclass(frozen=True)
+class Way:
+    """A way to score: the last random layers (None: all), the repeats (0: a single pass), and the seed."""
+
+    name: str
+    last_layers: int | None
+    repeats: int
+    seed: int = 1
+
+
+@dataclass(frozen=True)
+class Found:
+    """The scores of all volumes by one way, by measure and aggregation, and its processor seconds."""
+
+    scores: Mapping[tuple[str, str], NDArray[np.float64]]
+    seconds: float
+
+
+def main() -> None:
+    """Read the command line, train, score, and print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--recipes", nargs="+", choices=recipe_names(), default=["quick", "rahimi2022"])
+    parser.add_argument("--steps", type=int, default=200, help="training steps of two volumes each")
+    parser.add_argument("--volumes", type=int, default=100, help="how many are scored")
+    parser.add_argument("--networks", type=Path, help="a folder for trained networks, used by the next call")
+    arguments = parser.parse_args()
+    files = sorted((DATA / "hippocampus" / "images").glob("*.nii.gz"))
+    if len(files) <= TRAINING_CASES:
+        parser.error(f"no hippocampus images in {DATA}: name the folder of the real images in ACTIVELABEL_DATA")
+    pool = files[TRAINING_CASES : TRAINING_CASES + arguments.volumes]
+    print(f"{cpu_name()}, {torch.get_num_threads()} threads, torch {torch.__version__}, float32")
+    print(f"{arguments.steps} steps on {TRAINING_CASES} cases, seed {WEIGHTS_SEED}; {len(pool)} volumes")
+    for name in arguments.recipes:
+        recipe = small(load_recipe(name), None)
+        network = trained(recipe, files, arguments.steps, arguments.networks)
+        compare(recipe, network, pool, window_of(recipe, patch_size(recipe, files)))
+
+
+def trained(recipe: Recipe, files: list[Path], steps: int, folder: Path | None) -> nn.Module:
+    """The network after its training, from `folder` if it is there."""
+    kept = None if folder is None else folder / f"{recipe.name}_{steps}.pt"
+    network = build_network(recipe.network, 1 + len(LABELS))
+    if kept is not None and kept.is_file():
+        network.load_state_dict(torch.load(kept, weights_only=True))
+        return network
+    network = train(recipe, files[:TRAINING_CASES], steps, patch_size(recipe, files))
+    if kept is not None:
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        torch.save(network.state_dict(), kept)
+    return network
+
+
+def ways_of(layers: int) -> list[Way]:
+    """The ways to compare, the first of which is the reference, for a network with so many dropout layers."""
+    fewer = [count for count in (1, 2, 3) if count < layers]
+    return [
+        Way(f"all {layers} layers, {REPEATS} repeats", None, REPEATS, seed=0),
+        Way(f"all layers, {REPEATS} repeats, another seed", None, REPEATS),
+        Way("all layers, 5 repeats", None, 5),
+        Way("all layers, 2 repeats", None, 2),
+        *(Way(f"last {count}, {repeats} repeats", count, repeats) for count in fewer for repeats in (REPEATS, 5)),
+        Way("one pass without dropout", None, 0),
+    ]
+
+
+def compare(recipe: Recipe, network: nn.Module, pool: list[Path], window: tuple[int, int, int]) -> None:
+    """Print the table of a recipe."""
+    ways = ways_of(len(random_layers(network)))
+    predictors = {
+        way.last_layers: Predictor(
+            network, window, recipe.prediction.window_overlap, precision="float32", last_layers=way.last_layers,
+            margin=recipe.prediction.window_margin,
+        )
+        for way in ways
+    }  # fmt: skip
+    seconds = dict.fromkeys(ways, 0.0)
+    scores: dict[Way, list[dict[tuple[str, str], float]]] = {way: [] for way in ways}
+    errors = []
+    for file in pool:
+        image = prepare_image(volume := read_volume(file), recipe.preprocessing)
+        for way in ways:
+            started = time.process_time()
+            statistics = predictors[way.last_layers].sample(image.tensor, way.repeats, way.seed)
+            seconds[way] += time.process_time() - started
+            scores[way].append(scores_of(statistics, recipe))
+            if way is ways[0]:
+                drawn = restore_label(statistics.mean, image, label_map_of(LABELS))
+        reference = check_label(file.parents[1] / "labels" / file.name, volume.grid, LABELS).array
+        errors.append(1 - (mean_dice(class_dice(drawn, reference, LABELS)) or 0.0))
+    found = {way: Found(columns(scores[way]), seconds[way]) for way in ways}
+    print(f"\n{recipe.name}, windows {'x'.join(map(str, window))}: mean Dice {1 - np.mean(errors):.3f}")
+    print_table(found, np.array(errors))
+
+
+def scores_of(statistics: MonteCarloStatistics, recipe: Recipe) -> dict[tuple[str, str], float]:
+    """Each measure that there is, as total over everything and as mean over the object."""
+    inside = region_of(statistics, "object", recipe.regions)
+    found: dict[tuple[str, str], float] = {}
+    for measure in measures_with(statistics.repeats):
+        map: Tensor = MEASURES[measure](statistics)
+        found |= {(measure, "total"): total(map), (measure, "object"): mean(map, inside)}
+    return found
+
+
+def columns(rows: list[dict[tuple[str, str], float]]) -> dict[tuple[str, str], NDArray[np.float64]]:
+    """The scores of all volumes by their kind."""
+    return {kind: np.array([row[kind] for row in rows]) for kind in rows[0]}
+
+
+def print_table(found: Mapping[Way, Found], errors: NDArray[np.float64]) -> None:
+    """Print each way beside the first: cost, agreement of its ranking, and agreement with errors."""
+    reference = next(iter(found.values()))
+    print("| way | cost | score | ranks as 20 repeats: Spearman | kept | ranks as 1 - Dice |")
+    print("|---|---:|---|---:|---|---:|")
+    for way, mine in found.items():
+        for kind, values in mine.scores.items():
+            theirs = reference.scores[kind]
+            alike = "" if mine is reference else interval(values, theirs)
+            kept = "" if mine is reference else "yes" if rank(values, theirs) >= MARK else "no"
+            wrong = interval(values, errors)
+            cost = mine.seconds / reference.seconds
+            print(f"| {way.name} | {cost:.3f} | {kind[0]}, {kind[1]} | {alike} | {kept} | {wrong} |", flush=True)
+
+
+def interval(a: NDArray[np.float64], b: NDArray[np.float64]) -> str:
+    """Spearman's correlation over all volumes, and its 95 % interval."""
+    rng = np.random.default_rng(WEIGHTS_SEED)
+    chosen = [rng.integers(len(a), size=len(a)) for _ in range(RESAMPLES)]
+    low, high = np.percentile([rank(a[these], b[these]) for these in chosen], [2.5, 97.5])
+    return f"{rank(a, b):.3f} [{low:.3f}, {high:.3f}]"
+
+
+def rank(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
+    """Spearman's correlation."""
+    return float(spearmanr(a, b).statistic)
+
+
+if __name__ == "__main__":
+    main()

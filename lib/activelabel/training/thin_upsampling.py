@@ -1,0 +1,87 @@
+"""Transposed convolutions with few output channels, as the finest level of a network has them, for a CPU.
+
+Torch computes many output channels at once. With the two or three classes of the finest level, its convolution takes
+twice as long as one matrix product, whose rows are then summed between neighbours.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.autograd import Function
+
+MOST_CHANNELS = 8
+"""With more output channels, torch's own transposed convolution is as fast."""
+
+_DOUBLED = (3, 2, 1, 1)
+_KEPT = (1, 1, 0, 0)
+"""Kernel, stride, padding and output padding along an axis whose length doubles, and along one that stays as it is."""
+
+
+def is_thin(layer: nn.Module) -> bool:
+    """Whether `ThinUpsampling` can replace a layer: one by which each axis doubles, or stays without a kernel."""
+    if type(layer) is not nn.ConvTranspose3d or layer.out_channels > MOST_CHANNELS or layer.groups != 1:
+        return False
+    axes = set(zip(layer.kernel_size, layer.stride, layer.padding, layer.output_padding, strict=True))
+    return _DOUBLED in axes and axes <= {_DOUBLED, _KEPT} and set(layer.dilation) == {1}
+
+
+class ThinUpsampling(nn.Module):
+    """An `nn.ConvTranspose3d` for which `is_thin` holds. Its result has the channels outermost in memory."""
+
+    def __init__(self, layer: nn.ConvTranspose3d) -> None:
+        super().__init__()
+        self.weight, self.bias = layer.weight, layer.bias
+        self._doubled = [axis for axis, length in enumerate(layer.kernel_size) if length == _DOUBLED[0]]
+
+    def forward(self, values: Tensor) -> Tensor:
+        """`values` (B, C, *S), upsampled."""
+        dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else values.dtype
+        upsampled: Tensor = _Upsampled.apply(values.to(dtype), self.weight.to(dtype), self._doubled)
+        return upsampled if self.bias is None else upsampled + self.bias.to(dtype).view(-1, 1, 1, 1)
+
+
+class _Upsampled(Function):
+    """The convolution as a matrix product and sums of neighbours; torch's own gradient, which takes no longer."""
+
+    @staticmethod
+    def forward(context: Any, values: Tensor, weight: Tensor, doubled: Sequence[int]) -> Tensor:
+        """`values` (B, C, *S) through the kernels `weight` (C, K, *kernel), to (B, K, *S) with `doubled` axes."""
+        context.save_for_backward(values, weight)
+        context.doubled = doubled
+        batch, channels, *size = values.shape
+        voxels = values.permute(0, 2, 3, 4, 1).reshape(-1, channels)
+        rows = weight.permute(2, 3, 4, 1, 0).reshape(-1, channels)
+        kernel = [weight.shape[2 + axis] for axis in doubled]
+        terms = (rows @ voxels.t()).view(*kernel, weight.shape[1], batch, *size)
+        for axis in doubled:
+            terms = _interleaved(terms, axis - 3)
+        return terms.transpose(0, 1)
+
+    @staticmethod
+    def backward(context: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None]:
+        """The gradients of values and of kernels."""
+        values, weight = context.saved_tensors
+        stride, padding, more = zip(
+            *(_DOUBLED[1:] if axis in context.doubled else _KEPT[1:] for axis in range(3)), strict=True
+        )
+        of_values, of_weight, _ = torch.ops.aten.convolution_backward(
+            gradient, values, weight, None, stride, padding, [1, 1, 1], True, more, 1, [True, True, False]
+        )
+        return of_values, of_weight, None
+
+
+def _interleaved(terms: Tensor, axis: int) -> Tensor:
+    """The sums of the terms (3, …) of the places of a kernel, twice as long along `axis`, which counts from the end.
+
+    Place 1 of the kernel gives the voxels 2i of the result, place 2 the next ones, and place 0 the ones before.
+    """
+    before, at, after = terms
+    place, more = at.dim() + axis, at.shape[axis] - 1
+    result = at.new_empty((*at.shape[: place + 1], 2, *at.shape[place + 1 :]))
+    even, odd = result.unbind(place + 1)
+    even.copy_(at)
+    odd.narrow(place, more, 1).copy_(after.narrow(place, more, 1))
+    torch.add(after.narrow(place, 0, more), before.narrow(place, 1, more), out=odd.narrow(place, 0, more))
+    return result.flatten(place, place + 1)
