@@ -36,7 +36,8 @@ from activelabel.data.files.channels import ImageFiles
 from activelabel.loop.due import read_situation, work_due
 from activelabel.loop.scoring import scored_measure
 from activelabel.names import ScoreKind
-from activelabel.project.project import Project, open_project
+from activelabel.project.opening import open_project
+from activelabel.project.project import Project
 from activelabel.project.settings import DATABASE_URL
 from activelabel.store.cases.new_annotation import NewAnnotation
 from activelabel.store.claims import Job

@@ -56,7 +56,7 @@ from activelabel.prediction.prepared.known import KnownFiles
 from activelabel.prediction.sharing import SharedFeatures
 from activelabel.prediction.windows import Size3D, WindowedVolume
 from activelabel.project.models.publishing import publish_model
-from activelabel.project.project import open_project
+from activelabel.project.opening import open_project
 from activelabel.recipes import Recipe, load_recipe
 from activelabel.store.ledger import Ledger
 

@@ -37,8 +37,8 @@ from activelabel.loop.holding import Holding
 from activelabel.names import ScoreKind
 from activelabel.networks import build_network
 from activelabel.project.models.publishing import publish_model
+from activelabel.project.opening import open_project
 from activelabel.project.place import write_place
-from activelabel.project.project import open_project
 from activelabel.store.claims import Job
 from activelabel.store.ledger import Ledger
 from activelabel.store.location import sqlite_url

@@ -20,8 +20,9 @@ from activelabel.errors import InvalidInputError, NotFoundError, NotLoggedInErro
 from activelabel.names import ScoreKind
 from activelabel.networks import build_network
 from activelabel.project.models.publishing import publish_model
+from activelabel.project.opening import open_project
 from activelabel.project.place import write_place
-from activelabel.project.project import Project, open_project
+from activelabel.project.project import Project
 from activelabel.work.images import ServerImages, SharedFolder, read_token
 from activelabel.work.opening import Wanted, ledger_url
 from activelabel.work.worker import Worker, check_kind, left_to_do
