@@ -143,6 +143,9 @@ class Claims(Database):
             now = self._shared_now(session)
             while True:
                 page = select(ImageRow.id).where(_wanted(job), ImageRow.id > after).order_by(ImageRow.id).limit(size)
+                if job.scored is not None:
+                    scored = (ScoreRow.image_id == ImageRow.id, of_kind(job.model_version, job.scored))
+                    page = page.where(~select(ScoreRow.image_id).where(*scored).exists())
                 ids = session.scalars(page).all()
                 free = _left(session, job, ids, None if claimed_too else now)
                 if free or len(ids) < size:

@@ -14,7 +14,7 @@ from activelabel.store.checks import checked_word
 from activelabel.store.claim_rows import LostClaimError, end_claim, still_holds
 from activelabel.store.image_counts import ImageCounting
 from activelabel.store.lookup import image_row, model_row
-from activelabel.store.pool import complete, in_pool, set_aside, unfinished
+from activelabel.store.pool import complete, in_pool, of_role, set_aside, unfinished
 from activelabel.store.records.work import Claim
 from activelabel.store.schema.images import ImageRow
 from activelabel.store.schema.labels import AnnotationRow
@@ -174,15 +174,16 @@ class Scores(ImageCounting):
         usable = and_(ImageRow.role == "training", ImageRow.present.is_(True), ImageRow.unreadable_reason.is_(None))
         annotated, aside = select(AnnotationRow.image_id).where(complete()), select(SkipRow.image_id).where(set_aside())
         done = union(annotated, aside).subquery()
-        finished = select(func.count()).select_from(done).join(ImageRow, ImageRow.id == done.c.image_id).where(usable)
+        # IN, not JOIN: for a join SQLite may first read all images into a filter.
+        finished = select(func.count()).where(ImageRow.id.in_(select(done.c.image_id)), usable)
         scored = select(func.count()).select_from(ScoreRow).where(of_kind(model_version, kind))
         out = union(
             select(done.c.image_id.label("id")),
             select(ImageRow.id).where(not_(ImageRow.present)),
             select(ImageRow.id).where(ImageRow.unreadable_reason.is_not(None)),
-            select(ImageRow.id).where(ImageRow.role == "validation"),
+            select(ImageRow.id).where(of_role("validation")),
         ).subquery()
-        out_of = select(func.count()).select_from(out).join(ScoreRow, ScoreRow.image_id == out.c.id)
+        out_of = select(func.count()).where(ScoreRow.image_id.in_(select(out.c.id)))
         with self._reading() as session:
             left = self._image_counts(session).usable_training - (session.scalar(finished) or 0)
             scored_left = session.scalar(scored) or 0
