@@ -35,7 +35,7 @@ RUN pip install ${TORCH_INDEX:+--index-url "$TORCH_INDEX"} --constraint constrai
 # compiler that its CUDA code would take.
 RUN SAM2_BUILD_CUDA=0 pip install --constraint constraints.txt --no-build-isolation sam2
 COPY pyproject.toml setup.py README.md LICENSE ./
-COPY clients clients
+COPY clients/slicer clients/slicer
 COPY lib/activelabel/__init__.py lib/activelabel/__init__.py
 RUN pip install --constraint constraints.txt .
 COPY lib lib

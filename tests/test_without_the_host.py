@@ -29,7 +29,7 @@ from activelabel.data.files.channels import ImageFiles
 from activelabel.loop.due import read_situation, work_due
 from activelabel.loop.scoring import VolumeScoring, scored_measure
 from activelabel.networks import build_network
-from activelabel.project.project import open_project
+from activelabel.project.opening import open_project
 from activelabel.project.models.publishing import publish_model
 from activelabel.strategies.catalogue import build_strategies
 

@@ -122,13 +122,19 @@ def _body(entry: str) -> str:
     return f"### {code(entry)}\n\n{table(fields.HEADER, fields.rows(BODIES[entry], required))}"
 
 
-def _answers() -> Iterator[str]:
-    """A table for each typed answer of our own routes."""
+def answer_models() -> Iterator[tuple[str, type[BaseModel]]]:
+    """Each route of our own with a typed answer, and the kind of that answer."""
     for entry in sorted(LEAST):
         route = route_of(entry)
         model = None if route is None or not route.path.startswith("/activelabel/") else route.response_model
         if isinstance(model, type) and issubclass(model, BaseModel):
-            yield f"### Answer to {code(entry)}\n\n{table(('key', 'kind', 'what it is'), fields.answer_rows(model))}"
+            yield entry, model
+
+
+def _answers() -> Iterator[str]:
+    """A table for each typed answer of our own routes."""
+    for entry, model in answer_models():
+        yield f"### Answer to {code(entry)}\n\n{table(('key', 'kind', 'what it is'), fields.answer_rows(model))}"
 
 
 def _by_role() -> Iterator[tuple[str, str]]:

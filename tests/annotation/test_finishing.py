@@ -97,7 +97,7 @@ def test_a_volume_with_one_stroke_is_a_draft(case: Case) -> None:
     assert is_draft(kept, DraftReason.INCOMPLETE)
     assert kept.why == (
         "kept as a draft: something is drawn on 1 of 12 slices, and it ends where it is still wide: draw on, or send "
-        'it once more as it is (a script: params {"finished": true}) if it is finished'
+        "it once more as it is if it is finished"
     )
     assert case.ledger.progress().annotated_slices == 0
     assert case.ledger.annotations() == []
@@ -276,7 +276,7 @@ def test_an_unchanged_drawing_of_a_model_needs_confirmation_on_a_validation_case
     assert is_draft(kept, DraftReason.UNCONFIRMED)
     assert kept.why == (
         "kept as a draft: the case judges models, and the label is exactly what model 1 drew: look it over, correct "
-        'it, or send it once more as it is (a script: params {"confirmed": true}) if it is right'
+        "it, or send it once more as it is if it is right"
     )
     assert case.ledger.annotations("validation") == []
     kept = case.send("ann", WHOLE, case.validation, **again)

@@ -33,7 +33,7 @@ def run(folder: Path, *more: str, out: str = "mine.toml") -> Path:
 
 def test_recipe_command_writes_a_recipe_that_can_be_used(folder: Path) -> None:
     recipe = load_recipe(str(run(folder, "--labels", str(folder / "labels"), "--memory-gb", "4")))
-    assert (recipe.name, recipe.network.kind, recipe.training.patch_size) == ("mine", "unet", (40, 56, 40))
+    assert (recipe.name, recipe.network.kind, recipe.training.patch_size) == ("mine", "unet", (36, 52, 36))
 
 
 @pytest.mark.parametrize("by_option", [True, False])

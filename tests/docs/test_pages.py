@@ -15,7 +15,9 @@ from activelabel.backports import tomllib
 from activelabel.project.settings import Settings
 from activelabel.recipes import Recipe
 from activelabel.server.login.roles import PUBLIC, _patterns
+from reference_pages.fields import answer_rows
 from reference_pages.recipes_page import section_of
+from reference_pages.routes_page import answer_models
 
 DOCS = ROOT / "docs"
 SITE = ROOT / "mkdocs.yml"
@@ -35,6 +37,12 @@ def headings(path: Path) -> set[str]:
     titles = re.findall(r"^#+ (.+)$", path.read_text(encoding="utf-8"), re.MULTILINE)
     plain = (re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", title).replace("`", "").lower() for title in titles)
     return {re.sub(r"[^\w\- ]", "", title).strip().replace(" ", "-") for title in plain}
+
+
+@cache
+def answer_keys() -> frozenset[str]:
+    """The keys of the typed answers of routes, which the reference lists."""
+    return frozenset(row[0].strip("`") for _, model in answer_models() for row in answer_rows(model))
 
 
 @pytest.mark.parametrize("page", DOCUMENTS, ids=named)
@@ -74,7 +82,7 @@ def test_each_setting_that_a_page_names_exists(page: Path) -> None:
 def test_each_name_of_the_code_and_each_recipe_key_that_a_page_names_exists(page: Path) -> None:
     for text in inline(page):
         if re.fullmatch(r"(\w+\.)+\w+", text) and text.split(".")[0] in PACKAGES and Path(text).suffix not in FILES:
-            assert is_recipe_key(text) or is_name_of_code(text), text
+            assert is_recipe_key(text) or is_name_of_code(text) or text in answer_keys(), text
 
 
 @pytest.mark.parametrize("page", DOCUMENTS, ids=named)

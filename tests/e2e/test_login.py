@@ -152,7 +152,7 @@ def test_two_readers_and_a_script_who_are_users_over_tls(
 
 
 def draw_in_ohif(server: RunningServer, ohif: OhifPage, study: str) -> str:
-    """Open a link, log in on the way, and draw and export once; return the image's id."""
+    """Open a link, log in on the way, draw once and save; return the image's id."""
     ohif.page.goto(f"{server.address}/ohif/monai-label?StudyInstanceUIDs={study}")
     ohif.page.get_by_label("Name").fill("ann")
     ohif.page.get_by_label("Password").fill(PASSWORD)
@@ -161,12 +161,9 @@ def draw_in_ohif(server: RunningServer, ohif: OhifPage, study: str) -> str:
     ohif.open(study)  # the notice is closed
     (cookie,) = (one for one in ohif.page.context.cookies() if one["name"].startswith("activelabel"))
     assert (cookie["httpOnly"], cookie["secure"], cookie["sameSite"]) == (True, True, "Lax")
-    ohif.connect()
-    sample = ohif.next_sample()
-    ohif.connect()
+    sample = ohif.next_case()
     ohif.paint()
-    ohif.rename_segment("ball")
-    ohif.export("is stored, and a label now")
+    ohif.save_and_next()
     ohif.page.goto(f"{server.address}/")
     ohif.page.get_by_role("button", name="Log out").click()
     ohif.page.get_by_role("button", name="Log in").wait_for()
@@ -196,8 +193,7 @@ def test_people_of_a_login_provider(
         ohif.page.get_by_role("link", name="Log in at 127.0.0.1").click()
         ohif.wait_for_image()
         ohif.open(study)
-        ohif.connect()
-        asked = ohif.next_sample()["id"]
+        asked = ohif.next_case()["id"]
 
         openid.rotate("ES256")
         client = slicer(server, "ann", "ann's own", called="somebody else")

@@ -216,6 +216,8 @@ def see_what_the_model_says(server: RunningServer, ohif: OhifPage, sample: dict[
     assert "You draw over what the model draws" in ohif.shown_text()
     np.testing.assert_array_equal(ohif.drawing(), expected)
     assert ohif.coloured_pixels() > 100
+    assert ohif.show_uncertainty(0.7) > 0
+    ohif.wait_for_text(f"{CASES - 1} of {CASES} cases annotated")
     ohif.picture(server.log.parent / "ohif.png")
 
 

@@ -16,7 +16,7 @@ EMPTY = "<html><head></head><body></body></html>"
 STAND_INS = """
     window.notices = [];
     window.asked = [];
-    window.config = { extensions: [] };
+    window.config = { extensions: [], modes: [] };
     class Notifications { show(notice) { window.notices.push(notice); return notices.length; } }
     window.notifications = new Notifications();
     window.labelmap = { imageIds: [] };

@@ -15,7 +15,7 @@ from activelabel.project.serving import SERVER_FILE, check_ledger_is_there, clai
 
 CLAIM = """
 import sys
-from activelabel.project.project import make_folder, plan_project
+from activelabel.project.opening import make_folder, plan_project
 from activelabel.project.serving import claim
 project = plan_project("", sys.argv[1], {"labels": "liver"})
 make_folder(project)

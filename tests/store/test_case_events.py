@@ -220,8 +220,11 @@ class Cases(RuleBasedStateMachine):
         for image_id in IMAGES:
             facts = self.ledger.case_facts(image_id)
             match facts.state:
-                case CaseState.FINISHED | CaseState.IN_REVIEW | CaseState.APPROVED | CaseState.CANNOT:
+                case CaseState.FINISHED | CaseState.IN_REVIEW | CaseState.APPROVED:
                     assert image_id not in pool
+                case CaseState.CANNOT:
+                    assert image_id not in pool
+                    assert refusal(CaseEvent.BRING_BACK, facts, "somebody new") is None
                 case CaseState.LEASED:
                     (holder,) = facts.held_by
                     assert self.ledger.active_lease(holder).image_id == image_id

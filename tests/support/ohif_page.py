@@ -206,8 +206,8 @@ class OhifPage:
 
     def export(self, outcome: str) -> None:
         """Export a DICOM SEG, and wait until the viewer shows this text about the outcome."""
-        name = self._of_panel("button[@role='combobox']")
-        save = self.page.get_by_role("button", name="Save")
+        name = self.page.locator("xpath=//button[@role='combobox'][contains(., 'Structures')]")
+        save = self.page.get_by_role("button", name="Save", exact=True)
         for _ in range(3):  # a menu that is drawn anew while it is clicked swallows the click
             name.locator("xpath=preceding::button[@aria-haspopup='menu'][1]").click()
             self.page.get_by_role("menuitem", name="Export & Download").hover()
@@ -230,6 +230,3 @@ class OhifPage:
     def close(self) -> None:
         """End the browser."""
         self._browser.close()
-
-    def _of_panel(self, element: str) -> Locator:
-        return self.page.locator(f"xpath=//{element}[contains(., 'Segmentations')]")

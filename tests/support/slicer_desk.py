@@ -70,6 +70,7 @@ class Desk:
         self.originals: dict[str, str] = {}
         self.has_model = False
         self.may_review = True
+        self.marks: tuple[int, ...] | None = (3,)
 
     def _hear(self, *what: Any) -> None:
         if self.silent:
@@ -105,8 +106,8 @@ class Desk:
     def draft_file(self, image: str, folder: Path) -> Path:
         return self._file("draft", "drawn before")
 
-    def marked_slices(self, image: str) -> tuple[int, ...]:
-        return (3,)
+    def marked_slices(self, image: str) -> tuple[int, ...] | None:
+        return self.marks
 
     def proposal_file(self, image: str, folder: Path) -> Path:
         return self._file("model", "by the model")
@@ -120,6 +121,7 @@ class Desk:
 
     def save_label(self, image: str, file: Path, params: Mapping[str, Any]) -> Saved:
         self._hear("label", image, file.read_text(encoding="utf-8"), dict(params))
+        self.reviews = [replace(review, version=review.version + 1) for review in self.reviews]
         return self.answer
 
     def heartbeat(self, image: str, seconds: float) -> None:
@@ -135,10 +137,12 @@ class Desk:
         self._hear("review", image)
         return self.reviews[0] if self.reviews else None
 
-    def approve(self, image: str, note: str, version: int | None) -> None:
+    def approve(self, image: str, note: str, version: int) -> None:
+        if version != self.reviews[0].version:
+            raise RefusedError(409, "its label has changed since you opened it")
         self._hear("approve", image, note, version)
 
-    def return_label(self, image: str, note: str, version: int | None) -> None:
+    def return_label(self, image: str, note: str, version: int) -> None:
         self._hear("return", image, note, version)
 
     def _file(self, name: str, text: str) -> Path:

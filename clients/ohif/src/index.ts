@@ -6,6 +6,7 @@
 import type { Drawing } from './drawing.ts';
 import { completeDownload, completeExport } from './frames.ts';
 import { listenForKeys } from './keys.ts';
+import { MODE_MODULE } from './mode.ts';
 import type { ExtensionManager, Managers } from './ohif.ts';
 import { Overlays } from './overlays.ts';
 import { type Actions, Panel } from './panel.ts';
@@ -83,6 +84,7 @@ function begin({ servicesManager: { services }, commandsManager }: Managers): Se
   return begun;
 }
 
+window.config.modes.push(MODE_MODULE);
 window.config.extensions.push({
   id: NAME,
 

@@ -120,6 +120,7 @@ interface CornerstoneTools {
 
 export interface OhifConfiguration {
   extensions: unknown[];
+  modes: unknown[];
 }
 
 declare global {

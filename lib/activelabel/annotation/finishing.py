@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 CREDIBLE_DICE = 0.5
 """A model with a lower Dice on the validation cases cannot tell what is missing: it would ask back finished labels."""
-_AGAIN = 'send it once more as it is (a script: params {{"{}": true}})'
+_AGAIN = "send it once more as it is"  # understood in every client; a script may also say so in its params
 
 
 @dataclass(frozen=True)
@@ -163,8 +163,8 @@ def _why(reason: DraftReason | None, model: int | None, problem: str | None) -> 
             found = (
                 f"the case judges models, and the label is exactly what model {model} drew: look it over, correct it"
             )
-            return f"kept as a draft: {found}, or {_AGAIN.format('confirmed')} if it is right"
+            return f"kept as a draft: {found}, or {_AGAIN} if it is right"
         case DraftReason.INCOMPLETE:
-            return f"kept as a draft: {problem}: draw on, or {_AGAIN.format('finished')} if it is finished"
+            return f"kept as a draft: {problem}: draw on, or {_AGAIN} if it is finished"
         case DraftReason.UNSTATED:
-            return f"kept as a draft: nobody said that it is finished: draw on, or {_AGAIN.format('finished')}"
+            return f"kept as a draft: nobody said that it is finished: draw on, or {_AGAIN}"

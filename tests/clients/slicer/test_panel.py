@@ -93,6 +93,21 @@ def test_something_unfinished_is_asked_about_before_it_is_left(ann: PanelOnScree
     assert ann.case_line == "case7: version 2 by bob, under your review."
 
 
+def test_unmarked_slices_that_were_asked_for_are_asked_about(ann: PanelOnScreen, desk: DeskWithImages) -> None:
+    desk.queries = [SLICES]
+    ann.click("Connect")
+    ann.click("Next case")
+    ann.click("Slice done")
+    ann.agrees = False
+    ann.click("Finish")
+    assert ann.questions == ["2 slices that were asked for are not marked as done, and will not count. Go on?"]
+    ann.click("Slice done")
+    ann.click("Slice done")
+    ann.click("Finish")
+    assert len(ann.questions) == 1
+    assert ann.session.case is None
+
+
 def test_a_refusal_is_said_in_red_and_the_case_stays(ann: PanelOnScreen, desk: DeskWithImages) -> None:
     ann.click("Connect")
     ann.click("Next case")

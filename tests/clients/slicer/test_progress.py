@@ -36,6 +36,7 @@ def answer(training: TrainingProgress, scoring: ScoringProgress, forecast: Forec
         unit="volumes",
         learning_curve=[point(1, 4, 0.5), point(2, 8, 0.75), point(3, 12, None)],
         forecast=forecast,
+        seconds_ahead=None,
     ).model_dump(mode="json")
 
 

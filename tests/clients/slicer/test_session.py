@@ -106,6 +106,23 @@ def test_marked_slices_are_those_that_the_label_covers(ann: Person) -> None:
     assert ann.server.sent[-1][3]["annotated_slices"] == [3, 12]
 
 
+def test_marks_that_the_server_has_forgotten_are_those_of_this_machine(ann: Person) -> None:
+    ann.server.queries = [SLICES]
+    ann.session.next_case()
+    ann.session.mark_slice()
+    ann.session.mark_slice()
+    ann.session.close()
+    ann.server.queries, ann.server.marks = [replace(SLICES, has_draft=True)], None
+    later = ann.another()
+    later.connect("desk", "ann")
+    later.next_case()
+    assert later.case is not None
+    assert later.case.done == {3, 9}
+    later.finish()
+    assert later.case is None
+    assert Outbox(ann.folder / "unsent", ann.server.address, "ann").marks_of("case7") == ()
+
+
 def test_without_marks_the_label_covers_what_was_asked_for(ann: Person) -> None:
     ann.server.queries = [SLICES]
     ann.session.next_case()
@@ -285,7 +302,8 @@ def test_a_corrected_label_is_sent_before_it_is_approved_and_covers_the_same_sli
     assert ann.waiting() == [("correction", "corrected")]
     ann.session.approve()
     sent = {"finished": True, "confirmed": True, "annotated_slices": [4, 5], **NAMES}
-    assert ann.server.sent[-2:] == [("label", "case7", "corrected", sent), ("approve", "case7", "", None)]
+    heard = [("label", "case7", "corrected", sent), ("review", "case7"), ("approve", "case7", "", 3)]
+    assert ann.server.sent[-3:] == heard
     assert ann.waiting() == []
 
 

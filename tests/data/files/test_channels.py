@@ -5,7 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import SimpleITK
 from channel_files import CHANNELS, SIZE, made_up_channels, shifted_affine, write_case_files, write_task01
+from slicer_volumes import write_with_slicer
 from small_studies import AFFINE_RAS, write_nifti
 
 from activelabel.data.channel_grids import covered_share
@@ -15,6 +17,7 @@ from activelabel.data.files.studies_folder import find_images
 from activelabel.data.grids import Grid
 from activelabel.data.volumes import read_grid, read_volume
 from activelabel.errors import InvalidInputError
+from activelabel.project.given.channel_files import shown_channel
 from activelabel.project.readability import content_sha256
 
 BRATS = ("_flair", "_t1", "_t1ce", "_t2")
@@ -86,6 +89,81 @@ def test_an_image_without_a_channel_is_set_aside_with_the_reason(tmp_path: Path)
     ]
     with pytest.raises(InvalidInputError, match=r"^b_t1ce\.nii\.gz: its channel T1 is missing, expected the file b_t1"):
         read_volume(AS_BRATS.files(tmp_path / "b_t1ce.nii.gz"))
+
+
+def by_itk(voxels: np.ndarray, path: Path, is_vector: bool = False) -> None:
+    """Write an image (W, H, D), or frames (C, W, H, D) as values of a voxel or as a fourth axis, with SimpleITK."""
+    array = voxels.transpose(3, 2, 1, 0) if is_vector else voxels.transpose(*range(voxels.ndim - 3), -1, -2, -3)
+    image = SimpleITK.GetImageFromArray(np.ascontiguousarray(array), isVector=is_vector)
+    affine_lps = np.diag([-1, -1, 1, 1]) @ AFFINE_RAS
+    spacing_mm = np.linalg.norm(affine_lps[:3, :3], axis=0)
+    direction = np.eye(image.GetDimension())
+    direction[:3, :3] = affine_lps[:3, :3] / spacing_mm
+    more = [1.0] * (image.GetDimension() - 3)
+    image.SetSpacing([*spacing_mm, *more])
+    image.SetOrigin([*affine_lps[:3, 3], *(0.0 for _ in more)])
+    image.SetDirection(direction.ravel().tolist())
+    SimpleITK.WriteImage(image, str(path))
+
+
+@pytest.mark.parametrize("ending", [".nrrd", ".mha", ".nii.gz"])
+@pytest.mark.parametrize("is_vector", [True, False])
+def test_channels_are_the_values_of_a_voxel_or_a_fourth_axis_in_each_format(
+    tmp_path: Path, ending: str, is_vector: bool
+) -> None:
+    channels, _ = made_up_channels(1)
+    by_itk(channels, tmp_path / f"case{ending}", is_vector)
+    layout = channel_layout(CHANNELS, shown="T1w")
+    files = find_images(tmp_path, layout=layout).image("case")
+    volume = read_volume(files)
+    assert np.array_equal(volume.channels, channels)
+    assert np.array_equal(volume.array, channels[1])
+    assert np.allclose(volume.affine_ras, AFFINE_RAS)
+    assert read_grid(files).shape == SIZE
+    shown = read_volume(shown_channel(files, tmp_path / "shown", "case"))
+    assert np.array_equal(shown.array, channels[1])
+    assert np.allclose(shown.affine_ras, AFFINE_RAS)
+    with pytest.raises(
+        InvalidInputError, match=rf"^case{ending}: .* expected 3D with 3 frames for the channels a, b, c"
+    ):
+        read_volume(channel_layout(("a", "b", "c")).files(files.path))
+
+
+@pytest.mark.parametrize("ending", [".nrrd", ".mha"])
+def test_the_channels_of_a_case_are_files_in_each_format(tmp_path: Path, ending: str) -> None:
+    channels, _ = made_up_channels(2)
+    for number, channel in enumerate(channels):
+        by_itk(channel, tmp_path / f"case_{number:04}{ending}")
+    found = find_images(tmp_path, layout=FOUR)
+    assert found.files == {"case": f"case_0000{ending}"}
+    volume = read_volume(found.image("case"))
+    assert np.array_equal(volume.channels, channels)
+    assert np.allclose(volume.affine_ras, AFFINE_RAS)
+
+
+def test_channels_in_files_of_two_formats_are_said_to_be_such(tmp_path: Path) -> None:
+    channels, _ = made_up_channels(2)
+    by_itk(channels[0], tmp_path / "case_a.nrrd")
+    by_itk(channels[1], tmp_path / "case_b.mha")
+    found = find_images(tmp_path, layout=channel_layout(("A", "B"), ("_a", "_b")))
+    assert found.files == {}
+    assert sorted(found.lines()) == [
+        "1 passed over (case_a.nrrd): its channels are files of several formats: convert B (_b) to this one",
+        "1 passed over (case_b.mha): its channels are files of several formats: convert A (_a) to this one",
+    ]
+
+
+@pytest.mark.parametrize("kind", ["vector", "sequence"])
+def test_channels_come_as_3d_slicer_stores_them(tmp_path: Path, kind: str) -> None:
+    """A vector volume has them before the other axes of its NRRD, a sequence of volumes behind them."""
+    channels, _ = made_up_channels(3)
+    file = tmp_path / ("case.nrrd" if kind == "vector" else "case.seq.nrrd")
+    write_with_slicer(channels, AFFINE_RAS, file, as_sequence=kind == "sequence")
+    found = find_images(tmp_path, layout=FOUR)
+    (image_id,) = found.files
+    volume = read_volume(found.image(image_id))
+    assert np.array_equal(volume.channels, channels)
+    assert np.allclose(volume.affine_ras, AFFINE_RAS)
 
 
 def test_a_channel_that_nobody_asks_for_is_no_image(tmp_path: Path) -> None:

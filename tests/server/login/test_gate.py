@@ -4,6 +4,7 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
+import requests
 from fastapi.testclient import TestClient
 
 from activelabel.login import accounts, attempts
@@ -47,6 +48,16 @@ def test_a_first_user_shuts_the_door_of_a_running_server_for_good(
     ledger.remove_user("ann")
     clock.now += 60  # type: ignore[attr-defined]
     assert here.get("/info/").status_code == 401, "nobody is left who could, and it stays shut"
+
+
+def test_an_address_with_name_and_password_logs_in_a_client_that_knows_of_none(
+    with_users: Ledger, make_client: Make
+) -> None:
+    """Slicer's module MONAI Label Reviewer sends each of its requests as `requests` makes it of the address."""
+    address = "http://annotator:correct%20horse%20battery@clinic.example:8000/info/"
+    sent = requests.Request("GET", address).prepare()
+    answer = make_client().get("/info/", headers={"Authorization": sent.headers["Authorization"]})
+    assert (answer.status_code, answer.json()) == (200, "annotator")
 
 
 def test_a_request_without_a_login_is_told_how_to_log_in(with_users: Ledger, make_client: Make) -> None:

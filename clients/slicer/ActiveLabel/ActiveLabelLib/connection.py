@@ -57,8 +57,8 @@ class Connection:
         """Whether the server runs on this machine."""
         return urlsplit(self.address).hostname in _LOOPBACK
 
-    def log_in(self) -> None:
-        """Exchange name and password for a token, if the server wants a login.
+    def log_in(self) -> bool:
+        """Exchange name and password for a token, if the server wants a login; return whether it does.
 
         Raises:
             RefusedError: name or password is wrong.
@@ -66,12 +66,13 @@ class Connection:
         """
         self._token = ""
         if not self._read_json("GET", "/auth/")["enabled"]:
-            return
+            return False
         if not self._password:
             raise RefusedError(401, "this server wants a login: enter name and password")
         form = urlencode({"username": self.name, "password": self._password, "grant_type": "password"}).encode()
         kind = {"Content-Type": "application/x-www-form-urlencoded"}
         self._token = str(self._read_json("POST", "/auth/token", body=form, headers=kind)["access_token"])
+        return True
 
     def get(self, path: str, params: Params | None = None, seconds: float = ANSWER_SECONDS) -> Any:
         """The JSON of a `GET`."""

@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ActiveLabelLib.answers import Project, Query, Review
+from ActiveLabelLib.case import Scene
 from ActiveLabelLib.errors import RefusedError
 from ActiveLabelLib.outbox import Unsent
 from ActiveLabelLib.server import MARKED, Server
-
-if TYPE_CHECKING:
-    from ActiveLabelLib.session import Scene
 
 NO_MODEL = 409
 """The server's status for a prediction while there is no model."""
@@ -44,10 +41,12 @@ def open_query(
     path: str,
     folder: Path,
     waiting: Unsent | None = None,
+    marks: tuple[int, ...] = (),
 ) -> Opened:
     """Open a case to annotate: with the person's draft, else with an earlier drawing, else with the model's.
 
-    A drawing of it that still waits to be sent is newer than all of these.
+    A drawing of it that still waits to be sent is newer than all of these. `marks` are the slices that were marked as
+    done on this machine, for a server that has forgotten them.
     """
     image = server.image_file(query.image, path, folder)
     if waiting is not None:
@@ -55,8 +54,8 @@ def open_query(
         return Opened(query.image, "draft", query=query, done=_done_of(waiting))
     opened_with, drawing = _drawing(server, project, query, folder)
     _open(scene, image, query.image, project, drawing, project.values)
-    done = server.marked_slices(query.image) if opened_with == "draft" else ()
-    return Opened(query.image, opened_with, query=query, done=done)
+    kept = server.marked_slices(query.image) if opened_with == "draft" else ()
+    return Opened(query.image, opened_with, query=query, done=marks if kept is None else kept)
 
 
 def open_review(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -74,6 +74,19 @@ class Outbox:
         """The drawing of an image; None if there is none."""
         record = self._record(image)
         return _read(record) if record.is_file() else None
+
+    def keep_marks(self, image: str, marks: Sequence[int]) -> None:
+        """Remember which slices of an image are marked as done; without any, forget the image."""
+        file = self.folder / f"{_stem(image)}.marks"
+        if marks:
+            file.write_text(json.dumps(list(marks)), encoding="utf-8")
+        else:
+            file.unlink(missing_ok=True)
+
+    def marks_of(self, image: str) -> tuple[int, ...]:
+        """The slices of an image that were marked as done on this machine."""
+        file = self.folder / f"{_stem(image)}.marks"
+        return tuple(json.loads(file.read_text(encoding="utf-8"))) if file.is_file() else ()
 
     def all(self) -> list[Unsent]:
         """All drawings, the oldest first."""

@@ -167,14 +167,16 @@ class Panel:
             self._do(self._session.next_case)
 
     def _do_finish(self) -> None:
-        self._do(self._session.finish)
+        if self._may_finish():
+            self._do(self._session.finish)
 
     def _do_finish_next(self) -> None:
         def finish_then_next() -> None:
             if self._session.finish().state == "finished":
                 self._session.next_case()
 
-        self._do(finish_then_next)
+        if self._may_finish():
+            self._do(finish_then_next)
 
     def _keep(self) -> None:
         self._do(lambda: self._session.keep_draft(force=True))
@@ -209,6 +211,15 @@ class Panel:
 
     def _do_return(self) -> None:
         self._do(lambda: self._session.return_label(text_of(self._note)))
+
+    def _may_finish(self) -> bool:
+        """Ask before a label counts for less than was asked for."""
+        case = self._session.case
+        if case is None or case.query is None or not case.done:
+            return True
+        left = set(case.query.asked or range(case.query.places.count)) - case.done
+        question = f"{len(left)} slices that were asked for are not marked as done, and will not count. Go on?"
+        return not left or self._confirm(question)
 
     def _may_leave(self) -> bool:
         """Ask before something unfinished is left."""

@@ -45,11 +45,10 @@ class Server:
 
         Where nobody has to log in, everybody may do everything, under the name that they give.
         """
-        self._connection.log_in()
-        found = self._connection.get("/auth/token/valid")
-        roles = found.get("roles")
-        if roles is None:
+        if not self._connection.log_in():
             return User(self._connection.name, True)
+        found = self._connection.get("/auth/token/valid")
+        roles = found.get("roles") or ()
         return User(str(found.get("username") or self._connection.name), any(role in _REVIEWERS for role in roles))
 
     def answers(self) -> bool:
@@ -92,16 +91,19 @@ class Server:
                 return None
             raise
 
-    def marked_slices(self, image: str) -> tuple[int, ...]:
-        """The slices that the person had marked as done when their draft was kept."""
+    def marked_slices(self, image: str) -> tuple[int, ...] | None:
+        """The slices that the person had marked as done when their draft was kept; None if the server has forgotten.
+
+        It forgets what it shows beside a draft once somebody else opens the case.
+        """
         try:
             info = self._connection.get("/datastore/label/info", {"label": image, "tag": "original"})
         except RefusedError as error:
             if error.status == 404:
-                return ()
+                return None
             raise
         found = info.get(MARKED)
-        return tuple(int(index) for index in found) if isinstance(found, list) else ()
+        return tuple(int(index) for index in found) if isinstance(found, list) else None
 
     def proposal_file(self, image: str, folder: Path) -> Path:
         """The file of the model's drawing."""
@@ -148,17 +150,17 @@ class Server:
         body = {**self._named(), **({} if image is None else {"image": image})}
         return read_review(self._connection.post("/activelabel/review", body))
 
-    def approve(self, image: str, note: str, version: int | None) -> None:
+    def approve(self, image: str, note: str, version: int) -> None:
         """Approve a label."""
         self._decide("approve", image, note, version)
 
-    def return_label(self, image: str, note: str, version: int | None) -> None:
+    def return_label(self, image: str, note: str, version: int) -> None:
         """Return a label to its annotator."""
         self._decide("return", image, note, version)
 
-    def _decide(self, verdict: str, image: str, note: str, version: int | None) -> None:
-        body: dict[str, Any] = {**self._named(), "image": image, "note": note}
-        self._connection.post(f"/activelabel/{verdict}", body if version is None else {**body, "version": version})
+    def _decide(self, verdict: str, image: str, note: str, version: int) -> None:
+        body = {**self._named(), "image": image, "note": note, "version": version}
+        self._connection.post(f"/activelabel/{verdict}", body)
 
     def _named(self) -> dict[str, str]:
         return {"client_id": self._connection.name} if self._connection.name else {}

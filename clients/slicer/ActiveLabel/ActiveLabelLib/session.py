@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Hashable, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from ActiveLabelLib.activity import ActiveTime
-from ActiveLabelLib.answers import Progress, Project, Query, Review, Row, Saved, User
+from ActiveLabelLib.answers import Progress, Project, Review, Row, Saved, User
+from ActiveLabelLib.case import Case, Scene
 from ActiveLabelLib.errors import CaseError, RefusedError, SilentError
 from ActiveLabelLib.opening import Opened, open_query, open_review
 from ActiveLabelLib.outbox import CORRECTION, DRAFT, FINISHED, Outbox, Unsent
@@ -19,65 +19,6 @@ from ActiveLabelLib.slices import in_words, index_at, next_slice, position_mm
 DRAFT_SECONDS = 30.0
 HEARTBEAT_SECONDS = 15.0
 RETRY_SECONDS = 10.0
-
-
-class Scene(Protocol):
-    """What a session needs of Slicer: see `scene.SlicerScene`."""
-
-    def open_image(self, file: Path, name: str, labels: Sequence[str]) -> None:
-        """Show an image, with an empty segment for each label."""
-
-    def open_label(self, file: Path, values: Mapping[str, int]) -> None:
-        """Draw what a label file has: each name with its value."""
-
-    def write_label(self, file: Path, labels: Sequence[str]) -> None:
-        """Write the drawing on the grid of the image: value n is the n-th label."""
-
-    def stamp(self) -> Hashable:
-        """What changes with every change of the drawing."""
-
-    def view_stamp(self) -> Hashable:
-        """What changes when somebody scrolls in a view."""
-
-    def show_slice(self, plane: str, position: float) -> None:
-        """Show the slice at a position in mm in the view of its plane."""
-
-    def slice_position(self, plane: str) -> float:
-        """The position in mm of the slice that the view of a plane shows."""
-
-    def show_overlay(self, file: Path) -> None:
-        """Show a map in the foreground."""
-
-    def set_overlay_opacity(self, share: float) -> None:
-        """Show the foreground with an opacity from 0 to 1."""
-
-    def clear(self) -> None:
-        """Remove everything that this module has opened."""
-
-
-@dataclass
-class Case:
-    """The case that is open.
-
-    Attributes:
-        image: the id of the image.
-        opened_with: what it was opened with: `draft`, `label`, `model` or `nothing`.
-        query: what is asked for; None for a review.
-        review: the label under review; None for an annotation.
-        done: the slices that the person has marked as done.
-        overlay: whether the uncertainty is shown.
-        opened: the drawing when the case opened.
-        kept: the drawing that was kept last.
-    """
-
-    image: str
-    opened_with: str
-    query: Query | None = None
-    review: Review | None = None
-    done: set[int] = field(default_factory=set)
-    overlay: bool = False
-    opened: Hashable = None
-    kept: Hashable = None
 
 
 class Session:
@@ -196,8 +137,9 @@ class Session:
             self.line = query.reason
         else:
             project = self.project = self._asking(server.project)  # a first model may have come
-            waiting, path = self._box().of(query.image), str(sample["path"])
-            self._begin(lambda: open_query(server, self._scene, project, query, path, self._work_folder, waiting))
+            path, work = str(sample["path"]), self._work_folder
+            waiting, marks = self._box().of(query.image), self._box().marks_of(query.image)
+            self._begin(lambda: open_query(server, self._scene, project, query, path, work, waiting, marks))
             self.line = query.reason
         self.next_asked_slice(first=True)
         return True
@@ -212,6 +154,7 @@ class Session:
             self._write(case, CORRECTION, {})
         else:
             self._write(case, DRAFT, {MARKED: sorted(case.done)})
+            self._box().keep_marks(case.image, sorted(case.done))
         case.kept = stamp
         self.send()
         return True
@@ -253,6 +196,7 @@ class Session:
             ) from error
         self.line = f"{case.image}: {saved.state}" + (f", {saved.message}" if saved.message else "")
         if saved.state == "finished":
+            self._box().keep_marks(case.image, ())
             self._close_case()
         return saved
 
@@ -355,16 +299,16 @@ class Session:
         """Approve the label under review. If the reviewer has corrected it, their drawing is sent first."""
         case, server = self._case(), self._server()
         review = _required(case.review)
-        version: int | None = review.version
         if self._stamp() != case.kept or self._box().of(case.image) is not None:
             covered = {} if review.slices is None else {"annotated_slices": list(review.slices)}
             entry = self._write(case, CORRECTION, {"finished": True, "confirmed": True, **covered})
             case.kept = self._stamp()
             saved = self._asking(lambda: self._send_entry(entry))
-            version = None
             if saved.state != "finished":
                 raise CaseError(f"{case.image} is not approved: {saved.message}")
-        self._asking(lambda: server.approve(case.image, note, version))
+            # The review of the version before has ended with it.
+            review = case.review = _required(self._asking(lambda: server.review(case.image)))
+        self._asking(lambda: server.approve(case.image, note, review.version))
         self._close_case()
         self.line = f"{case.image} is approved"
 

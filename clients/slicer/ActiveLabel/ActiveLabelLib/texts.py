@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ActiveLabelLib.session import Case, Session
+from ActiveLabelLib.case import Case
+from ActiveLabelLib.session import Session
 from ActiveLabelLib.slices import in_words
 
 _OPENED = {

@@ -175,9 +175,15 @@ class ChannelLayout:
                 groups.setdefault(self.name_of(path), {})[found[1]] = path
         images: list[str] = []
         unused: dict[str, str] = {}
-        for group in groups.values():
+        formats: dict[str, set[int]] = {}
+        for name, group in groups.items():
+            formats.setdefault(_id_start(name), set()).update(group)
+        for name, group in groups.items():
             missing = [place for place in range(len(self.names)) if place not in group]
-            if missing:
+            if missing and formats[_id_start(name)].issuperset(missing):
+                which = ", ".join(f"{self.names[place]} ({self.endings[place]})" for place in missing)
+                unused[min(group.values())] = f"its channels are files of several formats: convert {which} to this one"
+            elif missing:
                 unused[min(group.values())] = self._missing(missing)
             else:
                 images.append(group[self.shown])

@@ -113,8 +113,8 @@ class _Events:
             who, number = use.chosen_by or "", use.model_version
             yield {"when": _time(use.began_at), "event": USE, "who": who, "number": number, "detail": kind}
         for one in self._ledger.rounds():
-            values = {"number": one.number, "asked_by_model": one.model_version}
-            yield {"when": _time(one.started_at), "event": ROUND, **values}
+            number, asks = one.number, one.model_version
+            yield {"when": _time(one.started_at), "event": ROUND, "number": number, "asked_by_model": asks}
         for name in KEPT_FACTS:
             fact = self._ledger.fact(name)
             if fact is not None:

@@ -83,8 +83,8 @@ class Batches:
     def __init__(self, items: Dataset[list[Batch]], batch_size: int, seed: int, order: Order | None = None) -> None:
         """`order` gives the items of a pass from a generator; by default each once."""
         self._items = items
-        self._order = order or (lambda random: random.permutation(self._count))
         self._count = len(items)  # type: ignore[arg-type]  # torch declares no length
+        self._order = order or (lambda random: random.permutation(self._count))
         self._batch_size = batch_size
         self._seed = seed
 

@@ -23,7 +23,7 @@ def continued(plan: Plan, new: Sequence[int]) -> Plan:
     assert plan.weights is not None
     settings = plan.training
     epochs = max(round(settings.epochs * settings.continued_share), 1)
-    changed = {"epochs": epochs, "validate_every": min(settings.validate_every, epochs)}
+    changed: dict[str, float] = {"epochs": epochs, "validate_every": min(settings.validate_every, epochs)}
     if settings.continued_learning_rate is not None:
         changed["learning_rate"] = settings.continued_learning_rate
     weights = plan.weights if settings.shrink == 1 else shrunk(plan, settings.shrink)

@@ -290,6 +290,27 @@
     );
   }
 
+  // src/mode.ts
+  var ID = "@ohif/mode-monai-label";
+  var VOLUMES = /* @__PURE__ */ new Set(["CT", "MR", "NM", "PT"]);
+  function hasVolume(modalities) {
+    return modalities.split("\\").some((modality) => VOLUMES.has(modality));
+  }
+  var MODE_MODULE = {
+    id: ID,
+    async modeFactory({ loadModules, ...options }) {
+      const [shipped] = await loadModules([ID]);
+      if (shipped === void 0) {
+        throw new Error(`OHIF has no ${ID}`);
+      }
+      const description = "The mode is for volumes: CT, MR, PET and NM";
+      return {
+        ...shipped.modeFactory(options),
+        isValidMode: ({ modalities }) => ({ valid: hasVolume(modalities), description })
+      };
+    }
+  };
+
   // src/nifti.ts
   var HEADER_BYTES = 352;
   var SIZE_OF_HEADER = 348;
@@ -1610,6 +1631,7 @@
     setInterval(() => void begun.tick(), TICK_MS);
     return begun;
   }
+  window.config.modes.push(MODE_MODULE);
   window.config.extensions.push({
     id: NAME,
     preRegistration(managers) {

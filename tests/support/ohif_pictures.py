@@ -1,0 +1,70 @@
+"""Draws the pictures of OHIF in docs/clients.md: `python tests/support/ohif_pictures.py http://127.0.0.1:8000`.
+
+The server is that of `make ohif`, with a model. The case that is asked for stays as it is, and is held afterwards.
+"""
+
+import sys
+from io import BytesIO
+from pathlib import Path
+
+from ohif_page import OhifPage
+from PIL import Image
+from playwright.sync_api import Page, sync_playwright
+
+PICTURES = Path(__file__).parents[2] / "docs" / "pictures"
+PATIENCE_MS = 300_000
+SETTLED_MS = 3000
+GAP = 16
+
+
+def main(server: str) -> None:
+    with sync_playwright() as playwright:
+        ohif = OhifPage(playwright, server)
+        ohif.page.set_viewport_size({"width": 1440, "height": 810})
+        ohif.page.set_default_timeout(PATIENCE_MS)
+        open_a_study(ohif.page, server)
+        panel = ohif.page.locator("section.activelabel")
+        steps = [panel.screenshot()]
+        ohif.next_case()
+        ohif.page.wait_for_timeout(SETTLED_MS)
+        save(ohif.page.screenshot(), "ohif")
+        steps.append(panel.screenshot())
+        skip = panel.get_by_role("button", name="Skip")
+        skip.click()
+        panel.get_by_label("Reason").fill("moved during the scan")
+        steps.append(panel.screenshot())
+        skip.click()
+        side_by_side(steps, "ohif_panel")
+        ohif.show_uncertainty(0.8)
+        ohif.page.wait_for_timeout(SETTLED_MS)
+        save(ohif.page.screenshot(), "ohif_uncertainty")
+        ohif.close()
+
+
+def open_a_study(page: Page, server: str) -> None:
+    """Open the first study of the list in the MONAI Label mode."""
+    page.goto(f"{server}/ohif/")
+    page.locator("table tbody tr").first.click()
+    page.get_by_role("button", name="MONAI Label").last.click()
+    page.locator("section.activelabel").wait_for()
+    page.get_by_role("button", name="Confirm and Hide").click()
+    page.wait_for_timeout(SETTLED_MS)
+
+
+def side_by_side(shots: list[bytes], name: str) -> None:
+    images = [Image.open(BytesIO(shot)).convert("RGB") for shot in shots]
+    width = sum(image.width for image in images) + GAP * (len(images) - 1)
+    joined = Image.new("RGB", (width, max(image.height for image in images)), "white")
+    left = 0
+    for image in images:
+        joined.paste(image, (left, 0))
+        left += image.width + GAP
+    joined.save(PICTURES / f"{name}.png", optimize=True)
+
+
+def save(shot: bytes, name: str) -> None:
+    Image.open(BytesIO(shot)).convert("RGB").save(PICTURES / f"{name}.png", optimize=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1].rstrip("/"))
