@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -105,7 +106,7 @@ class Listener:
                 self.heard.append((kind, json.loads(line.removeprefix("data: "))))
 
     def _lines(self) -> Iterator[str]:
-        with self._response:
+        with self._response, suppress(requests.exceptions.ChunkedEncodingError):  # a server that is killed at the end
             yield from self._response.iter_lines(chunk_size=1, decode_unicode=True)
 
     def states_of(self, image: str) -> list[str]:
