@@ -76,3 +76,17 @@ def test_a_server_starts_without_what_few_of_its_requests_need() -> None:
     assert {"fastapi", "monai.handlers", "activelabel.server.datastores.pacs"} <= set(imported)
     heavy = {"highdicom", "ignite", "matplotlib", "mlflow", "pandas", "scipy", "sklearn", "sympy", "torchvision"}
     assert not heavy & set(imported)
+
+
+def test_two_readings_are_compared_in_a_process_that_has_imported_monai_as_a_server_does() -> None:
+    code = """
+import numpy as np
+from activelabel.server.lean_imports import import_monai_for_host
+import_monai_for_host()
+from activelabel.annotation.agreement import agreement_of
+one, other = np.zeros((2, 5, 5, 5), np.uint8)
+one[1, 2, 2], other[3, 2, 2] = 1, 1
+print(agreement_of(one, other, ("ball",), (1.5, 1.0, 1.0))["ball"])
+"""
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=False)
+    assert run.stdout.strip() == "Agreement(dice=0.0, distance_mm=3.0)", run.stderr
