@@ -3,8 +3,8 @@
 python .ci/other_pythons.py
 
 Each gets an environment of its own (`.venv-3.10`, `.venv-3.12`) of some GB, so `make test` does not do this. uv fills
-them, which shares their files through its cache. pip would take half an hour: to build one small package (sam2, of the
-host), it downloads and unpacks torch once more, and that for each look at it.
+them, which shares their files through its cache. pip would take more than twenty minutes: to build one small package,
+sam2 of the host, it downloads and unpacks torch once more, and that each time it looks at it.
 """
 
 import os

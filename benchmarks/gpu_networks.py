@@ -21,7 +21,6 @@ CLASSES = 3
 LAYOUTS = {"contiguous": torch.contiguous_format, "channels_last_3d": torch.channels_last_3d}
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 SEED = 20261129
-_WORD = 0xFFFFFFFF
 
 
 def networks(conditions: Conditions) -> Iterator[dict[str, Any]]:
@@ -102,20 +101,21 @@ def hashing_hook(seeds: Tensor) -> Callable[[ElementDropout, tuple[Tensor, ...],
 
     def drop(layer: ElementDropout, arguments: tuple[Tensor, ...], output: Tensor) -> Tensor:
         (values,) = arguments
-        places = torch.arange(values[0].numel(), device=values.device)
-        words = hashed(seeds[:, None] * 0x9E3779B1 + places[None])
-        kept = (words >= int(layer.p * (_WORD + 1))).view(len(values), *values.shape[2:], values.shape[1])
+        count = values[0].numel()
+        places = torch.arange(-(-count // 2), dtype=torch.int32, device=values.device)
+        halves = hashed(seeds.int()[:, None] * -1640531535 + places[None]).view(torch.int16)[:, :count]
+        threshold = round(layer.p * (1 << 16)) - (1 << 15)
+        kept = (halves >= threshold).view(len(values), *values.shape[2:], values.shape[1])
         return values * kept.movedim(-1, 1) / (1 - layer.p)
 
     return drop
 
 
 def hashed(words: Tensor) -> Tensor:
-    """Numbers below 2³² from numbers, by the finaliser of MurmurHash3."""
-    words = words & _WORD
-    words = ((words ^ (words >> 16)) * 0x85EBCA6B) & _WORD
-    words = ((words ^ (words >> 13)) * 0xC2B2AE35) & _WORD
-    return words ^ (words >> 16)
+    """32 bits of each word mixed by the finaliser of MurmurHash3; as signed numbers, whose shifts keep the sign."""
+    words = (words ^ ((words >> 16) & 0xFFFF)) * -2048144789
+    words = (words ^ ((words >> 13) & 0x7FFFF)) * -1028477387
+    return words ^ ((words >> 16) & 0xFFFF)
 
 
 def compiled_networks(conditions: Conditions) -> Iterator[dict[str, Any]]:

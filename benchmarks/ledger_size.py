@@ -1,12 +1,15 @@
-"""The ledger with 10^4, 10^5 and 10^6 images: next sample, save label, keep a score, `/info/`, worklist, start, memory.
+"""The ledger with 10^4, 10^5 and 10^6 images: what an event costs, and whether that grows with the pool.
 
-    python benchmarks/ledger_size.py [--images 10000 100000 1000000] [--repeats 20] [--database-url postgresql://…/NAME]
+    python benchmarks/ledger_size.py [--images 10000 100000 1000000] [--repeats 10] [--database-url postgresql://…/NAME]
 
-Each ledger is filled with images of which all have one kind of score and one in a hundred, at most 1,000, has a label;
-then each operation is called as the server calls it, in turn. Every image is the same small file: reading it is left
-out of *save label*, which records a label that is on the disk already. Each operation changes the ledger, so nothing is
-answered from memory. *Look for work* is what the autopilot does every second, *claim* what a worker does for each
-image. On SQLite the processor time is shown too, which other programs change little.
+Each ledger is filled with images that all have one kind of score, and of which one in a hundred, at most 1,000, has a
+label. Then each operation calls the ledger as the server does, in turn, without files and without the network: *next
+sample* reads what a strategy by one score reads and grants a lease, *save label* records a label whose file is on the
+disk already, *info* reads what `GET /info/` reads of the ledger, *look for work* what the autopilot reads every second,
+*claim* what a worker does for each image. Each changes the ledger or follows a change, so nothing is answered from
+memory. Milliseconds of the processor, which other programs change less, and of the wall.
+
+With PostgreSQL the processor's time is that of this process alone.
 """
 
 import argparse
@@ -20,174 +23,183 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from datetime import datetime, timezone
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
-import nibabel
-import numpy as np
-import psutil
 import psycopg
-from sqlalchemy import insert
 
 from activelabel.acquisition.score import Score
-from activelabel.data.files.channels import ImageFiles
-from activelabel.loop.due import read_situation, work_due
-from activelabel.loop.scoring import scored_measure
 from activelabel.names import ScoreKind
-from activelabel.project.opening import open_project
-from activelabel.project.project import Project
-from activelabel.project.settings import DATABASE_URL
 from activelabel.store.cases.new_annotation import NewAnnotation
 from activelabel.store.claims import Job
-from activelabel.store.schema.images import ImageRow
-from activelabel.store.schema.labels import AnnotationRow
-from activelabel.store.schema.models import ScoreRow
-from activelabel.strategies.catalogue import build_strategies
+from activelabel.store.ledger import Ledger
+from activelabel.store.location import sqlite_url
 
 KIND = ScoreKind("variance")
-AT_ONCE = 20_000
-MARKS = {"next sample": 20.0, "save label": 30.0, "info": 200.0, "start": 10_000.0}
+JOB = Job("score", 1, KIND)
+VALIDATION = 40
+LABELS_AT_MOST = 1000
+NOW = "2026-01-01 00:00:00.000000"
+MARKS = {"next sample": "p95 ≤ 20", "save label": "≤ 30", "info": "≤ 200", "start": "≤ 10,000"}
 
+IMAGES = ("id", "added_at", "role", "present", "leased_whole", "content_sha256", "file_size", "file_modified_ns",
+          "intensities")  # fmt: skip
+SCORES = ("image_id", "model_version", "measure", "region", "aggregation", "value", "repeats", "seed", "created_at")
+LABELS = ("image_id", "tag", "version", "file", "sha256", "covered_slices", "foreground_slices", "annotator", "seconds",
+          "round_number", "created_at")  # fmt: skip
 
-class OneFile:
-    """Every image is the same file."""
-
-    def __init__(self, file: Path) -> None:
-        self._file = ImageFiles(file)
-
-    def image_files(self, image_id: str) -> ImageFiles:
-        """The file."""
-        return self._file
-
-    def get_image_info(self, image_id: str) -> dict[str, Any]:
-        """Nothing."""
-        return {}
+Times = dict[str, list[tuple[float, float]]]
 
 
 def main() -> None:
     """Read the command line; each size runs in a process of its own, so that memory can be told apart."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--images", type=int, nargs="+", default=[10_000, 100_000, 1_000_000])
-    parser.add_argument("--repeats", type=int, default=20)
+    parser.add_argument("--repeats", type=int, default=10)
     parser.add_argument("--database-url", default="", help="a PostgreSQL database, which is emptied; default SQLite")
     parser.add_argument("--one", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
+    url = arguments.database_url
     if arguments.one:
         with tempfile.TemporaryDirectory() as work:
-            measured = measure(Path(work), arguments.images[0], arguments.repeats, arguments.database_url)
-            print(json.dumps(measured))
+            print(json.dumps(measure(Path(work), arguments.images[0], arguments.repeats, url)))
         return
-    name = arguments.database_url.split("@")[-1] or f"SQLite {sqlite3.sqlite_version}"
-    print(f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} at start; {name}")
-    print(f"Python {platform.python_version()}; each timed {arguments.repeats} times; ms as median (95th percentile)")
+    name = "PostgreSQL" if url else f"SQLite {sqlite3.sqlite_version}"
+    print(f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} at start; {name}; ", end="")
+    print(f"Python {platform.python_version()}; {arguments.repeats} times each; processor / wall ms: median (largest)")
     results = {}
     for images in arguments.images:
         again = [sys.executable, __file__, "--one", "--images", str(images), "--repeats", str(arguments.repeats)]
-        child = subprocess.run(
-            [*again, "--database-url", arguments.database_url], stdout=subprocess.PIPE, check=True, encoding="utf-8"
-        )
-        results[images] = json.loads(child.stdout.splitlines()[-1])
-        print(f"{images}: {results[images]}", file=sys.stderr)
+        ended = subprocess.run([*again, "--database-url", url], stdout=subprocess.PIPE, check=True, encoding="utf-8")
+        results[images] = json.loads(ended.stdout.splitlines()[-1])
+        print_table({images: results[images]})
     print_table(results)
 
 
-def measure(work: Path, images: int, repeats: int, url: str) -> dict[str, list[float]]:
-    """The milliseconds of each operation, and the largest memory of the process in MB."""
+def measure(work: Path, images: int, repeats: int, url: str) -> dict[str, Any]:
+    """The times of each operation, and the memory of the process in MB."""
     if url:
         with psycopg.connect(url, autocommit=True) as database:
             database.execute("DROP SCHEMA public CASCADE")
             database.execute("CREATE SCHEMA public")
-    project = opened(work, url)
-    file = work / "image.nii.gz"
-    nibabel.save(nibabel.Nifti1Image(np.zeros((16, 16, 8), np.int16), np.eye(4)), file)
-    fill(project, images, file)
-    project.ledger.close()
-    took: dict[str, list[float]] = {"memory before, MB": [memory()], "start": []}
-    for _ in range(2):
-        took["start"].append(timed(lambda: started(work, url, images)))
-    project = opened(work, url)
-    operations = dict(operations_of(project, OneFile(file)))
+    url = url or sqlite_url(work / "ledger.sqlite")
+    fill(url, work / "ledger.sqlite", images)
+    took: Times = {}
+    ledger = Ledger(url)
+    timed(took, "start", lambda: start(ledger, images))
     for turn in range(repeats + 1):
-        for name, operation in operations.items():
-            processor = time.process_time()
-            milliseconds = timed(operation)
-            if turn:
-                took.setdefault(name, []).append(milliseconds)
-                if not url:
-                    took.setdefault(f"{name}, processor", []).append(1000 * (time.process_time() - processor))
-    took["memory at most, MB"] = [resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024]
-    return took
+        for name, operation in operations(ledger, turn):
+            timed(took if turn else {}, name, operation)
+    timed(took, "claim, when none is left", lambda: ledger.claim_images(JOB, "worker", 60))
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return {**took, "memory at most, MB": [(most, most)]}
 
 
-def memory() -> float:
-    """The memory of this process now, in MB."""
-    return float(psutil.Process().memory_info().rss / 2**20)
+def start(ledger: Ledger, images: int) -> None:
+    """What a start does with the ledger: register what is there, of which nothing is new, and count."""
+    ledger.sync_images((name_of(number) for number in range(images)), VALIDATION)
+    ledger.progress()
 
 
-def opened(work: Path, url: str) -> Project:
-    """The project, opened as the server does."""
-    conf = {"labels": "liver", "device": "cpu", "project_dir": str(work / "project")}
-    return open_project(str(work), str(work), conf, {DATABASE_URL: url} if url else {})
+def operations(ledger: Ledger, turn: int) -> Iterator[tuple[str, Callable[[], object]]]:
+    """Each operation by its name."""
+    annotator, asked = f"ann {turn}", list[str]()
+
+    def ask() -> None:
+        ledger.active_lease(annotator)
+        ledger.passed_over(annotator)
+        ledger.drafts_to_finish(annotator)
+        ledger.returned_to(annotator)
+        ledger.pool("validation")
+        ledger.progress()
+        for image_id in ledger.ranking(1, KIND, 16 + ledger.count_passed_over()):
+            ledger.image(image_id)
+            if ledger.grant_lease(annotator, image_id, 60, "variance") is not None:
+                asked.append(image_id)
+                return
+
+    def info() -> None:
+        ledger.progress()
+        ledger.count_unscored(1, KIND)
+        ledger.has_pool("training")
+        ledger.models()
+        ledger.model_efforts()
+        ledger.effort({})
+        ledger.unchanged_labels()
+        ledger.images_set_aside()
+        ledger.measured_intensities(1000)
+        ledger.labels_to_learn("validation")
+        ledger.latest_doubts(10, [1])
+        ledger.open_drafts()
+        ledger.skipped_for_now()
+
+    def work_to_do() -> None:
+        ledger.progress()
+        ledger.count_unscored(1, KIND)
+        ledger.has_pool("training")
+
+    yield "next sample", ask
+    yield "save label", lambda: ledger.keep_annotation(NewAnnotation(asked[0], annotator, "0" * 64, annotator))
+    yield "keep a score", lambda: ledger.record_scores(1, name_of(77), [Score.of_kind(KIND, 0.5)], 5, 0)
+    yield "info", info
+    yield "look for work", work_to_do
+    yield (
+        "a page of 1,000 images",
+        lambda: [image for image, _ in zip(ledger.usable_images(), range(1000), strict=False)],
+    )
+    yield "claim", lambda: ledger.claim_images(Job("score", 2, KIND), "worker", 60, after=name_of(100 * turn))
 
 
-def started(work: Path, url: str, images: int) -> None:
-    """What a server does with the ledger before it answers."""
-    project = opened(work, url)
-    project.ledger.check()
-    project.ledger.sync_images((name_of(number) for number in range(images)), 40)
-    project.ledger.progress()
-    project.ledger.close()
-
-
-def fill(project: Project, images: int, file: Path) -> None:
-    """Images with scores; one in a hundred has a label."""
-    ledger, now = project.ledger, datetime(2026, 1, 1, tzinfo=timezone.utc)
-    ledger.sync_images(["case_0000000"], 0)
-    ledger.publish_model("none.pt", "0" * 64, project.recipe.name, project.labels, {}, [])
-    ledger.fix_fact("modality", "CT", "made up")
-    common = {"added_at": now, "present": True, "leased_whole": True, "content_sha256": "0" * 64}
-    status = file.stat()
-    stamp = {
-        "file_size": status.st_size,
-        "file_modified_ns": status.st_mtime_ns,
-        "intensities": [-900.0, 0.0, 900.0, 1.0],
+def fill(url: str, file: Path, images: int) -> None:
+    """Make a ledger with a model, and put images, scores and labels into it."""
+    ledger = Ledger(url)
+    ledger.sync_images([name_of(0)], 0)
+    for _ in range(2):
+        ledger.publish_model("none", "0" * 64, "quick", ["liver"], {}, [])
+    ledger.use_model(1, "ann")
+    ledger.mark_readable(name_of(0))
+    ledger.close()
+    labelled = range(150, images, 100)[:LABELS_AT_MOST]
+    tables: dict[str, tuple[Sequence[str], Iterator[tuple[object, ...]]]] = {
+        "images": (IMAGES, (image_row(number) for number in range(1, images))),
+        "scores": (SCORES, (score_row(number, images) for number in range(VALIDATION, images))),
+        "annotations": (LABELS, (label_row(number) for number in labelled)),
     }
-    for first in range(1, images, AT_ONCE):
-        numbers = range(first, min(first + AT_ONCE, images))
-        rows = [
-            {**common, "id": name_of(number), "role": "validation" if number < 40 else "training", **stamp}
-            for number in numbers
-        ]  # fmt: skip
-        scores = [
-            {"image_id": name_of(number), "model_version": 1, "measure": "variance", "region": "everything",
-             "aggregation": "total", "value": number / images, "slices": None, "repeats": 5, "seed": 0,
-             "created_at": now}
-            for number in numbers
-            if number >= 40
-        ]  # fmt: skip
-        with ledger._writing() as session:
-            session.execute(insert(ImageRow), rows)
-            session.execute(insert(ScoreRow), scores)
-    labelled = [name_of(number * 100 + 50) for number in range(min(images // 100, 1000))]
-    with ledger._writing() as session:
-        session.execute(insert(AnnotationRow), [label_of(image_id, now) for image_id in labelled])
-        ledger_statistics(session)
+    count = (images - VALIDATION,)
+    if file.is_file():
+        with sqlite3.connect(file) as database:
+            database.execute("PRAGMA synchronous = OFF")
+            for table, (columns, rows) in tables.items():
+                places = ", ".join("?" * len(columns))
+                database.executemany(f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({places})", rows)  # noqa: S608
+            database.execute("INSERT INTO scored_counts VALUES (1, ?)", count)
+        return
+    with psycopg.connect(url) as server:
+        for table, (columns, rows) in tables.items():
+            with server.cursor().copy(f"COPY {table} ({', '.join(columns)}) FROM STDIN") as copy:
+                for row in rows:
+                    copy.write_row(row)
+        server.execute("INSERT INTO scored_counts VALUES (1, %s)", count)
+        server.commit()
+        server.autocommit = True
+        server.execute("VACUUM ANALYZE")  # as autovacuum does soon
 
 
-def label_of(image_id: str, now: datetime) -> dict[str, Any]:
+def image_row(number: int) -> tuple[object, ...]:
+    """The row of an image."""
+    role = "validation" if number < VALIDATION else "training"
+    return name_of(number), NOW, role, True, True, "0" * 64, 1, 1, "[-900, 0, 900, 1]"
+
+
+def score_row(number: int, images: int) -> tuple[object, ...]:
+    """The row of a score."""
+    return name_of(number), 1, "variance", "everything", "total", number / images, 5, 0, NOW
+
+
+def label_row(number: int) -> tuple[object, ...]:
     """The row of a label of a whole volume."""
-    return {
-        "image_id": image_id, "tag": "final", "version": 1, "file": f"{image_id}/final.nii.gz", "sha256": "0" * 64,
-        "slices": None, "covered_slices": 100, "foreground_slices": 20, "annotator": "ann", "seconds": 60.0,
-        "round_number": 1, "created_at": now, "label_names": ["liver"],
-    }  # fmt: skip
-
-
-def ledger_statistics(session: Any) -> None:
-    """Let the database look at its tables, as autovacuum does after a while."""
-    session.connection().exec_driver_sql("ANALYZE")
+    return name_of(number), "final", 1, name_of(number), "0" * 64, 100, 20, "ann", 60.0, 1, NOW
 
 
 def name_of(number: int) -> str:
@@ -195,93 +207,25 @@ def name_of(number: int) -> str:
     return f"case_{number:07}"
 
 
-def operations_of(project: Project, images: OneFile) -> Iterator[tuple[str, Callable[[], object]]]:
-    """Each operation by its name."""
-    from activelabel.server.actions.info import AppInfo
-
-    ledger, strategy = project.ledger, build_strategies(project)["variance"]
-    measure = scored_measure(project)
-    counter = iter(range(10**9))
-    asked: list[tuple[str, str]] = []
-
-    def ask() -> None:
-        annotator = f"ann {next(counter)}"
-        asked.append((annotator, strategy.next(annotator, images)["id"]))
-
-    def save() -> None:
-        annotator, image_id = asked[-1]
-        ledger.keep_annotation(NewAnnotation(image_id, f"{annotator}.nii.gz", "0" * 64, annotator))
-
-    yield "next sample", ask
-    yield "save label", save
-    yield "keep a score", lambda: ledger.record_scores(1, name_of(77), [Score.of_kind(KIND, 0.5)], 5, 0)
-    app = AppInfo(project, NoListing(), NoTasks(), NoCases(project), None)  # type: ignore[arg-type]
-    yield "info", lambda: app._compute()
-    yield "look for work", lambda: work_due(read_situation(project, measure), project.thresholds)
-    yield "claim", lambda: ledger.claim_images(Job("score", 1, KIND), "worker", 60)
-    from activelabel.server.actions.worklist import WorklistReader
-
-    yield "worklist", lambda: WorklistReader(ledger).read()
-
-
-class NoListing:
-    """The part of the datastore that `/info/` uses, without a listing."""
-
-    revision = 0
-
-    def status(self) -> dict[str, Any]:
-        """Nothing."""
-        return {}
-
-    def passed_over(self) -> list[str]:
-        """Nothing."""
-        return []
-
-    def patients(self) -> dict[str, str]:
-        """Nothing."""
-        return {}
-
-
-class NoTasks:
-    """No tasks."""
-
-    infers: ClassVar[dict[str, Any]] = {}
-    trainers: ClassVar[dict[str, Any]] = {}
-    strategies: ClassVar[dict[str, Any]] = {}
-    scoring_methods: ClassVar[dict[str, Any]] = {}
-
-
-class NoCases:
-    """The cases of `/info/`: drafts, and what is skipped."""
-
-    def __init__(self, project: Project) -> None:
-        self._project = project
-
-    def cases(self) -> dict[str, Any]:
-        """Those that the server shows."""
-        ledger = self._project.ledger
-        return {"drafts": len(ledger.open_drafts()), "skipped": len(ledger.skipped_for_now())}
-
-
-def timed(operation: Callable[[], object]) -> float:
-    """The milliseconds of an operation."""
-    began = time.perf_counter()
+def timed(took: Times, name: str, operation: Callable[[], object]) -> None:
+    """Note the milliseconds of an operation, of the processor and of the wall."""
+    processor, wall = time.process_time(), time.perf_counter()
     operation()
-    return 1000 * (time.perf_counter() - began)
+    took.setdefault(name, []).append((1000 * (time.process_time() - processor), 1000 * (time.perf_counter() - wall)))
 
 
-def print_table(results: dict[int, dict[str, list[float]]]) -> None:
+def print_table(results: dict[int, dict[str, list[tuple[float, float]]]]) -> None:
     """One row for each operation, one column for each size."""
     print(f"| | {' | '.join(f'{images:,} images' for images in results)} | mark |\n|---|{'---:|' * (len(results) + 1)}")
     for name in next(iter(results.values())):
-        cells = []
-        for took in results.values():
-            times = sorted(took[name])
-            p95 = times[min(len(times) - 1, int(0.95 * len(times)))]
-            one = len(times) < 5
-            cells.append(f"{times[-1]:.0f}" if one else f"{statistics.median(times):.1f} ({p95:.1f})")
-        mark = MARKS.get(name)
-        print(f"| {name} | {' | '.join(cells)} | {'' if mark is None else f'≤ {mark:g}'} |")
+        cells = [cell(took[name]) if "memory" not in name else f"{took[name][0][0]:.0f}" for took in results.values()]
+        print(f"| {name} | {' | '.join(cells)} | {MARKS.get(name, '')} |", flush=True)
+
+
+def cell(times: list[tuple[float, float]]) -> str:
+    """Median and largest, of the processor and of the wall."""
+    both = ([one[place] for one in times] for place in (0, 1))
+    return " / ".join(f"{statistics.median(values):.1f} ({max(values):.1f})" for values in both)
 
 
 if __name__ == "__main__":

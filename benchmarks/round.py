@@ -21,7 +21,7 @@ import os
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -64,6 +64,13 @@ CLASSES = 3
 CT: Size3D = (512, 512, 397)
 CT_SPACING_MM = (0.8, 0.8, 1.0)
 GROUPS = 2
+ARMS: Mapping[str, dict[str, Any]] = {
+    "all": {},
+    "racing": {"racing": True},
+    "last": {"random_layers": 1},
+    "single": {"repeats": 0},
+}
+"""Our arms, with what each changes in the recipe's `[prediction]`."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +111,7 @@ def main() -> None:
     parser.add_argument("--sizes", nargs="+", choices=sizes(1), default=list(sizes(1)))
     parser.add_argument("--volumes", type=int, help="how many, instead of 100, 40 and 2")
     parser.add_argument("--shrink", type=int, default=1, help="makes CT-sized volumes smaller along each axis")
-    parser.add_argument("--without-host", action="store_true", help="leave out the host")
+    parser.add_argument("--arms", nargs="+", choices=(*ARMS, "bare", "host"), default=[*ARMS, "bare", "host"])
     arguments = parser.parse_args()
     print(f"{cpu_name()}, {torch.get_num_threads()} threads, torch {torch.__version__}, load {os.getloadavg()[0]:.1f}")
     print(f"precision: auto = {choose_precision('auto', CPU)}")
@@ -112,7 +119,7 @@ def main() -> None:
         size = sizes(arguments.shrink)[name]
         size = dataclasses.replace(size, volumes=arguments.volumes or size.volumes)
         with tempfile.TemporaryDirectory() as work:
-            print_table(name, size, measure(size, Path(work), with_host=not arguments.without_host))
+            print_table(name, size, measure(size, Path(work), arguments.arms))
 
 
 def sizes(shrink: int) -> dict[str, Size]:
@@ -137,20 +144,14 @@ def recipe_of(size: Size) -> Recipe:
 
 def arms_of(recipe: Recipe) -> dict[str, Recipe]:
     """Our arms by name."""
-    changes: dict[str, dict[str, Any]] = {
-        "all": {},
-        "racing": {"racing": True},
-        "last": {"random_layers": 1},
-        "single": {"repeats": 0},
-    }
     return {
         name: recipe.model_copy(update={"prediction": recipe.prediction.model_copy(update=changed)})
-        for name, changed in changes.items()
+        for name, changed in ARMS.items()
     }
 
 
-def measure(size: Size, work: Path, *, with_host: bool) -> dict[str, Took]:
-    """What each arm took for all volumes; the arms take turns, a group of volumes each."""
+def measure(size: Size, work: Path, arms: Collection[str]) -> dict[str, Took]:
+    """What each of `arms` took for all volumes; the arms take turns, a group of volumes each."""
     recipe, found = recipe_of(size), defaultdict[str, Took](Took)
     torch.manual_seed(SEED)
     network = build_network(recipe.network, CLASSES).eval()
@@ -158,12 +159,15 @@ def measure(size: Size, work: Path, *, with_host: bool) -> dict[str, Took]:
     groups = [files[first::GROUPS] for first in range(min(GROUPS, len(files)))]
     for number, group in enumerate(groups):
         for name, own in arms_of(recipe).items():
+            if name not in arms:
+                continue
             folder = work / f"{name}_{number}"
             for turn, took in enumerate(rounds(own, size, network, group, folder), start=1):
                 found[f"{name}, round {turn}"] += took
-        found["bare"] += bare(recipe, size, network, group)
-        found["bare, plain"] += bare(recipe, size, network, group, plain=True)
-        if with_host:
+        if "bare" in arms:
+            found["bare"] += bare(recipe, size, network, group)
+            found["bare, plain"] += bare(recipe, size, network, group, plain=True)
+        if "host" in arms:
             found["host"] += host(recipe, size, network, group, work / f"host_{number}")
     return dict(found)
 
@@ -329,7 +333,8 @@ def print_table(name: str, size: Size, found: Mapping[str, Took]) -> None:
         parts = [took.parts.get(part, 0.0) for part in PARTS]
         numbers = [took.processor, *parts, took.processor - sum(parts), took.clock]
         host_times = f"{found['host'].processor / took.processor:.1f}" if "host" in found else ""
-        against = [f"{took.processor / found[one].processor:.2f}" for one in ("bare", "bare, plain")]
+        bares = [found.get(one) for one in ("bare", "bare, plain")]
+        against = ["" if one is None else f"{took.processor / one.processor:.2f}" for one in bares]
         shown = [f"{one / size.volumes:.4f}" for one in numbers]
         print(f"| {' | '.join([arm, *shown, *against, host_times])} |", flush=True)
 

@@ -20,6 +20,8 @@ from small_studies import TINY_RECIPE, boxes, write_image, write_model, write_ni
 
 from activelabel.store.ledger import Ledger
 from activelabel.store.location import sqlite_url
+from ActiveLabelLib.answers import Project, User
+from ActiveLabelLib.server import connect
 
 pytestmark = pytest.mark.e2e
 
@@ -147,6 +149,31 @@ def test_slicers_stock_module_goes_from_next_sample_to_label_on_slicers_own_logi
     newest = ledger.current_annotation(image)
     assert newest is not None
     assert newest.annotator == reader
+
+
+def test_our_module_gets_what_the_stock_module_cannot_show(
+    server: RunningServer, studies: Path, tmp_path: Path
+) -> None:
+    asked = connect(server.address, "mod")
+    assert asked.log_in() == User("mod", True)
+    values = {"liver": 1, "spleen": 2, "kidney": 3}
+    assert asked.project() == Project(LABELS, values, "recipe", has_model=True)
+    drawn, _ = server.client.infer("segmentation", "case_0", {})
+    np.testing.assert_array_equal(values_of(asked.proposal_file("case_0", tmp_path)), values_of(Path(drawn)))
+    uncertainty = nibabel.load(asked.uncertainty_file("case_0", tmp_path / "map"))
+    image = nibabel.load(studies / "case_0.nii.gz")
+    np.testing.assert_allclose(uncertainty.affine, image.affine)
+    assert (uncertainty.shape, uncertainty.get_data_dtype()) == (image.shape, np.float32)
+    assert np.asarray(uncertainty.dataobj).max() > 0
+    assert asked.progress().line
+    assert {row.image for row in asked.worklist()} == {"big", *(f"case_{number}" for number in range(12))}
+    sample = asked.next_sample("recipe")
+    query = asked.query()
+    assert query is not None
+    assert (query.image, query.asked) == (sample["id"], ())
+    assert query.places.step_mm > 0
+    asked.release()
+    assert asked.query() is None
 
 
 def test_a_label_with_exchanged_axes_is_put_back_on_its_image(

@@ -47,7 +47,7 @@ def test_the_whole_loop_in_ohif(
 ) -> None:
     recipe = tmp_path / "patient.toml"
     recipe.write_text(
-        TINY.read_text(encoding="utf-8").replace("epochs = 2", "epochs = 30")
+        TINY.read_text(encoding="utf-8").replace("epochs = 2", "epochs = 80")
     )  # so that it finds the balls
     # The server has its own folder for temporary files: the client keeps an answer under the name of the server's file.
     places = {"HOME": str(tmp_path), "TMPDIR": str(tmp_path), "MONAI_LABEL_DICOMWEB_CACHE_PATH": str(tmp_path)}
@@ -73,7 +73,7 @@ def test_the_whole_loop_in_ohif(
     drawn = leave_a_draft(server, ohif, drafted)
     server.kill()
     server.start()
-    ohif.open(study)
+    ohif.open(first["StudyInstanceUID"])  # not that of the case that is held, which would open by itself
     last = take_up_the_draft(server, ohif, drafted, drawn)
     finish_while_the_model_is_trained(server, ohif, last, skipped)
     see_what_the_model_says(server, ohif, skipped)
@@ -142,19 +142,19 @@ def draw_the_first_case(
 def draw_export_and_take_back(server: RunningServer, ohif: OhifPage, sample: dict[str, Any]) -> dict[str, Any]:
     """Undo and redo by keys, export the drawing as OHIF does, save it, and return the next case."""
     assert ohif.drawing() == [0] * (24 * 20 * 16)
-    drawn = ohif.paint(slices=6)
-    assert len(drawn) == 6
+    drawn = ohif.paint(slices=8)
+    assert len(drawn) == 8
     drawing = ohif.drawing()
     ohif.press("Control+z")
-    assert len(ohif.drawn_slices()) == 5
-    for _ in range(7):
+    assert len(ohif.drawn_slices()) == 7
+    for _ in range(9):
         ohif.press("Control+z")
     assert ohif.drawn_slices() == []
-    for _ in range(7):
+    for _ in range(9):
         ohif.press("Control+y")
     assert ohif.drawing() == drawing
     # An export says nothing about whether the case is finished.
-    ohif.export("kept as a draft: something is drawn on 6 of 16 slices")
+    ohif.export("kept as a draft: something is drawn on 8 of 16 slices")
     assert sorted(set(voxels_of(server, "activelabel/draft", image=sample["id"])[:, 2])) == drawn
     ohif.take_clicks()
     following = ohif.save_and_next()
@@ -164,7 +164,7 @@ def draw_export_and_take_back(server: RunningServer, ohif: OhifPage, sample: dic
 
 def draw_one_more(ohif: OhifPage) -> dict[str, Any]:
     """Draw on the open case, and save it. Return the next case."""
-    ohif.paint(slices=6)
+    ohif.paint(slices=8)
     following = ohif.save_and_next()
     assert ohif.take_clicks() == 1
     return following
@@ -172,7 +172,7 @@ def draw_one_more(ohif: OhifPage) -> dict[str, Any]:
 
 def leave_a_draft(server: RunningServer, ohif: OhifPage, sample: dict[str, Any]) -> list[int]:
     """Draw and go back to the list of studies; check that the drawing is a draft. Return it."""
-    ohif.paint(slices=6)
+    ohif.paint(slices=8)
     drawing = ohif.drawing()
     ohif.leave()
     server.wait_for(lambda: bool(server.info()["cases"]["drafts"]), "the draft", ANSWER_SECONDS)
@@ -200,7 +200,7 @@ def finish_while_the_model_is_trained(
 ) -> None:
     """Check that a training has started by itself, and that the case that was skipped comes last, over its model."""
     assert sample["id"] != skipped["id"]
-    ohif.paint(slices=6)
+    ohif.paint(slices=8)
     server.wait_for_model(1)
     ohif.take_clicks()
     assert ohif.save_and_next()["id"] == skipped["id"]

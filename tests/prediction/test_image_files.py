@@ -11,12 +11,13 @@ import pytest
 import torch
 
 from activelabel.acquisition.aggregation import total
-from activelabel.data.preprocessing import prepare_image
-from activelabel.data.volumes import read_volume
+from activelabel.data.preprocessing import PreparedImage, prepare_image
+from activelabel.data.volumes import Volume, read_volume
 from activelabel.errors import InvalidInputError
 from activelabel.networks import build_network
 from activelabel.prediction.image_files import FileScorer, Scored, Wanted, list_images
 from activelabel.prediction.predictor import Predictor
+from activelabel.prediction.prepared.images import PreparedImages
 from activelabel.prediction.score_table import ScoreTable
 from activelabel.recipes import NetworkSettings, PreprocessingSettings, RegionSettings
 
@@ -191,3 +192,20 @@ def test_a_folder_without_images_is_refused(tmp_path: Path, content: list[str] |
             (folder / name).touch()
     with pytest.raises(InvalidInputError, match=expected):
         list_images(folder)
+
+
+def test_a_race_prepares_no_image_twice(
+    blobs: Callable[[int], Any], predictor: Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    studies, prepared = blobs(6).studies, list[Path]()
+
+    def prepare(volume: Volume, settings: PreprocessingSettings) -> PreparedImage:
+        prepared.append(volume.path)
+        return prepare_image(volume, settings)
+
+    monkeypatch.setattr("activelabel.prediction.prepared.images.prepare_image", prepare)
+    kept = PreparedImages(tmp_path / "kept")
+    scorer = FileScorer(predictor, PreprocessingSettings(), RegionSettings(), RACED, kept=kept)
+    scorer.race_for_top(list_images(studies), 1, ScoreTable(tmp_path / "race.csv", {}), lambda passes: None)
+    assert sorted(prepared) == sorted(studies.glob("*.nii.gz"))
+    assert scorer.intensities.keys() == {path.name for path in prepared}

@@ -46,6 +46,19 @@ def test_fewer_repeats_than_none_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    "line", ["continued_share = 0.1", "continued_learning_rate = 1e-3", "replay_share = 0.5", "shrink = 0.8"]
+)
+def test_how_a_model_is_continued_needs_a_training_that_continues_one(line: str, tmp_path: Path) -> None:
+    text, key = WARM.read_text(encoding="utf-8"), line.partition(" ")[0]
+    file = tmp_path / "mine.toml"
+    file.write_text(text.replace("[training]\n", f"[training]\n{line}\n"))
+    with pytest.raises(InvalidInputError, match=rf"training\.{key} is of trainings that begin with the model in use"):
+        load_recipe(str(file))
+    file.write_text(text.replace("[training]\n", f"[training]\nfrom_previous = true\n{line}\n"))
+    assert load_recipe(str(file)).training.from_previous
+
+
+@pytest.mark.parametrize(
     ("section", "line"),
     [
         ("prediction", r"recipe mine\.toml: query\.strategy mean_variance goes by .*, and prediction\.repeats is 1"),

@@ -140,13 +140,13 @@ class OhifPage:
         return self.page.locator("section.activelabel")
 
     def scroll(self, slices: int) -> None:
-        """Scroll by this number of slices in the axial view."""
+        """Scroll by this number of slices in the axial view, towards the feet; towards the head if it is negative."""
         box = self.page.locator("canvas.cornerstone-canvas").first.bounding_box()
         assert box is not None
         self.page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
-        for _ in range(slices):
+        for _ in range(abs(slices)):
             before = self.number()
-            self.page.mouse.wheel(0, 100)
+            self.page.mouse.wheel(0, 100 if slices > 0 else -100)
             self.page.wait_for_function("before => !document.body.innerText.includes(before)", arg=before)
 
     def number(self) -> str:
@@ -155,12 +155,13 @@ class OhifPage:
         return f"({shown.split('(')[1]}"
 
     def paint(self, slices: int = 1) -> list[int]:
-        """Draw a dot in the middle of the axial view, and on the slices below it.
+        """Draw a dot in the middle of the axial view, or on several slices around the one that is shown.
 
         Return the indices of all drawn slices in the stored image.
         """
         box = self.page.locator("canvas.cornerstone-canvas").first.bounding_box()
         assert box is not None
+        self.scroll(-(slices // 2))
         for place in range(slices):
             if place:
                 self.scroll(1)

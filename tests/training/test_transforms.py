@@ -9,6 +9,7 @@ from monai.data import CacheDataset
 from activelabel.data.labels.label_texts import parse_labels
 from activelabel.errors import InvalidInputError
 from activelabel.networks import build_network
+from activelabel.prediction.prepared.images import PreparedImages
 from activelabel.recipes import NetworkSettings, PreprocessingSettings, TrainingSettings
 from activelabel.training.augmentation import AUGMENTATIONS
 from activelabel.training.losses import UNANNOTATED, MarkedLabelLoss, build_loss
@@ -46,6 +47,21 @@ def test_a_case_is_read_in_the_orientation_and_range_of_the_network(case: Case) 
     # Voxel (15, 12, 3) of the file has x = 15 against RAS, so it is the fifth from the other end: 19 - 15.
     assert loaded["label"][0, 4, 12, 3] == 2
     assert loaded["image"][0, 4, 12, 3].item() == pytest.approx((15 + 12 + 3 + 20) / 100)
+
+
+def test_a_kept_image_is_not_read_again(case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = PreparedImages(tmp_path / "kept")
+    first = LoadCase(PREPROCESSING, LABELS, kept)(case)
+
+    def read(image: object) -> None:
+        raise AssertionError("the image is read again")
+
+    monkeypatch.setattr("activelabel.prediction.prepared.images.read_volume", read)
+    again = LoadCase(PREPROCESSING, LABELS, kept)(case)
+
+    assert all(torch.equal(first[key], again[key]) for key in first)
+    with pytest.raises(AssertionError, match="read again"):
+        LoadCase(PREPROCESSING, LABELS)(case)
 
 
 def test_a_label_of_another_image_is_refused(case: Case, tmp_path: Path) -> None:

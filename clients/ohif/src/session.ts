@@ -1,15 +1,14 @@
 /** The work of a reader: a case is asked for, opened, drawn, kept as a draft, saved or skipped, and the next one follows. */
 
 import { Activity } from './activity.ts';
+import { beginning } from './beginning.ts';
 import type { Drawn } from './drawing.ts';
-import { type Volume, readMask } from './nifti.ts';
-import { Away, Refusal, type Query, type Sample, type Saved, type Server, type SkipKind } from './server.ts';
+import { Away, type Query, type Sample, type Saved, type Server, type SkipKind } from './server.ts';
 import { BEGINNING, type State } from './state.ts';
 import type { Viewer } from './viewer.ts';
 
 const DRAFT_AFTER_MS = 30_000;
 const HEARTBEAT_SECONDS = 15;
-const NO_SUCH_MODEL_YET = 409;
 
 export class Session<D extends Drawn = Drawn> {
   private now: State = BEGINNING;
@@ -20,6 +19,8 @@ export class Session<D extends Drawn = Drawn> {
   /** How often a study was entered or left: what was begun before is given up. */
   private entered = 0;
   private coming: Sample | undefined;
+  /** Drawings of cases that were left, which the server has not kept yet. */
+  private readonly left: { drawing: D; image: string }[] = [];
   private away = false;
   drawing: D | undefined;
 
@@ -59,8 +60,14 @@ export class Session<D extends Drawn = Drawn> {
   /** The study is being left: what is not saved is kept as a draft. */
   async leave(): Promise<void> {
     this.entered++;
-    await this.keepDraft();
-    this.forget();
+    const { drawing } = this;
+    const image = this.now.query?.image;
+    this.forget(); // before anything is sent: the next case may be opened meanwhile
+    if (drawing?.changed === true && image !== undefined) {
+      this.left.push({ drawing, image });
+      this.set({ changed: true });
+      await this.keepLeft();
+    }
   }
 
   /** Ask for the next case, and open it. */
@@ -162,6 +169,7 @@ export class Session<D extends Drawn = Drawn> {
         await this.server.query();
         this.away = false;
         this.set({ message: { kind: 'good', text: 'The server answers again. What is drawn here is still there.' } });
+        await this.keepLeft();
         if (this.drawing === undefined && this.now.phase !== 'sending') {
           await this.enter();
         }
@@ -181,13 +189,14 @@ export class Session<D extends Drawn = Drawn> {
 
   private async open(sample: Sample, givenUp: () => boolean): Promise<void> {
     this.set({ phase: 'opening', message: undefined, name: nameOf(sample) });
+    await this.sending; // it may be the draft of this case
     const query = await this.server.query();
     if (query?.image !== sample.id) {
       this.coming = undefined;
       this.set({ phase: 'free', query, message: { kind: 'bad', text: 'The case is no longer yours. Ask for the next one.' } });
       return;
     }
-    const [mask, from] = await this.begun(query);
+    const [mask, from] = await beginning(this.server, query);
     if (givenUp()) {
       return;
     }
@@ -202,24 +211,6 @@ export class Session<D extends Drawn = Drawn> {
     this.set({ phase: 'drawing', query, from, slice: 0 });
     if (query.slices.length > 0) {
       this.viewer.jump(query, 0);
-    }
-  }
-
-  /** What a drawing begins with, and a sentence about it: the reader's draft, the label that was returned, what the model draws, or nothing. */
-  private async begun(query: Query): Promise<[Volume<Uint8Array> | undefined, string]> {
-    if (query.draft) {
-      return [await readMask(await this.server.draft(query.image)), 'You draw on your draft.'];
-    }
-    if (query.returned !== null) {
-      return [await readMask(await this.server.label(query.image)), 'You draw on the label that was returned.'];
-    }
-    try {
-      return [await readMask(await this.server.prediction(query.image)), 'You draw over what the model draws.'];
-    } catch (error) {
-      if (error instanceof Refusal && error.status === NO_SUCH_MODEL_YET) {
-        return [undefined, 'There is no model yet: you draw on the bare image.'];
-      }
-      throw error;
     }
   }
 
@@ -244,6 +235,18 @@ export class Session<D extends Drawn = Drawn> {
         this.set({ kept: new Date(this.clock()).toLocaleTimeString(), changed: drawing.changed });
       }
     });
+  }
+
+  /** Keep drafts of cases that were left. Those that the server does not take are tried again when it answers. */
+  private async keepLeft(): Promise<void> {
+    const waiting = this.left.splice(0);
+    for (const { drawing, image } of waiting) {
+      await this.attempt(() => this.send(drawing, (mask, info) => this.server.saveDraft(image, mask, info)));
+      if (drawing.changed) {
+        this.left.push({ drawing, image });
+      }
+    }
+    this.set({ changed: this.drawing?.changed === true || this.left.length > 0 });
   }
 
   private async send(drawing: D, how: (mask: Blob, info: object) => Promise<Saved>): Promise<Saved> {

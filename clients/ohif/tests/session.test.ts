@@ -116,6 +116,33 @@ test('what is not saved is kept as a draft when the study is left', async () => 
   assert.equal(drawing.closed, true);
 });
 
+test('a draft that could not be kept when the study was left is sent when the server answers', async () => {
+  const site = new Site();
+  await site.ask();
+  site.drawing().draw();
+  site.away = true;
+  await site.session.leave();
+  assert.equal(site.session.state.changed, true); // so that the browser asks before the page is closed
+  site.told();
+  site.away = false;
+  await site.session.tick();
+  assert.deepEqual(site.told(), ['draft a {"label_info":[{"name":"ball","idx":1}]}']);
+  assert.equal(site.session.state.changed, false);
+});
+
+test('a case that is opened while the draft of the one before is sent stays open', async () => {
+  const site = new Site();
+  await site.ask();
+  site.drawing().draw();
+  site.told();
+  const leaving = site.session.leave();
+  await site.session.enter();
+  await leaving;
+  assert.equal(site.session.state.phase, 'drawing');
+  assert.equal(site.drawing().closed, false);
+  assert.deepEqual(site.told(), ['draft a {"label_info":[{"name":"ball","idx":1}]}']);
+});
+
 test('the case that a reader holds is opened again with the draft, and only in its own study', async () => {
   const site = new Site();
   site.held = queryOf('b', { draft: true });

@@ -63,7 +63,12 @@ def fit_power_law(effort: ArrayLike, dice: ArrayLike) -> PowerLaw:
     if len(np.unique(x)) < _PARAMETERS:
         raise ValueError(f"expected {_PARAMETERS} different efforts or more for as many parameters, got {x}")
     multiples = x / x.min()  # The fit does not depend on the unit of effort.
-    rate = least_at(lambda rates: _lines(multiples, y[None], rates)[2][0], _RATES)
+
+    def misfits(rates: Vector) -> Vector:
+        _, _, of_one_curve = _lines(multiples, y[None], rates)
+        return of_one_curve[0]
+
+    rate = least_at(misfits, _RATES)
     plateau, scale, _ = (float(number[0]) for number in _fit(multiples, y[None], np.array([rate])))
     return PowerLaw(plateau, scale * float(x.min()) ** rate, rate)
 

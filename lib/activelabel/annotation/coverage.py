@@ -196,7 +196,8 @@ def _newly_drawn(sent: SentLabel, query: Lease | None, history: History) -> set[
         same = drawn - differing(sent.drawing, draft.drawing)
         drawn -= {index for index in same if history.first_drafted_by(index, draft) not in drafts_of}
     repeated = drawn - _differs_from_all(sent, sent_earlier)
-    return drawn - repeated | (history.last_changed_by(sent.annotator) & repeated if repeated else set())
+    restored = history.last_changed_by(sent.annotator) & repeated if repeated else set()
+    return (drawn - repeated) | restored
 
 
 def _differs_from_all(sent: SentLabel, drawings: list[SliceDigests]) -> set[int]:
@@ -214,5 +215,6 @@ def _beside(
     before, counting = history.covered or frozenset(), history.counting
     drawn_before = set[int]() if counting is None else before & drawn_on(counting.drawing)
     drawn_after = (drawn_before - slices) | (sent.drawn_on & slices)
-    beside = drawn_beside(asked, asked & (before | slices) - drawn_after, drawn, len(sent.all_slices))
+    empty = (asked & (before | slices)) - drawn_after
+    beside = drawn_beside(asked, empty, drawn, len(sent.all_slices))
     return {index: other for index, other in beside.items() if index not in before or other not in drawn_before}

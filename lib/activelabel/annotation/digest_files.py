@@ -78,6 +78,6 @@ def _content(file: Path) -> dict[str, Any] | None:
 def _write(label: Path, status: os.stat_result, image: Grid, axis: int, digests: SliceDigests) -> None:
     content = {"format": FORMAT, "label": _identity(status, image, axis), "slices": digests}
     try:
-        write_atomically(digest_file(label), json.dumps(content).encode())
+        write_atomically(digest_file(label), json.dumps(content).encode(), lasting=False)
     except OSError as error:  # The label itself is kept; without digests it is read again the next time.
         logger.warning("%s: cannot be written (%s): the label is read again the next time", digest_file(label), error)

@@ -1,6 +1,8 @@
 """Implements `activelabel score`: runs a model over a folder of images, and writes a table, maps and pictures."""
 
-from collections.abc import Collection, Sequence
+import shutil
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import nibabel
@@ -22,6 +24,7 @@ from activelabel.prediction.image_files import FileScorer, Scored, Wanted, list_
 from activelabel.prediction.pictures import doubt_figure, most_uncertain_slice, take_texts_literally
 from activelabel.prediction.precision import PrecisionName
 from activelabel.prediction.predictor import Predictor
+from activelabel.prediction.prepared.images import PreparedImages
 from activelabel.prediction.racing import planned_passes
 from activelabel.prediction.score_table import ScoreTable
 from activelabel.project.given.channels import find_layout
@@ -94,16 +97,28 @@ def score_images(
                 _draw(scored, name, description, pictures)
 
     preprocessing = _preprocessing_of(description, images, found)
-    scorer = FileScorer(predictor, preprocessing, chosen.regions, wanted, keep)
-    if top is None:
-        _score_all(scorer, found, table)
-    else:
-        _race(scorer, found, top, wanted.repeats, table)
+    with _prepared_for_a_race(out) as kept:
+        scorer = FileScorer(predictor, preprocessing, chosen.regions, wanted, keep, None if top is None else kept)
+        if top is None:
+            _score_all(scorer, found, table)
+        else:
+            _race(scorer, found, top, wanted.repeats, table)
     _say_differing(scorer)
     rows = table.finish()
     if top is not None:
         _print_top(rows, top)
     console.print(f"{len(rows)} scores of {len(found.files)} images in {out}")
+
+
+@contextmanager
+def _prepared_for_a_race(out: Path) -> Iterator[PreparedImages]:
+    """Prepared images beside the table, for as long as the race runs; those of a killed race are removed."""
+    folder = out.with_name(f"{out.name}.prepared")
+    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        yield PreparedImages(folder)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _layout_of(description: ModelDescription, recipe: Recipe, images: Path, channel_files: str) -> ChannelLayout:
@@ -228,7 +243,7 @@ def _stem(scored: Scored, measure: str) -> str:
 def _write_map(scored: Scored, measure: str, folder: Path) -> None:
     """Write the map on the image's own grid."""
     map = restore_maps(MEASURES[measure](scored.statistics)[None].cpu(), scored.image)[0]
-    image = nibabel.Nifti1Image(map.numpy().astype(np.float32), scored.volume.affine_ras)
+    image = nibabel.Nifti1Image(map.numpy().astype(np.float32), scored.image.original.affine_ras)
     nibabel.save(image, folder / f"{_stem(scored, measure)}.nii.gz")
 
 

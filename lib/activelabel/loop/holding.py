@@ -90,6 +90,7 @@ class Holding:
         self._heart = threading.Thread(target=self._beat, name="heart", daemon=True)
         self._held: set[Claim] = set()
         self._lock = threading.Lock()
+        self._writing = threading.Lock()  # so that the heart takes no claim that just ended for a lost one
 
     def __enter__(self) -> "Holding":
         release_of_dead(self._ledger)
@@ -144,9 +145,10 @@ class Holding:
 
     def record(self, model_version: int, images: Sequence[ImageScores], seed: int) -> list[str]:
         """Write the scores of claimed images, except of those that are lost, which it returns."""
-        lost = self._ledger.record_scores_of_images(model_version, images, seed, worker=self.worker)
-        for image in images:
-            self._forget(Claim("score", model_version, image.image_id, self.worker))
+        with self._writing:
+            lost = self._ledger.record_scores_of_images(model_version, images, seed, worker=self.worker)
+            for image in images:
+                self._forget(Claim("score", model_version, image.image_id, self.worker))
         for image_id in lost:
             logger.warning("%s was lost to another worker while it was scored: nothing of it is written", image_id)
         self.recorded += len(images) - len(lost)
@@ -154,8 +156,9 @@ class Holding:
 
     def drop(self, job: Job, image_id: str) -> None:
         """Give an image back without a result."""
-        self._ledger.release_claims(self.worker, [image_id])
-        self._forget(self.claim_for(job, image_id))
+        with self._writing:
+            self._ledger.release_claims(self.worker, [image_id])
+            self._forget(self.claim_for(job, image_id))
 
     @contextmanager
     def whole(self, kind: WorkKind, model_version: int = 0, *, wait: bool = False) -> Iterator[Claim | None]:
@@ -181,8 +184,9 @@ class Holding:
         try:
             yield claim
         finally:
-            self._forget(claim)
-            self._ledger.release_claims(self.worker, [WHOLE_JOB])
+            with self._writing:
+                self._ledger.release_claims(self.worker, [WHOLE_JOB])
+                self._forget(claim)
 
     def _forget(self, claim: Claim) -> None:
         with self._lock:
@@ -190,17 +194,21 @@ class Holding:
 
     def _beat(self) -> None:
         while not self._ended.wait(self._lease_seconds / BEATS_PER_LEASE):
-            with self._lock:
-                before = set(self._held)
-            if not before:
-                continue
-            try:
-                lost = before - self._ledger.extend_claims(self.worker, self._lease_seconds)
-            except ActiveLabelError as error:  # the next beat may reach the ledger again; if none does, all expires
-                logger.warning("the ledger does not answer the heartbeat: %s", error)
-                continue
-            with self._lock:
-                lost &= self._held
-                self._held -= lost
-            for claim in lost:
-                logger.warning("lost %s: no heartbeat in time", claim.item or f"the whole job ({claim.kind})")
+            with self._writing:
+                self._beat_once()
+
+    def _beat_once(self) -> None:
+        with self._lock:
+            before = set(self._held)
+        if not before:
+            return
+        try:
+            lost = before - self._ledger.extend_claims(self.worker, self._lease_seconds)
+        except ActiveLabelError as error:  # the next beat may reach the ledger again; if none does, all expires
+            logger.warning("the ledger does not answer the heartbeat: %s", error)
+            return
+        with self._lock:
+            lost &= self._held
+            self._held -= lost
+        for claim in lost:
+            logger.warning("lost %s: no heartbeat in time", claim.item or f"the whole job ({claim.kind})")

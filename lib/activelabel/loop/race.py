@@ -19,6 +19,7 @@ logger = logging.getLogger(__name__)
 JOURNAL_FILE = "race.jsonl"
 COUNT_FILE = "race.json"
 """How many repeats of a running race are done: its scores are in the ledger only at its end."""
+SHOWN_EVERY_SECONDS, LOGGED_EVERY_SECONDS = 1, 10
 WRITTEN_AT_ONCE = 64
 """Images whose scores are written in one transaction: labels that are saved meanwhile wait for one of them at most."""
 
@@ -34,13 +35,14 @@ def race_project(
 ) -> None:
     """Race the images, and write all scores to the ledger at the end, those with all repeats first.
 
-    `expect` is told before each round which images `score` will read, in order.
-
-    Until then the images count as unscored: intermediate scores rank nothing. A killed race leaves its results in its
-    journal, and the next race continues from it.
+    Until the end the images count as unscored: intermediate scores rank nothing. A killed race leaves its results in
+    its journal, and the next race continues from it.
 
     The number of places is the number of cases that this model chooses: a round, or the labels that make the next
-    training due if these are more. Twice as many volumes finish, for the queries while the next model is trained.
+    training due if these are more. Twice as many volumes get all repeats, since annotators go on with this ranking
+    while the next model is trained.
+
+    `expect` is told before each round of the race which images `score` will read, in order.
 
     `claim` is that of the whole race: once it is lost, nothing more is written. Raises the errors of `raced_kind`.
     """
@@ -76,9 +78,9 @@ class _Progress:
 
     def advance(self, passes: int) -> None:
         self._done += passes
-        if time.monotonic() - self._shown_at > 1:
+        if time.monotonic() - self._shown_at > SHOWN_EVERY_SECONDS:
             self._shown_at = time.monotonic()
             self.count.show(self._done)
-        if time.monotonic() - self._logged_at > 10:
+        if time.monotonic() - self._logged_at > LOGGED_EVERY_SECONDS:
             self._logged_at = time.monotonic()
             logger.info("racing: %d of %d repeats", self._done, self._passes)

@@ -10,7 +10,7 @@ from activelabel.acquisition.score import ImageScores, Score
 from activelabel.loop.holding import Holding
 from activelabel.store.ledger import Ledger
 
-WAIT_SECONDS = 0.5
+WAIT_SECONDS = 2.0
 """How long scores wait for others with which they are written; so much work is done again after a kill."""
 _MOST_WAITING = 256
 

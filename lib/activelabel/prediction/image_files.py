@@ -11,13 +11,14 @@ from activelabel.data.files.names import ENDINGS
 from activelabel.data.files.one_case import one_case
 from activelabel.data.files.studies_folder import FolderContent, find_images
 from activelabel.data.intensities import ChannelIntensities, measure_channels
-from activelabel.data.preprocessing import PreparedImage, prepare_image
+from activelabel.data.preprocessing import PreparedImage
 from activelabel.data.slices import slice_axis
-from activelabel.data.volumes import Volume, read_volume
+from activelabel.data.volumes import Volume
 from activelabel.errors import InvalidInputError
 from activelabel.names import ScoreKind
 from activelabel.prediction.image_scores import image_scores
 from activelabel.prediction.predictor import Predictor
+from activelabel.prediction.prepared.images import PreparedImages
 from activelabel.prediction.score_table import ScoreTable
 from activelabel.prediction.volume_race import RaceSettings, Sample, race_volumes
 from activelabel.recipes import PreprocessingSettings, RegionSettings
@@ -45,7 +46,6 @@ class Scored:
 
     name: str
     image_id: str
-    volume: Volume
     image: PreparedImage
     statistics: MonteCarloStatistics
     slice_axis: int
@@ -80,8 +80,13 @@ class FileScorer:
         regions: RegionSettings,
         wanted: Wanted,
         also: Callable[[Scored], None] | None = None,
+        kept: PreparedImages | None = None,
     ) -> None:
-        """`also` is called with each image that has all repeats, before its scores are in a table."""
+        """`also` is called with each image that has all repeats, before its scores are in a table.
+
+        A race comes back to images: those that are `kept` are not prepared again.
+        """
+        self._kept = kept or PreparedImages(None)
         self._predictor = predictor
         self._preprocessing = preprocessing
         self._regions = regions
@@ -97,7 +102,7 @@ class FileScorer:
             if name in table.done:
                 continue
             try:
-                volume, image = self._prepared(name, images.image(image_id))
+                image = self._prepared(name, images.image(image_id))
             except InvalidInputError as error:
                 table.add_problem(name, str(error))
                 yield str(error)
@@ -105,7 +110,6 @@ class FileScorer:
             scores = self._score(
                 name,
                 image_id,
-                volume,
                 image,
                 lambda image: self._predictor.sample(image, wanted.repeats, wanted.seed),
             )
@@ -133,11 +137,11 @@ class FileScorer:
 
         def score(name: str, sample: Sample) -> list[Score] | None:
             try:
-                volume, image = self._prepared(name, images.image(ids[name]))
+                image = self._prepared(name, images.image(ids[name]))
             except InvalidInputError as error:
                 problems[name] = str(error)
                 return None
-            return self._score(name, ids[name], volume, image, sample)
+            return self._score(name, ids[name], image, sample)
 
         settings, journal = _race_settings(self._wanted, k), table.race_journal()
         raced = race_volumes(list(ids), score, self._predictor, settings, journal, advanced)
@@ -148,18 +152,19 @@ class FileScorer:
                 table.add_problem(name, problem)
         return list(problems.values())
 
-    def _prepared(self, name: str, files: ImageFiles) -> tuple[Volume, PreparedImage]:
-        with one_case(name):
-            volume = read_volume(files)
+    def _prepared(self, name: str, files: ImageFiles) -> PreparedImage:
+        def measure(volume: Volume) -> None:
             self.intensities[name] = measure_channels(volume.channels)
-            return volume, prepare_image(volume, self._preprocessing)
 
-    def _score(self, name: str, image_id: str, volume: Volume, image: PreparedImage, sample: Sample) -> list[Score]:
+        with one_case(name):
+            return self._kept.get(files, self._preprocessing, measure)
+
+    def _score(self, name: str, image_id: str, image: PreparedImage, sample: Sample) -> list[Score]:
         wanted = self._wanted
         statistics = sample(image.tensor)
-        axis = slice_axis(volume.grid, self._preprocessing.slice_plane)
+        axis = slice_axis(image.original, self._preprocessing.slice_plane)
         if self._also is not None and statistics.repeats == wanted.repeats:
-            self._also(Scored(name, image_id, volume, image, statistics, axis, self._shown))
+            self._also(Scored(name, image_id, image, statistics, axis, self._shown))
         of_slices = axis if wanted.slices else None
         scores = image_scores(statistics, image, self._regions, of_slices, wanted.measures, wanted.regions)
         return [score for score in scores if score.aggregation in wanted.aggregations]

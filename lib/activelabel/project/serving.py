@@ -40,7 +40,7 @@ def open_served_project(app_dir: str, studies: str, conf: Mapping[str, str], por
     """
     project = plan_project(app_dir, studies, conf)
     make_folder(project)
-    with explained(project):
+    with disk_errors_explained(project):
         claim(project, port)
         check_ledger_is_there(project, studies)
         project.ledger.check()
@@ -54,7 +54,7 @@ def open_served_project(app_dir: str, studies: str, conf: Mapping[str, str], por
 
 
 @contextmanager
-def explained(project: Project) -> Iterator[None]:
+def disk_errors_explained(project: Project) -> Iterator[None]:
     """Turn an error of a full or read-only disk at a server's start into one line.
 
     Raises:
@@ -85,7 +85,7 @@ def claim(project: Project, port: int | None = None) -> None:
         return
     lock = FileLock(project.folder / LOCK_FILE)
     try:
-        with explained(project):
+        with disk_errors_explained(project):
             lock.acquire(timeout=0)
             if port is not None:
                 write_atomically(project.folder / SERVER_FILE, json.dumps({"pid": os.getpid(), "port": port}).encode())

@@ -143,6 +143,13 @@ class Settings(BaseModel):
         description="how many gigabytes of prepared images are kept on the disk, so that no image is read and prepared "
         "in every round; 0 keeps none; default a fifth of what is free",
     )
+    cache_gb: float | None = Field(
+        default=None,
+        ge=0,
+        allow_inf_nan=False,
+        description="how many gigabytes of memory the prepared cases of a training take at most; further ones are read "
+        "from the disk; default half of what is free when it begins",
+    )
     prepared_dir: Annotated[Path | None, BeforeValidator(_default_if_empty)] = Field(
         default=None,
         description="where prepared images are kept, on a fast disk; default prepared/ in the project folder",

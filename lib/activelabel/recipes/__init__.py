@@ -9,9 +9,9 @@ from activelabel.errors import InvalidInputError, NotFoundError
 from activelabel.names import RECIPES_FOLDER as FOLDER
 from activelabel.names import recipe_names
 from activelabel.recipes.consistency import check_recipe
+from activelabel.recipes.network_section import NetworkSettings
 from activelabel.recipes.schema import LEAST_REPEATS, QuerySettings, Recipe
 from activelabel.recipes.sections import (
-    NetworkSettings,
     PredictionSettings,
     PreprocessingSettings,
     ProxySettings,

@@ -11,10 +11,12 @@ def check_recipe(recipe: Recipe) -> None:
     Raises:
         NotFoundError: the strategy does not exist.
         InvalidInputError: a measure needs more Monte Carlo repeats; volumes race without repeats that a race could
-            save; training samples slices, and the other sections do not fit that; a round has two numbers; or there
+            save; training samples slices, and the other sections do not fit that; trainings begin from scratch, and the
+            recipe says how they continue a model; a round has two numbers; or there
             are channels without a name, or not as many as intensities.
     """
     _check_sampling(recipe)
+    _check_continuing(recipe)
     _check_channels(recipe)
     other = "volumes" if not recipe.query.asks_slices else "slices"
     if getattr(recipe.query, other) is not None:
@@ -47,6 +49,17 @@ def _check_sampling(recipe: Recipe) -> None:
         raise InvalidInputError("training.foreground_share is of patches of volumes: leave it out, or sample volumes")
     if recipe.fine_tunes:
         raise InvalidInputError("training.sampling slices has no second stage: leave out [semi_supervised]")
+
+
+def _check_continuing(recipe: Recipe) -> None:
+    training = recipe.training
+    keys = ("continued_share", "continued_learning_rate", "replay_share", "shrink")
+    changed = [key for key in keys if getattr(training, key) != type(training).model_fields[key].default]
+    if changed and not training.from_previous:
+        raise InvalidInputError(
+            f"training.{changed[0]} is of trainings that begin with the model in use, and training.from_previous is "
+            "false: set it to true, or leave this out"
+        )
 
 
 def _check_channels(recipe: Recipe) -> None:

@@ -8,13 +8,13 @@ from typing import Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
+from activelabel.recipes.network_section import NetworkSettings
+from activelabel.recipes.section import Section
 from activelabel.recipes.sections import (
-    NetworkSettings,
     PredictionSettings,
     PreprocessingSettings,
     ProxySettings,
     RegionSettings,
-    Section,
     SemiSupervisedSettings,
     TrainingSettings,
 )

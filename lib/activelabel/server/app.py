@@ -17,7 +17,7 @@ from activelabel import __version__
 from activelabel.errors import ActiveLabelError
 from activelabel.project.opening import open_project
 from activelabel.project.project import Project
-from activelabel.project.serving import explained, open_served_project
+from activelabel.project.serving import disk_errors_explained, open_served_project
 from activelabel.server.actions.application import Application
 from activelabel.server.actions.autopilot import build_autopilot
 from activelabel.server.actions.info import NAME, description
@@ -53,7 +53,7 @@ class ActiveLabel(MONAILabelApp):
         end_with_server()
         try:
             project = _opened_project(app_dir, studies, conf)
-            with explained(project):
+            with disk_errors_explained(project):
                 self.application = _build_application(project, studies)
                 super().__init__(
                     app_dir,

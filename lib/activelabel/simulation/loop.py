@@ -118,7 +118,8 @@ class _Run:
         if model is None or model.version in known:
             return
         row = {
-            "round": len(known), "model_version": model.version, "sha256": model.sha256, "file": model.file,
+            "round": len(known),  # the first model, of the start set alone, is that of round 0
+            "model_version": model.version, "sha256": model.sha256, "file": model.file,
             "training_seconds": time.monotonic() - started, "scoring_seconds": None,
         }  # fmt: skip
         self._tables.models.add([row])
@@ -137,8 +138,8 @@ class _Run:
     def ask_and_draw(self) -> bool:
         """Ask and answer one query; False if no case is left. A case with an unfit label is set aside."""
         self._score()
-        number = len(self._tables.models.rows)
-        answer = self._app.ask(self._plan.strategy if number else self._plan.start_strategy)
+        round_number = len(self._tables.models.rows)
+        answer = self._app.ask(self._plan.strategy if round_number else self._plan.start_strategy)
         if not answer:
             return False
         try:
@@ -146,9 +147,10 @@ class _Run:
         except InvalidInputError as error:
             self._app.set_aside(str(answer["id"]), error)
             return True
-        row = _query_row(answer, drawing, number)
+        row = _query_row(answer, drawing, round_number)
         latest = self._tables.queries.rows[-1] if self._tables.queries.rows else None
         order = 0 if latest is None else int(latest["order"]) + 1
+        # A run that was killed before its label was saved is given the same query again, which is written down already.
         if latest is None or any(latest[key] != row[key] for key in ("round", "image_id", "slices")):
             self._tables.queries.add([{"order": order, **row}])
         try:
@@ -165,15 +167,15 @@ class _Run:
         started = time.monotonic()
         self._app.score_if_due()
         version = int(models[-1]["model_version"])
-        known = [row for row in self._tables.scores.rows if row["model_version"] != version]
-        self._tables.scores.replace([*known, *self._app.scores(version)])
+        earlier = [row for row in self._tables.scores.rows if row["model_version"] != version]
+        self._tables.scores.replace([*earlier, *self._app.scores(version)])
         self._tables.models.replace([*models[:-1], {**models[-1], "scoring_seconds": time.monotonic() - started}])
 
 
-def _query_row(answer: Mapping[str, Any], drawing: Drawing, number: int) -> dict[str, Any]:
+def _query_row(answer: Mapping[str, Any], drawing: Drawing, round_number: int) -> dict[str, Any]:
     query = answer["query"]
     return {
-        "round": number,
+        "round": round_number,
         "image_id": answer["id"],
         "role": answer["role"],
         "kind": query["kind"],

@@ -14,28 +14,31 @@ from filelock import FileLock
 from activelabel import __version__
 from activelabel.simulation.arms import Arm, recipe_content
 
-_KEPT = ("project", "queries.parquet", "models.parquet", "metrics.parquet")
+_CONTENT = ("project", "queries.parquet", "models.parquet", "metrics.parquet")
+_DIGITS = 12  # of 64: enough for the few starts of an experiment, and short in a path
 
 
 def start_folder(out: Path, arm: Arm, seed: int) -> Path:
     """The folder with the shared start of a run and of all runs that begin like it."""
-    decides = {
+    decisive = {
         "version": __version__,
         "recipe": recipe_content(arm),
         **{key: value for key, value in asdict(arm).items() if key in ("start", "start_strategy")},
     }
-    return out / "starts" / hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:12] / str(seed)
+    return (
+        out / "starts" / hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:_DIGITS] / str(seed)
+    )
 
 
 def keep_start(run: Path, kept: Path) -> None:
-    """Copy a run to `kept` unless a copy is there; its first model must be measured, and no query may follow it."""
+    """Copy a run, whose first model was just measured and which has no later query, to `kept` unless it is there."""
     kept.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(kept.with_suffix(".lock")):  # several runs may reach the same start at once
         if not kept.is_dir():
             copy = kept.with_suffix(".new")
             _remove(copy)
             copy.mkdir()
-            for name in _KEPT:
+            for name in _CONTENT:
                 _copy(run / name, copy / name)
             copy.rename(kept)
 
@@ -43,7 +46,7 @@ def keep_start(run: Path, kept: Path) -> None:
 def begin_with_start(kept: Path, run: Path) -> None:
     """Copy the kept start, if there is one, into a run that has not begun; remove what an interrupted copy left."""
     if kept.is_dir():
-        for name in _KEPT:
+        for name in _CONTENT:
             _remove(run / name)
             _copy(kept / name, run / name)
 

@@ -115,7 +115,7 @@ class CaseFacts:
         return self.whole or self.partly
 
 
-Least = Literal["annotator", "reviewer"]
+LeastRole = Literal["annotator", "reviewer"]
 """The least role that may cause an event where people log in; `server.login.roles` has it for each route."""
 
 
@@ -126,7 +126,7 @@ class Move:
     sources: frozenset[CaseState]
     who: Who
     targets: frozenset[CaseState]
-    least: Least = "annotator"
+    least: LeastRole = "annotator"
 
 
 _ALL = frozenset(CaseState)
@@ -202,7 +202,12 @@ _WRONG_STATE = {
 
 
 class DraftReason(StrEnum):
-    """The reason why a label is a draft and not finished."""
+    """The reason why a label is a draft and not finished.
+
+    `SAID`: its client calls it unfinished. `UNCONFIRMED`: a model drew it, or it lies on the wrong slices, and nobody
+    has said that it is meant. `INCOMPLETE`: it looks far from complete. `UNSTATED`: the project leaves it to clients,
+    and this one does not say.
+    """
 
     SAID = "said"
     UNCONFIRMED = "unconfirmed"
@@ -211,7 +216,10 @@ class DraftReason(StrEnum):
 
 
 class FinishedBy(StrEnum):
-    """Who decides that a whole volume is finished if the client does not say so: `--conf finished_by`."""
+    """What makes a whole volume finished if its client does not say whether it is: `--conf finished_by`.
+
+    `ESTIMATE`: that it looks complete. `CLIENT`: nothing, it stays a draft. `SAVING`: that it was saved.
+    """
 
     ESTIMATE = "estimate"
     CLIENT = "client"

@@ -7,8 +7,7 @@ On PostgreSQL workers claim at the same time: each locks the images that it look
 locked (`FOR NO KEY UPDATE SKIP LOCKED`). On SQLite one transaction writes at a time.
 """
 
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -100,7 +99,7 @@ class Claims(Database):
             ValueError: `seconds` is not positive.
         """
         _check_seconds(seconds)
-        with self._claiming() as session:
+        with self._beside_writers() as session:
             now = self._shared_now(session)
             live = and_(WorkClaimRow.worker == worker, WorkClaimRow.expires_at > now)
             rows = session.scalars(select(WorkClaimRow).where(live).order_by(WorkClaimRow.item).with_for_update()).all()
@@ -111,7 +110,7 @@ class Claims(Database):
     def release_claims(self, worker: str, items: Collection[str] | None = None) -> None:
         """Give back what a worker holds, or only these images, so that others can claim it at once."""
         mine = delete(WorkClaimRow).where(WorkClaimRow.worker == worker)
-        with self._claiming() as session:
+        with self._beside_writers() as session:
             session.execute(mine if items is None else mine.where(WorkClaimRow.item.in_(sorted(items))))
 
     def claims(self, kind: WorkKind | None = None) -> list[Claim]:
@@ -143,6 +142,9 @@ class Claims(Database):
             now = self._shared_now(session)
             while True:
                 page = select(ImageRow.id).where(_wanted(job), ImageRow.id > after).order_by(ImageRow.id).limit(size)
+                if job.scored is not None:
+                    scored = (ScoreRow.image_id == ImageRow.id, of_kind(job.model_version, job.scored))
+                    page = page.where(~select(ScoreRow.image_id).where(*scored).exists())
                 ids = session.scalars(page).all()
                 free = _left(session, job, ids, None if claimed_too else now)
                 if free or len(ids) < size:
@@ -151,7 +153,7 @@ class Claims(Database):
 
     def _claim_some(self, job: Job, ids: Sequence[str], worker: str, seconds: float, limit: int) -> list[str]:
         """Claim up to `limit` of these images that are still left and that nobody else looks at."""
-        with self._claiming() as session:
+        with self._beside_writers() as session:
             rows = select(ImageRow.id).where(_wanted(job), ImageRow.id.in_(ids)).order_by(ImageRow.id)
             # `key_share`: who writes a score of the image, which refers to it, need not wait.
             locked = rows.with_for_update(skip_locked=True, key_share=True)
@@ -169,16 +171,6 @@ class Claims(Database):
             if done:
                 session.execute(delete(WorkClaimRow).where(job.claims(done), WorkClaimRow.worker == worker))
             return [one for one in wanted if one in still]
-
-    @contextmanager
-    def _claiming(self) -> Iterator[Session]:
-        """A transaction that writes claims only; on PostgreSQL it does not wait for other writers."""
-        if self.file is not None:
-            with self._writing() as session:
-                yield session
-            return
-        with self._reading() as session, session.begin():
-            yield session
 
 
 def _wanted(job: Job) -> ColumnElement[bool]:

@@ -156,6 +156,16 @@ class Database:
             yield session
         self._check_in_place(connected)  # A write into a file that was removed meanwhile must not be acknowledged.
 
+    @contextmanager
+    def _beside_writers(self) -> Iterator[Session]:
+        """A transaction that writes only what its worker has claimed; on PostgreSQL it waits for no other writer."""
+        if self.file is not None:
+            with self._writing() as session:
+                yield session
+            return
+        with self._reading() as session, session.begin():
+            yield session
+
     def _shared_now(self, session: Session) -> datetime:
         """The time for what several machines must agree on: PostgreSQL's own, because the machines' clocks differ."""
         if self.file is not None or self._clock is not utc_now:

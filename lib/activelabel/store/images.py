@@ -13,7 +13,7 @@ from activelabel.store.cases.leases import end_leases, unended_leases
 from activelabel.store.checks import checked_name
 from activelabel.store.image_counts import ImageCounting
 from activelabel.store.lookup import image_row, record_of
-from activelabel.store.pool import active, counting, current_final, in_pool, unfinished
+from activelabel.store.pool import active, counting, current_final, in_pool, of_role, unfinished
 from activelabel.store.records.images import Image, Role, SlicesTaken
 from activelabel.store.schema.images import ImageRow
 from activelabel.store.schema.labels import AnnotationRow
@@ -244,7 +244,7 @@ def _is_annotated(session: Session, image_id: str) -> bool:
 
 
 def _count_validation(session: Session) -> int:
-    return session.scalar(select(func.count()).where(ImageRow.role == "validation")) or 0
+    return session.scalar(select(func.count()).where(of_role("validation"))) or 0
 
 
 def _remember_patients(session: Session, patients: Mapping[str, str]) -> None:

@@ -6,7 +6,7 @@ images on a PostgreSQL without row statistics, as in the first minute of a study
 
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, ScalarSelect, Select, and_, func, null, or_, select
+from sqlalchemy import ColumnElement, ScalarSelect, Select, and_, func, literal_column, null, or_, select
 from sqlalchemy.orm import aliased
 
 from activelabel.store.case_states import Verdict
@@ -26,12 +26,17 @@ def in_pool(role: Role, now: datetime) -> ColumnElement[bool]:
 def unfinished(role: Role) -> ColumnElement[bool]:
     """Images of this role that are present, readable, not fully annotated and not set aside; they may be leased."""
     return and_(
-        ImageRow.role == role,
+        of_role(role),
         ImageRow.present.is_(True),
         ImageRow.unreadable_reason.is_(None),
         ImageRow.id.not_in(select(AnnotationRow.image_id).where(complete())),
         ImageRow.id.not_in(select(SkipRow.image_id).where(set_aside())),
     )
+
+
+def of_role(role: Role) -> ColumnElement[bool]:
+    """Images of this role, by its name itself: SQLite finds the few for validation by their index only so."""
+    return ImageRow.role == literal_column(f"'{role}'")
 
 
 def set_aside() -> ColumnElement[bool]:

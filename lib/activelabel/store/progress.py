@@ -179,6 +179,6 @@ def _leased(session: Session, now: datetime) -> int:
 def _scored(session: Session, version: int) -> int:
     """The number of present images with a score by a model: those counted, less the absent ones among them."""
     row = session.get(ScoredCountRow, version)
-    absent = select(ImageRow.id).where(not_(ImageRow.present)).subquery()
-    scores = select(func.count(absent.c.id.distinct())).join(ScoreRow, ScoreRow.image_id == absent.c.id)
-    return 0 if row is None else row.images - (session.scalar(scores.where(ScoreRow.model_version == version)) or 0)
+    scores = select(ScoreRow.image_id).where(ScoreRow.image_id == ImageRow.id, ScoreRow.model_version == version)
+    absent = select(func.count()).select_from(ImageRow).where(not_(ImageRow.present), scores.exists())
+    return 0 if row is None else row.images - (session.scalar(absent) or 0)

@@ -19,12 +19,12 @@ _SOURCES: tuple[Source, Source] = ("target", "boundary")
 def highest_proposals(project: Project, kind: ScoreKind) -> Iterator[Proposal]:
     """The volumes in the order of one kind of score, largest first."""
     ranking = current_ranking(project, kind)
-    among = _raced(project, ranking.model_version, kind)
+    in_the_race = _race_phrases(project, ranking.model_version, kind)
     return (
         Proposal(
             image_id,
             f"{_words(kind.measure)} {score:.4g} by model {ranking.model_version}, "
-            f"the largest of the cases left{among.get(image_id, '')}{ranking.caveat}",
+            f"the largest of the cases left{in_the_race.get(image_id, '')}{ranking.caveat}",
             score,
             ranking.model_version,
         )
@@ -94,7 +94,7 @@ def selective_slice_proposals(project: Project, measure: str) -> Iterator[Propos
     """ma2024, eq. 5, with slices as samples: half of a round by the sums over the target, half over the boundary."""
 
     def order(scored: ScoredSlices) -> Iterator[Chosen]:
-        scores = {source: scored.values(kind) for kind, source in enumerate(_SOURCES)}
+        scores = {source: scored.values(place) for place, source in enumerate(_SOURCES)}
         size = project.recipe.query.round_size(of_slices=True)
         for slice_, source in selective_rounds(scores["target"], scores["boundary"], size):
             yield Chosen(*slice_, scores[source][slice_], f"{_words(measure)} over the {source}")
@@ -102,8 +102,11 @@ def selective_slice_proposals(project: Project, measure: str) -> Iterator[Propos
     return ranked_slice_proposals(project, [ScoreKind(measure, source) for source in _SOURCES], order)
 
 
-def _raced(project: Project, version: int, kind: ScoreKind) -> dict[str, str]:
-    """After a race, a phrase for each case that gives the repeats of its score: only equal repeats are compared."""
+def _race_phrases(project: Project, version: int, kind: ScoreKind) -> dict[str, str]:
+    """After a race, a phrase for each case that gives the repeats of its score: only equal repeats are compared.
+
+    Without a race, or where all have equally many, there is nothing to say.
+    """
     repeats = project.ledger.score_repeats(version, kind) if project.recipe.prediction.racing else {}
     most = max(repeats.values(), default=0)
     if most == min(repeats.values(), default=0):

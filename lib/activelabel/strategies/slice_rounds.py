@@ -47,9 +47,9 @@ class ScoredSlices:
     profiles: Sequence[Profiles]
     learnt: Set[SliceId]
 
-    def values(self, kind: int = 0) -> dict[SliceId, float]:
-        """The scores of one kind of all slices from which the model has not learned."""
-        values = slice_values(self.profiles[kind])
+    def values(self, place: int = 0) -> dict[SliceId, float]:
+        """The scores of the kind at this place, of all slices from which the model has not learned."""
+        values = slice_values(self.profiles[place])
         return {slice_: values[slice_] for slice_ in values if slice_ not in self.learnt}
 
 

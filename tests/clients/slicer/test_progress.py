@@ -37,6 +37,7 @@ def answer(training: TrainingProgress, scoring: ScoringProgress, forecast: Forec
         learning_curve=[point(1, 4, 0.5), point(2, 8, 0.75), point(3, 12, None)],
         forecast=forecast,
         seconds_ahead=None,
+        advice="Go on.",
     ).model_dump(mode="json")
 
 

@@ -184,6 +184,39 @@ def test_what_is_drawn_while_the_server_is_silent_waits_here_and_goes_there_when
     assert ann.server.drawings()[-1] == ("label", "more")
 
 
+def test_each_change_is_kept_here_while_the_server_stays_silent(ann: Person) -> None:
+    ann.session.next_case()
+    ann.server.silent = True
+    for drawing in ("a quarter", "half", "more"):
+        ann.scene.drawing = drawing
+        ann.pass_by(30)
+        assert ann.waiting() == [("draft", drawing)]
+
+
+def test_a_button_sends_what_waits_before_it_asks_for_anything(ann: Person) -> None:
+    """Else the server would answer with an older draft."""
+    ann.session.next_case()
+    ann.server.silent = True
+    ann.scene.drawing = "half"
+    ann.pass_by(31)
+    ann.server.silent = False
+    ann.server.sent.clear()
+    ann.session.next_case()
+    assert [what[0] for what in ann.server.sent] == ["answers", "draft", "next"]
+
+
+def test_a_finished_drawing_is_sent_once_though_the_server_was_silent_before(ann: Person) -> None:
+    ann.session.next_case()
+    ann.server.silent = True
+    ann.scene.drawing = "half"
+    ann.pass_by(31)
+    ann.server.silent = False
+    ann.scene.drawing = "whole"
+    ann.session.finish()
+    assert ann.server.drawings() == [("draft", "half"), ("label", "whole")]
+    assert ann.session.case is None
+
+
 def test_another_slicer_after_a_crash_sends_what_waits(ann: Person) -> None:
     ann.session.next_case()
     ann.server.silent = True

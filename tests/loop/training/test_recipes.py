@@ -4,6 +4,7 @@ import hashlib
 import logging
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, cast
 
 import nibabel
 import numpy as np
@@ -13,10 +14,12 @@ from recorded import record_annotation
 from training_study import TINY, Study
 
 from activelabel.loop.training.segmentation import SegmentationTraining
+from activelabel.loop.training_cases import AnnotatedCase
 from activelabel.networks import build_network
 from activelabel.project.models.publishing import publish_model
 from activelabel.training.engine.loading import Batch
 from activelabel.training.engine.loop import TrainingLoop
+from activelabel.training.engine.plan import Plan
 from activelabel.training.engine.steps import Step
 from activelabel.training.transfer import last_layer
 
@@ -58,6 +61,32 @@ def test_a_recipe_that_fine_tunes_begins_with_the_model_in_use(
 
     assert study.project.ledger.latest_model().version == 2
     assert all(torch.allclose(first[name], value, atol=1e-6) for name, value in study.published_weights().items())
+
+
+def test_a_recipe_that_continues_a_model_has_shorter_trainings_that_mix_new_and_known_labels(
+    annotated: Study, make_study: Callable[..., Study], make_recipe: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first training knows no label; the second one knows all but that of the last case, which is drawn anew."""
+    keys = {"continued_share": "0.25", "replay_share": "0.5", "continued_learning_rate": "1e-4", "epochs": "4"}
+    study = annotated_like(annotated, make_study, make_recipe(from_previous="true", **keys))
+    plans: list[Plan] = []
+    init = TrainingLoop.__init__
+
+    def watched(loop: TrainingLoop, plan: Plan, *arguments: Any) -> None:
+        plans.append(plan)
+        init(loop, plan, *arguments)
+
+    monkeypatch.setattr(TrainingLoop, "__init__", watched)
+    study.train()
+    *_, last = study.project.ledger.annotations("training")
+    study.annotate(last.image_id)
+    study.train()
+
+    first, second = plans
+    assert (first.training.epochs, list(first.new)) == (4, [])
+    assert (second.training.epochs, second.training.learning_rate) == (1, 1e-4)
+    assert [cast(AnnotatedCase, second.cases[number])["image_id"] for number in second.new] == [last.image_id]
+    assert study.project.ledger.latest_model().version == 2
 
 
 def test_a_model_that_does_not_fit_is_not_fine_tuned_and_the_log_says_so(

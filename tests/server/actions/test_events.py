@@ -11,7 +11,6 @@ import pytest
 
 from activelabel.errors import TooManyError, UnavailableError
 from activelabel.server.actions import events
-from activelabel.server.actions.case_answers import Worklist, WorklistCase
 from activelabel.server.actions.events import EventHub
 from activelabel.server.actions.progress_answers import LabelCounts, ProjectProgress, ScoringProgress, TrainingProgress
 from activelabel.store.case_states import CaseState
@@ -26,10 +25,10 @@ class Project:
         self.version: Hashable = 0
         self.model: int | None = None
         self.waits_for = "labels"
-        self.states = {"a": (CaseState.UNSEEN, list[str]()), "b": (CaseState.UNSEEN, list[str]())}
+        self.states: dict[str, tuple[str, tuple[str, ...]]] = {}  # of the cases to which something has happened
         self.away = False
         self.computed = 0
-        self.hub = EventHub(self.revision, self.progress, lambda: f"Model {self.model} is in use.", self.worklist)
+        self.hub = EventHub(self.revision, self.progress, lambda: f"Model {self.model} is in use.", self.read_states)
 
     def revision(self) -> Hashable:
         if self.away:
@@ -51,17 +50,16 @@ class Project:
             seconds_ahead=None, advice="too early",
         )  # fmt: skip
 
-    def worklist(self) -> Worklist:
-        common: dict[str, Any] = {"when": None, "note": "", "drafts_of": [], "label": None, "review": None}
-        cases = [
-            WorklistCase(image=image, role="training", state=state, who=who, **common)
-            for image, (state, who) in self.states.items()
-        ]
-        return Worklist(cases=cases, counts={})
+    def read_states(self) -> dict[str, tuple[str, tuple[str, ...]]]:
+        return dict(self.states)
 
     def lease(self, image: str, person: str) -> None:
-        self.states[image] = (CaseState.LEASED, [person])
+        self.states[image] = (CaseState.LEASED.value, (person,))
         self.version = (self.version, image, person)
+
+    def release(self, image: str) -> None:
+        del self.states[image]
+        self.version = (self.version, image)
 
     def publish(self, model: int) -> None:
         self.model, self.version = model, (self.version, model)
@@ -117,6 +115,8 @@ def test_a_client_hears_the_progress_first_and_then_what_changes(project: Projec
         assert (kind, progress["waits_for"], progress["model_version"]) == ("progress", "labels", None)
         project.lease("b", "ann")
         assert await client.hear() == ("case", {"image": "b", "state": "leased", "before": "unseen", "who": ["ann"]})
+        project.release("b")
+        assert await client.hear() == ("case", {"image": "b", "state": "unseen", "before": "leased", "who": []})
         project.publish(1)
         kind, model = await client.hear()
         assert (kind, model) == ("model", {"newest_model": 1, "in_use": 1, "standing": "Model 1 is in use."})

@@ -86,6 +86,12 @@ def test_what_the_last_training_left_is_not_taken_for_the_running_one(site: Site
     assert (shown.epoch, shown.epochs, shown.seconds_left, shown.dice) == (None, None, None, None)
 
 
+def test_a_training_of_a_worker_elsewhere_counts_as_running(site: Site) -> None:
+    assert site.study.project.ledger.claim_job("train", "other machine", 60)
+    shown = site.reader.read().training
+    assert (shown.running, shown.model) == (True, "segmentation")
+
+
 def test_a_scoring_counts_the_images_left_and_goes_at_the_pace_of_the_last_ones(site: Site) -> None:
     ledger, now = site.study.project.ledger, datetime(2026, 1, 1, 12, tzinfo=timezone.utc)
     site.study.annotate(*site.study.ids("training")[:1])

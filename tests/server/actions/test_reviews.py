@@ -1,5 +1,6 @@
 """Reviews as clients request them: a real project and datastore behind the real routes, without the host."""
 
+import csv
 import json
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
@@ -20,12 +21,14 @@ from activelabel.annotation.archive import open_archive
 from activelabel.errors import ForbiddenError
 from activelabel.login.identity import Identity, Role, asking
 from activelabel.loop.training_cases import usable_annotations
+from activelabel.project.export.audit import audit_table
 from activelabel.project.opening import open_project
 from activelabel.report.page import Block, Table
 from activelabel.report.project import project_page
 from activelabel.server.actions.blind import BlindReadings
 from activelabel.server.actions.cases import CaseActions
 from activelabel.server.actions.reviews import ReviewActions
+from activelabel.server.actions.worklist import WorklistReader
 from activelabel.server.datastores.folder import LedgerDatastore
 from activelabel.server.login.roles import LEAST
 from activelabel.server.routes import case_routes, datastore_routes
@@ -310,6 +313,18 @@ def test_a_draft_is_kept_opened_again_by_its_annotator_and_never_learnt_from(war
     assert ward.post("finish", "ann", image=NAMES[0])["state"] == "finished"
 
 
+def test_the_states_that_events_tell_are_those_of_the_worklist(ward: Ward) -> None:
+    asked = ward.ask()["id"]
+    done = next(name for name in NAMES if name != asked)
+    ward.send(done, "bob")
+    ward.post("approve", image=done)
+    states = WorklistReader(ward.ledger).states()
+    assert states == {asked: ("leased", ("ann",)), done: ("approved", ("rev",))}
+    listed = {case.image: (case.state.value, tuple(case.who)) for case in ward.cases.worklist().cases}
+    assert {image: listed[image] for image in states} == states
+    assert {listed[image] for image in listed.keys() - states.keys()} == {("unseen", ())}
+
+
 def test_releasing_gives_the_case_to_the_next_who_asks(ward: Ward) -> None:
     image = ward.ask()["id"]
     assert ward.client.get("/activelabel/query", params={"client_id": "ann"}).json()["query"]["image"] == image
@@ -498,6 +513,61 @@ def test_a_reviewer_takes_the_first_reading_or_one_merged_of_both(
     assert (final.annotator, final.version, twice.learnt()) == (annotator, version, [image])
     values = np.asarray(nibabel.load(twice.store.label_file(image, "final")).dataobj)
     assert np.array_equal(values == 1, BALL == 1)
+
+
+@pytest.mark.parametrize("take", ["first", "second", "staple"])
+def test_a_reviewer_decides_between_the_readings_that_they_have_before_them(twice: Ward, take: str) -> None:
+    image = judging(twice)
+    twice.ask("bob")
+    twice.send(image, "bob", drawn=BALL)
+    assert twice.post("review")["review"]["image"] == image
+    assert twice.post("adjudicate", image=image, take=take)["state"] == "approved"
+    assert twice.post("review")["review"] is None
+
+
+def test_a_reviewer_corrects_the_label_that_they_have_before_them_and_approves_it(ward: Ward) -> None:
+    image = NAMES[0]
+    ward.send(image)
+    assert ward.post("review")["review"]["version"] == 1
+    assert ward.send(image, "rev", drawn=BALL)["state"] == "finished"
+    assert ward.post("approve", image=image)["state"] == "approved"
+    final = ward.ledger.current_annotation(image)
+    assert (final.annotator, final.version) == ("rev", 2)
+
+
+def test_the_audit_trail_tells_the_story_of_a_case_that_two_have_read(open_ward: Callable[..., Ward]) -> None:
+    ward = open_ward(readers="2", readers_share="0.25", review="true")
+    image = judging(ward)
+    for _ in NAMES:
+        ward.send(ward.ask("ann")["id"], "ann")
+    assert ward.ask("ann") == {}
+    assert ward.ask("bob")["id"] == image
+    ward.send(image, "bob", drawn=BALL)
+    assert ward.ask("bob") == {}
+    assert ward.post("review")["review"]["image"] == image
+    ward.post("adjudicate", image=image, take="second")
+    others = [one for one in NAMES if one != image]
+    ward.post("return", image=others[0], note="the ball is cut")
+    ward.post("approve", image=others[1])
+    assert sorted(ward.learnt()) == sorted([image, others[1]])
+    again = ward.ask("ann")
+    assert (again["id"], "the ball is cut" in again["reason"]) == (others[0], True)
+    rows = [row for row in csv.DictReader(audit_table(ward.project).splitlines()) if row["image"] == image]
+    assert [(row["event"], row["who"]) for row in rows if row["event"] != "image"] == [
+        ("asked", "ann"), ("label", "ann"), ("asked", "bob"), ("second reading", "bob"), ("compared", ""),
+        ("taken for review", "rev"), ("review ended", "rev"), ("label", "bob"), ("approved", "rev"),
+    ]  # fmt: skip
+
+
+def test_nothing_changes_when_another_reviewer_has_the_readings_before_them(twice: Ward) -> None:
+    image = judging(twice)
+    twice.ask("bob")
+    twice.send(image, "bob", drawn=BALL)
+    twice.post("review", "other reviewer")
+    line = twice.post("adjudicate", image=image, take="second", status=409)
+    assert line == f"image '{image}' is being reviewed by somebody else: wait until they have decided"
+    final = twice.ledger.current_annotation(image)
+    assert (final.annotator, final.version) == ("ann", 1)
 
 
 def test_a_second_reading_may_be_skipped_and_another_annotator_gets_it(twice: Ward) -> None:

@@ -21,6 +21,8 @@ from activelabel.annotation.label_info import LabelInfo
 from activelabel.data.slices import SlicePlane, slice_mask
 from activelabel.data.volumes import read_grid
 from activelabel.errors import AskedBackError, InvalidInputError, NotReadyError
+from activelabel.prediction.prepared.images import PreparedImages
+from activelabel.recipes import PreprocessingSettings
 from activelabel.server.datastores.folder import LedgerDatastore
 from activelabel.store.ledger import Ledger
 from activelabel.store.location import sqlite_url
@@ -474,6 +476,21 @@ def test_a_label_of_some_slices_is_shown_as_original_and_both_go_together(
 
 
 # Images
+
+
+def test_a_removed_image_is_not_kept_prepared(
+    open_store: Callable[..., LedgerDatastore], ledger: Ledger, studies: Path, tmp_path: Path
+) -> None:
+    kept, archive = PreparedImages(tmp_path / "kept"), open_store()._archive
+    store = LedgerDatastore(str(studies), ledger, archive, validation_cases=0, follow_changes=False, prepared=kept)
+    write_image(studies / "b.nii.gz", 9)
+    for image_id in "ab":
+        kept.get(store.image_files(image_id), PreprocessingSettings(intensity="zscore"))
+    assert len(list((tmp_path / "kept").glob("*.safetensors"))) == 2
+    store.remove_image("a")
+    assert len(list((tmp_path / "kept").glob("*.safetensors"))) == 1
+    assert len(list((tmp_path / "kept" / "known").iterdir())) == 1
+    store.close()
 
 
 def test_an_image_is_added_and_removed(store: LedgerDatastore, ledger: Ledger, studies: Path, tmp_path: Path) -> None:

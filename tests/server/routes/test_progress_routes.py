@@ -13,7 +13,6 @@ from ports import free_port
 
 from activelabel.server.access import AccessGuard
 from activelabel.server.actions import events
-from activelabel.server.actions.case_answers import Worklist
 from activelabel.server.actions.events import EventHub
 from activelabel.server.actions.progress_answers import LabelCounts, ProjectProgress, ScoringProgress, TrainingProgress
 from activelabel.server.routes import progress_routes
@@ -43,7 +42,7 @@ class App:
     progress = Reader()
 
     def __init__(self) -> None:
-        self.events = EventHub(lambda: 0, self.progress.read, lambda: "", lambda: Worklist(cases=[], counts={}))
+        self.events = EventHub(lambda: 0, self.progress.read, lambda: "", dict)
 
 
 class Server:

@@ -3,12 +3,13 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from monai.transforms import Compose, RandomizableTransform
 from torch.utils.data import Dataset
 
-from activelabel.training.engine.loading import Batches, PreparedCases, in_turn
+from activelabel.training.engine.loading import Batches, MemoryLimit, PreparedCases, in_turn
 
 
 class Noisy(RandomizableTransform):
@@ -62,6 +63,30 @@ def test_a_case_that_is_kept_is_prepared_once(keep: Any, prepared: list[int], tm
     assert found == [24, 8, 24]
     assert seen == prepared
     assert (tmp_path / "kept").exists() == (keep == "disk")
+
+
+def test_cases_that_do_not_fit_into_memory_lie_on_the_disk_and_are_the_same(tmp_path: Path) -> None:
+    """Each case takes 32 bytes of 70: the third does not fit. All kinds of cases share the memory."""
+    prepare = Compose([lambda case: {"image": torch.full((1, 2, 2, 2), float(case))}])
+    memory = MemoryLimit(70)
+    first = PreparedCases([1, 2, 3], prepare, "memory", tmp_path / "first", memory)
+    second = PreparedCases([4], prepare, "memory", tmp_path / "second", memory)
+    found = [float(cases[index]["image"].sum()) for cases, index in ((first, 0), (first, 1), (first, 2), (second, 0))]
+    assert found == [8, 16, 24, 32]
+    assert [file.name for file in (tmp_path / "first").iterdir()] == ["2.pt"]
+    assert [file.name for file in (tmp_path / "second").iterdir()] == ["0.pt"]
+    assert float(first[2]["image"].sum()) == 24
+
+
+def test_processes_share_the_memory() -> None:
+    case = {"image": torch.zeros(8)}  # 32 bytes
+    assert MemoryLimit(64, processes=2).takes(case)
+    assert not MemoryLimit(62, processes=2).takes(case)
+
+
+def test_an_order_of_its_own_says_which_items_a_pass_visits() -> None:
+    batches = Batches(Numbers(4), batch_size=2, seed=0, order=lambda random: np.array([3, 3, 0, 3]))
+    assert cases_of(batches, range(2)) == [3, 3, 0, 3]
 
 
 @pytest.mark.parametrize("ahead", [True, False])

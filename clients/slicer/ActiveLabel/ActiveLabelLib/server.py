@@ -26,6 +26,7 @@ from ActiveLabelLib.errors import RefusedError
 from ActiveLabelLib.progress import read_progress
 
 PREDICTION_SECONDS = 600.0
+MOST_ROWS = 1000
 _REVIEWERS = ("reviewer", "manager", "admin")
 
 
@@ -142,8 +143,15 @@ class Server:
         self._connection.post("/activelabel/heartbeat", body, seconds=3.0)
 
     def worklist(self) -> tuple[Row, ...]:
-        """All cases with their states and notes."""
-        return read_worklist(self._connection.get("/activelabel/worklist", seconds=30.0))
+        """The cases with their states and notes; of more than `MOST_ROWS` a last row says that these are not all."""
+        rows: list[Row] = []
+        after: str | None = ""
+        while after is not None and len(rows) < MOST_ROWS:
+            page = self._connection.get("/activelabel/worklist", {"after": after or None}, seconds=30.0)
+            rows += read_worklist(page)
+            after = page.get("next")
+        more = () if after is None else (Row("…", "", "", "", f"only the first {len(rows)} cases are shown"),)
+        return (*rows, *more)
 
     def review(self, image: str | None = None) -> Review | None:
         """Take a label for review: that of an image, or the one that has waited longest."""

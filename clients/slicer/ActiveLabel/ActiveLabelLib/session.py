@@ -14,7 +14,7 @@ from ActiveLabelLib.errors import CaseError, RefusedError, SilentError
 from ActiveLabelLib.opening import Opened, open_query, open_review
 from ActiveLabelLib.outbox import CORRECTION, DRAFT, FINISHED, Outbox, Unsent
 from ActiveLabelLib.server import MARKED, Server, connect
-from ActiveLabelLib.slices import in_words, index_at, next_slice, position_mm
+from ActiveLabelLib.walking import mark_shown, show_next
 
 DRAFT_SECONDS = 30.0
 HEARTBEAT_SECONDS = 15.0
@@ -84,12 +84,12 @@ class Session:
             self._active.look(now, (activity, self._scene.stamp(), self._scene.view_stamp()))
         if self.server is None:
             return
+        if self.case is not None and self._is_due("draft", now, DRAFT_SECONDS):
+            self.keep_draft()
         if not self.connected:
             if self._is_due("retry", now, RETRY_SECONDS):
                 self.reconnect()
             return
-        if self.case is not None and self._is_due("draft", now, DRAFT_SECONDS):
-            self.keep_draft()
         if self.case is not None and self._is_due("heartbeat", now, HEARTBEAT_SECONDS):
             self._send_heartbeat()
 
@@ -156,7 +156,8 @@ class Session:
             self._write(case, DRAFT, {MARKED: sorted(case.done)})
             self._box().keep_marks(case.image, sorted(case.done))
         case.kept = stamp
-        self.send()
+        if self.connected:
+            self.send()
         return True
 
     @property
@@ -181,15 +182,16 @@ class Session:
         if case.review is not None:
             raise CaseError("this label is under review: approve it, or return it")
         params = {"finished": True, **({"annotated_slices": sorted(case.done)} if case.done else {})}
+        if not self.connected:
+            self.reconnect()
         self._send_heartbeat()
         entry = self._write(case, FINISHED, params)
         case.kept = self._stamp()
         try:
-            saved = self._send_entry(entry)
+            saved = self._asking(lambda: self._send_entry(entry))
         except SilentError as error:
             # The person may draw on: it is a draft until they press the button again.
             self._write(case, DRAFT, {MARKED: sorted(case.done)})
-            self._lost(error)
             raise SilentError(
                 f"{server.address} does not answer: the drawing is kept here and goes there as a draft when it is "
                 "back; finish it then"
@@ -232,35 +234,12 @@ class Session:
     # Slices
 
     def next_asked_slice(self, step: int = 1, *, first: bool = False) -> int | None:
-        """Show the next slice that is asked for (`step` -1: the previous one), in the view of its plane.
-
-        Marked slices are passed over while others are left. `first` begins with the lowest one.
-        """
-        query = None if self.case is None else self.case.query
-        if self.case is None or query is None or not query.asked:
-            return None
-        left = [index for index in query.asked if index not in self.case.done] or list(query.asked)
-        at = float("-inf") if first else self._scene.slice_position(query.places.plane)
-        index = next_slice(query.places, left, at, step)
-        if index is not None:
-            self._scene.show_slice(query.places.plane, position_mm(query.places, index))
-        return index
+        """Show the next slice that is asked for: see `walking.show_next`."""
+        return None if self.case is None else show_next(self.case, self._scene, step, first=first)
 
     def mark_slice(self) -> int:
-        """Mark the shown slice as done, or take the mark back; the next one that is asked for is shown."""
-        case = self._case()
-        if case.query is None:
-            raise CaseError("slices are marked in a case that you annotate, not in a review")
-        places = case.query.places
-        index = index_at(places, self._scene.slice_position(places.plane))
-        if index in case.done:
-            case.done.remove(index)
-            self.line = f"slice {index + 1} is no longer marked"
-            return index
-        case.done.add(index)
-        self.line = f"done: {places.plane} {in_words(case.done)}"
-        if set(case.query.asked) - case.done:
-            self.next_asked_slice()
+        """Mark the shown slice as done, or take the mark back: see `walking.mark_shown`."""
+        index, self.line = mark_shown(self._case(), self._scene)
         return index
 
     def show_uncertainty(self, share: float) -> None:
@@ -354,7 +333,7 @@ class Session:
         return saved
 
     def _send_heartbeat(self) -> None:
-        if self.case is None or self.case.query is None:
+        if self.case is None or self.case.query is None or not self.connected:
             return
         seconds = self._active.take()
         if seconds < 1.0:
@@ -375,13 +354,14 @@ class Session:
         return True
 
     def _asking(self, request: Callable[[], Any]) -> Any:
+        """Ask the server something. What waits is sent first: the answer may depend on it."""
+        if not self.connected and not self.reconnect():
+            raise SilentError(f"{self._server().address} does not answer; what you draw is kept here until it does")
         try:
-            answer = request()
+            return request()
         except SilentError as error:
             self._lost(error)
             raise
-        self.connected = True
-        return answer
 
     def _lost(self, error: SilentError) -> None:
         self.connected = False

@@ -11,8 +11,11 @@ CANNOT_BE_WRITTEN = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errn
 """Error numbers of the system for a full or read-only disk."""
 
 
-def write_atomically(path: Path, content: bytes) -> None:
+def write_atomically(path: Path, content: bytes, *, lasting: bool = True) -> None:
     """Put `content` at `path`: at every moment, also after a power cut, the file is the earlier one or the new one.
+
+    If it is not `lasting`, the earlier one may come back with a power cut: for copies that can be made again, which
+    then cost one wait for the disk less.
 
     The unfinished file lies in the same folder under a name that ends in `.part`, which readers of images and models
     ignore.
@@ -30,7 +33,8 @@ def write_atomically(path: Path, content: bytes) -> None:
     except BaseException:
         unfinished.unlink(missing_ok=True)
         raise
-    _sync_folder(path.parent)
+    if lasting:
+        _sync_folder(path.parent)
 
 
 def _sync_folder(folder: Path) -> None:

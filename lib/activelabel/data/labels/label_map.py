@@ -17,8 +17,10 @@ Values = NDArray[np.integer[Any]]
 Mask = NDArray[np.bool_]
 
 LARGEST_VALUE = 2**16 - 1
+"""The largest that a label file of unsigned 16-bit numbers holds."""
 MOST_SHOWN = 64
-"""Up to this value each value has a name for clients, also one that nothing has: 3D Slicer names values by position."""
+"""Up to this value each value has a name for clients, even one that is not used: 3D Slicer names values by position. A
+longer list would hide the names that are used."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -117,6 +117,9 @@ class NetworkTraining:
             folder=run.folder,
             weights=self.first_weights(),
             keep=_KEEP[options.dataset],
+            prepared=project.prepared_images(),
+            layouts_file=project.folder / "layouts.json",
+            cache_bytes=None if project.settings.cache_gb is None else int(project.settings.cache_gb * 1e9),
             ahead=options.dataloader == "ThreadDataLoader",
             tracked=self._tracked(run),
         )

@@ -37,11 +37,13 @@ from activelabel.project.project import Project
 from activelabel.recipes import SemiSupervisedSettings
 from activelabel.store.models.choice import label_judges
 from activelabel.store.records.labels import Annotation
+from activelabel.store.records.models import ModelVersion
 from activelabel.store.records.work import Claim
 from activelabel.training.checkpoints import load_model
 from activelabel.training.engine.loop import Outcome
 from activelabel.training.engine.plan import Plan, Weights
 from activelabel.training.engine.progress import Stats
+from activelabel.training.engine.replay import continued
 from activelabel.training.schedule import scheduled
 from activelabel.training.two_views import NoisyCase
 
@@ -70,6 +72,7 @@ class SegmentationTraining(NetworkTraining):
     def __init__(self, project: Project, tracking_address: str = "") -> None:
         """Train in `project`; MLflow is at `tracking_address`, by default in the project's folder."""
         super().__init__(project, project.recipe.training, project.model_description)
+        self._previous: Weights | None = None
         self._offered = offered_options(self._training, project.device, project.settings.tracking, tracking_address)
 
     @property
@@ -196,18 +199,26 @@ class SegmentationTraining(NetworkTraining):
     # What a training begins with
 
     def plan(self, run: Run) -> Plan:
-        """The plan of a training that continues after an interruption."""
-        return replace(super().plan(run), epochs_file=self.epochs_file, epochs_file_seconds=SECONDS_BETWEEN_STATES)
+        """The plan of a training that continues after an interruption, and may continue the model in use."""
+        model = self._project.ledger.model_in_use() if self._training.from_previous else None
+        self._previous = None if model is None else self._weights_of(model)
+        plan = super().plan(run)
+        if model is not None and self._previous is not None:
+            plan = continued(plan, self._new_cases(run, model))
+        return replace(plan, epochs_file=self.epochs_file, epochs_file_seconds=SECONDS_BETWEEN_STATES)
+
+    def _new_cases(self, run: Run, model: ModelVersion) -> list[int]:
+        """The numbers of the training cases whose labels a model has not learnt from, or not in this version."""
+        learnt = set(model.trained_on)
+        known = {item.image_id for item in self._project.ledger.annotations("training") if item.id in learnt}
+        return [number for number, case in enumerate(run.of_role("training")) if case["image_id"] not in known]
 
     def first_weights(self) -> Weights | None:
         """The weights of the model in use or of the proxy model, if the recipe says so."""
-        return self._previous_weights() or initial_weights(self._project)
+        return self._previous or initial_weights(self._project)
 
-    def _previous_weights(self) -> Weights | None:
-        """The weights of the model in use if the recipe continues from it; None if not, or if it cannot be read."""
-        model = self._project.ledger.model_in_use() if self._training.from_previous else None
-        if model is None:
-            return None
+    def _weights_of(self, model: ModelVersion) -> Weights | None:
+        """The weights of the model that the training continues; None if it cannot be read."""
         file = self._project.models_folder / model.file
         try:
             return load_model(file, self._project.model_description, model.sha256).state_dict()

@@ -79,7 +79,7 @@ class KnownFiles:
 
 
 def _paths(files: ImageFiles) -> tuple[str, ...]:
-    return tuple(str(path.absolute()) for path in files.paths)
+    return tuple(str(path) for path in files.located().paths)
 
 
 def _stamp(files: ImageFiles) -> Stamp | None:

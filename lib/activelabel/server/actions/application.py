@@ -16,6 +16,7 @@ from activelabel.server.actions.maps import MapActions
 from activelabel.server.actions.models import ModelActions
 from activelabel.server.actions.progress import ProgressReader
 from activelabel.server.actions.reviews import ReviewActions
+from activelabel.server.actions.worklist import WorklistReader
 from activelabel.server.datastores.folder import LedgerDatastore
 from activelabel.server.processes import one_line_in_child
 from activelabel.server.project_tasks import ProjectTasks
@@ -66,7 +67,7 @@ class Application:
             self.progress.revision,
             self.progress.read,
             standing=lambda: str(read_standing(project.ledger)),
-            worklist=lambda: self.cases.worklist((), None),
+            states=lambda: WorklistReader(project.ledger).states(),
         )
 
     def look_for_work(self) -> None:

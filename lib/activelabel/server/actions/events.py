@@ -19,8 +19,8 @@ from typing import Any
 from pydantic import BaseModel
 
 from activelabel.errors import ActiveLabelError, TooManyError
-from activelabel.server.actions.case_answers import Worklist
 from activelabel.server.actions.progress_answers import CaseEventAnswer, ModelEvent, ProjectProgress
+from activelabel.store.case_states import CaseState
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +36,10 @@ RETRY_SECONDS = 3
 MOST_LISTENERS = 256
 KEPT_EVENTS = 512
 """How many events a client that connects again can have missed without missing them for good."""
+
+States = Mapping[str, tuple[str, tuple[str, ...]]]
+"""The state of each case to which something has happened, and who brought it about."""
+_UNSEEN = (CaseState.UNSEEN.value, ())
 
 
 @dataclass(frozen=True)
@@ -96,13 +100,13 @@ class EventHub:
         revision: Callable[[], Hashable],
         progress: Callable[[], ProjectProgress],
         standing: Callable[[], str],
-        worklist: Callable[[], Worklist],
+        states: Callable[[], States],
     ) -> None:
         """Look at `revision` for a change, and then at the rest."""
         self._read_revision = revision
         self._read_progress = progress
         self._read_standing = standing
-        self._read_worklist = worklist
+        self._read_states = states
         self._lock = threading.Lock()
         self._listeners: list[Listener] = []
         self._thread: threading.Thread | None = None
@@ -113,7 +117,7 @@ class EventHub:
         self._events: deque[Event] = deque(maxlen=KEPT_EVENTS)
         self._revision: Hashable = None
         self._progress: ProjectProgress | None = None
-        self._cases: Mapping[str, tuple[str, tuple[str, ...]]] | None = None
+        self._cases: States | None = None
         self._problem = ""
         self.looks = 0
 
@@ -197,14 +201,13 @@ class EventHub:
 
     def _look_closely(self) -> None:
         progress, before = self._read_progress(), self._progress
-        listed = self._read_worklist()
-        cases = {case.image: (case.state.value, tuple(case.who)) for case in listed.cases}
+        cases, known = self._read_states(), self._cases
         self._progress = progress
-        told = cases if self._cases is None else self._cases
-        for image, (state, who) in cases.items():
-            known, whose = told.get(image, ("", ()))
-            if (known, whose) != (state, who):
-                self._tell("case", CaseEventAnswer(image=image, state=state, before=known, who=list(who)))
+        if known is not None:
+            for image in sorted(cases.keys() | known.keys()):
+                (state, who), earlier = cases.get(image, _UNSEEN), known.get(image, _UNSEEN)
+                if (state, who) != earlier:
+                    self._tell("case", CaseEventAnswer(image=image, state=state, before=earlier[0], who=list(who)))
         self._cases = cases
         if before is not None and _models(before) != _models(progress):
             model = ModelEvent(

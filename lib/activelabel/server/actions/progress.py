@@ -24,6 +24,7 @@ from activelabel.server.actions.progress_answers import ProjectProgress, Scoring
 from activelabel.server.datastores.folder import LedgerDatastore
 from activelabel.server.host_tasks import Running, running_tasks
 from activelabel.server.project_tasks import ProjectTasks
+from activelabel.server.task_names import TRAINER
 from activelabel.training.evaluation import mean_dice
 
 logger = logging.getLogger(__name__)
@@ -101,6 +102,8 @@ class ProgressReader:
     def _training(self, running: Collection[Running]) -> TrainingProgress:
         """The training that runs; what the last one has left in its file is not taken for it."""
         name = next((one.name for one in running if one.method == "train"), None)
+        if name is None and self._project.ledger.claims("train"):  # a worker at another machine
+            name = TRAINER
         trainer = None if name is None else self._tasks.trainers.get(name)
         stats = {} if trainer is None else trainer.stats()
         if "total_time" in stats:  # of a training that is over: the one that runs has not ended an epoch
@@ -117,7 +120,7 @@ class ProgressReader:
         )
 
     def _scoring(self, running: Collection[Running], model_version: int | None, kind: ScoreKind) -> ScoringProgress:
-        runs = any(one.method == "scoring" for one in running)
+        runs = any(one.method == "scoring" for one in running) or bool(self._project.ledger.claims("score"))
         races = runs and self._project.recipe.prediction.racing
         race = _read_count(self._project.folder / COUNT_FILE) if races else None
         if race is not None:

@@ -19,7 +19,7 @@ from activelabel.server.client_info import annotator_of
 from activelabel.server.datastores.folder import LedgerDatastore
 from activelabel.server.datastores.listed import COVERED, covered_slices
 from activelabel.server.datastores.segmentation_meta import KEY, SegmentationMeta, read_meta
-from activelabel.store.case_states import Verdict
+from activelabel.store.case_states import CaseEvent, Verdict, refusal
 from activelabel.store.records.labels import FINAL, Annotation
 from activelabel.store.records.reviews import Difficulty
 
@@ -113,7 +113,12 @@ class ReviewActions:
         first, second = kept[reading.first_id], kept[reading.second_id]
         if who in (first.annotator, second.annotator):
             raise NotReadyError(f"image '{image_id}' was read by you: somebody else has to decide between the readings")
+        problem = refusal(CaseEvent.APPROVE, self._project.ledger.case_facts(image_id), who)
+        if problem is not None:  # before anything changes
+            raise NotReadyError(f"image '{image_id}' {problem}")
         info = {COVERED: WHOLE, "finished": True, "confirmed": True}
+        if take != "first":  # the label that they have before them is about to be replaced by themselves
+            self._end_own_review(image_id, who)
         if take == "second":
             file = self._datastore.kept_file(second)
             self._datastore.keep_label(image_id, str(file), FINAL, {**info, "client_id": second.annotator})
@@ -122,6 +127,11 @@ class ReviewActions:
                 file = self._write_merged(first, second, Path(folder))
                 self._datastore.keep_label(image_id, str(file), FINAL, {**info, "client_id": who})
         return self.decide(params, image_id, Verdict.APPROVED, note or f"of two readings: {take}", difficulty)
+
+    def _end_own_review(self, image_id: str, reviewer: str) -> None:
+        held = self._project.ledger.open_review(reviewer)
+        if held is not None and held.image_id == image_id:
+            self._project.ledger.end_review(reviewer)
 
     def _write_merged(self, first: Annotation, second: Annotation, folder: Path) -> Path:
         grid = read_grid(self._datastore.image_files(first.image_id))

@@ -49,6 +49,11 @@ class WorklistReader:
         page = shown[:limit]
         return Worklist(cases=page, counts=self._counts(), next=page[-1].image if len(shown) > limit else None)
 
+    def states(self) -> dict[str, tuple[str, tuple[str, ...]]]:
+        """The state of each case to which something has happened, and who brought it about."""
+        found = ((image_id, facts, self._since(image_id, facts)) for image_id, facts in self._facts.items())
+        return {image_id: (facts.state.value, tuple(who)) for image_id, facts, (who, _, _) in found}
+
     def _counts(self) -> dict[str, int]:
         counts = Counter(facts.state for facts in self._facts.values())
         counts[CaseState.UNSEEN] += self._ledger.count_usable() - len(self._facts)

@@ -356,7 +356,7 @@ class LedgerDatastore(FolderImages):
         target.parent.mkdir(parents=True, exist_ok=True)
         self._require_within(target.parent, Path(self._datastore_path))
         self._found_labels.keep_copy(target, annotation.image_id, annotation.tag)
-        write_atomically(target, self._archive.sound_file(annotation).read_bytes())
+        write_atomically(target, self._archive.sound_file(annotation).read_bytes(), lasting=False)
 
     def _label_path(self, image_id: str, tag: str) -> Path:
         return Path(self._datastore.label_path(tag)) / f"{image_id}{LABEL_ENDING}"

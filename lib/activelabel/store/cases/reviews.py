@@ -114,8 +114,11 @@ class Reviews(Database):
             check_event(_EVENTS[verdict], session, image_id, reviewer, now)
             label, held = _label(session, image_id), _held_by(session, reviewer, now)
             held = None if held is None or held.image_id != image_id else held
-            if (held is not None and held.annotation_id != label.id) or version not in (None, label.version):
+            older = held is not None and held.annotation_id != label.id
+            if (older and label.annotator != reviewer) or version not in (None, label.version):
                 raise NotReadyError(f"image '{image_id}': its label has changed since you opened it: look at it again")
+            if older and held is not None:  # they have corrected what they had before them
+                held.outcome, held.ended_at, held = "released", now, None
             for before in session.scalars(select(ReviewRow).where(ReviewRow.annotation_id == label.id, _stands())):
                 before.superseded_at = now
             session.flush()

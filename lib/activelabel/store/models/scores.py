@@ -14,7 +14,7 @@ from activelabel.store.checks import checked_word
 from activelabel.store.claim_rows import LostClaimError, end_claim, still_holds
 from activelabel.store.image_counts import ImageCounting
 from activelabel.store.lookup import image_row, model_row
-from activelabel.store.pool import complete, in_pool, set_aside, unfinished
+from activelabel.store.pool import complete, in_pool, of_role, set_aside, unfinished
 from activelabel.store.records.work import Claim
 from activelabel.store.schema.images import ImageRow
 from activelabel.store.schema.labels import AnnotationRow
@@ -78,7 +78,7 @@ class Scores(ImageCounting):
             ]
             for image in images
         }
-        with self._writing() as session:
+        with self._beside_writers() if worker else self._writing() as session:
             model_row(session, model_version)
             for image_id in rows:
                 image_row(session, image_id)
@@ -86,9 +86,10 @@ class Scores(ImageCounting):
             if job is not None and not still_holds(session, job, self._shared_now(session)):
                 raise LostClaimError(f"this {job.kind} was lost to another worker: nothing more of it is written")
             kept = [image_id for image_id in rows if image_id not in lost and rows[image_id]]
-            _count_scored(session, model_version, kept)
+            new = _count_new(session, model_version, kept)
             if kept:
                 session.execute(_upsert(session), [row for image_id in kept for row in rows[image_id]])
+            _count_scored(session, model_version, new)  # last: others wait for this row until the end
             return lost
 
     def _end_claims(self, session: Session, model_version: int, image_ids: Sequence[str], worker: str) -> list[str]:
@@ -174,15 +175,16 @@ class Scores(ImageCounting):
         usable = and_(ImageRow.role == "training", ImageRow.present.is_(True), ImageRow.unreadable_reason.is_(None))
         annotated, aside = select(AnnotationRow.image_id).where(complete()), select(SkipRow.image_id).where(set_aside())
         done = union(annotated, aside).subquery()
-        finished = select(func.count()).select_from(done).join(ImageRow, ImageRow.id == done.c.image_id).where(usable)
+        # IN, not JOIN: for a join SQLite may first read all images into a filter.
+        finished = select(func.count()).where(ImageRow.id.in_(select(done.c.image_id)), usable)
         scored = select(func.count()).select_from(ScoreRow).where(of_kind(model_version, kind))
         out = union(
             select(done.c.image_id.label("id")),
             select(ImageRow.id).where(not_(ImageRow.present)),
             select(ImageRow.id).where(ImageRow.unreadable_reason.is_not(None)),
-            select(ImageRow.id).where(ImageRow.role == "validation"),
+            select(ImageRow.id).where(of_role("validation")),
         ).subquery()
-        out_of = select(func.count()).select_from(out).join(ScoreRow, ScoreRow.image_id == out.c.id)
+        out_of = select(func.count()).where(ScoreRow.image_id.in_(select(out.c.id)))
         with self._reading() as session:
             left = self._image_counts(session).usable_training - (session.scalar(finished) or 0)
             scored_left = session.scalar(scored) or 0
@@ -216,15 +218,22 @@ def of_kind(model_version: int, kind: ScoreKind) -> ColumnElement[bool]:
     )
 
 
-def _count_scored(session: Session, model_version: int, image_ids: Sequence[str]) -> None:
-    """Count the images that are about to get their first score by a model version."""
+def _count_new(session: Session, model_version: int, image_ids: Sequence[str]) -> int:
+    """How many of the images are about to get their first score by a model version."""
     mine = (ScoreRow.model_version == model_version, ScoreRow.image_id.in_(image_ids))
-    new = len(image_ids) - len(session.scalars(select(ScoreRow.image_id).where(*mine).distinct()).all())
-    row = session.get(ScoredCountRow, model_version)
-    if row is not None:
-        row.images += new
-    elif new:
-        session.add(ScoredCountRow(model_version=model_version, images=new))
+    return len(image_ids) - len(session.scalars(select(ScoreRow.image_id).where(*mine).distinct()).all())
+
+
+def _count_scored(session: Session, model_version: int, new: int) -> None:
+    """Count images that got their first score, in one statement, since others may count at the same time."""
+    if not new:
+        return
+    insert = _insert_of(session)(ScoredCountRow).values(model_version=model_version, images=new)
+    session.execute(
+        insert.on_conflict_do_update(
+            index_elements=["model_version"], set_={"images": ScoredCountRow.images + insert.excluded.images}
+        )
+    )
 
 
 def _values(image_id: str, score: Score) -> dict[str, str | float | tuple[float, ...] | None]:
@@ -242,15 +251,21 @@ def _values(image_id: str, score: Score) -> dict[str, str | float | tuple[float,
     }
 
 
-def _upsert(session: Session) -> Insert:
-    """An insert that replaces an existing value: the same SQL in both databases, built by two modules."""
+def _insert_of(session: Session) -> Any:
+    """The insert of the database at hand that can replace: the same SQL in both, built by two modules."""
     if session.get_bind().dialect.name == "postgresql":
         from sqlalchemy.dialects.postgresql import insert  # a tenth of the time that the ledger takes to import
     else:
         from sqlalchemy.dialects.sqlite import insert  # type: ignore[assignment]
-    statement = insert(ScoreRow)
+    return insert
+
+
+def _upsert(session: Session) -> Insert:
+    """An insert that replaces an existing value."""
+    statement = _insert_of(session)(ScoreRow)
     replaced = ("value", "slices", "repeats", "seed", "created_at")
-    return statement.on_conflict_do_update(
+    upsert: Insert = statement.on_conflict_do_update(
         index_elements=[column.name for column in ScoreRow.__table__.primary_key],
         set_={name: statement.excluded[name] for name in replaced},
     )
+    return upsert

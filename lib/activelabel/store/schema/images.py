@@ -19,6 +19,7 @@ from activelabel.store.records.images import Role
 from activelabel.store.schema.base import Base
 
 _FEW_IMAGES = {
+    "ix_images_validation": "role = 'validation'",
     "ix_images_absent": "NOT present",
     "ix_images_unreadable": "unreadable_reason IS NOT NULL",
     "ix_images_measured": "intensities IS NOT NULL",
@@ -41,7 +42,6 @@ class ImageRow(Base):
         CheckConstraint("role IN ('training', 'validation')", name="role"),
         CheckConstraint("(unreadable_reason IS NULL) = (unreadable_at IS NULL)", name="unreadable"),
         UniqueConstraint("id", "leased_whole"),
-        Index("ix_images_role", "role", "id"),
         *(
             Index(
                 name,

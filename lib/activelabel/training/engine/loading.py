@@ -1,12 +1,15 @@
 """Batches of patches: cases are prepared once and kept; each step's batch depends on the seed and its number alone."""
 
+import logging
 from collections import deque
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import torch
 from monai.data.utils import set_rnd
 from monai.transforms import Compose
@@ -20,6 +23,8 @@ from activelabel.training.slice_patches import SlicePatches
 from activelabel.training.transforms import LoadCase, case_preparation, patch_transforms, training_items
 from activelabel.training.two_views import LoadNoisyCase, noisy_preparation, view_transforms
 
+logger = logging.getLogger(__name__)
+
 Batch = dict[str, Tensor]
 
 Order = Callable[[np.random.Generator], NDArray[np.intp]]
@@ -29,15 +34,42 @@ _AHEAD = 3
 """How many batches are made ahead of the network."""
 
 
+class MemoryLimit:
+    """How much memory prepared cases may take together."""
+
+    def __init__(self, limit_bytes: int | None, processes: int = 1) -> None:
+        """None is half of the memory that is free now; each of several processes has its part."""
+        limit = psutil.virtual_memory().available // 2 if limit_bytes is None else limit_bytes
+        self._left = limit // processes
+        self._is_full = False
+
+    def takes(self, prepared: Mapping[Any, Any]) -> bool:
+        """Whether a prepared case fits; if so, its room is taken."""
+        size = sum(torch.as_tensor(value).nbytes for value in prepared.values())
+        if size > self._left:
+            if not self._is_full:
+                logger.info("the memory for prepared cases is full: further ones are read from the disk")
+                self._is_full = True
+            return False
+        self._left -= size
+        return True
+
+
 class PreparedCases(Dataset[Any]):
     """Cases after the part of their preparation that has no randomness, which is done once, or each time."""
 
-    def __init__(self, cases: Sequence[Any], prepare: Compose, keep: Keep, folder: Path) -> None:
-        """Prepare each case when it is first needed; `folder` is made if they are kept on disk."""
+    def __init__(
+        self, cases: Sequence[Any], prepare: Compose, keep: Keep, folder: Path, memory: MemoryLimit | None = None
+    ) -> None:
+        """Prepare each case when it is first needed.
+
+        `folder` is made if they are kept on disk, as those are that do not fit into `memory`.
+        """
         self._cases = cases
         self._prepare = prepare
         self._keep = keep
         self._folder = folder
+        self._memory = memory or MemoryLimit(None)
         self._kept: dict[int, Any] = {}
 
     def __len__(self) -> int:
@@ -50,7 +82,8 @@ class PreparedCases(Dataset[Any]):
             prepared = self._prepare(self._cases[index])
             if self._keep == "nowhere":
                 return prepared
-            self._kept[index] = prepared if self._keep == "memory" else self._on_disk(index, prepared)
+            fits = self._keep == "memory" and self._memory.takes(prepared)
+            self._kept[index] = prepared if fits else self._on_disk(index, prepared)
         return self._kept[index]
 
     def _on_disk(self, index: int, prepared: Any) -> Any:
@@ -83,8 +116,8 @@ class Batches:
     def __init__(self, items: Dataset[list[Batch]], batch_size: int, seed: int, order: Order | None = None) -> None:
         """`order` gives the items of a pass from a generator; by default each once."""
         self._items = items
-        self._count = len(items)  # type: ignore[arg-type]  # torch declares no length
-        self._order = order or (lambda random: random.permutation(self._count))
+        self._count = count = len(items)  # type: ignore[arg-type]  # torch declares no length
+        self._order = order or (lambda random: random.permutation(count))
         self._batch_size = batch_size
         self._seed = seed
 
@@ -103,11 +136,18 @@ class Batches:
         return {key: torch.stack([patch[key] for patch in patches]) for key in patches[0]}
 
 
-def annotated_batches(plan: Plan, seed: int, cache: Path) -> Batches:
-    """The batches of annotated patches of a plan; `cache` is the folder of its prepared cases."""
-    load = LoadCase(plan.model.preprocessing, plan.model.labels)
-    settings = plan.training
-    cases = PreparedCases(plan.cases, case_preparation(load, settings), plan.keep, cache / "cases")
+@dataclass(frozen=True)
+class Cache:
+    """Where a training keeps its prepared cases: a folder of its own, and memory that all kinds of cases share."""
+
+    folder: Path
+    memory: MemoryLimit
+
+
+def annotated_batches(plan: Plan, seed: int, cache: Cache) -> Batches:
+    """The batches of annotated patches of a plan."""
+    settings, load = plan.training, LoadCase(plan.model.preprocessing, plan.model.labels, plan.prepared)
+    cases = _prepared(plan, plan.cases, case_preparation(load, settings), cache, "cases")
     drawn = cases if settings.sampling == "slices" else Patches(cases, patch_transforms(settings, seed))
     items = training_items(drawn, settings, seed)
     return Batches(items, settings.batch_size, seed, _replayed(plan, items))
@@ -123,20 +163,24 @@ def _replayed(plan: Plan, items: Dataset[Any]) -> Order | None:
     return lambda random: mixed_order(is_new, share, random)
 
 
-def noisy_batches(plan: Plan, seed: int, cache: Path) -> Batches | None:
+def noisy_batches(plan: Plan, seed: int, cache: Cache) -> Batches | None:
     """The batches of two views of patches without annotation, where the plan has them."""
     if plan.unannotated is None:
         return None
-    prepare = noisy_preparation(LoadNoisyCase(plan.model.preprocessing), plan.training)
-    cases = PreparedCases(plan.unannotated.cases, prepare, plan.keep, cache / "noisy")
+    prepare = noisy_preparation(LoadNoisyCase(plan.model.preprocessing, plan.prepared), plan.training)
+    cases = _prepared(plan, plan.unannotated.cases, prepare, cache, "noisy")
     views = view_transforms(plan.training, plan.unannotated.settings, seed)
     return Batches(Patches(cases, views), plan.training.batch_size, seed)
 
 
-def validation_cases(plan: Plan, cases: Sequence[Any], cache: Path) -> PreparedCases:
+def validation_cases(plan: Plan, cases: Sequence[Any], cache: Cache) -> PreparedCases:
     """Cases as a validation sees them: whole."""
-    load = Compose([LoadCase(plan.model.preprocessing, plan.model.labels)])
-    return PreparedCases(cases, load, plan.keep, cache / "validation")
+    load = LoadCase(plan.model.preprocessing, plan.model.labels, plan.prepared)
+    return _prepared(plan, cases, Compose([load]), cache, "validation")
+
+
+def _prepared(plan: Plan, cases: Sequence[Any], prepare: Compose, cache: Cache, name: str) -> PreparedCases:
+    return PreparedCases(cases, prepare, plan.keep, cache.folder / name, cache.memory)
 
 
 def in_turn(make: Callable[[int], Batch], numbers: range, ahead: bool) -> Generator[Batch, None, None]:

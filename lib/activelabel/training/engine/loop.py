@@ -17,8 +17,11 @@ from activelabel.optional_parts import OptionalPart, optional
 from activelabel.prediction.reflected_windows import ReflectedWindowInferer
 from activelabel.training.cpu_layers import with_cpu_layers
 from activelabel.training.engine.epochs_file import EpochsFile
+from activelabel.training.engine.layout_choice import measured_layout
 from activelabel.training.engine.loading import (
     Batch,
+    Cache,
+    MemoryLimit,
     annotated_batches,
     in_turn,
     noisy_batches,
@@ -76,8 +79,8 @@ class TrainingLoop:
         self._together = together
         device = together.device_of(plan)
         torch.manual_seed(plan.seed)
-        network = first_network(plan, device)
         settings, self._precision = plan.training, mixed_precision(plan.precision, device)
+        network = first_network(plan, self._precision)
         self.learner = Learner(
             together.shared(network, device),
             MarkedLabelLoss(build_loss(settings.loss, plan.model.labels)),
@@ -93,7 +96,9 @@ class TrainingLoop:
         if plan.unannotated is not None:
             self._take_step = SemiSupervisedStep(plan.unannotated.settings, plan.model.labels.overlaps)
         seed = plan.seed + together.rank
-        self._cache = plan.folder / f"prepared_{together.rank}"
+        self._cache = Cache(
+            plan.folder / f"prepared_{together.rank}", MemoryLimit(plan.cache_bytes, together.processes)
+        )
         self._annotated = annotated_batches(plan, seed, self._cache)
         self._noisy = noisy_batches(plan, seed, self._cache)
         self._judges = validation_cases(plan, together.part_of(plan.validation), self._cache)
@@ -119,7 +124,7 @@ class TrainingLoop:
         finally:
             if tracking is not None:
                 tracking.close()
-            shutil.rmtree(self._cache, ignore_errors=True)
+            shutil.rmtree(self._cache.folder, ignore_errors=True)
         return Outcome(self.progress.as_stats(), self._best or _copy(self._network))
 
     def run_epoch(self, batches: Iterator[Batch], tracking: Tracking | None = None) -> None:
@@ -276,14 +281,18 @@ class TrainingLoop:
         )
 
 
-def first_network(plan: Plan, device: torch.device) -> nn.Module:
+def first_network(plan: Plan, precision: MixedPrecision) -> nn.Module:
     """The network of a plan with its first weights, on a device, in the memory layout that trains fastest."""
+    settings, device = plan.training, precision.device
     network = build_network(plan.model.network, plan.model.classes, plan.model.inputs)
     if plan.weights is not None:
         network.load_state_dict(plan.weights)
     if device.type == "cpu":
         return with_cpu_layers(network)
-    return network.to(device, memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+    network = network.to(device)
+    shape = (settings.batch_size * settings.patches_per_volume, plan.model.inputs, *settings.patch_size)
+    layout = measured_layout(network, shape, precision, plan.layouts_file)
+    return network.to(memory_format=layout)
 
 
 def validator_of(plan: Plan, precision: MixedPrecision) -> Validator:

@@ -4,7 +4,7 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,6 +12,7 @@ import torch
 
 from activelabel.data.files.channels import ImageFiles
 from activelabel.prediction.precision import PrecisionName
+from activelabel.prediction.prepared.images import PreparedImages
 from activelabel.recipes import PredictionSettings, SemiSupervisedSettings, TrainingSettings
 from activelabel.training.checkpoints import ModelDescription
 from activelabel.training.transforms import Case
@@ -55,6 +56,10 @@ class Plan:
         weights: the weights that it begins with; None for random ones.
         new: which of the cases the model with these weights has not learnt from; empty if they are all alike.
         keep: where prepared cases are kept between epochs.
+        prepared: the prepared images that the project keeps.
+        cache_bytes: how much memory prepared cases take at most, of all processes together; further ones lie on the
+            disk. None is half of what is free.
+        layouts_file: where the memory layouts that were measured on GPUs are kept.
         ahead: whether batches are made in a thread of their own, ahead of the network.
         steps: the number of all steps, if the last epoch is shorter than the others.
         unannotated: a second source of patches, if any.
@@ -75,6 +80,9 @@ class Plan:
     weights: Weights | None = None
     new: Sequence[int] = ()
     keep: Keep = "memory"
+    prepared: PreparedImages = field(default_factory=lambda: PreparedImages(None))
+    cache_bytes: int | None = None
+    layouts_file: Path | None = None
     ahead: bool = True
     steps: int | None = None
     unannotated: Unannotated | None = None

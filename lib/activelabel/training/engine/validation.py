@@ -23,9 +23,10 @@ def overlap(predicted: Tensor, label: Tensor, classes: int, metric: Metric) -> f
     known = label >= 0
     pairs = label[known].long() * classes + predicted[known].long()
     counts = torch.bincount(pairs, minlength=classes**2).view(classes, classes).double()
-    both, wanted, found = counts.diagonal(), counts.sum(dim=1), counts.sum(dim=0)
-    scores = 2 * both / (wanted + found) if metric == "dice" else both / (wanted + found - both)
-    present = scores[1:][wanted[1:] > 0]
+    # Voxels by their class in the label (rows) and in the prediction (columns).
+    both, of_label, found = counts.diagonal(), counts.sum(dim=1), counts.sum(dim=0)
+    scores = 2 * both / (of_label + found) if metric == "dice" else both / (of_label + found - both)
+    present = scores[1:][of_label[1:] > 0]
     return present.mean().item() if len(present) else None
 
 

@@ -786,6 +786,25 @@
     }
   };
 
+  // src/beginning.ts
+  var NO_SUCH_MODEL_YET = 409;
+  async function beginning(server, query) {
+    if (query.draft) {
+      return [await readMask(await server.draft(query.image)), "You draw on your draft."];
+    }
+    if (query.returned !== null) {
+      return [await readMask(await server.label(query.image)), "You draw on the label that was returned."];
+    }
+    try {
+      return [await readMask(await server.prediction(query.image)), "You draw over what the model draws."];
+    } catch (error) {
+      if (error instanceof Refusal && error.status === NO_SUCH_MODEL_YET) {
+        return [void 0, "There is no model yet: you draw on the bare image."];
+      }
+      throw error;
+    }
+  }
+
   // src/state.ts
   var BEGINNING = {
     phase: "free",
@@ -808,7 +827,6 @@
   // src/session.ts
   var DRAFT_AFTER_MS = 3e4;
   var HEARTBEAT_SECONDS = 15;
-  var NO_SUCH_MODEL_YET = 409;
   var Session = class {
     constructor(server, viewer, onChange, clock = () => Date.now()) {
       this.server = server;
@@ -828,6 +846,8 @@
     /** How often a study was entered or left: what was begun before is given up. */
     entered = 0;
     coming;
+    /** Drawings of cases that were left, which the server has not kept yet. */
+    left = [];
     away = false;
     drawing;
     get state() {
@@ -856,8 +876,14 @@
     /** The study is being left: what is not saved is kept as a draft. */
     async leave() {
       this.entered++;
-      await this.keepDraft();
+      const { drawing } = this;
+      const image = this.now.query?.image;
       this.forget();
+      if (drawing?.changed === true && image !== void 0) {
+        this.left.push({ drawing, image });
+        this.set({ changed: true });
+        await this.keepLeft();
+      }
     }
     /** Ask for the next case, and open it. */
     async next() {
@@ -952,6 +978,7 @@
           await this.server.query();
           this.away = false;
           this.set({ message: { kind: "good", text: "The server answers again. What is drawn here is still there." } });
+          await this.keepLeft();
           if (this.drawing === void 0 && this.now.phase !== "sending") {
             await this.enter();
           }
@@ -970,13 +997,14 @@
     }
     async open(sample, givenUp) {
       this.set({ phase: "opening", message: void 0, name: nameOf(sample) });
+      await this.sending;
       const query = await this.server.query();
       if (query?.image !== sample.id) {
         this.coming = void 0;
         this.set({ phase: "free", query, message: { kind: "bad", text: "The case is no longer yours. Ask for the next one." } });
         return;
       }
-      const [mask, from] = await this.begun(query);
+      const [mask, from] = await beginning(this.server, query);
       if (givenUp()) {
         return;
       }
@@ -993,23 +1021,6 @@
       this.set({ phase: "drawing", query, from, slice: 0 });
       if (query.slices.length > 0) {
         this.viewer.jump(query, 0);
-      }
-    }
-    /** What a drawing begins with, and a sentence about it: the reader's draft, the label that was returned, what the model draws, or nothing. */
-    async begun(query) {
-      if (query.draft) {
-        return [await readMask(await this.server.draft(query.image)), "You draw on your draft."];
-      }
-      if (query.returned !== null) {
-        return [await readMask(await this.server.label(query.image)), "You draw on the label that was returned."];
-      }
-      try {
-        return [await readMask(await this.server.prediction(query.image)), "You draw over what the model draws."];
-      } catch (error) {
-        if (error instanceof Refusal && error.status === NO_SUCH_MODEL_YET) {
-          return [void 0, "There is no model yet: you draw on the bare image."];
-        }
-        throw error;
       }
     }
     noteStroke() {
@@ -1032,6 +1043,17 @@
           this.set({ kept: new Date(this.clock()).toLocaleTimeString(), changed: drawing.changed });
         }
       });
+    }
+    /** Keep drafts of cases that were left. Those that the server does not take are tried again when it answers. */
+    async keepLeft() {
+      const waiting = this.left.splice(0);
+      for (const { drawing, image } of waiting) {
+        await this.attempt(() => this.send(drawing, (mask, info) => this.server.saveDraft(image, mask, info)));
+        if (drawing.changed) {
+          this.left.push({ drawing, image });
+        }
+      }
+      this.set({ changed: this.drawing?.changed === true || this.left.length > 0 });
     }
     async send(drawing, how) {
       const sent = this.sending.then(async () => {

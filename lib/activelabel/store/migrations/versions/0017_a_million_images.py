@@ -9,6 +9,7 @@ branch_labels = None
 depends_on = None
 
 FEW = {
+    "ix_images_validation": "role = 'validation'",
     "ix_images_absent": "NOT present",
     "ix_images_unreadable": "unreadable_reason IS NOT NULL",
     "ix_images_measured": "intensities IS NOT NULL",
@@ -17,7 +18,6 @@ FEW = {
 
 
 def upgrade() -> None:
-    op.create_index("ix_images_role", "images", ["role", "id"])
     for name, condition in FEW.items():
         of_sqlite = sa.text(condition.replace("NOT present", "present = 0"))  # as its queries say it
         op.create_index(name, "images", ["id"], sqlite_where=of_sqlite, postgresql_where=sa.text(condition))
