@@ -8,7 +8,7 @@ import nibabel
 import numpy as np
 import psutil
 import pytest
-from recipe_files import HALF_AS_FINE, HALF_AS_WIDE, PHANTOMS_HALF_AS_FINE, PROXY_HALF_AS_FINE, changed_recipe
+from recipe_files import HALF_AS_FINE, PHANTOMS_HALF_AS_FINE, PROXY_HALF_AS_FINE, changed_recipe
 from running_server import RunningServer
 
 from activelabel.names import ScoreKind
@@ -40,7 +40,7 @@ def test_two_rounds_on_real_hippocampus(
 ) -> None:
     """Two rounds, with kill -9 in both stages of the first."""
     cases = hippocampus(12)
-    recipe = changed_recipe("quick_warm", tmp_path, HALF_AS_FINE, HALF_AS_WIDE, PROXY_HALF_AS_FINE, SHORTER)
+    recipe = changed_recipe("quick_warm", tmp_path, HALF_AS_FINE, PROXY_HALF_AS_FINE, SHORTER)
     server = make_server(cases.studies, recipe=recipe, labels="anterior,posterior", seed=1)
     project, ledger = draw_the_start_set(server, cases)
     cut_power_in_stage(server, "1 of 2", ledger)
@@ -62,8 +62,7 @@ def test_two_rounds_on_real_hippocampus(
 def test_a_round_on_the_sample_data(make_server: Callable[..., RunningServer], phantoms: Any, tmp_path: Path) -> None:
     """Four organs in 60 steps: only the largest is judged, and τ is 1/2 as predictions are no more certain."""
     half_sure = {"semi_supervised": {"threshold": 0.5}}
-    coarse = (PHANTOMS_HALF_AS_FINE, PROXY_HALF_AS_FINE, HALF_AS_WIDE)
-    recipe = changed_recipe("quick_warm", tmp_path, *coarse, SHORTER, half_sure)
+    recipe = changed_recipe("quick_warm", tmp_path, PHANTOMS_HALF_AS_FINE, PROXY_HALF_AS_FINE, SHORTER, half_sure)
     server = make_server(phantoms.studies, recipe=recipe, seed=1)
     project, ledger = draw_the_start_set(server, phantoms)
     check_round(server, project, ledger, next_version(server, ledger, than=0))
