@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import requests
 from numpy.typing import NDArray
-from recipe_files import changed_recipe
+from recipe_files import HALF_AS_WIDE, changed_recipe
 from running_server import RunningServer
 from small_studies import write_nifti
 
@@ -40,7 +40,7 @@ COARSE_PHANTOMS = {
 def test_rounds_on_real_hippocampus(
     make_server: Callable[..., RunningServer], hippocampus: Any, tmp_path: Path, strategy: str
 ) -> None:
-    recipe = changed_recipe("quick_slices", tmp_path, COARSE_HIPPOCAMPUS, FEWER_STEPS)
+    recipe = changed_recipe("quick_slices", tmp_path, COARSE_HIPPOCAMPUS, HALF_AS_WIDE, FEWER_STEPS)
     conf = {"recipe": recipe, "labels": "anterior,posterior", "query_size": 8}
     reader = Reader(make_server, hippocampus(8), strategy, tmp_path, **conf)
     dice = reader.go_through_rounds()
@@ -51,7 +51,7 @@ def test_rounds_on_real_hippocampus(
 @pytest.mark.timeout(1200)
 def test_rounds_on_sample_data(make_server: Callable[..., RunningServer], phantoms: Any, tmp_path: Path) -> None:
     """Only one strategy runs here, to save time: the other one gains on these images too (docs/results.md)."""
-    recipe = changed_recipe("quick_slices", tmp_path, COARSE_PHANTOMS, FEWER_STEPS)
+    recipe = changed_recipe("quick_slices", tmp_path, COARSE_PHANTOMS, HALF_AS_WIDE, FEWER_STEPS)
     reader = Reader(make_server, phantoms, "uncertainty_slices", tmp_path, recipe=recipe, query_size=12)
     dice = reader.go_through_rounds()
     assert dice[-1] > dice[0], dice

@@ -10,7 +10,7 @@ import numpy as np
 import psutil
 import pytest
 import torch
-from recipe_files import HALF_AS_FINE, PHANTOMS_HALF_AS_FINE, PROXY_HALF_AS_FINE, changed_recipe
+from recipe_files import HALF_AS_FINE, HALF_AS_WIDE, PHANTOMS_HALF_AS_FINE, PROXY_HALF_AS_FINE, changed_recipe
 from running_server import RunningServer
 from safetensors.torch import load_file
 
@@ -43,7 +43,8 @@ def test_from_an_empty_ledger_to_the_first_model(
     make_server: Callable[..., RunningServer], hippocampus: Any, tmp_path: Path
 ) -> None:
     cases = hippocampus(CASES)
-    recipe = changed_recipe("quick_warm", tmp_path, HALF_AS_FINE, PROXY_HALF_AS_FINE, SHORTER, TIME_TO_KILL)
+    coarse = (HALF_AS_FINE, PROXY_HALF_AS_FINE, HALF_AS_WIDE)
+    recipe = changed_recipe("quick_warm", tmp_path, *coarse, SHORTER, TIME_TO_KILL)
     server = make_server(cases.studies, recipe=recipe, labels="anterior,posterior", seed=1).start()
     folder = cases.studies / "activelabel"
     ledger = Ledger(sqlite_url(folder / "ledger.sqlite"))
@@ -75,7 +76,7 @@ def test_from_an_empty_ledger_to_the_first_model(
 @pytest.mark.timeout(1200)
 def test_cold_start_on_sample_data(make_server: Callable[..., RunningServer], phantoms: Any, tmp_path: Path) -> None:
     """CT, whose pseudo-labels are soft tissue, and a cold start by features."""
-    recipe = changed_recipe("quick_warm", tmp_path, PHANTOMS_HALF_AS_FINE, PROXY_HALF_AS_FINE, SHORTER)
+    recipe = changed_recipe("quick_warm", tmp_path, PHANTOMS_HALF_AS_FINE, PROXY_HALF_AS_FINE, HALF_AS_WIDE, SHORTER)
     server = make_server(phantoms.studies, recipe=recipe, seed=1).start()
     folder = phantoms.studies / "activelabel"
     ledger = Ledger(sqlite_url(folder / "ledger.sqlite"))

@@ -26,6 +26,9 @@ PHANTOMS_HALF_AS_FINE: Sections = {
 PROXY_HALF_AS_FINE: Sections = {"proxy": {"patch_size": [24, 32, 24]}}
 """Beside one of these, where the recipe has a proxy model."""
 
+HALF_AS_WIDE: Sections = {"network": {"channels": [8, 16, 32, 64]}}
+"""The network of four levels with half of its channels, a third of the work: for tests of what is around a network."""
+
 
 def changed_recipe(name: str | Path, folder: Path, *changes: Sections) -> Path:
     """Write a packaged recipe or that of a file with these values (the last of a key wins), and return its path."""
