@@ -35,8 +35,8 @@ from faults_annotators import Annotators, KeptFiles, Record, lost_labels, make_s
 from faults_server import CHILDREN, PostgreSQL, Server, wait_for
 
 from activelabel.names import ScoreKind
+from activelabel.store.connection.location import sqlite_url
 from activelabel.store.ledger import Ledger
-from activelabel.store.location import sqlite_url
 from activelabel.store.records.models import ModelVersion
 
 CASES = 400

@@ -33,8 +33,8 @@ from activelabel.acquisition.score import Score
 from activelabel.names import ScoreKind
 from activelabel.store.cases.new_annotation import NewAnnotation
 from activelabel.store.claims import Job
+from activelabel.store.connection.location import sqlite_url
 from activelabel.store.ledger import Ledger
-from activelabel.store.location import sqlite_url
 
 KIND = ScoreKind("variance")
 JOB = Job("score", 1, KIND)

@@ -16,7 +16,7 @@ from packaging.specifiers import SpecifierSet
 
 from activelabel import __version__
 from activelabel.backports import tomllib
-from activelabel.cli.doctor_versions import PINS
+from activelabel.cli.doctor.versions import PINS
 from activelabel.python_version import HIGHEST, LOWEST
 
 ROOT = Path(__file__).parents[1]

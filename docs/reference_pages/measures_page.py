@@ -7,7 +7,7 @@ from activelabel.names import AGGREGATIONS
 from activelabel.networks import NETWORKS
 from activelabel.recipes import LEAST_REPEATS, needs_repeats
 from activelabel.training.augmentation import AUGMENTATIONS
-from activelabel.training.losses import LOSSES
+from activelabel.training.losses.by_name import LOSSES
 from reference_pages.markdown import code, page, section, table
 
 INTRODUCTION = """

@@ -20,9 +20,9 @@ from activelabel.data.labels.label_texts import parse_labels
 from activelabel.errors import InvalidInputError
 from activelabel.server.client_info import read_label_info
 from activelabel.store.cases.skips import NOT_NOW
+from activelabel.store.connection.location import sqlite_url
 from activelabel.store.coverage_case import CoverageCase
 from activelabel.store.ledger import Ledger
-from activelabel.store.location import sqlite_url
 from activelabel.store.records.labels import Annotation
 
 LABELS = ("ball", "box")

@@ -21,8 +21,8 @@ from activelabel.data.slices import slice_mask
 from activelabel.errors import AskedBackError, InvalidInputError
 from activelabel.server.client_info import read_label_info
 from activelabel.store.case_states import DraftReason
+from activelabel.store.connection.location import sqlite_url
 from activelabel.store.ledger import Ledger
-from activelabel.store.location import sqlite_url
 from activelabel.store.records.labels import Draft
 
 SHAPE = (11, 12, 13)

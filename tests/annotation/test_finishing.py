@@ -18,8 +18,8 @@ from activelabel.data.labels.label_texts import parse_labels
 from activelabel.errors import InvalidInputError, NotFoundError
 from activelabel.server.client_info import read_label_info
 from activelabel.store.case_states import DraftReason, FinishedBy
+from activelabel.store.connection.location import sqlite_url
 from activelabel.store.ledger import Ledger
-from activelabel.store.location import sqlite_url
 from activelabel.store.records.labels import Annotation, Draft
 
 SLICES = 12

@@ -13,8 +13,8 @@ from monailabel.client.client import MONAILabelClientException
 from monailabel.interfaces.exception import MONAILabelError
 from recorded import record_annotation
 
+from activelabel.store.connection.location import sqlite_url
 from activelabel.store.ledger import Ledger
-from activelabel.store.location import sqlite_url
 
 IMAGE = "case_0003"
 

@@ -14,8 +14,8 @@ from monailabel.client.client import MONAILabelClientException
 from running_server import RunningServer
 
 from activelabel.names import ScoreKind
+from activelabel.store.connection.location import sqlite_url
 from activelabel.store.ledger import Ledger
-from activelabel.store.location import sqlite_url
 
 pytestmark = pytest.mark.e2e
 logger = logging.getLogger(__name__)

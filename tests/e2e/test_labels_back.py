@@ -18,8 +18,8 @@ from running_server import RunningServer
 from slicer_module import SlicerModule, params_at_0_8_5, params_at_main
 from small_studies import TINY_RECIPE, boxes, write_image, write_model, write_nifti
 
+from activelabel.store.connection.location import sqlite_url
 from activelabel.store.ledger import Ledger
-from activelabel.store.location import sqlite_url
 from ActiveLabelLib.answers import Project, User
 from ActiveLabelLib.server import connect
 

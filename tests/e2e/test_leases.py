@@ -14,8 +14,8 @@ from small_studies import BROKEN, REASONS, TINY_RECIPE, boxes, write_image, writ
 
 from activelabel.cli.main import main
 from activelabel.names import ScoreKind
+from activelabel.store.connection.location import sqlite_url
 from activelabel.store.ledger import Ledger
-from activelabel.store.location import sqlite_url
 
 pytestmark = pytest.mark.e2e
 

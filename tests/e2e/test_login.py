@@ -21,8 +21,8 @@ from running_server import RunningServer
 from self_signed import certificate_for, outside_address
 
 from activelabel.login.passwords import hash_password
+from activelabel.store.connection.location import sqlite_url
 from activelabel.store.ledger import Ledger
-from activelabel.store.location import sqlite_url
 from local_pacs.ct_series import ct_series
 from local_pacs.orthanc import Orthanc
 

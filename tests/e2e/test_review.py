@@ -19,8 +19,8 @@ from monailabel.client import MONAILabelClient
 from running_server import RunningServer
 
 from activelabel.login.passwords import hash_password
+from activelabel.store.connection.location import sqlite_url
 from activelabel.store.ledger import Ledger
-from activelabel.store.location import sqlite_url
 
 pytestmark = pytest.mark.e2e
 

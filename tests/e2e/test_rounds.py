@@ -12,8 +12,8 @@ from recipe_files import HALF_AS_FINE, PHANTOMS_HALF_AS_FINE, changed_recipe
 from running_server import HOST, RunningServer
 
 from activelabel.names import ScoreKind
+from activelabel.store.connection.location import sqlite_url
 from activelabel.store.ledger import Ledger
-from activelabel.store.location import sqlite_url
 
 pytestmark = pytest.mark.e2e
 

@@ -10,8 +10,8 @@ from running_server import RunningServer
 from slicer_panel import PanelOnScreen
 from small_studies import AFFINE_RAS, TINY_RECIPE, boxes, write_image
 
+from activelabel.store.connection.location import sqlite_url
 from activelabel.store.ledger import Ledger
-from activelabel.store.location import sqlite_url
 
 pytestmark = pytest.mark.e2e
 

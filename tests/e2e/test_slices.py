@@ -13,8 +13,8 @@ from recipe_files import HALF_AS_WIDE, changed_recipe
 from running_server import RunningServer
 from small_studies import write_nifti
 
+from activelabel.store.connection.location import sqlite_url
 from activelabel.store.ledger import Ledger
-from activelabel.store.location import sqlite_url
 
 pytestmark = pytest.mark.e2e
 

@@ -18,8 +18,8 @@ from activelabel.acquisition.diversity import typiclust
 from activelabel.data.volumes import read_volume
 from activelabel.names import ScoreKind
 from activelabel.project.models.features import features_file, read_features
+from activelabel.store.connection.location import sqlite_url
 from activelabel.store.ledger import Ledger
-from activelabel.store.location import sqlite_url
 from activelabel.training.pseudo_labels import soft_tissue
 
 pytestmark = pytest.mark.e2e

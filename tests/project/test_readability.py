@@ -18,8 +18,8 @@ from activelabel.prediction.prepared.images import PreparedImages
 from activelabel.project.readability import content_sha256, note_image, prepare_case, read_case, set_aside_unreadable
 from activelabel.recipes import PreprocessingSettings
 from activelabel.server.datastores.folder import LedgerDatastore
+from activelabel.store.connection.location import sqlite_url
 from activelabel.store.ledger import Ledger
-from activelabel.store.location import sqlite_url
 
 ROUGH = PreprocessingSettings(spacing_mm=(1.0, 1.0, 1.0))
 

@@ -17,7 +17,7 @@ from activelabel.project.labels.record_files import read_record, record_file, wr
 from activelabel.project.opening import open_project
 from activelabel.project.project import Project
 from activelabel.server.opening import open_datastore
-from activelabel.store.location import sqlite_url
+from activelabel.store.connection.location import sqlite_url
 
 CONF = {"labels": "ball,box", "recipe": str(TINY_RECIPE), "device": "cpu"}
 TABLES = {

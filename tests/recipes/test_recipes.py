@@ -21,7 +21,7 @@ from activelabel.recipes import (
     recipe_names,
 )
 from activelabel.training.augmentation import AUGMENTATIONS
-from activelabel.training.losses import LOSSES
+from activelabel.training.losses.by_name import LOSSES
 
 
 @pytest.fixture(params=recipe_names())

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from small_studies import AFFINE_RAS, TINY_RECIPE, boxes, write_image, write_nifti
 
-from activelabel.cli.doctor import examine
+from activelabel.cli.doctor.command import examine
 from activelabel.errors import ForbiddenError
 from activelabel.project.opening import open_project
 from activelabel.project.project import Project

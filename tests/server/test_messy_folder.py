@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from activelabel.annotation.archive import LabelArchive
 from activelabel.annotation.history_reader import HistoryReader
-from activelabel.cli.doctor import examine
+from activelabel.cli.doctor.command import examine
 from activelabel.cli.main import app
 from activelabel.data.label_checking import check_label
 from activelabel.data.volumes import read_grid
@@ -23,8 +23,8 @@ from activelabel.prediction.image_files import list_images
 from activelabel.project.labels.names import resolve_label_names
 from activelabel.server.datastores.folder import LedgerDatastore
 from activelabel.simulation.cases import find_cases
+from activelabel.store.connection.location import sqlite_url
 from activelabel.store.ledger import Ledger
-from activelabel.store.location import sqlite_url
 
 AFFINE = np.diag([-1.5, -1.5, 2.0, 1.0])
 SHAPE = (8, 7, 6)

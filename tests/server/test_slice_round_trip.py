@@ -17,8 +17,8 @@ from activelabel.data.slices import SlicePlane, slice_mask
 from activelabel.data.volumes import read_volume
 from activelabel.prediction.image_scores import image_scores
 from activelabel.recipes import PreprocessingSettings, RegionSettings
+from activelabel.store.connection.location import sqlite_url
 from activelabel.store.ledger import Ledger
-from activelabel.store.location import sqlite_url
 from activelabel.training.transforms import LoadCase
 
 

@@ -19,8 +19,8 @@ from activelabel.data.labels.label_texts import parse_labels
 from activelabel.data.volumes import read_grid
 from activelabel.server.client_info import read_label_info
 from activelabel.server.routes.request_checks import parse_label_params
+from activelabel.store.connection.location import sqlite_url
 from activelabel.store.ledger import Ledger
-from activelabel.store.location import sqlite_url
 
 LABELS = ("liver", "spleen", "kidney")
 SHAPE = (12, 14, 9)

@@ -11,8 +11,8 @@ from postgresql_fixtures import administrator as administrator
 from postgresql_fixtures import new_postgresql as new_postgresql
 from postgresql_fixtures import postgresql_server as postgresql_server
 
+from activelabel.store.connection.location import sqlite_url
 from activelabel.store.ledger import Ledger
-from activelabel.store.location import sqlite_url
 from activelabel.store.schema.base import Base
 
 

@@ -13,6 +13,7 @@ from recorded import record_annotation
 
 from activelabel.errors import InvalidInputError, NotFoundError, UnavailableError
 from activelabel.store import copies
+from activelabel.store.connection.location import sqlite_url
 from activelabel.store.copies import (
     copies_folder,
     copy_is_due,
@@ -23,7 +24,6 @@ from activelabel.store.copies import (
     restore_copy,
 )
 from activelabel.store.ledger import Ledger
-from activelabel.store.location import sqlite_url
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=timezone.utc)
 

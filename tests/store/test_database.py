@@ -13,8 +13,8 @@ from sqlalchemy import text
 from activelabel.errors import InvalidInputError, NotReadyError
 from activelabel.store import engines
 from activelabel.store.cases.new_annotation import NewAnnotation
+from activelabel.store.connection.location import sqlite_url
 from activelabel.store.ledger import Ledger
-from activelabel.store.location import sqlite_url
 
 
 def one_line(refusal):

@@ -18,8 +18,8 @@ from activelabel.names import ScoreKind
 from activelabel.store import migration
 from activelabel.store.case_states import Verdict
 from activelabel.store.columns import UtcDateTime
+from activelabel.store.connection.location import checked_url, sqlite_url
 from activelabel.store.ledger import Ledger
-from activelabel.store.location import checked_url, sqlite_url
 from activelabel.store.models.choice import label_judges
 from activelabel.store.records.labels import Annotation
 from activelabel.store.records.queries import Lease

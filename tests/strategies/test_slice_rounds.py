@@ -18,7 +18,7 @@ from activelabel.names import ScoreKind
 from activelabel.project.client_kind import ClientKind, client_kind
 from activelabel.project.opening import open_project, plan_project
 from activelabel.project.project import Project
-from activelabel.project.slicing import count_slices
+from activelabel.project.slices.slicing import count_slices
 from activelabel.recipes import load_recipe
 from activelabel.recipes.strategy_traits import TRAITS
 from activelabel.strategies.at_random import random_slice_proposals, random_slices_of_round, strided_slice_proposals

@@ -10,7 +10,7 @@ import torch
 from monai.data import CacheDataset, DataLoader, Dataset
 
 from activelabel.recipes import PreprocessingSettings, TrainingSettings
-from activelabel.training.losses import UNANNOTATED, MarkedLabelLoss, build_loss
+from activelabel.training.losses.by_name import UNANNOTATED, MarkedLabelLoss, build_loss
 from activelabel.training.partners import PartneredCases, with_partners
 from activelabel.training.transforms import Case, LoadCase, training_transforms
 

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from activelabel.training.losses import build_loss
+from activelabel.training.losses.by_name import build_loss
 from activelabel.training.semi_supervised import ConsistencyLoss, most_certain, noisy_label, total_loss
 
 CERTAIN = 40.0  # a logit so large that its softmax is 0 or 1 to single precision

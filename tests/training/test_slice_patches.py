@@ -11,7 +11,7 @@ import torch
 from monai.data import CacheDataset, DataLoader, Dataset
 
 from activelabel.recipes import PreprocessingSettings, TrainingSettings, load_recipe
-from activelabel.training.losses import UNANNOTATED
+from activelabel.training.losses.by_name import UNANNOTATED
 from activelabel.training.transforms import Case, LoadCase, training_items, training_transforms
 
 PREPROCESSING = PreprocessingSettings(intensity="window", window_hu=(0.0, 1000.0), slices_last=True)

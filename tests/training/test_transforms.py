@@ -12,7 +12,7 @@ from activelabel.networks import build_network
 from activelabel.prediction.prepared.images import PreparedImages
 from activelabel.recipes import NetworkSettings, PreprocessingSettings, TrainingSettings
 from activelabel.training.augmentation import AUGMENTATIONS
-from activelabel.training.losses import UNANNOTATED, MarkedLabelLoss, build_loss
+from activelabel.training.losses.by_name import UNANNOTATED, MarkedLabelLoss, build_loss
 from activelabel.training.transforms import Case, LoadCase, training_transforms
 
 LABELS = ("liver", "tumour")

@@ -23,8 +23,8 @@ from activelabel.errors import AskedBackError, InvalidInputError, NotFoundError
 from activelabel.project.client_kind import client_kind
 from activelabel.project.labels.kept import sound_file
 from activelabel.project.project import Project
-from activelabel.project.slice_names import slices_named
-from activelabel.project.slicing import fixed_axis
+from activelabel.project.slices.names import slices_named
+from activelabel.project.slices.slicing import fixed_axis
 from activelabel.store.case_states import DraftReason, FinishedBy
 from activelabel.store.cases.annotations import LabelChangedError
 from activelabel.store.cases.new_annotation import KeptFile

@@ -57,7 +57,7 @@ def doctor(
 
     Exit code 0: a server would run; 1: something must be corrected first.
     """
-    from activelabel.cli.doctor import examine
+    from activelabel.cli.doctor.command import examine
     from activelabel.project.settings import setting_pairs
 
     settings = setting_pairs(conf or [])

@@ -50,7 +50,7 @@ def start(
 
     The server prints a message when it is ready. Ctrl-C stops it, and no saved work is lost.
     """
-    from activelabel.cli.doctor_versions import unfit_version
+    from activelabel.cli.doctor.versions import unfit_version
     from activelabel.server.port import require_free_port
 
     require_free_port(host, port)

@@ -17,7 +17,7 @@ from activelabel.prediction.predictor import Predictor
 from activelabel.project.images import Images
 from activelabel.project.project import Project
 from activelabel.project.readability import prepare_case, set_aside
-from activelabel.project.slicing import fixed_axis
+from activelabel.project.slices.slicing import fixed_axis
 from activelabel.recipes.strategy_traits import traits_of
 from activelabel.store.ledger import Ledger
 from activelabel.store.records.labels import Annotation

@@ -8,7 +8,7 @@ from activelabel.prediction.image_features import own_slice_features
 from activelabel.prediction.prepared.ahead import Ahead
 from activelabel.project.models.features import features_file, read_features, write_features
 from activelabel.project.project import Project
-from activelabel.project.slicing import fixed_axis
+from activelabel.project.slices.slicing import fixed_axis
 from activelabel.store.records.models import ModelVersion
 
 _MISSING = "there are no features of new volumes"

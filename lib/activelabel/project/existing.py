@@ -7,8 +7,8 @@ from activelabel.data.files.studies_folder import LEDGER_FILE
 from activelabel.errors import InvalidInputError
 from activelabel.project.folders import project_folder
 from activelabel.project.settings import database_url, parse_settings
+from activelabel.store.connection.location import sqlite_url
 from activelabel.store.ledger import Ledger
-from activelabel.store.location import sqlite_url
 
 
 def existing_ledger(app_dir: str, studies: str, conf: Mapping[str, str]) -> Ledger:

@@ -23,8 +23,8 @@ from activelabel.project.settings import database_url, parse_settings
 from activelabel.project.studies import is_pacs
 from activelabel.recipes import check_recipe, load_recipe
 from activelabel.recipes.strategy_traits import raced_kind
+from activelabel.store.connection.location import sqlite_url
 from activelabel.store.ledger import Ledger
-from activelabel.store.location import sqlite_url
 
 logger = logging.getLogger(__name__)
 

@@ -25,9 +25,9 @@ from activelabel.project.listing import listed_files
 from activelabel.project.project import Project
 from activelabel.project.studies import is_pacs
 from activelabel.store.cases.label_records import LabelRecord, Rebuilt
+from activelabel.store.connection.location import sqlite_url
 from activelabel.store.copies import restore_copy
 from activelabel.store.ledger import Ledger
-from activelabel.store.location import sqlite_url
 from activelabel.store.records.labels import FINAL
 from activelabel.training.checkpoints import ENDING as MODEL_ENDING
 

@@ -9,8 +9,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from activelabel.data.files.guard import LARGEST_IMAGE_VOXELS
 from activelabel.errors import InvalidInputError
 from activelabel.recipes import first_problem
+from activelabel.store.connection.location import checked_url
 from activelabel.store.copies import KEPT
-from activelabel.store.location import checked_url
 
 
 def _split_names(value: object) -> object:

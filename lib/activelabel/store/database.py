@@ -17,9 +17,9 @@ from sqlalchemy import Connection, Engine, exc, func, select
 from sqlalchemy.orm import Session
 
 from activelabel.errors import InvalidInputError, UnavailableError
+from activelabel.store.connection.engines import WRITING, explanation_of, new_engine
+from activelabel.store.connection.location import checked_url, shown, sqlite_file
 from activelabel.store.copies import damage
-from activelabel.store.engines import WRITING, explanation_of, new_engine
-from activelabel.store.location import checked_url, shown, sqlite_file
 from activelabel.store.migration import migrate
 
 logger = logging.getLogger(__name__)

@@ -18,8 +18,8 @@ from activelabel.project.client_kind import client_kind
 from activelabel.project.images import DescribedImages
 from activelabel.project.project import Project
 from activelabel.project.readability import set_aside, set_aside_unreadable
-from activelabel.project.slice_names import slices_named
-from activelabel.project.slicing import count_slices
+from activelabel.project.slices.names import slices_named
+from activelabel.project.slices.slicing import count_slices
 from activelabel.store.records.images import Slices
 from activelabel.store.records.queries import Lease
 from activelabel.strategies.proposal import Proposal, Proposals, validation_due

@@ -25,7 +25,7 @@ from activelabel.errors import InvalidInputError
 from activelabel.prediction.prepared.images import PreparedImages
 from activelabel.recipes import PreprocessingSettings, TrainingSettings
 from activelabel.training.augmentation import AUGMENTATIONS
-from activelabel.training.losses import UNANNOTATED
+from activelabel.training.losses.by_name import UNANNOTATED
 from activelabel.training.partners import with_partners
 from activelabel.training.patches import KEYS, PadToPatch, RatioPatches, patch_around
 from activelabel.training.slice_patches import KeepAnnotatedSlices, SlicePatches

@@ -13,8 +13,8 @@ from activelabel.project.place import Place, read_place
 from activelabel.project.project import Project
 from activelabel.project.settings import DATABASE_URL
 from activelabel.project.studies import is_pacs
+from activelabel.store.connection.location import checked_url, sqlite_url
 from activelabel.store.ledger import Ledger
-from activelabel.store.location import checked_url, sqlite_url
 
 RECIPE_FILE = "recipe.toml"
 

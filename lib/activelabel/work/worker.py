@@ -19,7 +19,7 @@ from activelabel.loop.training.segmentation import SegmentationTraining
 from activelabel.project.images import DescribedImages
 from activelabel.project.project import Project
 from activelabel.project.readability import prepare_case, set_aside
-from activelabel.project.slicing import fixed_axis
+from activelabel.project.slices.slicing import fixed_axis
 from activelabel.store.claims import Job
 from activelabel.store.records.models import ModelVersion
 

@@ -14,8 +14,8 @@ from activelabel.errors import InvalidInputError
 from activelabel.project.given.patients import check_patients, given_patients, patients_with_two_roles
 from activelabel.project.given.split import check_split_of_patients
 from activelabel.project.settings import parse_settings
+from activelabel.store.connection.location import sqlite_url
 from activelabel.store.ledger import Ledger
-from activelabel.store.location import sqlite_url
 
 PATTERN = r"^(p\d+)_"
 

@@ -9,8 +9,8 @@ from activelabel.data.given_splits import read_split
 from activelabel.errors import InvalidInputError
 from activelabel.project.given.split import check_no_test_cases, check_split, given_split
 from activelabel.project.settings import parse_settings
+from activelabel.store.connection.location import sqlite_url
 from activelabel.store.ledger import Ledger
-from activelabel.store.location import sqlite_url
 
 Sync = Callable[..., dict[str, str]]
 

@@ -24,8 +24,8 @@ from activelabel.errors import AskedBackError, InvalidInputError, NotReadyError
 from activelabel.prediction.prepared.images import PreparedImages
 from activelabel.recipes import PreprocessingSettings
 from activelabel.server.datastores.folder import LedgerDatastore
+from activelabel.store.connection.location import sqlite_url
 from activelabel.store.ledger import Ledger
-from activelabel.store.location import sqlite_url
 from activelabel.store.records.labels import Annotation
 
 LABELS = ("ball", "box")

@@ -35,8 +35,8 @@ from activelabel.server.pacs.seg_exchange import SegExchange
 from activelabel.server.pacs.series_cache import SeriesCache
 from activelabel.server.routes.answer_keys import INFO, INFO_OF_A_PACS
 from activelabel.store.case_states import FinishedBy
+from activelabel.store.connection.location import sqlite_url
 from activelabel.store.ledger import Ledger
-from activelabel.store.location import sqlite_url
 from local_pacs.ct_series import ct_series
 from local_pacs.orthanc import Orthanc
 

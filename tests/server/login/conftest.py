@@ -24,8 +24,8 @@ from activelabel.server.client_info import annotator_of
 from activelabel.server.login.gate import Login, let_fetch
 from activelabel.server.routes.login_routes import router as login_routes
 from activelabel.server.routes.one_line_route import AnyUser, OneLineRoute, login
+from activelabel.store.connection.location import sqlite_url
 from activelabel.store.ledger import Ledger
-from activelabel.store.location import sqlite_url
 
 TIMES = SessionTimes(timedelta(hours=12), timedelta(minutes=30))
 PASSWORD = "correct horse battery"

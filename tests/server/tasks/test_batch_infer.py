@@ -9,8 +9,8 @@ from small_studies import BROKEN, write_image
 
 from activelabel.data.files.channels import ImageFiles
 from activelabel.server.tasks.batch_infer import ReadableBatchInfer
+from activelabel.store.connection.location import sqlite_url
 from activelabel.store.ledger import Ledger
-from activelabel.store.location import sqlite_url
 
 
 class Studies:

@@ -11,8 +11,8 @@ from activelabel.errors import InvalidInputError, NotFoundError
 from activelabel.store.case_states import DraftReason, Verdict
 from activelabel.store.cases.label_records import Rebuilt
 from activelabel.store.cases.new_annotation import Compared
+from activelabel.store.connection.location import sqlite_url
 from activelabel.store.ledger import Ledger
-from activelabel.store.location import sqlite_url
 from activelabel.store.records.labels import SECOND
 from activelabel.store.records.reviews import Agreement
 

@@ -11,8 +11,8 @@ from activelabel.acquisition.score import Score
 from activelabel.acquisition.selection import top_k
 from activelabel.errors import InvalidInputError, NotFoundError
 from activelabel.names import ScoreKind
+from activelabel.store.connection.location import sqlite_url
 from activelabel.store.ledger import Ledger
-from activelabel.store.location import sqlite_url
 
 KIND = ScoreKind("entropy", aggregation="mean")
 

@@ -17,7 +17,7 @@ from activelabel.training.engine.steps import (
     TakeStep,
     supervised_step,
 )
-from activelabel.training.losses import UNANNOTATED, MarkedLabelLoss, build_loss
+from activelabel.training.losses.by_name import UNANNOTATED, MarkedLabelLoss, build_loss
 
 CPU = torch.device("cpu")
 

@@ -6,7 +6,7 @@ from monai.metrics import DiceMetric, MeanIoU
 from monai.networks import one_hot
 
 from activelabel.training.engine.validation import mean_of, overlap
-from activelabel.training.losses import UNANNOTATED
+from activelabel.training.losses.by_name import UNANNOTATED
 
 
 @pytest.mark.parametrize("metric", ["dice", "jaccard"])

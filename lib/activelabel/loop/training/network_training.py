@@ -20,7 +20,7 @@ from activelabel.prediction.predictor import Predictor
 from activelabel.project.project import Project
 from activelabel.project.readability import set_aside
 from activelabel.recipes import TrainingSettings
-from activelabel.store.location import sqlite_url
+from activelabel.store.connection.location import sqlite_url
 from activelabel.store.records.models import ModelKind
 from activelabel.training.checkpoints import ModelDescription
 from activelabel.training.engine.loop import Outcome

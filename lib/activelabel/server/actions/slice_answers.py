@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from activelabel.data.slice_places import SlicePlaces
-from activelabel.project.slice_names import ohif_number
+from activelabel.project.slices.names import ohif_number
 from activelabel.server.actions.case_answers import PlacesOfSlices, SliceAsked
 
 

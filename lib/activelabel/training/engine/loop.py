@@ -41,7 +41,7 @@ from activelabel.training.engine.steps import (
 from activelabel.training.engine.together import ALONE, Together
 from activelabel.training.engine.tracking import LOSS, Tracking
 from activelabel.training.engine.validation import Validator, drawn_overlap, mean_of
-from activelabel.training.losses import MarkedLabelLoss, build_loss
+from activelabel.training.losses.by_name import MarkedLabelLoss, build_loss
 
 logger = logging.getLogger(__name__)
 

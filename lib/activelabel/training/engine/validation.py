@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from activelabel.data.labels.label_map import LabelMap
 from activelabel.prediction.reflected_windows import ReflectedWindowInferer
 from activelabel.training.engine.steps import MixedPrecision
-from activelabel.training.overlapping_losses import structures_of
+from activelabel.training.losses.overlapping import structures_of
 
 Metric = Literal["dice", "jaccard"]
 

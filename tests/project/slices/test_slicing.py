@@ -8,7 +8,7 @@ from small_studies import SHAPE, write_image
 from activelabel.data.files.channels import ImageFiles
 from activelabel.errors import NotFoundError
 from activelabel.project.opening import open_project
-from activelabel.project.slicing import count_slices
+from activelabel.project.slices.slicing import count_slices
 
 
 class Pacs:

@@ -8,8 +8,8 @@ from torch.nn import functional
 
 from activelabel.data.labels.label_map import LabelMap
 from activelabel.errors import NotFoundError
-from activelabel.training.dice_and_entropy import dice_and_entropy
-from activelabel.training.overlapping_losses import OverlappingLoss
+from activelabel.training.losses.dice_and_entropy import dice_and_entropy
+from activelabel.training.losses.overlapping import OverlappingLoss
 
 UNANNOTATED = -1
 """The value of an unannotated voxel in a training label."""

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from activelabel.errors import InvalidInputError
-from activelabel.store.location import checked_url, shown, sqlite_url
+from activelabel.store.connection.location import checked_url, shown, sqlite_url
 
 
 def test_a_file_becomes_a_url_and_back():

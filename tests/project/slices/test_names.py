@@ -7,7 +7,7 @@ from orientations import affine_towards
 from activelabel.data.grids import Grid
 from activelabel.data.slice_places import SlicePlaces, slice_places
 from activelabel.project.client_kind import ClientKind
-from activelabel.project.slice_names import ohif_number, slices_named
+from activelabel.project.slices.names import ohif_number, slices_named
 
 
 @pytest.fixture

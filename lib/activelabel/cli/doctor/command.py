@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Iterator, Mapping
 
-from activelabel.cli.doctor_versions import Finding, environment_findings
+from activelabel.cli.doctor.versions import Finding, environment_findings
 
 
 def examine(app_dir: str, studies: str, conf: Mapping[str, str]) -> Iterator[Finding]:
@@ -16,6 +16,6 @@ def examine(app_dir: str, studies: str, conf: Mapping[str, str]) -> Iterator[Fin
         yield Finding("the rest", False, "not looked at", "mend the versions first: without them nothing else can run")
         return
     # It needs torch, MONAI and the host: with a wrong version its import may fail, and the version is to be told first.
-    from activelabel.cli.doctor_project import examine_project
+    from activelabel.cli.doctor.project import examine_project
 
     yield from examine_project(app_dir, studies, conf)

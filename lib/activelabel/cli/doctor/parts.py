@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterator, Mapping
 
-from activelabel.cli.doctor_versions import Finding
+from activelabel.cli.doctor.versions import Finding
 from activelabel.data.given_patients import GivenPatients, check_parts
 from activelabel.project.given.patients import check_patients, given_patients, patients_with_two_roles
 from activelabel.project.given.split import SETTING, check_no_test_cases, check_split, given_split

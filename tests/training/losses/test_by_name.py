@@ -8,7 +8,7 @@ from monai.losses import DiceCELoss, DiceLoss
 from torch import nn
 
 from activelabel.errors import NotFoundError
-from activelabel.training.losses import (
+from activelabel.training.losses.by_name import (
     LOSSES,
     UNANNOTATED,
     MarkedLabelLoss,

@@ -17,8 +17,8 @@ from recorded import record_annotation
 from typer.testing import CliRunner
 
 from activelabel.cli import doctor_versions
-from activelabel.cli.doctor import examine
-from activelabel.cli.doctor_versions import PINS, Finding
+from activelabel.cli.doctor.command import examine
+from activelabel.cli.doctor.versions import PINS, Finding
 from activelabel.cli.main import app
 from activelabel.project.opening import open_project
 from activelabel.project.readability import note_image

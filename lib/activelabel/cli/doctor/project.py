@@ -7,8 +7,8 @@ from pathlib import Path
 
 import torch
 
-from activelabel.cli.doctor_parts import parts_of_folder, parts_of_pacs
-from activelabel.cli.doctor_versions import Finding
+from activelabel.cli.doctor.parts import parts_of_folder, parts_of_pacs
+from activelabel.cli.doctor.versions import Finding
 from activelabel.data.files.channels import ONE_CHANNEL, ChannelLayout, ImageFiles
 from activelabel.data.files.labels_folder import find_labels
 from activelabel.data.files.names import ENDINGS

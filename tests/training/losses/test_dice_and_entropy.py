@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from activelabel.training.dice_and_entropy import dice_and_entropy
-from activelabel.training.losses import PartialCrossEntropy, PartialDiceLoss
+from activelabel.training.losses.by_name import PartialCrossEntropy, PartialDiceLoss
+from activelabel.training.losses.dice_and_entropy import dice_and_entropy
 
 SMOOTHING = 1e-5
 

@@ -8,8 +8,8 @@ from torch import Tensor
 
 from activelabel.data.labels.label_texts import parse_labels
 from activelabel.errors import NotFoundError
-from activelabel.training.losses import LOSSES, UNANNOTATED, MarkedLabelLoss, build_loss
-from activelabel.training.overlapping_losses import OVERLAPPING_LOSSES, OverlappingLoss, structures_of
+from activelabel.training.losses.by_name import LOSSES, UNANNOTATED, MarkedLabelLoss, build_loss
+from activelabel.training.losses.overlapping import OVERLAPPING_LOSSES, OverlappingLoss, structures_of
 from activelabel.training.semi_supervised import ConsistencyLoss
 
 LITS = parse_labels(["liver=1+2", "tumour=2"], "test")

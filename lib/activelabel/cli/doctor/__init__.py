@@ -1,0 +1,1 @@
+"""`activelabel doctor`: what it checks, and the advice that it gives."""

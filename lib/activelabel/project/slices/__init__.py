@@ -1,0 +1,1 @@
+"""The slices of a project: along which axis, and what people call them."""
