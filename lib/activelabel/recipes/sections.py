@@ -112,8 +112,11 @@ class TrainingSettings(Section):
     from_previous: bool = Field(
         default=False, description="whether a training begins with the weights of the model in use, or from scratch"
     )
-    continued_share: Annotated[float, Field(gt=0, le=1)] = Field(
-        default=1.0, description="with `from_previous`: the epochs of such a training as a share of `epochs`"
+    continued_share: float | None = Field(
+        default=None,
+        gt=0,
+        le=1,
+        description="with `from_previous`: the epochs of such a training as a share of `epochs`; without it, all",
     )
     continued_learning_rate: float | None = Field(
         default=None,
@@ -126,10 +129,10 @@ class TrainingSettings(Section):
         description="with `from_previous`: the share of steps on cases whose labels the model in use has learnt; the "
         "other steps are on new labels. Without it, all cases are equally frequent",
     )
-    shrink: Share = Field(
-        default=1.0,
+    shrink: Share | None = Field(
+        default=None,
         description="with `from_previous`: the weights of the model in use are multiplied by this, and random ones, "
-        "multiplied by the rest, are added; 1 keeps them as they are",
+        "multiplied by the rest, are added; without it, they stay as they are",
     )
     validate_every: int = Field(default=1, ge=1, description="epochs between two validations")
     validate_every_steps: int | None = Field(

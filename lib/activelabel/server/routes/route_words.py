@@ -103,6 +103,7 @@ HOST_ROUTES: dict[str, str] = {
 
 PARAMETERS: dict[str, str] = {
     "annotator": "only cases that concern this person",
+    "after": "`next` of the answer before, to list the cases that follow it",
     "all": "all tasks since the start, not only the last",
     "check_if_running": "answer with the running task only",
     "check_sum": "expected checksum, as `ALGORITHM:digest`, or a SHA256 digest alone",
@@ -123,6 +124,7 @@ PARAMETERS: dict[str, str] = {
     "info": "JSON object with entries to add",
     "label": "for a save or an inference: the label's file; for a probability: the name of a structure; "
     "else the id of a label, which is that of its image",
+    "limit": "how many cases an answer has at most",
     "limit_cases": "how many cases at most",
     "lines": "how many lines; 0 for all, as text",
     "measure": "a measure of uncertainty; without it, that of the recipe's strategy",
@@ -132,6 +134,7 @@ PARAMETERS: dict[str, str] = {
     "next": "path to which the browser is redirected",
     "output": "form of the answer",
     "params": "JSON object of options",
+    "part": "number of a file of an image with several, from 0; without it, the image as viewers see it",
     "password": "password of the user",
     "path": "rest of the address",
     "refresh": "seconds between reloads of the page; 0 for never",

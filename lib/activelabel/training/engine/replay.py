@@ -22,11 +22,11 @@ def continued(plan: Plan, new: Sequence[int]) -> Plan:
     """
     assert plan.weights is not None
     settings = plan.training
-    epochs = max(round(settings.epochs * settings.continued_share), 1)
+    epochs = max(round(settings.epochs * (settings.continued_share or 1)), 1)
     changed: dict[str, float] = {"epochs": epochs, "validate_every": min(settings.validate_every, epochs)}
     if settings.continued_learning_rate is not None:
         changed["learning_rate"] = settings.continued_learning_rate
-    weights = plan.weights if settings.shrink == 1 else shrunk(plan, settings.shrink)
+    weights = plan.weights if settings.shrink is None else shrunk(plan, settings.shrink)
     return replace(plan, training=settings.model_copy(update=changed), weights=weights, new=tuple(new))
 
 
