@@ -5,6 +5,7 @@ import json
 import threading
 import urllib.parse
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -160,6 +161,23 @@ def test_a_worker_without_a_shared_folder_fetches_images_and_the_model(
     first = modelled.ledger.pool("training")[0]
     noted = modelled.ledger.image(first).file_modified_ns
     assert noted == own.images.image_files(first).path.stat().st_mtime_ns  # no file looks as if it had changed
+
+
+def test_a_worker_keeps_no_model_but_the_one_that_it_asked_for(
+    modelled: Project, server: str, tmp_path: Path
+) -> None:
+    images = ServerImages(server, "word", modelled.layout, tmp_path / "models")
+    earlier = modelled.current_model()
+    publish_model(modelled, build_network(modelled.recipe.network, classes=2).state_dict(), {"dice": 1.0}, [])
+    newer = modelled.current_model()
+    assert newer.version == 2
+    with pytest.raises(UnavailableError, match="another model than version 1"):
+        images.fetch_model(earlier)
+    with pytest.raises(UnavailableError, match="no proxy model"):
+        images.fetch_model(replace(earlier, kind="proxy"))
+    assert list((tmp_path / "models").iterdir()) == []
+    images.fetch_model(newer)
+    assert (tmp_path / "models" / newer.file).read_bytes() == (modelled.models_folder / newer.file).read_bytes()
 
 
 def test_what_a_server_refuses_is_one_line(modelled: Project, server: str, tmp_path: Path) -> None:
