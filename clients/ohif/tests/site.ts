@@ -60,6 +60,7 @@ export class Site {
   readonly cases = ['a', 'b', 'c'];
   held: Query | null = null;
   away = false;
+  loginEnded = false;
   hasModel = false;
   saved: Saved = { state: 'finished' };
   refusal: string | undefined;
@@ -100,6 +101,9 @@ export class Site {
   private server(): Server {
     const asked = <T>(what: string, answer: () => T | Promise<T>): Promise<T> => {
       this.log.push(what);
+      if (this.loginEnded) {
+        return Promise.reject(new Refusal(401, 'the login has ended'));
+      }
       return this.away ? Promise.reject(new Away()) : Promise.resolve().then(answer);
     };
     const mask = async (): Promise<ArrayBuffer> => {
