@@ -83,9 +83,8 @@ class Desk:
         self._hear("login")
         return User("ann", self.may_review)
 
-    def answers(self) -> bool:
+    def require_answer(self) -> None:
         self._hear("answers")
-        return True
 
     def project(self) -> Project:
         return Project(("liver", "spleen"), {"liver": 1, "spleen": 5}, "uncertainty", self.has_model)

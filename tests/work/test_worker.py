@@ -163,9 +163,7 @@ def test_a_worker_without_a_shared_folder_fetches_images_and_the_model(
     assert noted == own.images.image_files(first).path.stat().st_mtime_ns  # no file looks as if it had changed
 
 
-def test_a_worker_keeps_no_model_but_the_one_that_it_asked_for(
-    modelled: Project, server: str, tmp_path: Path
-) -> None:
+def test_a_worker_keeps_no_model_but_the_one_that_it_asked_for(modelled: Project, server: str, tmp_path: Path) -> None:
     images = ServerImages(server, "word", modelled.layout, tmp_path / "models")
     earlier = modelled.current_model()
     publish_model(modelled, build_network(modelled.recipe.network, classes=2).state_dict(), {"dice": 1.0}, [])

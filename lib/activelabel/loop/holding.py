@@ -27,7 +27,9 @@ logger = logging.getLogger(__name__)
 LEASE_SECONDS = 60.0
 """How long a claim holds without a heartbeat."""
 BEATS_PER_LEASE = 6
+"""How often a claim is extended before it would expire, so that it outlives a few beats that the ledger misses."""
 WRITTEN_SECONDS = 0.05
+"""The pause until this process looks again whether its own scores are written."""
 LOOK_AGAIN_SECONDS = 0.5
 """The pause before a process that found every image held by others looks again."""
 
@@ -38,7 +40,8 @@ def this_machine() -> str:
         space = os.readlink("/proc/self/ns/pid")
     except OSError:
         space = ""
-    return f"{socket.gethostname()}{space and '/'}{''.join(filter(str.isdigit, space))}"
+    number = "".join(filter(str.isdigit, space))
+    return f"{socket.gethostname()}/{number}" if number else socket.gethostname()
 
 
 def worker_name() -> str:

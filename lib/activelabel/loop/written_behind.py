@@ -13,6 +13,7 @@ from activelabel.store.ledger import Ledger
 WAIT_SECONDS = 2.0
 """How long scores wait for others with which they are written; so much work is done again after a kill."""
 _MOST_WAITING = 256
+"""The most images whose scores wait to be written; whoever adds more waits too, so that memory is bounded."""
 
 
 class ScoresBehind(AbstractContextManager["ScoresBehind"]):

@@ -28,7 +28,9 @@ logger = logging.getLogger(__name__)
 Kind = Literal["score", "prepare", "train"]
 KINDS: tuple[Kind, ...] = ("score", "prepare", "train")
 LOOK_SECONDS = 2.0
+"""The pause before a worker that found nothing to do looks again."""
 RETRY_SECONDS = 10.0
+"""The pause after the ledger, the PACS or the server did not answer."""
 
 
 @dataclass

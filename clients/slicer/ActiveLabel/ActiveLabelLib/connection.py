@@ -181,8 +181,8 @@ def _trusted(certificate: str) -> ssl.SSLContext:
 
 
 def _with(path: str, params: Params | None) -> str:
-    said = {key: value for key, value in (params or {}).items() if value is not None}
-    return f"{path}?{urlencode(said)}" if said else path
+    given = {key: value for key, value in (params or {}).items() if value is not None}
+    return f"{path}?{urlencode(given)}" if given else path
 
 
 def _form(file: Path, fields: Mapping[str, str]) -> tuple[bytes, dict[str, str]]:
@@ -207,10 +207,10 @@ def _line(error: IO[bytes]) -> str:
     except (OSError, http.client.HTTPException):
         return f"the server refuses with {status}"
     try:
-        said = json.loads(text)
-    except ValueError:
-        said = None
-    detail = said.get("detail") if isinstance(said, dict) else None
+        answer = json.loads(text)
+    except ValueError:  # a proxy in between answers with a page or a text, which is then shown
+        answer = None
+    detail = answer.get("detail") if isinstance(answer, dict) else None
     if isinstance(detail, list):  # of FastAPI: what is wrong with which field
         detail = "; ".join(str(item.get("msg")) for item in detail if isinstance(item, dict))
     line = " ".join(str(detail or text).split())[:_LONGEST_LINE]

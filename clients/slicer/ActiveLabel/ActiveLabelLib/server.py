@@ -26,7 +26,9 @@ from ActiveLabelLib.errors import RefusedError
 from ActiveLabelLib.progress import read_progress
 
 PREDICTION_SECONDS = 600.0
+"""How long a prediction or a map may take, which a server without a GPU computes for minutes."""
 MOST_ROWS = 1000
+"""The most cases that the panel's table shows."""
 _REVIEWERS = ("reviewer", "manager", "admin")
 
 
@@ -52,10 +54,13 @@ class Server:
         roles = found.get("roles") or ()
         return User(str(found.get("username") or self._connection.name), any(role in _REVIEWERS for role in roles))
 
-    def answers(self) -> bool:
-        """Whether the server answers at all: True, or `SilentError`."""
+    def require_answer(self) -> None:
+        """Ask the server for something small.
+
+        Raises:
+            SilentError: it does not answer.
+        """
         self._connection.get("/auth/", seconds=3.0)
-        return True
 
     def project(self) -> Project:
         """The project's labels, strategy and model."""

@@ -97,7 +97,7 @@ class Session:
         """Ask a silent server again; send what waits if it answers."""
         server = self._server()
         try:
-            server.answers()
+            server.require_answer()
         except SilentError:
             return False
         self.connected = True

@@ -18,6 +18,7 @@ logger = logging.getLogger(__name__)
 
 _KNOWN = "known"
 _HEADER_BYTES = 4096
+"""About what a file takes beside its voxels."""
 
 
 def _nothing(volume: Volume) -> None:

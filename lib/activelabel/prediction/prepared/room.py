@@ -16,6 +16,7 @@ SHARE_OF_FREE = 0.2
 _EMPTIED_TO = 0.95
 """The share of the limit to which files are removed, so that not every new file has all of them listed."""
 _ABANDONED_S = 3600
+"""An unfinished file of this age is of a process that was killed: no image takes so long to write."""
 LOCK = "lock"
 
 

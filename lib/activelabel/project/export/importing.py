@@ -92,8 +92,9 @@ def import_dataset(
                 shutil.copyfile(plan.copies[path], path)
             else:
                 _write_partial(path, *plan.partial[path], trail)
+        found = _found_again(project, plan.images)  # before the ledger: one on PostgreSQL is not taken back
         project.ledger.take_over(_with_digests(rows, plan.partial, project.labels_folder))
-        project.ledger.sync_images(_found_again(project, plan.images), 0)
+        project.ledger.sync_images(found, 0)
         write_missing_records(project.ledger, project.labels_folder)
     except BaseException:
         _take_back(project, plan)

@@ -29,6 +29,7 @@ LOOK_SECONDS = 1.0
 SHARE = 0.1
 """The most of the time that is spent looking: in a large project the looks are further apart."""
 KEEP_ALIVE_SECONDS = 15.0
+"""After this time without an event a comment is sent, so that nothing on the way takes the stream for dead."""
 LONGEST_SECONDS = 900.0
 """After this time a stream ends. The client connects again, and its login is checked again."""
 RETRY_SECONDS = 3
@@ -93,7 +94,11 @@ class Listener:
 
 
 class EventHub:
-    """The events of a project, for all clients that listen."""
+    """The events of a project, for all clients that listen.
+
+    Attributes:
+        looks: how often it has looked for changes.
+    """
 
     def __init__(
         self,

@@ -25,6 +25,7 @@ LAYOUTS: Mapping[str, torch.memory_format] = {
     "contiguous": torch.contiguous_format,
 }
 _WARM_UP, _MEASURED = 2, 5
+"""Steps before and while the time is taken: in the first ones CUDA chooses its kernels."""
 
 Measure = Callable[[nn.Module, torch.memory_format], float]
 """From a network and a layout to the seconds of a step."""

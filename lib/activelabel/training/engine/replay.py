@@ -66,4 +66,4 @@ def mixed_order(is_new: NDArray[np.bool_], share: float, random: np.random.Gener
 def _repeated(items: NDArray[np.intp], wanted: int, random: np.random.Generator) -> NDArray[np.intp]:
     """So many of the items in a random order, each as often as the others, or once more."""
     turns = [random.permutation(items) for _ in range(-(-wanted // len(items)))]
-    return np.concatenate([*turns, items[:0]])[:wanted]
+    return np.concatenate([*turns, items[:0]])[:wanted]  # an empty part, as there may be no turn

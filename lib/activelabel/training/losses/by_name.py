@@ -141,7 +141,7 @@ LOSSES: dict[str, Callable[[], nn.Module]] = {
 def build_loss(name: str, labels: LabelMap | None = None) -> nn.Module:
     """The loss called `name`, a function of logits (B, C, *S), labels (B, 1, *S) and the annotated mask (B, 1, *S).
 
-    If the structures of `labels` overlap, it is the loss of that name for them, see `overlapping_losses`.
+    If the structures of `labels` overlap, it is the loss of that name for them, see `losses.overlapping`.
 
     Raises:
         NotFoundError: there is no such loss; the text lists all names.

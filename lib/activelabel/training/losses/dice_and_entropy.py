@@ -8,7 +8,7 @@ from torch.autograd import Function
 
 
 def dice_and_entropy(logits: Tensor, labels: Tensor, annotated: Tensor, smoothing: float) -> Tensor:
-    """The sum of `PartialDiceLoss` and `PartialCrossEntropy`, see `losses`: a scalar of 0 or more.
+    """The sum of `PartialDiceLoss` and `PartialCrossEntropy`, see `losses.by_name`: a scalar of 0 or more.
 
     Args:
         logits: (B, C, *S), background first, C at least 2.
