@@ -24,9 +24,7 @@ def progress(user: AnyUser) -> ProjectProgress:
 
 
 @router.get("/events", response_model=None)
-async def events(
-    user: AnyUser, last_event_id: Annotated[str | None, Header(max_length=64)] = None
-) -> StreamingResponse:
+async def events(user: AnyUser, last_event_id: LastEventId = None) -> StreamingResponse:
     """Send an event when the progress, the model in use or the state of a case changes, until the client leaves."""
     hub = application().events
     hub.check_room()
