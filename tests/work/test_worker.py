@@ -2,6 +2,7 @@
 
 import http.server
 import json
+import tempfile
 import threading
 import urllib.parse
 from collections.abc import Callable, Iterator
@@ -15,7 +16,7 @@ from recorded import record_annotation
 
 from activelabel.annotation.archive import open_archive
 from activelabel.annotation.label_info import LabelInfo
-from activelabel.cli.work import open_worker
+from activelabel.cli.work import open_worker, work_until_stopped
 from activelabel.data.volumes import read_grid
 from activelabel.errors import InvalidInputError, NotFoundError, NotLoggedInError, NotReadyError, UnavailableError
 from activelabel.names import ScoreKind
@@ -54,7 +55,8 @@ def modelled(served: Project) -> Project:
 
 def worker_of(project: Project, kind: Any = "score", **wanted: str) -> Worker:
     url = f"sqlite:///{project.ledger.file}"
-    return open_worker(Wanted(url, device="cpu", **wanted), kind, 60, until_done=True)
+    own = Path(tempfile.mkdtemp(dir=project.folder.parent))
+    return open_worker(Wanted(url, device="cpu", **wanted), kind, 60, until_done=True, own=own)
 
 
 def test_a_worker_that_knows_the_ledger_scores_what_is_left_as_the_server_would(modelled: Project) -> None:
@@ -163,6 +165,19 @@ def test_a_worker_without_a_shared_folder_fetches_images_and_the_model(
     assert noted == own.images.image_files(first).path.stat().st_mtime_ns  # no file looks as if it had changed
 
 
+def test_nothing_stays_on_the_machine_of_a_worker_that_has_ended(
+    modelled: Project, server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Models, images and prepared images that it has fetched are patients' data."""
+    (tmp_path / "token").write_text("word\n", encoding="utf-8")
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    url = f"sqlite:///{modelled.ledger.file}"
+    wanted = Wanted(url, server=server, token_file=str(tmp_path / "token"), device="cpu")
+    assert work_until_stopped(wanted, "score", 60, True, lambda: False) == 3
+    assert list((tmp_path / "temporary").iterdir()) == []
+
+
 def test_a_worker_keeps_no_model_but_the_one_that_it_asked_for(modelled: Project, server: str, tmp_path: Path) -> None:
     images = ServerImages(server, "word", modelled.layout, tmp_path / "models")
     earlier = modelled.current_model()
@@ -228,7 +243,7 @@ def test_a_ledger_without_a_project_says_to_start_the_server(tmp_path: Path) -> 
     with pytest.raises(NotReadyError, match="start the project's server once"):
         worker_of(project)
     with pytest.raises(InvalidInputError, match="there is no such file"):
-        open_worker(Wanted(f"sqlite:///{tmp_path}/none.sqlite"), "score", 60, until_done=True)
+        open_worker(Wanted(f"sqlite:///{tmp_path}/none.sqlite"), "score", 60, until_done=True, own=tmp_path)
 
 
 def test_an_annotated_image_is_not_scored_any_more(modelled: Project) -> None:

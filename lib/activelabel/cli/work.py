@@ -4,6 +4,7 @@ import logging
 import os
 import signal
 import sys
+import tempfile
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -98,17 +99,25 @@ class StopRequest:
 def work_until_stopped(
     wanted: "Wanted", kind: "Kind", lease_seconds: float, until_done: bool, stopped: Callable[[], bool]
 ) -> int:
-    """Run one worker in this process; return how many pieces it did."""
-    worker = open_worker(wanted, kind, lease_seconds, until_done)
-    worker.stopped = stopped
-    logging.getLogger(__name__).info(
-        "worker for %s: %s on %s", worker.project.ledger.shown_url, kind, worker.project.device
-    )
-    return worker.run()
+    """Run one worker in this process; return how many pieces it did. What it has put on this machine goes with it."""
+    with _own_folder() as own:
+        worker = open_worker(wanted, kind, lease_seconds, until_done, Path(own))
+        worker.stopped = stopped
+        logging.getLogger(__name__).info(
+            "worker for %s: %s on %s", worker.project.ledger.shown_url, kind, worker.project.device
+        )
+        return worker.run()
 
 
-def open_worker(wanted: "Wanted", kind: "Kind", lease_seconds: float, until_done: bool) -> "Worker":
-    """A worker with its project and its images, from the shared folder, the PACS or the server."""
+def _own_folder() -> tempfile.TemporaryDirectory[str]:
+    return tempfile.TemporaryDirectory(prefix="activelabel-work-", ignore_cleanup_errors=True)
+
+
+def open_worker(wanted: "Wanted", kind: "Kind", lease_seconds: float, until_done: bool, own: Path) -> "Worker":
+    """A worker with its project and its images, from the shared folder, the PACS or the server.
+
+    `own` is an empty folder for what it keeps while it runs.
+    """
     from activelabel.work.images import ServerImages, read_token
     from activelabel.work.opening import open_work
     from activelabel.work.worker import Worker
@@ -117,7 +126,7 @@ def open_worker(wanted: "Wanted", kind: "Kind", lease_seconds: float, until_done
         raise InvalidInputError("--server: a training needs the project's folder, with its labels: leave --server out")
     if wanted.token_file and not wanted.server:
         raise InvalidInputError("--token-file: goes with --server")
-    project = open_work(wanted)
+    project = open_work(wanted, own)
     if wanted.server:
         token = read_token(wanted.token_file)
         images = ServerImages(wanted.server, token, project.layout, project.models_folder)
@@ -137,10 +146,11 @@ def run_fleet(
 
     on_gpu = wanted.device.startswith("cuda")
     fleet = Fleet(most or os.cpu_count() or 1, address=address, gpus=1 if on_gpu else 0)
-    project = open_work(wanted)
-    workers = RayWorkers(fleet, partial(work_until_stopped, wanted, kind, lease_seconds, True))
-    stopped = StopRequest()  # after Ray, which takes the signals for itself
-    keep_fleet(workers, fleet, lambda: left_to_do(project, kind), stopped, until_done)
+    with _own_folder() as own:
+        project = open_work(wanted, Path(own))
+        workers = RayWorkers(fleet, partial(work_until_stopped, wanted, kind, lease_seconds, True))
+        stopped = StopRequest()  # after Ray, which takes the signals for itself
+        keep_fleet(workers, fleet, lambda: left_to_do(project, kind), stopped, until_done)
     return workers.done
 
 

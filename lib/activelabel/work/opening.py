@@ -1,6 +1,5 @@
 """Opens the project of a ledger for a worker, which has perhaps no other access to it than the database."""
 
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,8 +67,13 @@ def ledger_url(given: str, project: Path | None, environment: Mapping[str, str])
     return url
 
 
-def open_work(wanted: Wanted) -> Project:
+def open_work(wanted: Wanted, own: Path) -> Project:
     """The project of a ledger, as its server has opened it, with the worker's own device and places.
+
+    Args:
+        wanted: what the worker is started with.
+        own: an empty folder, which goes when the worker ends: for the recipe, and for models and prepared images of a
+            worker that sees no folder of the project.
 
     Raises:
         NotReadyError: no server has begun the project.
@@ -80,12 +84,11 @@ def open_work(wanted: Wanted) -> Project:
         raise InvalidInputError(f"ledger {ledger.shown_url}: there is no such file: start the project's server first")
     place = read_place(ledger)
     ledger.close()
-    own = Path(tempfile.mkdtemp(prefix="activelabel-work-")) if wanted.server or place.recipe else None
     conf = {**place.conf, "device": wanted.device}
-    if own is not None and place.recipe is not None:
+    if place.recipe is not None:
         (own / RECIPE_FILE).write_text(place.recipe, encoding="utf-8")
         conf["recipe"] = str(own / RECIPE_FILE)
-    conf["project_dir"] = str(own) if wanted.server and own is not None else _project_folder(wanted, place)
+    conf["project_dir"] = str(own) if wanted.server else _project_folder(wanted, place)
     studies = wanted.studies or place.studies
     if not wanted.server and not is_pacs(studies) and not Path(studies).is_dir():
         raise InvalidInputError(
