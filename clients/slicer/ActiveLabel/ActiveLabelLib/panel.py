@@ -217,9 +217,9 @@ class Panel:
         case = self._session.case
         if case is None or case.query is None or not case.done:
             return True
-        left = set(case.query.asked or range(case.query.places.count)) - case.done
-        question = f"{len(left)} slices that were asked for are not marked as done, and will not count. Go on?"
-        return not left or self._confirm(question)
+        unmarked = set(case.query.asked or range(case.query.places.count)) - case.done
+        question = f"{len(unmarked)} slices that were asked for are not marked as done, and will not count. Go on?"
+        return not unmarked or self._confirm(question)
 
     def _may_leave(self) -> bool:
         """Ask before something unfinished is left."""
