@@ -1,7 +1,11 @@
 /** How long a reader is at work, by their input. */
 
+import { Away } from './server.ts';
+
 /** Input that comes within this time after other input means that the reader was at work in between. */
 const AT_WORK_MS = 30_000;
+/** The server takes at most this from one heartbeat. */
+const MOST_SECONDS = 600;
 
 export class Activity {
   private latest: number | undefined;
@@ -25,5 +29,16 @@ export class Activity {
     const seconds = this.seconds;
     this.milliseconds = 0;
     return seconds;
+  }
+
+  /** Tell the seconds, if there are any. Those that a server did not hear, because it is gone, count again. */
+  async tell(say: (seconds: number) => Promise<unknown>): Promise<void> {
+    const seconds = Math.min(MOST_SECONDS, this.take());
+    try {
+      await (seconds > 0 && say(seconds));
+    } catch (error) {
+      this.milliseconds += error instanceof Away ? 1000 * seconds : 0;
+      throw error;
+    }
   }
 }

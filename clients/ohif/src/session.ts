@@ -206,6 +206,7 @@ export class Session<D extends Drawn = Drawn> {
       return;
     }
     this.forget();
+    this.activity.take(); // what is left of the time before does not belong to this case
     this.coming = undefined;
     this.drawing = drawing;
     this.set({ phase: 'drawing', query, from, slice: 0 });
@@ -265,10 +266,7 @@ export class Session<D extends Drawn = Drawn> {
   }
 
   private async tellActive(query: Query): Promise<void> {
-    const seconds = this.activity.take();
-    if (seconds > 0) {
-      await this.attempt(() => this.server.active(query.image, Math.min(600, seconds)));
-    }
+    await this.attempt(() => this.activity.tell(seconds => this.server.active(query.image, seconds)));
   }
 
   private forget(): void {

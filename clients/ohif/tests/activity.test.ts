@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
 import { Activity } from '../src/activity.ts';
+import { Site } from './site.ts';
 
 test('the time between inputs counts, and a coffee does not', () => {
   const activity = new Activity();
@@ -14,4 +15,31 @@ test('the time between inputs counts, and a coffee does not', () => {
   activity.note(31_000 + 601_000);
   assert.equal(activity.take(), 31);
   assert.equal(activity.seconds, 0);
+});
+
+test('time at work is not lost while the server is gone, and belongs to its case alone', async () => {
+  const site = new Site();
+  await site.ask();
+  site.away = true;
+  for (const seconds of [0, 10, 20]) {
+    site.now = 1000 * seconds;
+    site.session.noteInput();
+  }
+  site.drawing().draw();
+  await site.session.saveAndNext();
+  site.away = false;
+  await site.session.tick();
+  site.told();
+  await site.session.tick();
+  assert.deepEqual(site.told(), ['active a 20']);
+  site.now = 25_000;
+  site.session.noteInput();
+  await site.session.skip('not now', 'late');
+  await site.navigate();
+  assert.equal(site.session.state.query?.image, 'b');
+  site.told();
+  site.now = 40_000;
+  site.session.noteInput();
+  await site.session.tick();
+  assert.deepEqual(site.told(), ['active b 15']);
 });

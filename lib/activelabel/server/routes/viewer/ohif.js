@@ -764,6 +764,7 @@
 
   // src/activity.ts
   var AT_WORK_MS = 3e4;
+  var MOST_SECONDS = 600;
   var Activity = class {
     latest;
     milliseconds = 0;
@@ -783,6 +784,16 @@
       const seconds = this.seconds;
       this.milliseconds = 0;
       return seconds;
+    }
+    /** Tell the seconds, if there are any. Those that a server did not hear, because it is gone, count again. */
+    async tell(say) {
+      const seconds = Math.min(MOST_SECONDS, this.take());
+      try {
+        await (seconds > 0 && say(seconds));
+      } catch (error) {
+        this.milliseconds += error instanceof Away ? 1e3 * seconds : 0;
+        throw error;
+      }
     }
   };
 
@@ -1016,6 +1027,7 @@
         return;
       }
       this.forget();
+      this.activity.take();
       this.coming = void 0;
       this.drawing = drawing;
       this.set({ phase: "drawing", query, from, slice: 0 });
@@ -1070,10 +1082,7 @@
       return sent;
     }
     async tellActive(query) {
-      const seconds = this.activity.take();
-      if (seconds > 0) {
-        await this.attempt(() => this.server.active(query.image, Math.min(600, seconds)));
-      }
+      await this.attempt(() => this.activity.tell((seconds) => this.server.active(query.image, seconds)));
     }
     forget() {
       this.drawing?.close();
