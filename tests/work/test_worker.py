@@ -6,7 +6,6 @@ import tempfile
 import threading
 import urllib.parse
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -176,21 +175,6 @@ def test_nothing_stays_on_the_machine_of_a_worker_that_has_ended(
     wanted = Wanted(url, server=server, token_file=str(tmp_path / "token"), device="cpu")
     assert work_until_stopped(wanted, "score", 60, True, lambda: False) == 3
     assert list((tmp_path / "temporary").iterdir()) == []
-
-
-def test_a_worker_keeps_no_model_but_the_one_that_it_asked_for(modelled: Project, server: str, tmp_path: Path) -> None:
-    images = ServerImages(server, "word", modelled.layout, tmp_path / "models")
-    earlier = modelled.current_model()
-    publish_model(modelled, build_network(modelled.recipe.network, classes=2).state_dict(), {"dice": 1.0}, [])
-    newer = modelled.current_model()
-    assert newer.version == 2
-    with pytest.raises(UnavailableError, match="another model than version 1"):
-        images.fetch_model(earlier)
-    with pytest.raises(UnavailableError, match="no proxy model"):
-        images.fetch_model(replace(earlier, kind="proxy"))
-    assert list((tmp_path / "models").iterdir()) == []
-    images.fetch_model(newer)
-    assert (tmp_path / "models" / newer.file).read_bytes() == (modelled.models_folder / newer.file).read_bytes()
 
 
 def test_what_a_server_refuses_is_one_line(modelled: Project, server: str, tmp_path: Path) -> None:
