@@ -17,6 +17,32 @@ test('the time between inputs counts, and a coffee does not', () => {
   assert.equal(activity.seconds, 0);
 });
 
+test('nothing is asked of the server while nobody is there', async () => {
+  const site = new Site();
+  await site.ask();
+  site.log.length = 0;
+  for (let minute = 1; minute <= 30; minute++) {
+    site.now = 60_000 * minute;
+    await site.session.tick();
+  }
+  assert.deepEqual(site.log, []);
+});
+
+test('a reader at work hears that their login has ended, and the drawing stays', async () => {
+  const site = new Site();
+  await site.ask();
+  const drawing = site.drawing();
+  site.loginEnded = true;
+  for (const seconds of [0, 8, 16]) {
+    site.now = 1000 * seconds;
+    site.session.noteInput();
+  }
+  await site.session.tick();
+  const { phase, message } = site.session.state;
+  assert.deepEqual([phase, message], ['drawing', { kind: 'bad', text: 'the login has ended' }]);
+  assert.equal(site.session.drawing, drawing);
+});
+
 test('time at work is not lost while the server is gone, and belongs to its case alone', async () => {
   const site = new Site();
   await site.ask();

@@ -240,32 +240,6 @@ test('time at work is told in steps, and before the case is saved', async () => 
   assert.deepEqual(site.told().slice(0, 2).map(line => line.split(' ').slice(0, 2).join(' ')), ['active a', 'save a']);
 });
 
-test('nothing is asked of the server while nobody is there', async () => {
-  const site = new Site();
-  await site.ask();
-  site.log.length = 0;
-  for (let minute = 1; minute <= 30; minute++) {
-    site.now = 60_000 * minute;
-    await site.session.tick();
-  }
-  assert.deepEqual(site.log, []);
-});
-
-test('a reader at work hears that their login has ended, and the drawing stays', async () => {
-  const site = new Site();
-  await site.ask();
-  const drawing = site.drawing();
-  site.loginEnded = true;
-  for (const seconds of [0, 8, 16]) {
-    site.now = 1000 * seconds;
-    site.session.noteInput();
-  }
-  await site.session.tick();
-  const { phase, message } = site.session.state;
-  assert.deepEqual([phase, message], ['drawing', { kind: 'bad', text: 'the login has ended' }]);
-  assert.equal(site.session.drawing, drawing);
-});
-
 test('a case that was given to somebody else meanwhile is not opened', async () => {
   const site = new Site();
   await site.session.next();
