@@ -168,6 +168,7 @@ class Holding:
         """The claim of a whole job during the block; None if another process has it.
 
         With `wait`, first wait until no other process has it; None then means that this process was stopped.
+        Blocks of one `Holding` do not overlap: the end of one gives back all whole jobs that it holds.
         """
         claim = Claim(kind, model_version, WHOLE_JOB, self.worker)
         mine, told = False, False
