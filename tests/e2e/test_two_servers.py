@@ -47,6 +47,7 @@ def test_two_servers_share_a_project_and_one_of_them_trains(
     # A worker that knows only the database takes its share of what is to be scored anew, and the server the rest.
     with psycopg.connect(environment["ACTIVELABEL_DATABASE_URL"], autocommit=True) as database:
         database.execute("DELETE FROM scores")
+        database.execute("DELETE FROM scored_counts")
     worker = [sys.executable, "-m", "activelabel", "work", "--kind", "score", "--device", "cpu", "--until-done"]
     ended = subprocess.run(
         worker, env={**os.environ, **environment}, capture_output=True, check=True, timeout=300, encoding="utf-8"

@@ -30,6 +30,7 @@ from activelabel.work.worker import Worker, check_kind, left_to_do
 
 TINY = Path(__file__).parents[1] / "support" / "tiny.toml"
 KIND = ScoreKind("variance")
+CONF = {"recipe": str(TINY), "labels": "ball", "device": "cpu", "precision": "float32"}
 NAMES = [f"blob_0{number}" for number in range(4)]
 
 
@@ -37,10 +38,9 @@ NAMES = [f"blob_0{number}" for number in range(4)]
 def served(blobs: Callable[[int], Any], tmp_path: Path) -> Project:
     """A project of four images, one for validation, as its server has begun it with a recipe of the user's own."""
     studies = blobs(4).studies
-    conf = {"recipe": str(TINY), "labels": "ball", "device": "cpu", "precision": "float32"}
-    project = open_project("app", str(studies), {**conf, "project_dir": str(tmp_path / "project")})
+    project = open_project("app", str(studies), {**CONF, "project_dir": str(tmp_path / "project")})
     project.ledger.sync_images(NAMES, 1)
-    write_place(project, conf)
+    write_place(project, CONF)
     return project
 
 
@@ -171,10 +171,12 @@ def test_nothing_stays_on_the_machine_of_a_worker_that_has_ended(
     (tmp_path / "token").write_text("word\n", encoding="utf-8")
     (tmp_path / "temporary").mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    write_place(modelled, {**CONF, "prepared_dir": str(tmp_path / "of the server")})
     url = f"sqlite:///{modelled.ledger.file}"
     wanted = Wanted(url, server=server, token_file=str(tmp_path / "token"), device="cpu")
     assert work_until_stopped(wanted, "score", 60, True, lambda: False) == 3
     assert list((tmp_path / "temporary").iterdir()) == []
+    assert not (tmp_path / "of the server").exists()
 
 
 def test_what_a_server_refuses_is_one_line(modelled: Project, server: str, tmp_path: Path) -> None:

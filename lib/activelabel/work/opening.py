@@ -89,6 +89,8 @@ def open_work(wanted: Wanted, own: Path) -> Project:
         (own / RECIPE_FILE).write_text(place.recipe, encoding="utf-8")
         conf["recipe"] = str(own / RECIPE_FILE)
     conf["project_dir"] = str(own) if wanted.server else _project_folder(wanted, place)
+    if wanted.server:
+        conf.pop("prepared_dir", None)  # a path of the server's machine; patients' images would stay behind on this one
     studies = wanted.studies or place.studies
     if not wanted.server and not is_pacs(studies) and not Path(studies).is_dir():
         raise InvalidInputError(
