@@ -60,6 +60,7 @@ class Desk:
 
     def __init__(self, folder: Path) -> None:
         self.address = "http://desk:8000"
+        self.name = "ann"
         self.folder = folder
         self.sent: list[Any] = []
         self.queries = [VOLUME]
@@ -81,7 +82,7 @@ class Desk:
 
     def log_in(self) -> User:
         self._hear("login")
-        return User("ann", self.may_review)
+        return User(self.name, self.may_review)
 
     def require_answer(self) -> None:
         self._hear("answers")

@@ -6,6 +6,7 @@ import tempfile
 import threading
 import urllib.parse
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -115,26 +116,42 @@ def test_a_worker_trains_when_that_is_due_and_nobody_else_does(served: Project, 
     assert served.ledger.claims() == []
 
 
+ODD: dict[str, tuple[int, dict[str, str]]] = {
+    "moved": (302, {"Location": "http://localhost:{port}/seen"}),
+    "half": (200, {"Content-Length": "100"}),
+}
+"""Images for which the server answers otherwise."""
+taken: list[str] = []
+"""The names under which the server was asked with its token."""
+
+
 @pytest.fixture
 def server(modelled: Project) -> Iterator[str]:
     """The two routes that a worker fetches from, as a server with the token `word` answers them."""
+
+    taken.clear()
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             address = urllib.parse.urlsplit(self.path)
             query = dict(urllib.parse.parse_qsl(address.query))
             if self.headers["Authorization"] != "Bearer word":
-                return self.answer(401, json.dumps({"detail": "log in"}).encode())
-            model = modelled.ledger.model_in_use()
-            file = modelled.models_folder / (model.file if model else "")
+                return self.answer(401, {}, json.dumps({"detail": "log in"}).encode())
+            if query.get("image") in ODD:
+                status, headers = ODD[query["image"]]
+                return self.answer(status, headers, b"voxels", Path(modelled.studies) / f"{NAMES[0]}.nii.gz")
+            taken.append(self.headers["Host"].partition(":")[0])
+            file = modelled.models_folder / modelled.current_model().file
             if address.path == "/datastore/image":
                 file = Path(modelled.studies) / f"{query['image']}.nii.gz"
             if not file.is_file():
-                return self.answer(404, json.dumps({"detail": "no such image"}).encode())
-            return self.answer(200, file.read_bytes(), file)
+                return self.answer(404, {}, json.dumps({"detail": "no such image"}).encode())
+            return self.answer(200, {}, file.read_bytes(), file)
 
-        def answer(self, code: int, content: bytes, file: Path | None = None) -> None:
+        def answer(self, code: int, headers: dict[str, str], content: bytes, file: Path | None = None) -> None:
             self.send_response(code)
+            for name, value in headers.items():
+                self.send_header(name, value.format(port=listening.server_port))
             if file is not None:
                 self.send_header("Content-Disposition", f'attachment; filename="{file.name}"')
                 self.send_header("X-Image-Parts", "1")
@@ -189,6 +206,31 @@ def test_what_a_server_refuses_is_one_line(modelled: Project, server: str, tmp_p
         ServerImages("http://127.0.0.1:1", "word", modelled.layout, tmp_path).image_files(NAMES[0])
     with pytest.raises(InvalidInputError, match="expected the address of a server"):
         ServerImages("host:8000", "", modelled.layout, tmp_path)
+
+
+def test_a_token_is_not_carried_to_another_address(modelled: Project, server: str, tmp_path: Path) -> None:
+    with pytest.raises(UnavailableError, match="302"):
+        ServerImages(server, "word", modelled.layout, tmp_path).image_files("moved")
+    assert "localhost" not in taken
+
+
+def test_half_an_image_is_none(modelled: Project, server: str, tmp_path: Path) -> None:
+    with pytest.raises(UnavailableError, match="6 of 100 bytes"):
+        ServerImages(server, "word", modelled.layout, tmp_path).image_files("half")
+
+
+def test_a_model_that_was_replaced_while_it_was_fetched_is_fetched_again(
+    modelled: Project, server: str, tmp_path: Path
+) -> None:
+    first = modelled.current_model()
+    publish_model(modelled, build_network(modelled.recipe.network, classes=2).state_dict(), {}, [])
+    images = ServerImages(server, "word", modelled.layout, tmp_path / "own")
+    with pytest.raises(UnavailableError, match="another model is in use"):
+        images.fetch_model(first)
+    assert list((tmp_path / "own").iterdir()) == []
+    images.fetch_model(modelled.current_model())
+    with pytest.raises(InvalidInputError, match="does not hand out the proxy model"):
+        images.fetch_model(replace(first, kind="proxy"))
 
 
 def test_an_image_of_a_shared_folder_is_found_by_its_name_or_below(modelled: Project, tmp_path: Path) -> None:

@@ -60,6 +60,19 @@ export function lineOf(text: string, status: number): string {
   }
 }
 
+function noAnswer({ status }: Response): string {
+  return `what came (${status}) is no answer of activelabel: log in again in another tab, nothing drawn here is lost`;
+}
+
+/** The content of an answer. A page that asks for a login, of a proxy for example, is a refusal. */
+async function parsed<T>(answer: Response): Promise<T> {
+  try {
+    return (await answer.json()) as T;
+  } catch (error) {
+    throw error instanceof SyntaxError ? new Refusal(answer.status, noAnswer(answer)) : new Away();
+  }
+}
+
 export class Server {
   private readonly ask: typeof fetch;
 
@@ -127,12 +140,17 @@ export class Server {
     const form = new FormData();
     form.append('label', mask, 'label.nii.gz');
     form.append('params', JSON.stringify(params));
-    return (await (await this.request(path, { method: 'PUT', body: form })).json()) as Saved;
+    const answer = await this.request(path, { method: 'PUT', body: form });
+    const saved = await parsed<Partial<Saved> | null>(answer);
+    if (saved?.state !== 'finished' && saved?.state !== 'draft') {
+      throw new Refusal(answer.status, noAnswer(answer)); // it does not say that it has the drawing
+    }
+    return saved as Saved;
   }
 
   private async json<T>(method: string, path: string, body?: object): Promise<T> {
     const sent = body && { body: JSON.stringify(body), headers: { 'Content-Type': 'application/json' } };
-    return (await (await this.request(path, { method, ...sent })).json()) as T;
+    return parsed<T>(await this.request(path, { method, ...sent }));
   }
 
   private async bytes(method: string, path: string): Promise<ArrayBuffer> {

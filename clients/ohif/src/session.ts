@@ -104,10 +104,12 @@ export class Session<D extends Drawn = Drawn> {
     this.set({ phase: 'sending', message: undefined });
     await this.attempt(async () => {
       await this.tellActive(query);
-      const confirmed = now.asks === 'confirm' ? { confirmed: true } : {};
-      const saved = await this.send(drawing, (mask, info) =>
-        this.server.save(query.image, mask, { ...info, finished: true, ...confirmed })
-      );
+      const how = { finished: true, ...(now.asks === 'confirm' ? { confirmed: true } : {}) };
+      const save = () => this.send(drawing, (mask, info) => this.server.save(query.image, mask, { ...info, ...how }));
+      let saved = await save();
+      while (saved.state === 'finished' && drawing.changed) {
+        saved = await save(); // what was drawn meanwhile
+      }
       if (saved.state === 'draft') {
         this.set({
           phase: 'drawing',
@@ -122,11 +124,10 @@ export class Session<D extends Drawn = Drawn> {
 
   /** Skip the case, and open the next one. */
   async skip(kind: SkipKind, reason: string): Promise<void> {
-    const { query } = this.now;
+    const { query, phase: before } = this.now;
     if (query === null) {
       return;
     }
-    const before = this.now.phase;
     this.set({ phase: 'sending', message: undefined });
     await this.attempt(async () => {
       await this.sending;

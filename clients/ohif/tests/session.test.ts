@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
+import { Server } from '../src/server.ts';
 import { Site, queryOf } from './site.ts';
 
 const HALF_A_MINUTE = 30_000;
@@ -72,6 +73,31 @@ test('a refused drawing stays open and unsaved, with the line of the server', as
   const { phase, message } = site.session.state;
   assert.deepEqual([phase, message], ['drawing', { kind: 'bad', text: site.refusal }]);
   assert.equal(site.drawing().changed, true);
+});
+
+test('what is drawn while the drawing is being saved is saved too', async () => {
+  const site = new Site();
+  await site.ask();
+  site.drawing().draw();
+  site.told();
+  const { drawing } = site.session;
+  site.onSave = () => {
+    site.onSave = undefined;
+    drawing?.draw();
+  };
+  await site.session.saveAndNext();
+  const saves = site.told().filter(line => line.startsWith('save a'));
+  assert.equal(saves.length, 2);
+  assert.equal(drawing?.changed, false);
+});
+
+test('a page in the stead of an answer keeps the drawing open, and says what it may be', async () => {
+  const ask = () => Promise.resolve(new Response('<html>log in</html>', { status: 200 }));
+  const server = new Server('http://host', ask);
+  await assert.rejects(server.save('a', new Blob(['mask']), {}), /is no answer of activelabel: log in again/);
+  await assert.rejects(server.query(), /is no answer of activelabel/);
+  const odd = new Server('http://host', () => Promise.resolve(new Response('{}', { status: 200 })));
+  await assert.rejects(odd.save('a', new Blob(['mask']), {}), /is no answer of activelabel/);
 });
 
 test('a draft is kept half a minute after a change, once', async () => {

@@ -64,6 +64,8 @@ export class Site {
   hasModel = false;
   saved: Saved = { state: 'finished' };
   refusal: string | undefined;
+  /** What happens while a label is being saved. */
+  onSave: (() => void) | undefined;
   shownSeries = 'a';
   masks: (Volume<Uint8Array> | undefined)[] = [];
   now = 0;
@@ -114,6 +116,9 @@ export class Site {
       asked(`${what} ${image} ${JSON.stringify(params)}`, () => {
         if (this.refusal !== undefined) {
           throw new Refusal(422, this.refusal);
+        }
+        if (what === 'save') {
+          this.onSave?.();
         }
         return what === 'draft' ? { state: 'draft' as const } : this.saved;
       });

@@ -1,5 +1,7 @@
 """The images of a project for a worker: in a folder that it sees too, or fetched from the server."""
 
+import hashlib
+import http.client
 import json
 import os
 import ssl
@@ -22,6 +24,8 @@ from activelabel.store.records.models import ModelVersion
 
 _TIMEOUT_SECONDS = 120
 _CHUNK = 2**20
+_DIGITS = 20
+"""No header has a number of so many digits."""
 _FETCHED_KEPT = 8
 """How many fetched images a worker keeps: it reads each once, perhaps some ahead."""
 
@@ -75,6 +79,7 @@ class ServerImages:
             raise InvalidInputError(f"--server {address}: expected the address of a server, like http://host:8000")
         self._address = address.rstrip("/")
         self._token = token
+        self._opener = urllib.request.build_opener(_NoRedirect())
         self._layout = layout
         self._models_folder = models_folder
         self._folder = tempfile.TemporaryDirectory(prefix="activelabel-images-")
@@ -102,11 +107,27 @@ class ServerImages:
         return {}
 
     def fetch_model(self, model: ModelVersion) -> None:
-        """Put the file of the model in use into the folder of models, unless it is there."""
+        """Put the file of the model in use into the folder of models, unless it is there.
+
+        Raises:
+            InvalidInputError: it is a proxy model, which a server does not hand out.
+            UnavailableError: the server does not answer, or another model is in use meanwhile.
+        """
         target = self._models_folder / model.file
-        if not target.is_file():
-            self._models_folder.mkdir(parents=True, exist_ok=True)
-            self._fetch("/model/segmentation", {}, target)
+        if target.is_file():
+            return
+        if model.kind == "proxy":
+            raise InvalidInputError(
+                f"--server {self._address}: a server does not hand out the proxy model, which scores now: name the "
+                "project's folder with --project-dir instead"
+            )
+        self._models_folder.mkdir(parents=True, exist_ok=True)
+        self._fetch("/model/segmentation", {}, target)
+        if hashlib.sha256(target.read_bytes()).hexdigest() != model.sha256:
+            target.unlink()
+            raise UnavailableError(
+                f"{self._address}: what came is not model {model.version}: another model is in use by now"
+            )
 
     def _fetch_image(self, image_id: str) -> ImageFiles:
         folder = Path(tempfile.mkdtemp(dir=self._folder.name))
@@ -118,12 +139,19 @@ class ServerImages:
                 raise UnavailableError(
                     f"{self._address}: image '{image_id}' came as {name!r}, which is no image's name"
                 )
-            modified = int(headers.get("X-Image-Modified", "0"))
+            modified = self._number(headers, "X-Image-Modified", 0)
             os.utime(folder / "part", ns=(modified, modified))  # by which the ledger knows the server's file
             (folder / "part").rename(folder / name)
             first = folder / name if part == 0 else first
-            part, parts = part + 1, int(headers.get("X-Image-Parts", "1"))
+            part, parts = part + 1, self._number(headers, "X-Image-Parts", 1)
         return self._layout.files(str(first))
+
+    def _number(self, headers: Message, name: str, default: int) -> int:
+        """The number in a header."""
+        text = headers.get(name, str(default))
+        if not (text.isascii() and text.isdigit() and len(text) < _DIGITS):
+            raise UnavailableError(f"{self._address}: {name} is {text[:80]!r}, expected a number: is it activelabel?")
+        return int(text)
 
     def _fetch(self, path: str, query: dict[str, str], target: Path) -> Message:
         """Write what an address answers into a file, and return its headers."""
@@ -132,16 +160,28 @@ class ServerImages:
         request = urllib.request.Request(address, headers=headers)
         unfinished = target.with_name(f".{target.name}.unfinished")
         try:
-            with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS) as answer, unfinished.open("wb") as file:
+            with self._opener.open(request, timeout=_TIMEOUT_SECONDS) as answer, unfinished.open("wb") as file:
                 while chunk := answer.read(_CHUNK):
                     file.write(chunk)
                 received: Message = answer.headers
+                size = file.tell()
         except urllib.error.HTTPError as error:
             raise _explained(error, self._address, path) from error
-        except (OSError, ssl.SSLError) as error:
+        except (OSError, ssl.SSLError, http.client.HTTPException) as error:
             raise UnavailableError(f"{self._address}{path}: no answer ({error}): is the server running?") from error
+        whole = received.get("Content-Length")
+        if whole is not None and str(size) != whole.strip():  # the library takes what there is for the whole
+            unfinished.unlink()
+            raise UnavailableError(f"{self._address}{path}: the answer broke off, {size} of {whole} bytes came")
         unfinished.replace(target)
         return received
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    """Follows no redirect: it would take the token to another server."""
+
+    def redirect_request(self, *_: Any) -> None:
+        """Refuse a redirect, so that it becomes an error."""
 
 
 def _explained(error: urllib.error.HTTPError, address: str, path: str) -> Exception:

@@ -32,6 +32,17 @@ class Answers(BaseHTTPRequestHandler):
             self.send_response(302)
             self.send_header("Location", "http://127.0.0.1:1/takes-the-token")
             self.end_headers()
+        elif self.path.startswith("/half"):
+            self.send_response(200)
+            self.send_header("Content-Disposition", 'attachment; filename="case7.nii.gz"')
+            self.send_header("Content-Length", "100")
+            self.end_headers()
+            self.wfile.write(b"voxels")
+        elif self.path.startswith("/above"):
+            self.send_response(200)
+            self.send_header("Content-Disposition", 'attachment; filename=".."')
+            self.end_headers()
+            self.wfile.write(b"voxels")
         elif self.path.startswith("/file"):
             self.send_response(200)
             self.send_header("Content-Disposition", 'attachment; filename="../../case7.nii.gz"')
@@ -104,6 +115,16 @@ def test_a_page_in_the_stead_of_json_is_another_server(connection: Connection) -
 def test_a_download_stays_in_its_folder(connection: Connection, tmp_path: Path) -> None:
     file = connection.download("/file", {}, tmp_path / "in")
     assert (file, file.read_bytes()) == (tmp_path / "in" / "case7.nii.gz", b"voxels")
+
+
+def test_half_a_download_is_none(connection: Connection, tmp_path: Path) -> None:
+    with pytest.raises(SilentError, match="6 of 100 bytes"):
+        connection.download("/half", {}, tmp_path / "in")
+    assert not list((tmp_path / "in").iterdir())
+
+
+def test_a_download_that_is_named_like_a_folder_has_a_name_of_its_own(connection: Connection, tmp_path: Path) -> None:
+    assert connection.download("/above", {}, tmp_path / "in") == tmp_path / "in" / "file.nii.gz"
 
 
 def test_a_file_is_sent_with_its_fields(connection: Connection, handler: type[Answers], tmp_path: Path) -> None:

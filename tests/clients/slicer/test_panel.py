@@ -2,6 +2,7 @@
 
 import ast
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,12 @@ import numpy as np
 import pytest
 import slicer
 from PySide6 import QtWidgets
+from PySide6.QtCore import Qt
 from slicer_desk import SLICES, VOLUME, Desk
 from slicer_panel import PanelOnScreen, QtAsInSlicer
 from small_studies import AFFINE_RAS, SHAPE, boxes, write_image, write_nifti
+
+from ActiveLabelLib.outbox import Outbox
 
 STUBS = Path(__file__).parents[3] / "clients" / "slicer" / "stubs"
 
@@ -118,6 +122,34 @@ def test_a_refusal_is_said_in_red_and_the_case_stays(ann: PanelOnScreen, desk: D
     assert "#c62828" in ann.panel._status.styleSheet()
     assert ann.session.case is not None
     assert QtWidgets.QApplication.overrideCursor() is None
+
+
+def test_what_a_reviewer_wrote_is_shown_as_it_was_written(ann: PanelOnScreen, desk: DeskWithImages) -> None:
+    desk.queries = [replace(VOLUME, returned="rev: <img src='file:///x'><b>approved</b>")]
+    ann.click("Connect")
+    ann.click("Next case")
+    text = ann.panel._case_text
+    assert "<b>approved</b>" in text.text()
+    assert text.textFormat() == Qt.PlainText
+    assert ann.panel._status.textFormat() == Qt.PlainText
+
+
+def test_a_full_disk_is_said_and_the_drawing_stays(
+    ann: PanelOnScreen, desk: DeskWithImages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ann.click("Connect")
+    ann.click("Next case")
+    ann.paint("liver", boxes(1) == 1, AFFINE_RAS)
+
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device", "new.nii.gz")
+
+    monkeypatch.setattr(Outbox, "put", full)
+    ann.click("Finish")
+    assert "No space left on device" in ann.line
+    assert "#c62828" in ann.panel._status.styleSheet()
+    assert ann.session.case is not None
+    assert ann.session.is_unsaved
 
 
 def test_the_slider_shows_the_uncertainty_and_starts_at_nothing_with_each_case(

@@ -1,11 +1,13 @@
 """The server's routes, as the module uses them, with answers that are made up."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
 
-from ActiveLabelLib.answers import User
+from ActiveLabelLib.answers import User, read_project, read_query, read_review, read_saved, read_worklist
+from ActiveLabelLib.errors import ClientError
+from ActiveLabelLib.progress import read_progress
 from ActiveLabelLib.server import MOST_ROWS, Server
 
 
@@ -58,3 +60,21 @@ def test_of_a_very_long_worklist_the_first_pages_are_shown_and_the_last_row_says
 def test_who_may_review(roles: list[str] | None, user: User) -> None:
     answers: Any = Answers(roles=roles)
     assert Server(answers).log_in() == user
+
+
+@pytest.mark.parametrize(
+    ("read", "answer"),
+    [
+        (read_query, {"query": {"image": "a", "role": "training", "slices": [{"position_mm": 1, "index": "x"}]}}),
+        (read_query, {"query": []}),
+        (read_query, []),
+        (read_review, {"review": {"image": "a", "version": None, "annotator": "b", "slices": None}}),
+        (read_worklist, {"cases": 7}),
+        (read_saved, ["finished"]),
+        (read_project, {"strategies": {}, "models": [], "labels": None}),
+        (read_progress, {"unit": "volumes"}),
+    ],
+)
+def test_an_answer_of_another_kind_is_one_line(read: Callable[[Any], Any], answer: Any) -> None:
+    with pytest.raises(ClientError, match="write the module anew"):
+        read(answer)

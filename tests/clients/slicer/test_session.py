@@ -243,6 +243,26 @@ def test_a_refused_drawing_stays_here_and_opens_again(ann: Person) -> None:
     assert ann.scene.opened[-1][1] == {"liver": 1, "spleen": 2}, "values of this module, not of the project"
 
 
+def test_another_person_at_the_same_slicer_does_not_get_the_drawing_of_the_one_before(ann: Person) -> None:
+    ann.session.next_case()
+    ann.scene.drawing = "by ann"
+    ann.server.name = "bob"
+    ann.session.connect("desk", "bob")
+    assert ann.server.drawings() == [("draft", "by ann")]
+    assert ann.session.case is None
+    ann.scene.drawing = "by bob"
+    ann.pass_by(60)
+    assert ann.server.drawings() == [("draft", "by ann")]
+
+
+def test_the_same_person_who_connects_again_goes_on_with_their_case(ann: Person) -> None:
+    ann.session.next_case()
+    ann.scene.drawing = "half"
+    ann.session.connect("desk", "ann")
+    assert ann.session.case is not None
+    assert ann.scene.drawing == "half"
+
+
 def test_closing_keeps_what_is_unsaved(ann: Person) -> None:
     ann.session.next_case()
     ann.scene.drawing = "half"

@@ -164,6 +164,15 @@ def test_a_damaged_file_is_prepared_again_with_a_line(
     assert not caplog.text
 
 
+@pytest.mark.parametrize("lost", ["crc32", "shape", "original", "affine_ras"])
+def test_a_header_that_lost_a_name_is_a_damaged_file(file: Path, tmp_path: Path, lost: str) -> None:
+    folder = tmp_path / "kept"
+    PreparedImages(folder).get(file, SETTINGS)
+    (kept,) = kept_files(folder)
+    kept.write_bytes(kept.read_bytes().replace(lost.encode(), b"x" + lost[1:].encode()))
+    assert_same(PreparedImages(folder).get(file, SETTINGS), prepare_image(read_volume(file), SETTINGS))
+
+
 def test_what_is_known_of_files_may_be_damaged(file: Path, tmp_path: Path) -> None:
     folder, reads = tmp_path / "kept", Reads()
     PreparedImages(folder).get(file, SETTINGS)
@@ -201,6 +210,25 @@ def test_a_disk_that_cannot_be_written_is_one_line_and_stops_nothing(
     for _ in range(2):
         assert_same(kept.get(file, SETTINGS), prepare_image(read_volume(file), SETTINGS))
     assert caplog.text.count("no longer kept") == 1
+
+
+def test_a_disk_on_which_nothing_can_be_removed_stops_nothing(
+    file: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "kept"
+    PreparedImages(folder).get(file, SETTINGS)
+    aged(*kept_files(folder))
+    write_nifti(file, np.ones((8, 6, 5), np.float32), AFFINE_RAS)
+
+    def read_only(path: Path, **_: object) -> None:
+        raise OSError(30, "Read-only file system", str(path))
+
+    monkeypatch.setattr(Path, "unlink", read_only)
+    kept = PreparedImages(folder, limit_bytes=100)
+    kept.tidy()
+    assert_same(kept.get(file, SETTINGS), prepare_image(read_volume(file), SETTINGS))
+    kept.forget(file)
+    assert "Read-only file system" in caplog.text
 
 
 def test_an_unreadable_image_is_refused_as_it_is_without_keeping(tmp_path: Path) -> None:

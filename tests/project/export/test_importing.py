@@ -314,6 +314,11 @@ def change_cell(source: Path, event: str, column: str, value: str) -> int:
         ("image", "role", "judge", "it contradicts other rows, or lacks something"),
         ("asked", "score", "high", "score is 'high', expected a number"),
         ("compared", "detail", "{", "detail is '{', expected JSON"),
+        ("compared", "detail", "[" * 100_000, "expected JSON"),
+        ("image", "covered_slices", "9" * 30, f"covered_slices is '{'9' * 30}', expected a whole number"),
+        ("label", "seconds", "nan", "seconds is 'nan', expected a number"),
+        ("label", "detail", "by guess", "detail is 'by guess', expected one of"),
+        ("draft", "detail", "by guess", "detail is 'by guess', expected one of"),
         ("compared", "about", "1", "expected two labels and how much they agree"),
         ("file", "image", "nobody", "no row describes the image 'nobody'"),
         ("file", "file", "imagesTr/x.nii.gz", "cannot be read (No such file or directory)"),
@@ -352,6 +357,45 @@ def test_a_changed_file_is_refused_with_the_line_that_names_it(
     with pytest.raises(InvalidInputError, match=rf"^{source}/.*nii\.gz: .*audit\.csv, line \d+"):
         imported(source, tmp_path / "new")
     assert not any(path.is_file() for path in (tmp_path / "new").rglob("*"))
+
+
+def test_an_import_that_failed_leaves_nothing_and_can_be_done_again(exported: Export, tmp_path: Path) -> None:
+    source = exported("nnunet")
+    whole = (source / "audit.csv").read_bytes()
+    change_cell(source, "label", "about", "77")  # is found out once all files are written
+    with pytest.raises(InvalidInputError, match="it contradicts other rows"):
+        imported(source, tmp_path / "new")
+    (source / "audit.csv").write_bytes(whole)
+    assert imported(source, tmp_path / "new")[1].images > 0
+
+
+@pytest.mark.parametrize(("event", "column"), [("label", "structures"), ("model", "structures"), ("model", "detail")])
+def test_rows_that_could_not_be_read_again_are_refused(
+    exported: Export, tmp_path: Path, event: str, column: str
+) -> None:
+    source = exported("nnunet")
+    change_cell(source, event, column, "7")
+    with pytest.raises(InvalidInputError, match=r"audit\.csv.*: export again|audit\.csv.*or export again"):
+        imported(source, tmp_path / "new")
+    assert not any(path.is_file() for path in (tmp_path / "new").rglob("*"))
+
+
+@pytest.mark.parametrize("place", ["versions/d/shown/1.nii.gz", "imagesTr/a_0000.nii.gz", "labelsTr/a.nii.gz"])
+def test_a_link_out_of_the_data_set_is_not_followed(exported: Export, tmp_path: Path, place: str) -> None:
+    source, secret = exported("nnunet"), tmp_path / "secret"
+    secret.write_bytes((source / place).read_bytes())
+    (source / place).unlink()
+    (source / place).symlink_to(secret)
+    with pytest.raises(InvalidInputError, match=f"{place}: it leads out of the data set"):
+        imported(source, tmp_path / "new")
+    assert not any(path.is_file() for path in (tmp_path / "new").rglob("*"))
+
+
+def test_a_shown_mask_of_no_model_is_named(exported: Export, tmp_path: Path) -> None:
+    source = exported("nnunet")
+    (source / "versions/d/shown/best.nii.gz").write_bytes(b"x")
+    with pytest.raises(InvalidInputError, match=r"shown/best\.nii\.gz: expected the number of a model as its name"):
+        imported(source, tmp_path / "new")
 
 
 def test_a_damaged_table_is_refused(exported: Export, tmp_path: Path) -> None:

@@ -63,6 +63,22 @@ def test_the_series_of_another_is_refused_whatever_is_asked_of_it(rest: str) -> 
         VIEW.check_path(f"studies/{study}/series/{series}{rest}")
 
 
+@pytest.mark.parametrize(
+    "disguise", [f"{FIRST} ", f" {FIRST}", f"{FIRST}%20", f"{FIRST}\0", f"{FIRST}\\{IMAGE}", "１.1.2"]
+)
+def test_what_is_no_uid_is_refused_as_a_pacs_may_take_it_for_one(disguise: str) -> None:
+    with pytest.raises(ForbiddenError, match="is no UID"):
+        VIEW.check_path(f"studies/{BLIND}/series/{disguise}/metadata")
+    with pytest.raises(ForbiddenError, match="is no UID"):
+        VIEW.check_path(f"studies/{disguise}/metadata")
+
+
+def test_json_that_cannot_be_read_is_not_shown() -> None:
+    kind = 'multipart/related; type="application/dicom+json"'
+    with pytest.raises(ForbiddenError, match="ask for one series at a time"):
+        VIEW.without_hidden(f"studies/{BLIND}/metadata", b"--x", kind)
+
+
 def test_a_series_without_its_study_is_refused_too() -> None:
     with pytest.raises(ForbiddenError):
         VIEW.check_path(f"series/{FIRST}/instances")

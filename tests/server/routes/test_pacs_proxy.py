@@ -106,6 +106,9 @@ def test_the_first_reading_is_hidden_from_the_second_reader_until_they_have_draw
         with pytest.raises(ForbiddenError, match="draw the case without what others have drawn"):
             ward.ask(BOB, hidden)
         assert ward.ask(ANN, f"{seg}/metadata")
+    for disguised in (f"{seg} /metadata", f"{seg}%20/metadata"):  # Orthanc takes blanks away
+        with pytest.raises(ForbiddenError, match="is no UID"):
+            ward.ask(BOB, disguised)
     whole = ward.ask(BOB, f"studies/{ward.study}/metadata")
     assert {one["00080060"]["Value"][0] for one in whole} == {"CT"}
     assert len(ward.ask(BOB, f"studies/{ward.study}/series/{ward.image}/metadata")) == SHAPE[2]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from functools import wraps
+from typing import Any, TypeVar
 
 from ActiveLabelLib.errors import ClientError
 
@@ -133,6 +134,26 @@ class Progress:
     forecast: str = ""
 
 
+Answer = TypeVar("Answer")
+
+
+def understood(read: Callable[[Mapping[str, Any]], Answer]) -> Callable[[Mapping[str, Any]], Answer]:
+    """A reader of answers that says in one line that an answer is of another kind than expected."""
+
+    @wraps(read)
+    def checked(answer: Mapping[str, Any]) -> Answer:
+        try:
+            return read(answer)
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            raise ClientError(
+                f"the server's answer is of another kind ({type(error).__name__}: {error}): write the module anew with "
+                "the server's `activelabel slicer-module`"
+            ) from error
+
+    return checked
+
+
+@understood
 def read_query(answer: Mapping[str, Any]) -> Query | None:
     """The query of `GET /activelabel/query`; None if the person holds none."""
     found = _key(answer, "query")
@@ -153,6 +174,7 @@ def read_query(answer: Mapping[str, Any]) -> Query | None:
     )
 
 
+@understood
 def read_review(answer: Mapping[str, Any]) -> Review | None:
     """The label of `POST /activelabel/review`; None if none waits."""
     found = _key(answer, "review")
@@ -167,6 +189,7 @@ def read_review(answer: Mapping[str, Any]) -> Review | None:
     )
 
 
+@understood
 def read_worklist(answer: Mapping[str, Any]) -> tuple[Row, ...]:
     """The lines of `GET /activelabel/worklist`."""
     return tuple(
@@ -181,11 +204,13 @@ def read_worklist(answer: Mapping[str, Any]) -> tuple[Row, ...]:
     )
 
 
+@understood
 def read_saved(answer: Mapping[str, Any]) -> Saved:
     """The answer to a label or a draft."""
     return Saved(str(_key(answer, "state")), str(answer.get("message") or ""))
 
 
+@understood
 def read_project(answer: Mapping[str, Any]) -> Project:
     """The project of `GET /info/`."""
     strategies = list(_key(answer, "strategies"))

@@ -97,14 +97,20 @@ class Connection:
 
     def _fetch(self, method: str, path: str, folder: Path, seconds: float) -> Path:
         with self._open(method, path, b"" if method == "POST" else None, {}, seconds) as answer:
-            name = Path(answer.headers.get_filename() or "file.nii.gz").name  # a name alone, never a path
+            name = Path(answer.headers.get_filename() or "").name  # a name alone, never a path
+            name = "file.nii.gz" if name in ("", "..") else name
             folder.mkdir(parents=True, exist_ok=True)
             target = folder / name
             try:
                 with target.open("wb") as file:
                     shutil.copyfileobj(answer, file)
+                    received = file.tell()
             except (http.client.HTTPException, TimeoutError, ConnectionError) as error:
                 raise SilentError(f"{self.address} broke off a download ({error or type(error).__name__})") from error
+        whole = answer.headers.get("Content-Length")
+        if whole is not None and str(received) != whole.strip():  # the library takes what there is for the whole
+            target.unlink()
+            raise SilentError(f"{self.address} broke off a download ({received} of {whole} bytes)")
         return target
 
     def _again_after_login(self, request: Any) -> Any:

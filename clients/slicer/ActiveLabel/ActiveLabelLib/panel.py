@@ -284,6 +284,8 @@ class Panel:
                 self._say(self._session.line)
         except ClientError as error:
             self._say(str(error), bad=True)
+        except OSError as error:  # a full disk, for example
+            self._say(f"{error}: make room on this machine, and try again; nothing drawn is lost", bad=True)
         finally:
             if busy:
                 qt.QApplication.restoreOverrideCursor()

@@ -35,8 +35,9 @@ def line(hint: str, *, hidden: bool = False) -> qt.QLineEdit:
 
 
 def words(text: str = "") -> qt.QLabel:
-    """Text that wraps, of which a person can copy parts."""
+    """Text that wraps, of which a person can copy parts; it is never taken for HTML, as others have written it."""
     made = qt.QLabel(text)
+    made.setTextFormat(qt.Qt.PlainText)
     made.setWordWrap(True)
     made.setTextInteractionFlags(qt.Qt.TextSelectableByMouse)
     return made

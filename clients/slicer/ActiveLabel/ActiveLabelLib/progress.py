@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ActiveLabelLib.answers import Progress
+from ActiveLabelLib.answers import Progress, understood
 
 
+@understood
 def read_progress(answer: Mapping[str, Any]) -> Progress:
     """What runs, what happens next, and the learning curve."""
     unit, forecast = str(answer["unit"]), answer["forecast"]

@@ -60,14 +60,15 @@ class Session:
     # The server
 
     def connect(self, address: str, name: str, password: str = "", certificate: str = "") -> None:
-        """Connect, and send what the server does not have yet. A case of another server is closed first."""
+        """Connect, and send what the server does not have yet. A case of another server or person is closed."""
         if self.case is not None:
             self.keep_draft()
         server = self._make_server(address, name, password, certificate)
         user = server.log_in()
         project = server.project()
-        if self.server is not None and server.address != self.server.address:
-            self._close_case()
+        before = None if self.server is None or self.user is None else (self.server.address, self.user.name)
+        if before is not None and before != (server.address, user.name):
+            self._close_case()  # its drawing is kept for whom it belongs to
         self.server, self.user, self.project, self.connected = server, user, project, True
         self._outbox = Outbox(self._unsent_folder, server.address, user.name)
         self.line = f"connected to {server.address} as {user.name or 'nobody by name'}"

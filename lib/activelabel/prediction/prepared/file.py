@@ -51,11 +51,12 @@ def open_prepared(path: Path) -> PreparedImage:
             about = json.loads(file.metadata()[_ABOUT])
             tensor: torch.Tensor = file.get_tensor(_IMAGE)
         grid, original = _from_json(about["grid"]), _from_json(about["original"])
+        checksum = about["crc32"]
     except FileNotFoundError:
         raise
     except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
         raise InvalidInputError(f"{path.name}: no prepared image ({' '.join(str(error).split())[:200]})") from error
-    if tensor.dtype != torch.float32 or tensor.shape[1:] != grid.shape or _checksum(tensor) != about["crc32"]:
+    if tensor.dtype != torch.float32 or tensor.shape[1:] != grid.shape or _checksum(tensor) != checksum:
         raise InvalidInputError(f"{path.name}: its content is not as it was written")
     return PreparedImage(tensor, grid, original)
 

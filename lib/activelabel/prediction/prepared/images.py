@@ -94,7 +94,10 @@ class PreparedImages:
         for source in KnownFiles(self._folder / _KNOWN).missing():
             _forget(self._folder, source)
         if self._room is not None:
-            self._room.has_for(0)
+            try:
+                self._room.has_for(0)
+            except OSError as error:
+                _not_removed(self._folder, error)
 
     def _source(self, folder: Path, files: ImageFiles, keep: bool) -> Source | None:
         known = KnownFiles(folder / _KNOWN)
@@ -139,8 +142,15 @@ def _forget(folder: Path, source: Source) -> None:
 
 
 def _remove_kept(folder: Path, source: Source) -> None:
-    for file in folder.glob(f"{source.digest}-*{ENDING}"):
-        file.unlink(missing_ok=True)
+    try:
+        for file in folder.glob(f"{source.digest}-*{ENDING}"):
+            file.unlink(missing_ok=True)
+    except OSError as error:
+        _not_removed(folder, error)
+
+
+def _not_removed(folder: Path, error: OSError) -> None:
+    logger.warning("not all that is no longer needed can be removed from %s: %s", folder, error)
 
 
 def remove_all_prepared(folder: Path) -> None:

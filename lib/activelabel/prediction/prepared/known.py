@@ -65,7 +65,10 @@ class KnownFiles:
 
     def forget(self, source: Source) -> None:
         """Remove what is known of a source's files."""
-        (self._folder / f"{place_of(source.paths)}.json").unlink(missing_ok=True)
+        try:
+            (self._folder / f"{place_of(source.paths)}.json").unlink(missing_ok=True)
+        except OSError as error:
+            logger.debug("what is known of %s stays: %s", source.paths[0], error)
 
     def _file(self, files: ImageFiles) -> Path:
         return self._folder / f"{place_of(_paths(files))}.json"

@@ -1,15 +1,18 @@
 """A line of the audit trail of an exported data set, and the values of its cells."""
 
 import json
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
+from activelabel.backports import StrEnum
 from activelabel.errors import InvalidInputError
 
 Value = TypeVar("Value")
+_LARGEST = 2**63 - 1
 EXPORT_AGAIN = "take the file as it was exported, or export again"
 
 
@@ -46,11 +49,11 @@ class AuditLine:
 
     def whole(self, column: str) -> int | None:
         """A whole number."""
-        return self._parsed(column, int, "a whole number")
+        return self._parsed(column, _whole, "a whole number")
 
     def number(self, column: str) -> float | None:
         """A number."""
-        return self._parsed(column, float, "a number")
+        return self._parsed(column, _number, "a number")
 
     def time(self, column: str) -> datetime | None:
         """A time with a zone."""
@@ -58,20 +61,28 @@ class AuditLine:
 
     def wholes(self, column: str) -> list[int]:
         """Whole numbers with spaces between them."""
-        return self._parsed(column, lambda text: [int(part) for part in text.split()], "whole numbers") or []
+        return self._parsed(column, _wholes, "whole numbers") or []
 
     def slices(self) -> list[int] | None:
         """The slices; None stands for all of them."""
         if self.cells["slices"] == "all":
             return None
-        found = self._parsed("slices", lambda text: [int(part) for part in text.split()], "'all', or whole numbers")
+        found = self._parsed("slices", _wholes, "'all', or whole numbers")
         if found is None:
             raise InvalidInputError(f"{self.where}: slices is empty, expected 'all', or whole numbers: {EXPORT_AGAIN}")
         return found
 
-    def json(self, column: str) -> Any:
-        """A JSON value."""
-        return self._parsed(column, json.loads, "JSON")
+    def names(self, column: str) -> list[str] | None:
+        """A list of texts."""
+        return self._parsed(column, _names, "JSON with a list of names")
+
+    def values(self, column: str) -> dict[str, Any] | None:
+        """A value for each of some names."""
+        return self._parsed(column, _values, "JSON with values by name")
+
+    def one_of(self, column: str, words: type[StrEnum]) -> str | None:
+        """One of some words."""
+        return self._parsed(column, lambda text: words(text).value, f"one of {', '.join(words)}")
 
     def _parsed(self, column: str, parse: Callable[[str], Value], expected: str) -> Value | None:
         text = self.text(column)
@@ -79,10 +90,42 @@ class AuditLine:
             return None
         try:
             return parse(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:  # the latter from brackets in brackets without end
             raise InvalidInputError(
                 f"{self.where}: {column} is '{text[:80]}', expected {expected}: {EXPORT_AGAIN}"
             ) from error
+
+
+def _whole(text: str) -> int:
+    number = int(text)
+    if abs(number) > _LARGEST:
+        raise ValueError("no database takes it")
+    return number
+
+
+def _wholes(text: str) -> list[int]:
+    return [_whole(part) for part in text.split()]
+
+
+def _number(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError("not finite")
+    return number
+
+
+def _names(text: str) -> list[str]:
+    found = json.loads(text)
+    if not isinstance(found, list) or not all(isinstance(name, str) for name in found):
+        raise ValueError("no list of texts")
+    return found
+
+
+def _values(text: str) -> dict[str, Any]:
+    found = json.loads(text)
+    if not isinstance(found, dict):
+        raise ValueError("no object")
+    return found
 
 
 def _time(text: str) -> datetime:

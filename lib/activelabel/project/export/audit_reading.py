@@ -11,6 +11,8 @@ from activelabel.errors import InvalidInputError
 from activelabel.project.export import audit
 from activelabel.project.export.audit_line import EXPORT_AGAIN, AuditLine
 from activelabel.project.export.layouts import AUDIT
+from activelabel.store.case_states import DraftReason
+from activelabel.store.coverage_case import CoverageCase
 from activelabel.store.records.labels import FINAL, SECOND
 from activelabel.store.transfer import TransferredRow
 
@@ -155,8 +157,8 @@ class _Reading:
             sha256=line.needed("sha256"),
             created_at=line.time("when"),
             recipe=line.text("note"),
-            labels=line.json("structures"),
-            metrics=line.json("detail"),
+            labels=line.names("structures"),
+            metrics=line.values("detail"),
             withdrawn_at=line.time("ended"),
         )
         for label in line.wholes("about"):
@@ -217,8 +219,8 @@ class _Reading:
         }
 
     def _draft(self, line: AuditLine) -> None:
-        reason, why, ended = line.needed("detail"), line.text("note"), line.time("ended")
-        self._add("drafts", line, **self._file(line), reason=reason, why=why, ended_at=ended)
+        reason, ended = line.one_of("detail", DraftReason), line.time("ended")
+        self._add("drafts", line, **self._file(line), reason=reason, why=line.text("note"), ended_at=ended)
 
     def _label(self, line: AuditLine) -> None:
         event = line.cells["event"]
@@ -237,15 +239,15 @@ class _Reading:
             superseded_at=line.time("ended"),
             deleted_at=None if taken_back is None else taken_back.time("when"),
             unchanged_from=line.whole("unchanged_from"),
-            label_names=line.json("structures"),
+            label_names=line.names("structures"),
             image_sha256=line.text_or_none("image_sha256"),
-            coverage=line.text_or_none("detail"),
+            coverage=line.one_of("detail", CoverageCase),
         )
 
     def _reading(self, line: AuditLine) -> None:
         compared = line.wholes("about")
-        found = line.json("detail")
-        if len(compared) != 2 or not isinstance(found, dict):
+        found = line.values("detail")
+        if len(compared) != 2 or found is None:
             raise InvalidInputError(f"{line.where}: expected two labels and how much they agree: {EXPORT_AGAIN}")
         self._add(
             "readings",

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
@@ -65,7 +66,7 @@ def plan_import(project: Project, source: Path, trail: Audit) -> ImportPlan:
     labels: dict[str, Path] = {}
     for image_id, lines in _by_image(trail).items():
         for line in lines:
-            _require_unchanged(source / inside(line, "file"), line)
+            _require_unchanged(source, source / inside(line, "file"), line)
         images = [line for line in lines if line.cells["detail"] in _IMAGES]
         if not images:
             raise InvalidInputError(
@@ -81,7 +82,7 @@ def plan_import(project: Project, source: Path, trail: Audit) -> ImportPlan:
     for line in trail.kept:
         _plan_version(project.labels_folder, source, line, labels.get(line.text("image")), plan)
     for image_id in trail.images:
-        for model, mask in shown_masks(source / VERSIONS / image_id / SHOWN):
+        for model, mask in _shown(source, image_id):
             plan.copies[project.predictions_folder / image_id / f"{model}{LABEL_ENDING}"] = mask
     return plan
 
@@ -113,7 +114,34 @@ def _by_image(trail: Audit) -> dict[str, list[AuditLine]]:
     return found
 
 
-def _require_unchanged(file: Path, line: AuditLine) -> None:
+def require_own(source: Path, file: Path) -> None:
+    """Refuse what is no file of the data set, such as a link to a file elsewhere, which would be handed on.
+
+    Raises:
+        InvalidInputError: it is none.
+    """
+    if file.exists() and not file.is_file():
+        raise InvalidInputError(f"{file}: expected a file: {EXPORT_AGAIN}")
+    try:
+        own = file.resolve().is_relative_to(source.resolve())
+    except (OSError, RuntimeError):  # links in a circle
+        own = False
+    if not own:
+        raise InvalidInputError(f"{file}: it leads out of the data set: put the file itself there, or export again")
+
+
+def _shown(source: Path, image_id: str) -> Iterator[tuple[int, Path]]:
+    """The masks that models showed of an image, each with the version of its model."""
+    folder = source / VERSIONS / image_id / SHOWN
+    for mask in folder.glob(f"*{LABEL_ENDING}"):
+        require_own(source, mask)
+        if not mask.name.removesuffix(LABEL_ENDING).isdecimal():
+            raise InvalidInputError(f"{mask}: expected the number of a model as its name: {EXPORT_AGAIN}")
+    yield from shown_masks(folder)
+
+
+def _require_unchanged(source: Path, file: Path, line: AuditLine) -> None:
+    require_own(source, file)
     try:
         sha256 = hashlib.sha256(file.read_bytes()).hexdigest()
     except OSError as error:
@@ -140,10 +168,10 @@ def _plan_version(folder: Path, source: Path, line: AuditLine, label: Path | Non
     if target in plan.copies or target in plan.partial:
         return
     if kept.is_file():
-        _require_unchanged(kept, line)
+        _require_unchanged(source, kept, line)
         plan.copies[target] = kept
     elif line.cells["exported"] and label is not None and line.slices() is None:
-        _require_unchanged(label, line)
+        _require_unchanged(source, label, line)
         plan.copies[target] = label
     elif line.cells["exported"] and label is not None:
         plan.partial[target] = (line, label)

@@ -134,7 +134,7 @@ def _with_contents(rows: Sequence[TransferredRow], contents: Mapping[str, tuple[
 def _write_partial(path: Path, line: AuditLine, label: Path, trail: Audit) -> None:
     """Write a label of some slices as the archive has it, 0 on all others, from that of the data set."""
     image = trail.images[line.text("image")]
-    axis, stored = image.text("detail").removeprefix("axis "), line.json("structures")
+    axis, stored = image.text("detail").removeprefix("axis "), line.names("structures")
     if not axis or not stored:
         raise InvalidInputError(f"{line.where}: neither axis nor structures of its slices are known: {EXPORT_AGAIN}")
     drawn = nibabel.load(label)
@@ -165,9 +165,14 @@ def _found_again(project: Project, images: Collection[str]) -> list[str]:
 
 
 def _take_back(project: Project, plan: ImportPlan) -> None:
-    """Remove all that a failed import has written."""
+    """Remove all that a failed import has written, with the folders that it made, so that it can be done again."""
+    kept = (project.folder, *project.folder.parents, Path(project.studies), *Path(project.studies).parents)
     for path in (*plan.copies, *plan.partial):
         path.unlink(missing_ok=True)
+        for folder in path.parents:
+            if folder in kept or not folder.is_dir() or any(folder.iterdir()):
+                break
+            folder.rmdir()
     shutil.rmtree(project.labels_folder, ignore_errors=True)
     ledger = project.ledger.file
     if ledger is not None:

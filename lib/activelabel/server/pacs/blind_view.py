@@ -1,6 +1,7 @@
 """The view of a PACS for somebody who is to draw without seeing what others have drawn: without their segmentations."""
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,7 @@ from activelabel.errors import ForbiddenError
 _STUDY, _SERIES, _MODALITY, _CLASS = "0020000D", "0020000E", "00080060", "00080016"
 SEGMENTATIONS = frozenset({"SEG", "RTSTRUCT"})
 """Modalities of series that hold drawings."""
+_UID = re.compile(r"[0-9.]{1,64}")
 _CLASSES = frozenset(
     {
         "1.2.840.10008.5.1.4.1.1.66.4",  # segmentation
@@ -38,9 +40,13 @@ class BlindView:
         """Refuse a request for a series that must not be seen, by its address below the DICOMweb root.
 
         Raises:
-            ForbiddenError: it is such a series.
+            ForbiddenError: it is such a series, or what should be a UID is none: a PACS takes blanks away, for
+                example, so that it may mean such a series.
         """
         study, series = _uid_after("studies", path), _uid_after("series", path)
+        for uid in (study, series):
+            if uid is not None and _UID.fullmatch(uid) is None:
+                raise ForbiddenError(f"{uid[:80]!r} is no UID: ask for one of digits and points")
         if series is None or (study is not None and study not in self.studies) or series in self.own:
             return
         if self.is_segmentation(series):
@@ -58,11 +64,14 @@ class BlindView:
         shown = study is not None and study not in self.studies
         if shown or not content or _uid_after("series", path) is not None:
             return content
-        if "json" not in content_type:
+        try:
+            entries = json.loads(content) if "json" in content_type else None
+        except ValueError:
+            entries = None
+        if entries is None:
             raise ForbiddenError(
                 f"'{path}': ask for one series at a time, because you draw a case of it without what others have drawn"
             )
-        entries = json.loads(content)
         if not isinstance(entries, list):
             return content
         kept = [entry for entry in entries if not (isinstance(entry, dict) and self._hides(entry, study))]

@@ -7,6 +7,7 @@ from anyio import to_thread
 from fastapi import APIRouter, Query
 from fastapi.responses import StreamingResponse
 
+from activelabel.errors import TooManyError
 from activelabel.server.actions.maps import MapForm, ModelMap
 from activelabel.server.routes.inference_routes import turns
 from activelabel.server.routes.one_line_route import AnyUser, OneLineRoute
@@ -17,6 +18,9 @@ from activelabel.server.routes.whole_file import whole_file
 router = APIRouter(route_class=OneLineRoute, prefix="/activelabel")
 
 Name = Annotated[str, Query(min_length=1, max_length=255)]
+MOST_WAITING = 32
+"""How many requests may wait for the model before a map is refused, so that one client does not keep it from others."""
+WAIT_SECONDS = 30
 MODEL_HEADER, QUANTITY_HEADER = "X-Activelabel-Model", "X-Activelabel-Quantity"
 """Headers of the answer: the version of the model, and the measure or `probability`."""
 
@@ -36,7 +40,14 @@ async def probability_map(user: AnyUser, image: Name, label: Name, form: MapForm
 
 
 async def _map(image: str, compute: Callable[[], ModelMap]) -> StreamingResponse:
-    """Compute the map in a worker thread, in turn with the inferences."""
+    """Compute the map in a worker thread, in turn with the inferences.
+
+    Raises:
+        TooManyError: too many requests wait for their turn, and a map takes longer than an inference.
+    """
+    waiting = turns.statistics().tasks_waiting
+    if waiting >= MOST_WAITING:
+        raise TooManyError(f"{waiting} requests wait for the model already: ask again later", WAIT_SECONDS)
 
     def run() -> tuple[ModelMap, StreamingResponse]:
         require_image(image, application().datastore)

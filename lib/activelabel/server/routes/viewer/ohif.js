@@ -110,6 +110,16 @@
       return `the server answered ${status}`;
     }
   }
+  function noAnswer({ status }) {
+    return `what came (${status}) is no answer of activelabel: log in again in another tab, nothing drawn here is lost`;
+  }
+  async function parsed(answer) {
+    try {
+      return await answer.json();
+    } catch (error) {
+      throw error instanceof SyntaxError ? new Refusal(answer.status, noAnswer(answer)) : new Away();
+    }
+  }
   var Server = class {
     constructor(address, ask = (input, init) => fetch(input, init)) {
       this.address = address;
@@ -162,11 +172,16 @@
       const form = new FormData();
       form.append("label", mask, "label.nii.gz");
       form.append("params", JSON.stringify(params));
-      return await (await this.request(path, { method: "PUT", body: form })).json();
+      const answer = await this.request(path, { method: "PUT", body: form });
+      const saved = await parsed(answer);
+      if (saved?.state !== "finished" && saved?.state !== "draft") {
+        throw new Refusal(answer.status, noAnswer(answer));
+      }
+      return saved;
     }
     async json(method, path, body) {
       const sent = body && { body: JSON.stringify(body), headers: { "Content-Type": "application/json" } };
-      return await (await this.request(path, { method, ...sent })).json();
+      return parsed(await this.request(path, { method, ...sent }));
     }
     async bytes(method, path) {
       return (await this.request(path, { method })).arrayBuffer();
@@ -929,11 +944,12 @@
       this.set({ phase: "sending", message: void 0 });
       await this.attempt(async () => {
         await this.tellActive(query);
-        const confirmed = now.asks === "confirm" ? { confirmed: true } : {};
-        const saved = await this.send(
-          drawing,
-          (mask, info) => this.server.save(query.image, mask, { ...info, finished: true, ...confirmed })
-        );
+        const how = { finished: true, ...now.asks === "confirm" ? { confirmed: true } : {} };
+        const save = () => this.send(drawing, (mask, info) => this.server.save(query.image, mask, { ...info, ...how }));
+        let saved = await save();
+        while (saved.state === "finished" && drawing.changed) {
+          saved = await save();
+        }
         if (saved.state === "draft") {
           this.set({
             phase: "drawing",
@@ -947,11 +963,10 @@
     }
     /** Skip the case, and open the next one. */
     async skip(kind, reason) {
-      const { query } = this.now;
+      const { query, phase: before } = this.now;
       if (query === null) {
         return;
       }
-      const before = this.now.phase;
       this.set({ phase: "sending", message: void 0 });
       await this.attempt(async () => {
         await this.sending;
