@@ -50,3 +50,16 @@ def test_a_map_is_a_nifti_of_floats_with_its_range_and_title() -> None:
     np.testing.assert_allclose(image.affine, AFFINE_RAS)
     assert (image.header["cal_min"], image.header["cal_max"]) == (0, pytest.approx(values.max()))
     assert image.header["descrip"].item() == b"a"
+
+
+def test_another_process_may_write_and_remove_maps_meanwhile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    maps = KeptMaps(tmp_path, most_bytes=10)
+    unfinished, abandoned = tmp_path / ".b.nii.gz.1234.part", tmp_path / ".c.nii.gz.5678.part"
+    for file in (unfinished, abandoned):
+        file.write_bytes(bytes(100))
+    os.utime(abandoned, (0, 0))
+    listed = Path.iterdir
+    monkeypatch.setattr(Path, "iterdir", lambda folder: [*listed(folder), folder / "just removed.nii.gz"])
+    monkeypatch.setattr(Path, "is_file", lambda _: True)
+    kept = maps.keep(("a",), ".nii.gz", bytes(5))
+    assert sorted(listed(tmp_path)) == sorted([unfinished, kept])

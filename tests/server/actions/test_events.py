@@ -286,3 +286,19 @@ def test_one_client_too_many_is_refused(project: Project, monkeypatch: pytest.Mo
         await client.leave()
 
     run(test)
+
+
+def test_one_person_leaves_room_for_others(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(events, "MOST_OF_ONE", 1, raising=False)
+
+    async def test() -> None:
+        stream = project.hub.stream(None, "ann")
+        await stream.__anext__()
+        with pytest.raises(TooManyError, match="ann has 1 clients that listen already"):
+            project.hub.check_room("ann")
+        project.hub.check_room("bob")
+        project.hub.check_room("")
+        await stream.aclose()
+        project.hub.check_room("ann")
+
+    run(test)

@@ -4,7 +4,9 @@ import gzip
 import hashlib
 import logging
 import os
+import stat
 import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,6 +20,9 @@ logger = logging.getLogger(__name__)
 
 MOST_BYTES = 2 << 30
 """The most that all maps of a project take on the disk, except that the newest one always stays."""
+
+_ABANDONED_SECONDS = 3600.0
+"""An unfinished file that is so old was left by a process that was killed."""
 
 
 class KeptMaps:
@@ -55,7 +60,7 @@ class KeptMaps:
         return self._folder / f"{hashlib.sha256(repr(tuple(identity)).encode()).hexdigest()}{ending}"
 
     def _make_room(self, newest: Path) -> None:
-        states = [(path, path.stat()) for path in self._folder.iterdir() if path.is_file() and path != newest]
+        states = [(path, state) for path in self._folder.iterdir() if path != newest and (state := _state(path))]
         taken = newest.stat().st_size + sum(state.st_size for _, state in states)
         for path, state in sorted(states, key=lambda item: item[1].st_mtime_ns):
             if taken <= self._most_bytes:
@@ -63,6 +68,16 @@ class KeptMaps:
             path.unlink(missing_ok=True)
             taken -= state.st_size
             logger.info("a map of %d bytes made room for a newer one", state.st_size)
+
+
+def _state(path: Path) -> os.stat_result | None:
+    """The state of a file that may be removed; None for what another process has just removed, or is writing."""
+    try:
+        state = path.stat()
+    except FileNotFoundError:
+        return None
+    is_written = path.suffix == ".part" and time.time() - state.st_mtime < _ABANDONED_SECONDS
+    return state if stat.S_ISREG(state.st_mode) and not is_written else None
 
 
 def map_file(values: NDArray[np.float32], affine_ras: NDArray[np.float64], title: str) -> bytes:

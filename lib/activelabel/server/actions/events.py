@@ -35,6 +35,8 @@ LONGEST_SECONDS = 900.0
 RETRY_SECONDS = 3
 """How long a client waits before it connects again."""
 MOST_LISTENERS = 256
+MOST_OF_ONE = 32
+"""How many of these one person who has logged in may have."""
 KEPT_EVENTS = 512
 """How many events a client that connects again can have missed without missing them for good."""
 
@@ -59,9 +61,10 @@ class Event:
 class Listener:
     """A client that listens, in its event loop."""
 
-    def __init__(self, after: str | None) -> None:
-        """Listen for events after the one with the id `after`, or from now on."""
+    def __init__(self, after: str | None, person: str = "") -> None:
+        """Listen as `person` for events after the one with the id `after`, or from now on."""
         self.after = after
+        self.person = person
         self.greeted = False
         self.ended = False
         self._loop = asyncio.get_running_loop()
@@ -126,18 +129,21 @@ class EventHub:
         self._problem = ""
         self.looks = 0
 
-    def check_room(self) -> None:
-        """Refuse one more client if there are too many.
+    def check_room(self, person: str = "") -> None:
+        """Refuse one more client if there are too many, or too many of a person; nobody is known without a login.
 
         Raises:
             TooManyError: there are too many.
         """
         if len(self._listeners) >= MOST_LISTENERS:
             raise TooManyError(f"{MOST_LISTENERS} clients listen already: ask GET /activelabel/progress instead")
+        own = sum(listener.person == person for listener in list(self._listeners)) if person else 0
+        if own >= MOST_OF_ONE:
+            raise TooManyError(f"{person} has {own} clients that listen already: close some of them")
 
-    async def stream(self, after: str | None = None) -> AsyncIterator[str]:
+    async def stream(self, after: str | None = None, person: str = "") -> AsyncIterator[str]:
         """The lines of a stream of server-sent events, which begins with the progress or with what was missed."""
-        listener = Listener(after)
+        listener = Listener(after, person)
         self._add(listener)
         try:
             yield f"retry: {RETRY_SECONDS * 1000}\n\n"

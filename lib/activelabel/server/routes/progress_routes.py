@@ -5,6 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Header
 from fastapi.responses import StreamingResponse
 
+from activelabel.login.identity import asking
 from activelabel.server.actions.progress_answers import ProjectProgress
 from activelabel.server.routes.one_line_route import AnyUser, OneLineRoute
 from activelabel.server.routes.served import application
@@ -27,5 +28,7 @@ def progress(user: AnyUser) -> ProjectProgress:
 async def events(user: AnyUser, last_event_id: LastEventId = None) -> StreamingResponse:
     """Send an event when the progress, the model in use or the state of a case changes, until the client leaves."""
     hub = application().events
-    hub.check_room()
-    return StreamingResponse(hub.stream(last_event_id), media_type="text/event-stream", headers=_HEADERS)
+    who = asking.get()
+    person = "" if who is None else who.name
+    hub.check_room(person)
+    return StreamingResponse(hub.stream(last_event_id, person), media_type="text/event-stream", headers=_HEADERS)
