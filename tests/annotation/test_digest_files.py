@@ -88,7 +88,7 @@ def test_digests_of_another_content_are_made_anew(label: Path, change: Callable[
 def test_digests_that_cannot_be_written_keep_no_label_from_being_read(
     label: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def fail(path: Path, content: bytes) -> None:
+    def fail(path: Path, content: bytes, lasting: bool) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("activelabel.annotation.digest_files.write_atomically", fail)

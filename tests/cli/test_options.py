@@ -49,7 +49,8 @@ def commands_with_settings() -> list[list[str]]:
 
 def test_every_command_that_opens_a_project_takes_settings() -> None:
     users = [["user", word] for word in ("add", "list", "remove", "password", "role", "logout")]
-    named = [[word] for word in ("check", "doctor", "export", "models", "report", "restore", "simulate", "start")]
+    words = ("check", "doctor", "export", "import", "models", "report", "restore", "simulate", "start")
+    named = [[word] for word in words]
     models = [["model", word] for word in ("export", "import")]
     assert sorted(commands_with_settings()) == sorted([*named, *models, *users])
 
@@ -57,7 +58,8 @@ def test_every_command_that_opens_a_project_takes_settings() -> None:
 NEEDED = {
     "simulate": "--images i --labels l --out o --strategy random_volumes",
     "remove": "ann --studies .", "password": "ann --studies .", "role": "ann admin --studies .",
-    "export": "--studies . --out o", "import": "weights.pt --studies .", "logout": "ann --studies .",
+    "export": "--studies . --out o", "import": "--from . --studies .", "model import": "weights.pt --studies .",
+    "logout": "ann --studies .",
     "add": "ann --studies .",
 }  # fmt: skip
 
@@ -65,7 +67,7 @@ NEEDED = {
 @pytest.mark.parametrize("words", commands_with_settings(), ids=" ".join)
 def test_both_forms_reach_the_settings_of_each_command(words: list[str], tmp_path: object) -> None:
     """Each command refuses the same wrong setting in the same words in both forms."""
-    needed = NEEDED.get(words[-1], "--studies .").split()
+    needed = NEEDED.get(" ".join(words), NEEDED.get(words[-1], "--studies .")).split()
     answers = [
         CliRunner().invoke(app, [*words, *needed, "--conf", *setting])
         for setting in (["colour", "red"], ["colour=red"])

@@ -38,7 +38,7 @@ KEPT_VALUES = boxes(2, 1)
 def studies(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("labels-back") / "studies"
     folder.mkdir()
-    for number in range(12):
+    for number in range(16):
         write_image(folder / f"case_{number}.nii.gz", number)
     noise = np.random.default_rng(0).normal(50, 20, BIG).astype(np.float32)
     write_nifti(folder / "big.nii", noise)
@@ -61,10 +61,10 @@ def ledger(server: RunningServer, studies: Path) -> Ledger:
 
 
 @pytest.fixture(scope="module")
-def next_case(studies: Path) -> Callable[[], str]:
-    """Return an image that no other test uses."""
+def next_case(studies: Path, ledger: Ledger) -> Callable[[], str]:
+    """Return an image that no other test uses, nor one that the server has chosen for another test."""
     names = iter(sorted(path.name.split(".")[0] for path in studies.glob("case_*.nii.gz")))
-    return lambda: next(names)
+    return lambda: next(name for name in names if ledger.current_annotation(name) is None)
 
 
 def label_file(folder: Path, values: NDArray[np.generic], name: str = "label.nii.gz") -> Path:

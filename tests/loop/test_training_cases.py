@@ -16,8 +16,8 @@ from activelabel.data.files.channels import ImageFiles
 from activelabel.data.volumes import Volume
 from activelabel.errors import NotReadyError
 from activelabel.loop.due import Work, read_situation, work_due
+from activelabel.prediction.prepared import images
 from activelabel.project.readability import may_be_mended, note_image
-from activelabel.training import transforms
 from activelabel.training.engine.loop import Outcome, TrainingLoop
 
 
@@ -223,14 +223,14 @@ def test_a_case_that_fails_only_when_it_is_loaded_is_dropped_and_the_training_be
     annotated: Study, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     broken = annotated.ids("training")[0]
-    read = transforms.read_volume
+    read = images.read_volume
 
-    def fails(path: str) -> Volume:
-        if Path(path).name == f"{broken}.nii.gz" and "labels" not in str(path):
+    def fails(files: ImageFiles) -> Volume:
+        if files.path.name == f"{broken}.nii.gz":
             raise struct.error("unpack requires a buffer")
-        return read(path)
+        return read(files)
 
-    monkeypatch.setattr(transforms, "read_volume", fails)
+    monkeypatch.setattr(images, "read_volume", fails)
     annotated.train()
 
     ledger = annotated.project.ledger

@@ -29,13 +29,14 @@ def import_dataset(
     from activelabel.project.export.import_plan import channels_of
     from activelabel.project.opening import make_folder, plan_without_labels
     from activelabel.project.serving import claim
-    from activelabel.project.settings import setting_pairs
+    from activelabel.project.settings import parse_settings, setting_pairs
     from activelabel.project.studies import is_pacs
 
     if is_pacs(str(studies)):
         raise InvalidInputError(f"--studies {studies}: images are written into a folder: name one")
-    trail = read_trail(source)
     pairs = setting_pairs(conf or [])
+    parse_settings(pairs)  # before a long data set is read
+    trail = read_trail(source)
     channels = ",".join(channels_of(trail))
     if channels:
         pairs.setdefault("channels", channels)
