@@ -13,6 +13,7 @@ CHROMIUM = "/usr/bin/chromium"
 # Chromium refuses to run as root in its sandbox, and draws WebGL without a graphics card only when told to.
 OPTIONS = ["--headless=new", "--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
 PATIENCE_MS = 120_000
+DOUBLE_CLICK_MS = 500  # two clicks within 400 ms are a double click for OHIF's viewer, which draws nothing
 
 _SEES_IMAGE = """() => {
     const canvas = document.querySelector('canvas.cornerstone-canvas');
@@ -166,6 +167,7 @@ class OhifPage:
             if place:
                 self.scroll(1)
             self.page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+            self.page.wait_for_timeout(DOUBLE_CLICK_MS)
         self.page.wait_for_function(f"() => ({_COLOURED})() > 0")
         return self.drawn_slices()
 
