@@ -211,14 +211,17 @@ class OhifPage:
         """Export a DICOM SEG, and wait until the viewer shows this text about the outcome."""
         name = self.page.locator("xpath=//button[@role='combobox'][contains(., 'Structures')]")
         save = self.page.get_by_role("button", name="Save", exact=True)
-        for _ in range(3):  # a menu that is drawn anew while it is clicked swallows the click
+        menu = self.page.get_by_role("menuitem")
+        for _ in range(3):  # a menu that is drawn anew meanwhile swallows what is pressed
             name.locator("xpath=preceding::button[@aria-haspopup='menu'][1]").click()
-            self.page.get_by_role("menuitem", name="Export & Download").hover()
-            self.page.get_by_role("menuitem", name="Export DICOM SEG").click()
             with contextlib.suppress(TooSlowError):
+                menu.filter(has_text="Export & Download").press("ArrowRight", timeout=10_000)
+                menu.filter(has_text="Export DICOM SEG").press("Enter", timeout=10_000)
                 save.wait_for(timeout=30_000)
                 break
-            self.page.keyboard.press("Escape")
+            while menu.count():  # first the inner menu, then the outer one
+                self.page.keyboard.press("Escape")
+                self.page.wait_for_timeout(DOUBLE_CLICK_MS)
         save.click()
         self.page.get_by_text(outcome).wait_for()
 
