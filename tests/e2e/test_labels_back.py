@@ -38,7 +38,7 @@ KEPT_VALUES = boxes(2, 1)
 def studies(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("labels-back") / "studies"
     folder.mkdir()
-    for number in range(16):
+    for number in range(12):
         write_image(folder / f"case_{number}.nii.gz", number)
     noise = np.random.default_rng(0).normal(50, 20, BIG).astype(np.float32)
     write_nifti(folder / "big.nii", noise)
