@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from ports import free_port
 
-from activelabel.cli import doctor_versions, start
+from activelabel.cli import start
+from activelabel.cli.doctor import versions
 from activelabel.cli.main import main
 from activelabel.names import APP_FOLDER, CHECKOUT_APP, HOST_APP_FOLDER, app_folder
 
@@ -101,7 +102,7 @@ def test_a_port_in_use_is_one_line_before_anything_is_started(
 def test_a_version_that_does_not_fit_is_one_line_that_says_what_to_install(
     started: Started, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(doctor_versions, "version", lambda package: "2.1.0")
+    monkeypatch.setattr(versions, "version", lambda package: "2.1.0")
     assert run(monkeypatch, "--studies", tmp_path, "--port", free_port()) == 2
     assert "monailabel 2.1.0 does not fit: pip install 'monailabel==0.8.5'" in capfd.readouterr().err
     assert started == []

@@ -11,8 +11,8 @@ from recorded import record_annotation
 from sqlalchemy import text
 
 from activelabel.errors import InvalidInputError, NotReadyError
-from activelabel.store import engines
 from activelabel.store.cases.new_annotation import NewAnnotation
+from activelabel.store.connection import engines
 from activelabel.store.connection.location import sqlite_url
 from activelabel.store.ledger import Ledger
 

@@ -16,7 +16,7 @@ from packaging.specifiers import SpecifierSet
 from recorded import record_annotation
 from typer.testing import CliRunner
 
-from activelabel.cli import doctor_versions
+from activelabel.cli.doctor import versions
 from activelabel.cli.doctor.command import examine
 from activelabel.cli.doctor.versions import PINS, Finding
 from activelabel.cli.main import app
@@ -93,7 +93,7 @@ def test_doctor_exits_with_an_error_code_if_a_check_fails(tmp_path: Path) -> Non
 def test_an_unfit_version_is_reported_before_anything_that_fails_on_it_is_imported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(doctor_versions, "version", lambda package: "2.1.0" if package == "numpy" else version(package))
+    monkeypatch.setattr(versions, "version", lambda package: "2.1.0" if package == "numpy" else version(package))
     monkeypatch.setitem(sys.modules, "activelabel.project.project", None)  # an import of it would be an ImportError
     found = findings(tmp_path, labels="ball")
     assert found["numpy"] == Finding("numpy", False, "2.1.0", "pip install 'numpy<2'")
