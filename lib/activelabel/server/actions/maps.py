@@ -11,7 +11,7 @@ from torch import Tensor
 from activelabel.acquisition.uncertainty import MEASURES, measures_with
 from activelabel.data.dicom_objects.quantity import Quantity
 from activelabel.data.files.one_case import one_case
-from activelabel.data.preprocessing import PreparedImage, prepare_image, restore_maps
+from activelabel.data.preprocessing import PreparedImage, restore_maps
 from activelabel.data.volumes import read_volume
 from activelabel.errors import InvalidInputError
 from activelabel.prediction.predictor import Predictor
@@ -123,8 +123,8 @@ class MapActions:
         compute: Callable[[Predictor, PreparedImage], Tensor],
     ) -> Path:
         with one_case(image_id):
-            volume = read_volume(self._datastore.image_files(image_id))
-            image = prepare_image(volume, self._project.preprocessing)
+            files = self._datastore.image_files(image_id)
+            image = self._project.prepared_images().get(files, self._project.preprocessing, keep=False)
         with self._loaded.predictor(model.version) as (_, predictor):
             kept = self._kept.find(identity, _NIFTI)  # another request may have computed it meanwhile
             if kept is not None:
@@ -133,7 +133,7 @@ class MapActions:
         if not np.isfinite(values).all():
             raise InvalidInputError(f"the {quantity.code} of model {model.version} is no number: train a new model")
         title = f"{quantity.meaning}, model {model.version}"
-        return self._kept.keep(identity, _NIFTI, map_file(values, volume.affine_ras, title))
+        return self._kept.keep(identity, _NIFTI, map_file(values, image.original.affine_ras, title))
 
     def _as_dicom(
         self, image_id: str, file: Path, quantity: Quantity, model: ModelVersion, identity: tuple[object, ...]
