@@ -52,10 +52,9 @@ def run_all(experiment: Experiment, out: Path, jobs: int, advanced: Advanced, op
             _hand_on(queue, advanced)
             shutil.rmtree(out / PREPARED, ignore_errors=True)  # made for the runs together, which have ended
         except BaseException as error:
-            pool.shutdown(wait=False, cancel_futures=True)
             for process in multiprocessing.active_children():
                 process.terminate()
-                process.join()
+            pool.shutdown(cancel_futures=True)  # waits for the pool's own thread, which alone reaps them
             if isinstance(error, BrokenProcessPool):
                 raise NotReadyError(
                     "the process of a run was ended from outside, most often for want of memory: lower --jobs, or free "
