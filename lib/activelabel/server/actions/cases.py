@@ -33,6 +33,7 @@ from activelabel.store.ledger import Ledger
 from activelabel.store.records.labels import SECOND, Draft
 from activelabel.store.records.queries import Skip
 from activelabel.store.records.reviews import Agreement
+from activelabel.strategies.asking import reason_of
 from activelabel.strategies.case_requests import FORM_SKIP, SkipRequest, skip_request
 from activelabel.strategies.second_readings import read_twice
 
@@ -146,7 +147,7 @@ class CaseActions:
             towards=places.towards if by_slice else None,
             slices=slices_asked(places, held.slices or ()),
             places=places_of_slices(places, axis),
-            reason=held.reason,
+            reason=reason_of(held, self._project),
             strategy=held.strategy,
             score=held.score,
             model_version=held.model_version,
