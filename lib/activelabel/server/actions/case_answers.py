@@ -16,7 +16,7 @@ MODEL_NOTE = "the model version by which it was chosen; null for none"
 class LabelOfCase(BaseModel):
     """The final label of a case."""
 
-    annotator: str = Field(description="who sent its newest version")
+    annotator: str | None = Field(description="who sent its newest version; null for who reads the case blind")
     version: int = Field(description="the number of its version")
     saved: datetime = Field(description="when that version was saved")
     slices: list[int] | None = Field(description="the slices that it covers, from 0; null for the whole volume")

@@ -15,6 +15,7 @@ from activelabel.data.slices import slice_axis
 from activelabel.data.volumes import read_grid
 from activelabel.errors import InvalidInputError, NotFoundError, NotReadyError
 from activelabel.project.project import Project
+from activelabel.server.actions.blind import EVERYTHING, Blindfold
 from activelabel.server.actions.case_answers import (
     ActiveNoted,
     CurrentQuery,
@@ -174,10 +175,15 @@ class CaseActions:
         return ActiveNoted(image=query.image_id, active_seconds=query.active_seconds or 0.0)
 
     def worklist(
-        self, states: Collection[CaseState] = (), person: str | None = None, limit: int = PAGE, after: str = ""
+        self,
+        states: Collection[CaseState] = (),
+        person: str | None = None,
+        limit: int = PAGE,
+        after: str = "",
+        blind: Blindfold = EVERYTHING,
     ) -> Worklist:
-        """The cases of the project: see `WorklistReader.read`."""
-        return WorklistReader(self._project.ledger).read(states, person, limit, after)
+        """The cases of the project, without what is hidden from who asks: see `WorklistReader.read`."""
+        return WorklistReader(self._project.ledger, blind).read(states, person, limit, after)
 
     def draft_file(self, params: Mapping[str, Any], image_id: str) -> Path:
         """The file of an annotator's open draft.
