@@ -1,12 +1,13 @@
 /** What the panel shows. */
 
 import type { Progress } from './progress.ts';
-import type { Query } from './server.ts';
+import type { Query, Reader, Review } from './server.ts';
 
 /**
- * free: no case is open. opening: a case is being loaded. drawing: a case is open. sending: it is being saved or skipped.
+ * free: no case is open. opening: a case is being loaded. drawing: a case is open. reviewing: a label is open for review.
+ * sending: what is open is being saved, skipped or decided.
  */
-export type Phase = 'free' | 'opening' | 'drawing' | 'sending';
+export type Phase = 'free' | 'opening' | 'drawing' | 'reviewing' | 'sending';
 
 export interface Message {
   kind: 'good' | 'bad' | 'plain';
@@ -18,6 +19,12 @@ export interface State {
   labels: string[];
   /** The case that the reader holds, open or not. */
   query: Query | null;
+  /** Who annotates, once it is known. */
+  reader: Reader | undefined;
+  /** The label that the reviewer has before them. */
+  review: Review | null;
+  /** Of two readings that differ, the one that is shown. */
+  reading: 'first' | 'second' | undefined;
   /** What people call it. */
   name: string;
   /** What the drawing began with, in a sentence. */
@@ -41,6 +48,9 @@ export const BEGINNING: State = {
   phase: 'free',
   labels: [],
   query: null,
+  reader: undefined,
+  review: null,
+  reading: undefined,
   name: '',
   from: '',
   message: undefined,

@@ -9,6 +9,9 @@ import { until } from './waiting.ts';
 
 export const MODE = '/monai-label';
 
+/** What is done once the viewer shows a study. */
+export type Opening = (sample: Sample, givenUp: () => boolean) => Promise<void>;
+
 /** What the session needs of the viewer. */
 export interface Viewer<D extends Drawn = Drawn> {
   /** The series that is shown, as soon as one is. */

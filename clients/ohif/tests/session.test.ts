@@ -75,22 +75,6 @@ test('a refused drawing stays open and unsaved, with the line of the server', as
   assert.equal(site.drawing().changed, true);
 });
 
-test('what is drawn while the drawing is being saved is saved too', async () => {
-  const site = new Site();
-  await site.ask();
-  site.drawing().draw();
-  site.told();
-  const { drawing } = site.session;
-  site.onSave = () => {
-    site.onSave = undefined;
-    drawing?.draw();
-  };
-  await site.session.saveAndNext();
-  const saves = site.told().filter(line => line.startsWith('save a'));
-  assert.equal(saves.length, 2);
-  assert.equal(drawing?.changed, false);
-});
-
 test('a page in the stead of an answer keeps the drawing open, and says what it may be', async () => {
   const ask = () => Promise.resolve(new Response('<html>log in</html>', { status: 200 }));
   const server = new Server('http://host', ask);

@@ -13,14 +13,14 @@ client_address: ContextVar[str] = ContextVar("client_address", default="")
 
 
 NAME_COOKIE = "activelabel_reader"
-"""The cookie in which the panel in OHIF keeps the name of its reader, percent-encoded. So every request of the viewer has
-it, also those of parts of OHIF that know no reader."""
+"""The cookie in which the panel in OHIF keeps the name of its reader, percent-encoded. So every request of the viewer
+has it, also those of parts of OHIF that know no reader."""
 cookie_name: ContextVar[str] = ContextVar("cookie_name", default="")
 """The name in that cookie of the current request; set by the routes."""
 
 
 def annotator_of(params: Mapping[str, Any]) -> str:
-    """The annotator of a request: the logged-in user, else the `client_id`, else the name in the cookie, else the address.
+    """The annotator of a request: the logged-in user, else the `client_id`, the name in the cookie, or the address.
 
     The routes replace the client's `client_id` by the name of the logged-in user. Two annotators at one machine without
     a login and without names count as one.

@@ -36,6 +36,7 @@ class WorklistCase(BaseModel):
     """A case of the worklist."""
 
     image: str = Field(description="the id of the image")
+    name: str = Field(description="what people call it: on a PACS the patient's id, else the id of the image")
     role: Role = Field(description="`training` or `validation`")
     state: CaseState = Field(description="the state of the case")
     who: list[str] = Field(description="who brought the state about, or holds the case")

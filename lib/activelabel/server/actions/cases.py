@@ -183,7 +183,10 @@ class CaseActions:
         blind: Blindfold = EVERYTHING,
     ) -> Worklist:
         """The cases of the project, without what is hidden from who asks: see `WorklistReader.read`."""
-        return WorklistReader(self._project.ledger, blind).read(states, person, limit, after)
+        return WorklistReader(self._project.ledger, blind, self._name_of).read(states, person, limit, after)
+
+    def _name_of(self, image_id: str) -> str:
+        return str(self._datastore.get_image_info(image_id).get("PatientID") or image_id)
 
     def draft_file(self, params: Mapping[str, Any], image_id: str) -> Path:
         """The file of an annotator's open draft.

@@ -2,7 +2,7 @@
 
 import itertools
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from datetime import datetime
 from typing import TypeVar
 
@@ -25,9 +25,12 @@ Since = tuple[list[str], datetime | None, str]
 class WorklistReader:
     """Reads what the worklist needs of the cases to which something has happened; of all others only a page."""
 
-    def __init__(self, ledger: Ledger, blind: Blindfold = EVERYTHING) -> None:
-        """Read the cases for somebody who must not be told what `blind` hides."""
+    def __init__(
+        self, ledger: Ledger, blind: Blindfold = EVERYTHING, name_of: Callable[[str], str] = lambda image_id: image_id
+    ) -> None:
+        """Read the cases for somebody who must not be told what `blind` hides; `name_of` names an image for people."""
         self._ledger = ledger
+        self._name_of = name_of
         self._blind = blind
         facts = ledger.touched_case_facts()
         usable = ledger.usable(facts)
@@ -92,6 +95,7 @@ class WorklistReader:
         label = self._labels.get(image.id)
         return WorklistCase(
             image=image.id,
+            name=self._name_of(image.id),
             role=image.role,
             state=facts.state,
             who=who,
