@@ -19,6 +19,7 @@ import { listenForProgress } from './progress.ts';
 import { Reviews } from './reviews.ts';
 import { Server } from './server.ts';
 import { Session } from './session.ts';
+import { Slices } from './slices.ts';
 import { BUTTONS } from './toolbar.ts';
 import { Tools } from './tools.ts';
 import { Veil } from './veil.ts';
@@ -61,13 +62,15 @@ function begin({ servicesManager: { services }, commandsManager }: Managers): Se
     veil.show(state, begun.drawing !== undefined);
     overlays.follow(state);
   });
+  const slices = new Slices(begun, viewer);
   const actions: Actions = {
     next: () => void begun.next(),
     saveAndNext: () => void begun.saveAndNext(),
     skip: (kind, reason) => void begun.skip(kind, reason),
     undo: () => { begun.retrace('undo'); },
     redo: () => { begun.retrace('redo'); },
-    step: by => { begun.step(by); },
+    step: by => { slices.step(by); },
+    mark: () => { slices.mark(); },
     choose: structure => {
       if (structure <= begun.state.labels.length) {
         begun.drawing?.choose(structure);

@@ -12,6 +12,7 @@ export interface Actions {
   undo(): void;
   redo(): void;
   step(by: number): void;
+  mark(): void;
   choose(structure: number): void;
   setOpacity(opacity: number): void;
 }
@@ -127,7 +128,7 @@ export class Panel {
     this.skipWarning.hidden = !changed;
   }
 
-  private showSlices({ phase, query, slice }: State): void {
+  private showSlices({ phase, query, slice, done }: State): void {
     const asked = query?.slices ?? [];
     const current = asked[slice];
     this.slices.hidden = phase !== 'drawing' || current === undefined;
@@ -139,7 +140,10 @@ export class Panel {
     back.disabled = slice === 0;
     on.disabled = slice === asked.length - 1;
     const place = `${query?.plane ?? ''} slice (${current.ohif_number}), ${slice + 1} of ${asked.length}`;
-    this.slices.replaceChildren(back, make('span', {}, place), on);
+    const pressed = String(done.includes(slice));
+    const mark = button(`Slice done${done.includes(slice) ? ' ✓' : ''}`, () => { this.actions.mark(); }, { title: 'Shift+D', 'aria-pressed': pressed });
+    const count = done.length > 0 ? `${done.length} done` : '';
+    this.slices.replaceChildren(back, make('span', {}, place), on, mark, make('span', { class: 'al-quiet' }, count));
   }
 
   private makeSkipForm(): HTMLElement {

@@ -5,6 +5,7 @@ import { beginning } from './beginning.ts';
 import type { Drawn } from './drawing.ts';
 import type { Volume } from './nifti.ts';
 import { type OpenCase, Outbox } from './outbox.ts';
+import { coveredBy, questionOf } from './questions.ts';
 import { Away, type Query, type Sample, type Server, type SkipKind, nameOf } from './server.ts';
 import { BEGINNING, type State } from './state.ts';
 import type { Opening, Viewer } from './viewer.ts';
@@ -135,15 +136,16 @@ export class Session<D extends Drawn = Drawn> {
       return;
     }
     const saved = open.finished !== undefined && !open.drawing.changed;
-    if (!saved && now.asks !== 'empty' && query.kind === 'volume' && open.drawing.empty) {
-      const text = 'Nothing is drawn. Press again if the image holds none of the structures.';
-      this.set({ asks: 'empty', message: { kind: 'bad', text } });
+    const question = saved ? undefined : questionOf(query, open.drawing.empty, now);
+    if (question !== undefined) {
+      this.set({ asks: question.asks, message: { kind: 'bad', text: question.text } });
       return;
     }
     this.set({ phase: 'sending', message: undefined });
     await this.attempt(async () => {
       await this.tellActive(query);
-      const how = { finished: true, ...(now.asks === 'confirm' ? { confirmed: true } : {}) };
+      const confirmed = now.asks === 'confirm' ? { confirmed: true } : {};
+      const how = { finished: true, ...confirmed, ...coveredBy(query, now.done) };
       if (saved || (await this.finish(open, how))) {
         await this.next();
       }
@@ -171,16 +173,6 @@ export class Session<D extends Drawn = Drawn> {
   retrace(how: 'undo' | 'redo'): void {
     if (this.now.phase === 'drawing' || this.now.phase === 'reviewing') {
       this.drawing?.[how]();
-    }
-  }
-
-  /** Show another of the asked slices: the next one for 1, the previous one for -1. */
-  step(by: number): void {
-    const { query, slice } = this.now;
-    const place = slice + by;
-    if (query !== null && this.drawing !== undefined && place >= 0 && place < query.slices.length) {
-      this.viewer.jump(query, place);
-      this.set({ slice: place });
     }
   }
 
@@ -239,7 +231,7 @@ export class Session<D extends Drawn = Drawn> {
       return;
     }
     this.activity.take(); // what is left of the time before does not belong to this case
-    this.set({ phase: 'drawing', query, review: null, from, slice: 0 });
+    this.set({ phase: 'drawing', query, review: null, from, slice: 0, done: [] });
     if (query.slices.length > 0) {
       this.viewer.jump(query, 0);
     }

@@ -31,7 +31,7 @@ export interface State {
   from: string;
   message: Message | undefined;
   /** What the next press of *Save and next* does all the same. */
-  asks: 'empty' | 'confirm' | undefined;
+  asks: 'empty' | 'some' | 'confirm' | undefined;
   /** When the latest draft was kept, as a time of day. */
   kept: string | undefined;
   changed: boolean;
@@ -39,6 +39,8 @@ export interface State {
   canRedo: boolean;
   /** The place of the shown slice among those that are asked for. */
   slice: number;
+  /** The places of those that are marked as done. */
+  done: number[];
   overlay: 'none' | 'loading' | 'shown';
   opacity: number;
   progress: Progress | undefined;
@@ -60,6 +62,7 @@ export const BEGINNING: State = {
   canUndo: false,
   canRedo: false,
   slice: 0,
+  done: [],
   overlay: 'none',
   opacity: 0,
   progress: undefined,

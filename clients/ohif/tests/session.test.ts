@@ -41,10 +41,10 @@ test('an empty drawing of slices that were asked for is an answer', async () => 
   });
   await site.session.enter();
   assert.deepEqual(site.told(), ['jump to 17']);
-  site.session.step(1);
-  site.session.step(1);
-  site.session.step(-1);
-  site.session.step(-1);
+  site.slices.step(1);
+  site.slices.step(1);
+  site.slices.step(-1);
+  site.slices.step(-1);
   assert.deepEqual(site.told(), ['jump to 12', 'jump to 17']);
   await site.session.saveAndNext();
   assert.match(site.told()[0] ?? '', /^save a/);

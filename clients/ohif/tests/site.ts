@@ -6,6 +6,7 @@ import type { Drawn } from '../src/drawing.ts';
 import { type Volume, writeMask } from '../src/nifti.ts';
 import { Away, type Query, type Reader, Refusal, type Review, type Sample, type Saved, type Server } from '../src/server.ts';
 import { Session } from '../src/session.ts';
+import { Slices } from '../src/slices.ts';
 import type { Viewer } from '../src/viewer.ts';
 
 const sampleOf = (id: string): Sample => ({ id, StudyInstanceUID: `study of ${id}`, SeriesInstanceUID: id, PatientID: id });
@@ -77,9 +78,12 @@ export class Site {
   /** What happens while the server chooses the next case. */
   onNext: (() => void) | undefined;
   shownSeries = 'a';
+  /** The place of the asked slice that the viewer shows. */
+  shownPlace: number | undefined = 0;
   masks: (Volume<Uint8Array> | undefined)[] = [];
   now = 0;
   readonly session: Session<FakeDrawing>;
+  readonly slices: Slices<FakeDrawing>;
   readonly server: Server;
 
   constructor() {
@@ -94,9 +98,11 @@ export class Site {
         this.masks.push(mask);
         return Promise.resolve(new FakeDrawing(onStroke));
       },
+      shownPlace: () => this.shownPlace,
       jump: (query, place) => this.log.push(`jump to ${query.slices[place]?.ohif_number ?? 0}`),
     };
     this.session = new Session(this.server, viewer, () => undefined, () => this.now);
+    this.slices = new Slices(this.session, viewer);
   }
 
   /** Ask for a case, and open it as OHIF does: it leaves the study and enters the next one, sometimes twice. */

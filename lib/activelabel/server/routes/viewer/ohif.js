@@ -309,7 +309,9 @@
         actions.step(event.key === "]" ? 1 : -1);
       };
     }
-    return void 0;
+    return event.shiftKey && event.code === "KeyD" ? () => {
+      actions.mark();
+    } : void 0;
   }
   function ofControl(key, shift, actions) {
     if (key === "enter") {
@@ -752,7 +754,7 @@
       this.skipForm.hidden ||= skip.disabled;
       this.skipWarning.hidden = !changed;
     }
-    showSlices({ phase, query, slice }) {
+    showSlices({ phase, query, slice, done }) {
       const asked = query?.slices ?? [];
       const current = asked[slice];
       this.slices.hidden = phase !== "drawing" || current === void 0;
@@ -768,7 +770,12 @@
       back.disabled = slice === 0;
       on.disabled = slice === asked.length - 1;
       const place = `${query?.plane ?? ""} slice (${current.ohif_number}), ${slice + 1} of ${asked.length}`;
-      this.slices.replaceChildren(back, make("span", {}, place), on);
+      const pressed = String(done.includes(slice));
+      const mark = button(`Slice done${done.includes(slice) ? " ✓" : ""}`, () => {
+        this.actions.mark();
+      }, { title: "Shift+D", "aria-pressed": pressed });
+      const count = done.length > 0 ? `${done.length} done` : "";
+      this.slices.replaceChildren(back, make("span", {}, place), on, mark, make("span", { class: "al-quiet" }, count));
     }
     makeSkipForm() {
       const why = textField({ placeholder: "why, in one line", "aria-label": "Reason" });
@@ -1317,6 +1324,23 @@
     }
   };
 
+  // src/questions.ts
+  function questionOf(query, empty, { asks, done }) {
+    if (asks !== "empty" && query.kind === "volume" && empty) {
+      return { asks: "empty", text: "Nothing is drawn. Press again if the image holds none of the structures." };
+    }
+    const asked = query.slices.length;
+    if (asks === void 0 && done.length > 0 && done.length < asked) {
+      const text2 = `${done.length} of the ${asked} slices that are asked for are marked as done. Press again to save only these.`;
+      return { asks: "some", text: text2 };
+    }
+    return void 0;
+  }
+  function coveredBy(query, done) {
+    const marked = query.slices.filter((_, place) => done.includes(place)).map(({ index }) => index);
+    return marked.length > 0 ? { annotated_slices: marked } : {};
+  }
+
   // src/state.ts
   var BEGINNING = {
     phase: "free",
@@ -1334,6 +1358,7 @@
     canUndo: false,
     canRedo: false,
     slice: 0,
+    done: [],
     overlay: "none",
     opacity: 0,
     progress: void 0
@@ -1458,15 +1483,16 @@
         return;
       }
       const saved = open.finished !== void 0 && !open.drawing.changed;
-      if (!saved && now.asks !== "empty" && query.kind === "volume" && open.drawing.empty) {
-        const text2 = "Nothing is drawn. Press again if the image holds none of the structures.";
-        this.set({ asks: "empty", message: { kind: "bad", text: text2 } });
+      const question = saved ? void 0 : questionOf(query, open.drawing.empty, now);
+      if (question !== void 0) {
+        this.set({ asks: question.asks, message: { kind: "bad", text: question.text } });
         return;
       }
       this.set({ phase: "sending", message: void 0 });
       await this.attempt(async () => {
         await this.tellActive(query);
-        const how = { finished: true, ...now.asks === "confirm" ? { confirmed: true } : {} };
+        const confirmed = now.asks === "confirm" ? { confirmed: true } : {};
+        const how = { finished: true, ...confirmed, ...coveredBy(query, now.done) };
         if (saved || await this.finish(open, how)) {
           await this.next();
         }
@@ -1494,15 +1520,6 @@
     retrace(how) {
       if (this.now.phase === "drawing" || this.now.phase === "reviewing") {
         this.drawing?.[how]();
-      }
-    }
-    /** Show another of the asked slices: the next one for 1, the previous one for -1. */
-    step(by) {
-      const { query, slice } = this.now;
-      const place = slice + by;
-      if (query !== null && this.drawing !== void 0 && place >= 0 && place < query.slices.length) {
-        this.viewer.jump(query, place);
-        this.set({ slice: place });
       }
     }
     /** The reader moved the mouse or pressed a key. */
@@ -1557,7 +1574,7 @@
         return;
       }
       this.activity.take();
-      this.set({ phase: "drawing", query, review: null, from, slice: 0 });
+      this.set({ phase: "drawing", query, review: null, from, slice: 0, done: [] });
       if (query.slices.length > 0) {
         this.viewer.jump(query, 0);
       }
@@ -1607,6 +1624,43 @@
         const text2 = error instanceof Error ? error.message : String(error);
         const back = this.now.review === null ? "drawing" : "reviewing";
         this.set({ phase: this.drawing === void 0 ? "free" : back, message: { kind: "bad", text: text2 } });
+      }
+    }
+  };
+
+  // src/slices.ts
+  var Slices = class {
+    constructor(session2, viewer) {
+      this.session = session2;
+      this.viewer = viewer;
+    }
+    session;
+    viewer;
+    /** Show another of the asked slices: the next one for 1, the previous one for -1. */
+    step(by) {
+      const { query, slice } = this.session.state;
+      const place = slice + by;
+      if (query !== null && this.session.drawing !== void 0 && place >= 0 && place < query.slices.length) {
+        this.viewer.jump(query, place);
+        this.session.set({ slice: place });
+      }
+    }
+    /** Mark the shown slice as done, or no longer, and show the next that is asked for and not done. */
+    mark() {
+      const { query, done, phase } = this.session.state;
+      if (query === null || phase !== "drawing" || query.slices.length === 0) {
+        return;
+      }
+      const place = this.viewer.shownPlace(query);
+      if (place === void 0) {
+        this.session.set({ message: { kind: "bad", text: "The shown slice is not asked for: go to one that is." } });
+        return;
+      }
+      const marked = done.includes(place) ? done.filter((other) => other !== place) : [...done, place];
+      this.session.set({ done: marked, slice: place, asks: void 0, message: void 0 });
+      const next = query.slices.findIndex((_, other) => !marked.includes(other));
+      if (marked.length > done.length && next >= 0) {
+        this.step(next - place);
       }
     }
   };
@@ -2128,12 +2182,20 @@
       const drawn2 = listed.map(({ viewportId }) => drawnViewport(this.services, viewportId));
       return listed.length > 0 && drawn2.every((viewport) => viewport !== void 0) ? drawn2 : void 0;
     }
-    jump(query, place) {
-      const slice = query.slices[place];
+    shownPlace(query) {
+      const shown = this.ofPlane(query)?.getSliceIndex();
+      const place = query.slices.findIndex(({ ohif_number }) => ohif_number - 1 === shown);
+      return place < 0 ? void 0 : place;
+    }
+    ofPlane(query) {
       const asked = viewportsOf(this.services, query.image).find(
         ({ viewportOptions }) => viewportOptions.orientation === query.plane
       );
-      const viewport = asked && drawnViewport(this.services, asked.viewportId);
+      return asked && drawnViewport(this.services, asked.viewportId);
+    }
+    jump(query, place) {
+      const slice = query.slices[place];
+      const viewport = this.ofPlane(query);
       if (slice !== void 0 && viewport !== void 0) {
         void window.cornerstone.utilities.jumpToSlice(viewport.element, { imageIndex: slice.ohif_number - 1 });
       }
@@ -2247,6 +2309,7 @@
       veil.show(state, begun.drawing !== void 0);
       overlays.follow(state);
     });
+    const slices = new Slices(begun, viewer);
     const actions = {
       next: () => void begun.next(),
       saveAndNext: () => void begun.saveAndNext(),
@@ -2258,7 +2321,10 @@
         begun.retrace("redo");
       },
       step: (by) => {
-        begun.step(by);
+        slices.step(by);
+      },
+      mark: () => {
+        slices.mark();
       },
       choose: (structure) => {
         if (structure <= begun.state.labels.length) {
