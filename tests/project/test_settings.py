@@ -1,12 +1,10 @@
 """`--conf` as the host passes it: texts become typed values, and each error is one line."""
 
-from pathlib import Path
-
 import pytest
 from pydantic import ValidationError
 
 from activelabel.errors import InvalidInputError
-from activelabel.project.settings import DATABASE_URL, Settings, database_url, parse_settings
+from activelabel.project.settings import Settings, parse_settings
 
 
 def test_texts_become_values() -> None:
@@ -89,34 +87,3 @@ def test_keys_of_the_host_itself_are_passed_over() -> None:
 def test_settings_do_not_change() -> None:
     with pytest.raises(ValidationError, match="frozen"):
         Settings().seed = 4  # type: ignore[misc]
-
-
-SECRET = "postgresql://ann:s3cret@db.example/study"
-
-
-def test_the_database_is_that_of_one_of_three_places(tmp_path: Path) -> None:
-    file = tmp_path / "url"
-    file.write_text(f"{SECRET}\n")
-    without = "postgresql://ann@db.example/study"  # the password is in ~/.pgpass, say
-    assert database_url(parse_settings({"database_url": without}), {}) == without
-    assert database_url(parse_settings({"database_url_file": str(file)}), {}) == SECRET
-    assert database_url(parse_settings({}), {DATABASE_URL: SECRET}) == SECRET
-    assert database_url(parse_settings({}), {}) == ""
-
-
-@pytest.mark.parametrize(
-    ("conf", "environment", "expected"),
-    [
-        ({"database_url": SECRET}, {}, "holds a password, which the list of processes would show"),
-        ({"database_url": "sqlite:////a"}, {DATABASE_URL: SECRET}, "both name the database"),
-        ({"database_url_file": "/nowhere/url"}, {}, "cannot be read"),
-        ({"database_url_file": __file__}, {}, "expected one line"),
-    ],
-)
-def test_a_database_that_is_named_wrongly_is_one_line_without_its_password(
-    conf: dict[str, str], environment: dict[str, str], expected: str
-) -> None:
-    with pytest.raises(InvalidInputError, match=expected) as refusal:
-        database_url(parse_settings(conf), environment)
-    assert "s3cret" not in str(refusal.value)
-    assert "\n" not in str(refusal.value)
