@@ -13,7 +13,7 @@ from warm_recipe import write_warm_recipe
 from activelabel.acquisition.regions import REGIONS
 from activelabel.acquisition.score import Score
 from activelabel.acquisition.uncertainty import MEASURES
-from activelabel.data.files.channels import ImageFiles
+from activelabel.data.files.image_files import ImageFiles
 from activelabel.project.models.features import features_file, write_features
 from activelabel.project.opening import open_project
 from activelabel.project.project import Project

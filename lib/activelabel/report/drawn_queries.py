@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from activelabel.acquisition.uncertainty import MEASURES
-from activelabel.data.files.channels import ImageFiles
+from activelabel.data.files.image_files import ImageFiles
 from activelabel.data.preprocessing import prepare_image
 from activelabel.data.slices import prepared_axis, prepared_positions, slice_axis
 from activelabel.data.volumes import read_volume

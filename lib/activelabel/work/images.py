@@ -14,7 +14,8 @@ from email.message import Message
 from pathlib import Path
 from typing import Any
 
-from activelabel.data.files.channels import ChannelLayout, ImageFiles
+from activelabel.data.files.channels import ChannelLayout
+from activelabel.data.files.image_files import ImageFiles
 from activelabel.data.files.names import ENDINGS, ending_of
 from activelabel.data.files.studies_folder import FolderContent, find_images
 from activelabel.errors import InvalidInputError, NotFoundError, NotLoggedInError, UnavailableError

@@ -8,7 +8,7 @@ from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
 
-from activelabel.data.files.channels import ImageFiles
+from activelabel.data.files.image_files import ImageFiles
 from activelabel.data.preprocessing import OUTLIER_PERCENT, OUTLIER_RANGE
 from activelabel.recipes import PreprocessingSettings
 

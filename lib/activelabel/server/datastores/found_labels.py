@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
-from activelabel.data.files.channels import ImageFiles
+from activelabel.data.files.image_files import ImageFiles
 from activelabel.data.files.labels_folder import find_labels
 from activelabel.data.files.names import is_tag, no_image
 from activelabel.data.files.studies_folder import DOUBLE, LABEL_ENDING, FolderContent

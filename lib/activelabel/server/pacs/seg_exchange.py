@@ -23,7 +23,7 @@ from activelabel.annotation.archive import Kept, LabelArchive
 from activelabel.annotation.label_info import LabelInfo
 from activelabel.data.dicom_objects.labels import read_dicom_label, referenced_series
 from activelabel.data.dicom_objects.rtstruct import is_rtstruct
-from activelabel.data.files.channels import ImageFiles
+from activelabel.data.files.image_files import ImageFiles
 from activelabel.data.label_checking import check_label, write_label
 from activelabel.data.volumes import read_grid
 from activelabel.errors import AskedBackError, InvalidInputError, UnavailableError
