@@ -34,9 +34,10 @@ def test_settings_that_are_left_out_have_their_defaults() -> None:
         ("query_size", "-1", "1 or more"),
         ("retrain_after", "2.5", "1 or more"),
         ("autopilot", "perhaps", "true or false"),
+        ("uncertainty_window", "0", "1 or more"),
         ("doubt_window", "0", "1 or more"),
         ("min_doubt", "1.5", "-1 to 1"),
-        ("min_doubt", "nan", "-1 to 1"),
+        ("min_correlation", "nan", "-1 to 1"),
         ("fallback", "perhaps", "true or false"),
         ("device", "gpu", "auto, cpu, cuda or cuda:N"),
         ("precision", "float16", "float32 or bfloat16"),
@@ -82,6 +83,17 @@ def test_an_empty_project_folder_means_the_default_not_the_working_folder() -> N
 
 def test_keys_of_the_host_itself_are_passed_over() -> None:
     assert parse_settings({"server_mode": "true", "models": "x"}) == Settings()
+
+
+def test_earlier_names_of_settings_mean_the_same() -> None:
+    earlier = parse_settings({"doubt_window": "7", "min_doubt": "0.3"})
+    assert earlier == parse_settings({"uncertainty_window": "7", "min_correlation": "0.3"})
+    assert (earlier.uncertainty_window, earlier.min_correlation) == (7, 0.3)
+
+
+def test_a_setting_under_both_its_names_is_refused() -> None:
+    with pytest.raises(InvalidInputError, match=r"^--conf doubt_window: it means the same as uncertainty_window"):
+        parse_settings({"uncertainty_window": "7", "doubt_window": "7"})
 
 
 def test_settings_do_not_change() -> None:

@@ -52,7 +52,7 @@ def open_study(studies: Studies, tmp_path: Path) -> Callable[..., Project]:
 
     def open_with(**conf: str) -> Project:
         recipe = write_warm_recipe(tmp_path, cold_start='"none"')
-        conf = {"labels": "ball", "recipe": recipe, "device": "cpu", "start": "4", "doubt_window": "1", **conf}
+        conf = {"labels": "ball", "recipe": recipe, "device": "cpu", "start": "4", "uncertainty_window": "1", **conf}
         project = open_project(str(tmp_path), str(studies.folder), conf)
         project.ledger.sync_images(IMAGES, 2)
         for image_id in IMAGES:

@@ -151,14 +151,18 @@ class Settings(BaseModel):
         default=None,
         description="where prepared images are kept, on a fast disk; default prepared/ in the project folder",
     )
-    doubt_window: int = Field(
-        default=10, ge=1, description="over how many of the last labels uncertainty is compared with errors, 1 or more"
+    uncertainty_window: int = Field(
+        default=10,
+        ge=1,
+        description="over how many of the last labels uncertainty is compared with errors, 1 or more; "
+        "doubt_window means the same",
     )
-    min_doubt: float = Field(
+    min_correlation: float = Field(
         default=0.1,
         ge=-1,
         le=1,
-        description="from which rank correlation of uncertainty and errors on uncertainty is trusted, -1 to 1",
+        description="from which rank correlation of uncertainty and errors on uncertainty is trusted, -1 to 1; "
+        "min_doubt means the same",
     )
     fallback: bool = Field(
         default=False, description="true or false: ask at random, by foreground, while uncertainty is not trusted"
@@ -234,18 +238,23 @@ def parse_settings(conf: Mapping[str, str]) -> Settings:
     Raises:
         InvalidInputError: a key is unknown or its value wrong; the message names key, value and what is allowed.
     """
-    ours = {key: value for key, value in conf.items() if key not in _HOST_KEYS}
-    for key, value in ours.items():
-        if key not in Settings.model_fields:
+    given: dict[str, str] = {}  # by the name of a setting, the key under which it is given
+    for key in (key for key in conf if key not in _HOST_KEYS):
+        name = _EARLIER_NAMES.get(key, key)
+        if name not in Settings.model_fields:
             raise InvalidInputError(
-                f"{_shown(key, value)}: there is no such setting; use one of {', '.join(Settings.model_fields)}"
+                f"{_shown(key, conf[key])}: there is no such setting; use one of {', '.join(Settings.model_fields)}"
             )
+        if name in given:
+            raise InvalidInputError(f"--conf {key}: it means the same as {given[name]}, which is given too: leave one")
+        given[name] = key
     try:
-        return Settings.model_validate(ours)
+        return Settings.model_validate({name: conf[key] for name, key in given.items()})
     except ValidationError as error:
-        key = str(error.errors()[0]["loc"][0])
-        allowed = Settings.model_fields[key].description
-        raise InvalidInputError(f"{_shown(key, ours[key])}: {first_problem(error)}; allowed is {allowed}") from error
+        name = str(error.errors()[0]["loc"][0])
+        allowed = Settings.model_fields[name].description
+        shown = _shown(given[name], conf[given[name]])
+        raise InvalidInputError(f"{shown}: {first_problem(error)}; allowed is {allowed}") from error
 
 
 def links_allowed(conf: Mapping[str, str]) -> bool:
@@ -274,3 +283,5 @@ def _shown(key: str, value: str) -> str:
 
 
 _HOST_KEYS = frozenset({"server_mode", "models"})
+_EARLIER_NAMES = {"doubt_window": "uncertainty_window", "min_doubt": "min_correlation"}
+"""Names that settings had in earlier versions, which still mean the same."""
