@@ -90,7 +90,7 @@ class AppInfo:
     def _compute(self) -> dict[str, Any]:
         project, ledger = self._project, self._project.ledger
         progress, standing = ledger.progress(), read_standing(ledger)
-        situation = read_situation(project, scored_measure(project))
+        situation, trust = read_situation(project, scored_measure(project)), read_trust(project).as_json()
         return {
             "name": NAME,
             "description": f"{description(project)}. {_progress_in_words(progress)}. {standing}",
@@ -109,7 +109,8 @@ class AppInfo:
             "effort": self._effort(),
             "set_aside": {image.id: image.unreadable_reason for image in ledger.images_set_aside()},
             "modality": self._modality(),
-            "doubt": read_trust(project).as_json(),
+            "uncertainty": trust,
+            "doubt": trust,  # the name of earlier versions
             "advice": advice(project),
             "cases": self._cases.cases(),
         }

@@ -142,7 +142,7 @@ _AUTOPILOT = {
     "labels.validation": "annotated validation cases",
     "labels.validation_wanted": "validation cases in all",
 }
-_DOUBT = {
+_TRUST = {
     "last": "rank correlation of uncertainty and errors for each of the last labels",
     "mean": "mean of these correlations; null if there are none",
     "labels": "how many labels were compared in all",
@@ -200,8 +200,10 @@ INFO: dict[str, str] = {
     "modality.intensity": "how intensities are prepared: `window` or `zscore`, or a list with one for each channel",
     "modality.differing": "images whose intensities differ from those of the others",
     "modality.differing.{image}": "how the image differs",
-    "doubt": "whether the model's uncertainty correlates with its errors",
-    **_below("doubt", _DOUBT),
+    "uncertainty": "whether the model's uncertainty correlates with its errors",
+    **_below("uncertainty", _TRUST),
+    "doubt": "the same as `uncertainty`, under the name that it had in earlier versions",
+    **_below("doubt", _TRUST),
     "advice": "advice whether to continue annotating",
     **_below("advice", _ADVICE),
     "cases": "drafts, skipped cases, cases set aside, labels that equal a model's mask, and review",
