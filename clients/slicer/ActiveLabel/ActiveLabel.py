@@ -6,6 +6,8 @@ where files lie and which widget a person draws with.
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -49,8 +51,9 @@ class ActiveLabelWidget(ScriptedLoadableModuleWidget):
     def setup(self) -> None:
         """Make the panel, once."""
         ScriptedLoadableModuleWidget.setup(self)
-        folder = Path(str(slicer.app.temporaryPath)) / "ActiveLabel"
-        folder.mkdir(parents=True, exist_ok=True)
+        # Images of patients lie here, and another Slicer has a folder of its own.
+        folder = Path(tempfile.mkdtemp(prefix="ActiveLabel-", dir=str(slicer.app.temporaryPath)))
+        self._work_folder = folder
         self._scene = SlicerScene(slicer.mrmlScene, slicer.app.applicationLogic())
         self._session = Session(
             self._scene, Path(str(slicer.app.slicerUserSettingsFilePath)).parent / "ActiveLabel", folder
@@ -76,8 +79,9 @@ class ActiveLabelWidget(ScriptedLoadableModuleWidget):
         self._editor.removeViewObservations()
 
     def cleanup(self) -> None:
-        """Keep what is unsaved when Slicer closes."""
+        """Keep what is unsaved when Slicer closes, and remove what was downloaded."""
         self._panel.close()
+        shutil.rmtree(self._work_folder, ignore_errors=True)
         slicer.mrmlScene.RemoveObserver(self._observed)
 
     def _scene_closes(self, *_: object) -> None:

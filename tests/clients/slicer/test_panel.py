@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import nibabel
 import numpy as np
 import pytest
 import slicer
@@ -15,7 +16,10 @@ from slicer_desk import SLICES, VOLUME, Desk
 from slicer_panel import PanelOnScreen, QtAsInSlicer
 from small_studies import AFFINE_RAS, SHAPE, boxes, write_image, write_nifti
 
+from activelabel.store.case_states import CaseState
+from ActiveLabelLib.answers import Readings, Review
 from ActiveLabelLib.outbox import Outbox
+from ActiveLabelLib.panel_tabs import STATES
 
 STUBS = Path(__file__).parents[3] / "clients" / "slicer" / "stubs"
 
@@ -169,6 +173,59 @@ def test_review_buttons_are_for_reviewers(ann: PanelOnScreen, desk: DeskWithImag
     desk.may_review = False
     ann.click("Connect")
     assert not ann.is_enabled("Take the next label")
+
+
+def test_a_reviewer_decides_between_two_readings(ann: PanelOnScreen, desk: DeskWithImages) -> None:
+    desk.reviews = [Review("case7", 2, "bob", None, Readings("bob", "cid", "liver Dice 0.61"))]
+    desk.originals = {"final": "", "reading_2": ""}
+    ann.click("Connect")
+    assert not ann.is_shown("Merge both")
+    ann.click("Take the next label")
+    assert ann.is_shown("Merge both")
+    assert "the first by bob, the second by cid. Shown is the first." in ann.panel._tabs._readings_text.text()
+    ann.click("Show second")
+    assert "Shown is the second." in ann.panel._tabs._readings_text.text()
+    assert ann.questions == []
+    ann.paint("spleen", boxes(1) == 1, AFFINE_RAS)
+    ann.agrees = False
+    ann.click("Merge both")
+    assert ann.questions == ["What you have drawn is given up. Go on?"]
+    assert ann.session.case is not None
+    ann.agrees = True
+    ann.write("note for the annotator", "both are right")
+    ann.click("Merge both")
+    assert desk.sent[-1] == ("adjudicate", "case7", "staple", "both are right")
+    assert ann.line == "case7: one label of both readings is approved"
+    assert ann.panel._tabs._note.text() == "", "it belongs to no other label"
+    assert not ann.is_shown("Merge both")
+
+
+def test_a_reading_that_is_shown_takes_the_place_of_the_one_before(ann: PanelOnScreen, desk: DeskWithImages) -> None:
+    desk.reviews = [Review("case7", 2, "bob", None, Readings("bob", "cid", "liver Dice 0.00"))]
+    desk.originals = {"final": "", "reading_2": ""}
+    ann.click("Connect")
+    ann.click("Take the next label")
+    ann.paint("spleen", boxes(0, 1) == 1, AFFINE_RAS)
+    ann.click("Show second")
+    ann.scene.write_label(ann.folder / "shown.nii.gz", ("liver", "spleen"))
+    np.testing.assert_array_equal(np.asarray(nibabel.load(ann.folder / "shown.nii.gz").dataobj), boxes(1))
+
+
+def test_the_worklist_shows_one_state_or_all(ann: PanelOnScreen, desk: DeskWithImages) -> None:
+    ann.click("Connect")
+    ann.show_tab(1)
+    assert ann.worklist() == [
+        ("case7", "training", "finished", "bob", ""),
+        ("case8", "validation", "returned", "rev", "tip"),
+    ]
+    assert ann.panel._tabs._counts.text() == "1 finished, 1 returned"
+    ann.choose("state", "returned")
+    assert [row[0] for row in ann.worklist()] == ["case8"]
+    assert desk.sent[-1] == ("worklist", ("returned",))
+
+
+def test_the_states_that_can_be_chosen_are_those_of_the_server() -> None:
+    assert sorted(STATES) == sorted(state.value for state in CaseState)
 
 
 def test_every_second_is_quiet_while_nothing_happens(ann: PanelOnScreen, desk: DeskWithImages) -> None:

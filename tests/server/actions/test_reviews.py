@@ -487,7 +487,10 @@ def test_readings_that_differ_are_not_learnt_from_until_a_third_person_has_decid
     assert (case["image"], case["note"]) == (image, "two readings differ: ball Dice 1.00, 0.0 mm apart; box Dice 0.00")
     other = next(name for name in NAMES if name != image)
     twice.send(other, "eve")
-    assert twice.post("review")["review"]["image"] == image  # before what has merely waited
+    taken = twice.post("review")["review"]
+    assert taken["image"] == image  # before what has merely waited
+    agreement = "ball Dice 1.00, 0.0 mm apart; box Dice 0.00"
+    assert taken["readings"] == {"first": "ann", "second": "bob", "agreement": agreement}
     twice.post("release")
     line = f"image '{image}' was read by you: somebody else has to decide between the readings"
     assert twice.post("adjudicate", "bob", image=image, take="first", status=409) == line
@@ -497,6 +500,8 @@ def test_readings_that_differ_are_not_learnt_from_until_a_third_person_has_decid
     assert (final.version, final.annotator) == (2, "bob")
     assert np.array_equal(np.asarray(nibabel.load(twice.store.label_file(image, "final")).dataobj), BALL)
     assert sorted(twice.learnt()) == sorted([image, other])
+    waiting = twice.post("review")["review"]
+    assert (waiting["image"], waiting["annotator"], waiting["readings"]) == (other, "eve", None)
     line = f"image '{image}' has no two readings about which somebody has to decide"
     assert twice.post("adjudicate", image=image, take="first", status=409) == line
 
