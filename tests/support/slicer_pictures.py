@@ -5,7 +5,7 @@ The panel is the module's own, drawn by Qt off screen with made-up answers, with
 
 import sys
 import tempfile
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from slicer_desk import SLICES, Desk  # noqa: E402
 from slicer_panel import PanelOnScreen  # noqa: E402
 from small_studies import boxes, write_image, write_nifti  # noqa: E402
 
-from ActiveLabelLib.answers import CurvePoint, Places, Progress, Readings, Review, Row, Worklist  # noqa: E402  # isort: skip
+from ActiveLabelLib.answers import CurvePoint, Places, Progress, Readings, Review, Row, Saved, Worklist  # noqa: E402  # isort: skip
 
 PICTURES = ROOT / "docs" / "pictures"
 QUERY = replace(
@@ -56,7 +56,10 @@ class Shown(Desk):
         return write_image(folder / "image.nii.gz")
 
     def label_file(self, image: str, tag: str, folder: Path) -> Path | None:
-        return write_nifti(self.folder / "label.nii.gz", boxes(1)) if tag in self.originals else None
+        return write_nifti(folder.parent / "label.nii.gz", boxes(1)) if tag in self.originals else None
+
+    def save_draft(self, image: str, file: Path, params: Mapping[str, Any]) -> Saved:
+        return Saved("draft")
 
     def worklist(self, states: Collection[str] = ()) -> Worklist:
         return Worklist(ROWS, {"unseen": 31, "leased": 1, "draft": 1, "finished": 9, "approved": 4, "returned": 1})

@@ -69,8 +69,9 @@ class ActiveLabelWidget(ScriptedLoadableModuleWidget):
         self._observed = slicer.mrmlScene.AddObserver(slicer.vtkMRMLScene.StartCloseEvent, self._scene_closes)
 
     def enter(self) -> None:
-        """Take the editor's keys when the module is shown."""
+        """Take the editor's keys when the module is shown, and show effects that were added since Slicer began."""
         self._editor.installKeyboardShortcuts()
+        self._editor.updateEffectList()
 
     def exit(self) -> None:
         """Give the editor's keys back, and stop drawing, when another module is shown."""
@@ -86,9 +87,7 @@ class ActiveLabelWidget(ScriptedLoadableModuleWidget):
 
     def _scene_closes(self, *_: object) -> None:
         """Keep what is unsaved before the scene loses it."""
-        self._session.close()
-        self._session.leave()
-        self._panel.refresh()
+        self._panel.leave()
 
     def _show_case(self) -> None:
         """Draw in the segmentation of the open case."""

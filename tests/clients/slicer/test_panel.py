@@ -19,6 +19,7 @@ from small_studies import AFFINE_RAS, SHAPE, boxes, write_image, write_nifti
 from activelabel.store.case_states import CaseState
 from ActiveLabelLib.answers import Readings, Review
 from ActiveLabelLib.outbox import Outbox
+from ActiveLabelLib.panel import DONE_KEY, NEXT_KEY, PREVIOUS_KEY
 from ActiveLabelLib.panel_tabs import STATES
 
 STUBS = Path(__file__).parents[3] / "clients" / "slicer" / "stubs"
@@ -77,11 +78,28 @@ def test_keys_go_through_the_asked_slices_and_mark_them(ann: PanelOnScreen, desk
     ann.click("Connect")
     ann.click("Next case")
     at = [ann.scene.slice_position("axial")]
-    for key in (".", ".", ",", "Shift+D"):
+    for key in ("Shift+F", "Shift+F", "Shift+B", "Shift+D"):
         ann.press(key)
         at.append(ann.scene.slice_position("axial"))
     assert at == pytest.approx([6.0, 18.0, 20.0, 18.0, 20.0])
     assert ann.panel._slices_text.text() == "Asked: axial 4, 10-11 of 20, counted from 1. Done: 10."
+
+
+def test_no_key_of_the_panel_is_one_of_the_segment_editor() -> None:
+    """Its keys, by Slicer's source; of two shortcuts with one key Qt follows neither."""
+    digits = [f"{shift}{digit}" for shift in ("", "Shift+") for digit in range(10)]
+    editor = {*digits, "Esc", "Space", "Z", "Ctrl+Z", "Y", "Ctrl+Y", "Ctrl+Shift+Z", *"QW/*,.<>I"}
+    assert editor.isdisjoint((PREVIOUS_KEY, NEXT_KEY, DONE_KEY))
+
+
+def test_a_scene_that_closes_takes_no_drawing_along(ann: PanelOnScreen, desk: DeskWithImages) -> None:
+    ann.click("Connect")
+    ann.click("Next case")
+    ann.paint("liver", boxes(1) == 1, AFFINE_RAS)
+    desk.silent = True
+    ann.panel.leave()
+    assert ann.session.case is None
+    assert [entry.kind for entry in Outbox(ann.folder / "unsent", desk.address, "ann").all()] == ["draft"]
 
 
 def test_something_unfinished_is_asked_about_before_it_is_left(ann: PanelOnScreen, desk: DeskWithImages) -> None:

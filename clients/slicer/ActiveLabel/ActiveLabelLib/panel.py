@@ -14,7 +14,8 @@ from ActiveLabelLib.panel_tabs import Tabs
 from ActiveLabelLib.session import Session
 from ActiveLabelLib.texts import case_text, slices_text
 
-PREVIOUS_KEY, NEXT_KEY, DONE_KEY = ",", ".", "Shift+D"
+PREVIOUS_KEY, NEXT_KEY, DONE_KEY = "Shift+B", "Shift+F", "Shift+D"
+"""Slicer's views go to the next slice with F and back with B; a key that its Segment Editor has would do nothing."""
 SECOND_MS = 1000
 PROGRESS_SECONDS = 5
 FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
@@ -211,6 +212,12 @@ class Panel:
         self._do(lambda: self._session.tick((mouse.x(), mouse.y()) if active else None), busy=False)
         if self._seconds % PROGRESS_SECONDS == 0:
             self._tabs.renew_progress()
+
+    def leave(self) -> None:
+        """Keep what is unsaved, and forget the case: called before the scene loses it."""
+        self._do(self._session.close)
+        self._session.leave()
+        self.refresh()
 
     def close(self) -> None:
         """Keep what is unsaved: called when the module or Slicer closes."""
