@@ -29,6 +29,7 @@ def shim(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     file.chmod(0o755)
     monkeypatch.setenv("PATH", str(file.parent))
     monkeypatch.setenv("PYENV_ROOT", str(tmp_path / "pyenv"))
+    monkeypatch.setenv("UV_PYTHON_INSTALL_DIR", str(tmp_path / "uv"))
     return file
 
 
@@ -46,10 +47,11 @@ def test_where_no_other_python_is_found_the_core_is_not_tested_on_it_and_one_lin
     ]
 
 
-def test_a_version_that_pyenv_has_is_found_behind_its_shim(
-    other_pythons: ModuleType, shim: Path, tmp_path: Path
+@pytest.mark.parametrize("folder", ["pyenv/versions/3.10.13", "uv/cpython-3.10.13-linux-x86_64-gnu"])
+def test_a_version_that_pyenv_or_uv_has_is_found_behind_a_shim(
+    other_pythons: ModuleType, shim: Path, tmp_path: Path, folder: str
 ) -> None:
-    inside = tmp_path / "pyenv" / "versions" / "3.10.13" / "bin" / "python3.10"
+    inside = tmp_path / folder / "bin" / "python3.10"
     inside.parent.mkdir(parents=True)
     inside.symlink_to(sys.executable)
     assert other_pythons._interpreter("python3.10") == inside
