@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[1]
 LOWEST, HIGHEST = "python3.10", "python3.12"
 TOOLS = ("dcmqi", "pytest", "pytest-timeout", "hypothesis", "playwright", "statsmodels")
 CORE_TOOLS = ("typing-extensions", "pytest", "hypothesis")
-NEED_SLICER = ("tests/data/test_slice_places.py",)
+NEED_SLICER = ("tests/data/files/test_channels_of_slicer.py", "tests/data/test_slice_places.py")
 """Tests against Slicer itself, of which there is a wheel for Python 3.11 only."""
 FOLDERS = (
     "acquisition", "analysis", "annotation", "data", "exchange", "login", "loop", "networks", "prediction", "project",
