@@ -209,7 +209,7 @@ INFO: dict[str, str] = {
     "cases": "drafts, skipped cases, cases set aside, labels that equal a model's mask, and review",
     "cases.drafts": "open drafts",
     "cases.drafts[].id": "id of the image",
-    "cases.drafts[].annotator": "whose draft it is",
+    "cases.drafts[].annotator": "whose draft it is; null for who reads the case blind, to whom `why` is empty",
     **_below("cases.drafts[]", _DRAFT_KEYS),
     "cases.not_now": "cases that somebody skipped for now",
     **_below("cases.not_now[]", _SKIP_KEYS),
