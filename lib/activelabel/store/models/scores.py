@@ -5,13 +5,13 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Insert, and_, func, not_, select, union
+from sqlalchemy import ColumnElement, Insert, and_, bindparam, func, not_, select, union
 from sqlalchemy.orm import Session
 
 from activelabel.acquisition.score import ImageScores, Score
 from activelabel.names import ScoreKind
 from activelabel.store.checks import checked_word
-from activelabel.store.claim_rows import LostClaimError, end_claim, still_holds
+from activelabel.store.claim_rows import LostClaimError, end_held, still_holds
 from activelabel.store.image_counts import ImageCounting
 from activelabel.store.lookup import image_row, model_row
 from activelabel.store.pool import complete, in_pool, of_role, set_aside, unfinished
@@ -23,6 +23,13 @@ from activelabel.store.schema.queries import SkipRow
 from activelabel.store.schema.work import ScoredCountRow
 
 _LARGEST_SEED = 2**63 - 1  # the largest value of the column
+_ITEMS = bindparam("items", expanding=True)
+_AMONG = select(ImageRow.id).where(ImageRow.id.in_(_ITEMS))
+_SCORED_AMONG = (
+    select(ScoreRow.image_id)
+    .where(ScoreRow.model_version == bindparam("model"), ScoreRow.image_id.in_(_ITEMS))
+    .distinct()
+)
 
 
 class Scores(ImageCounting):
@@ -80,8 +87,8 @@ class Scores(ImageCounting):
         }
         with self._beside_writers() if worker else self._writing() as session:
             model_row(session, model_version)
-            for image_id in rows:
-                image_row(session, image_id)
+            for unknown in rows.keys() - set(session.scalars(_AMONG, {"items": list(rows)})):
+                image_row(session, unknown)  # raises
             lost = self._end_claims(session, model_version, sorted(rows), worker) if worker else []
             if job is not None and not still_holds(session, job, self._shared_now(session)):
                 raise LostClaimError(f"this {job.kind} was lost to another worker: nothing more of it is written")
@@ -94,14 +101,8 @@ class Scores(ImageCounting):
 
     def _end_claims(self, session: Session, model_version: int, image_ids: Sequence[str], worker: str) -> list[str]:
         """Give back a worker's claims of images that it has scored; return the images that it does not hold."""
-        now, lost = self._shared_now(session), []
-        for image_id in image_ids:
-            claim = Claim("score", model_version, image_id, worker)
-            if still_holds(session, claim, now):
-                end_claim(session, claim)
-            else:
-                lost.append(image_id)
-        return lost
+        held = end_held(session, "score", model_version, image_ids, worker, self._shared_now(session))
+        return [image_id for image_id in image_ids if image_id not in held]
 
     def scored_images(self, model_version: int, kind: ScoreKind) -> set[str]:
         """The ids of the images that have a score of this kind from this model version."""
@@ -220,8 +221,9 @@ def of_kind(model_version: int, kind: ScoreKind) -> ColumnElement[bool]:
 
 def _count_new(session: Session, model_version: int, image_ids: Sequence[str]) -> int:
     """How many of the images are about to get their first score by a model version."""
-    mine = (ScoreRow.model_version == model_version, ScoreRow.image_id.in_(image_ids))
-    return len(image_ids) - len(session.scalars(select(ScoreRow.image_id).where(*mine).distinct()).all())
+    if not image_ids:
+        return 0
+    return len(image_ids) - len(session.scalars(_SCORED_AMONG, {"model": model_version, "items": image_ids}).all())
 
 
 def _count_scored(session: Session, model_version: int, new: int) -> None:
