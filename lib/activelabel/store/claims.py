@@ -14,7 +14,19 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, Select, and_, bindparam, delete, func, insert, select, union_all, update
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Select,
+    and_,
+    bindparam,
+    delete,
+    func,
+    insert,
+    select,
+    union_all,
+    update,
+)
 from sqlalchemy.orm import Session
 
 from activelabel.names import ScoreKind
@@ -55,7 +67,7 @@ class Job:
         return {"kind": self.kind, "model": self.model_version, **of_score}
 
 
-_ITEMS = bindparam("items", expanding=True)
+_ITEMS: BindParameter[str] = bindparam("items", expanding=True)
 _NOW = bindparam("now", type_=UtcDateTime)
 _OF_JOB = and_(WorkClaimRow.kind == bindparam("kind"), WorkClaimRow.model_version == bindparam("model"))
 _HOLDS = and_(_OF_JOB, WorkClaimRow.expires_at > _NOW)
@@ -80,7 +92,7 @@ _DONE_OR_HELD = union_all(*_DONE, _HELD)
 _DONE_ALONE = union_all(*_DONE)
 
 
-def _page(wanted: ColumnElement[bool]) -> Select[tuple[str]]:
+def _page(wanted: ColumnElement[bool]) -> Select[str]:
     """The next images by id, scored or not."""
     statement = select(ImageRow.id).where(wanted, ImageRow.id > bindparam("after"))
     return statement.order_by(ImageRow.id).limit(bindparam("size"))
@@ -95,7 +107,7 @@ _END_TO_SCORE = select(func.max(_TO_SCORE_NEXT.c.id), func.count()).select_from(
 _END_TO_PREPARE = select(func.max(_TO_PREPARE_NEXT.c.id), func.count()).select_from(_TO_PREPARE_NEXT)
 
 
-def _not_held(statement: Select[tuple[str]]) -> Select[tuple[str]]:
+def _not_held(statement: Select[str]) -> Select[str]:
     (image_id,) = statement.selected_columns
     return statement.where(~select(WorkClaimRow.item).where(_HOLDS, WorkClaimRow.item == image_id).exists())
 
@@ -103,7 +115,7 @@ def _not_held(statement: Select[tuple[str]]) -> Select[tuple[str]]:
 _FREE_TO_SCORE, _FREE_TO_PREPARE = _not_held(_NEXT_TO_SCORE), _not_held(_NEXT_TO_PREPARE)
 
 
-def _among(wanted: ColumnElement[bool]) -> Select[tuple[str]]:
+def _among(wanted: ColumnElement[bool]) -> Select[str]:
     return select(ImageRow.id).where(wanted, ImageRow.id.in_(_ITEMS)).order_by(ImageRow.id)
 
 
@@ -248,7 +260,7 @@ class Claims(Database):
             return [one for one in wanted if one in still]
 
 
-def _among_of(job: Job, *, lock: bool) -> Select[tuple[str]]:
+def _among_of(job: Job, *, lock: bool) -> Select[str]:
     """The statement that reads which of some images a job is for, in a transaction that claims some."""
     if job.scored is None:
         return _LOCKED_TO_PREPARE if lock else _AMONG_TO_PREPARE
