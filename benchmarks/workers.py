@@ -146,6 +146,7 @@ def simulated(url: str, work: Path, arguments: argparse.Namespace) -> None:
     written, finished = work / "written", work / "finished"
     written.mkdir()
     finished.mkdir()
+    os.environ.setdefault("RAY_worker_niceness", "0")  # by default Ray's processes give way to all others
     fleet = Fleet(arguments.most, cpus=1)
     workers = RayWorkers(fleet, partial(work_through, url, str(work), arguments.forward))
     kind = "SQLite" if ledger.file else "PostgreSQL"
