@@ -36,6 +36,16 @@ def test_a_shim_that_does_not_start_is_no_python(other_pythons: ModuleType, shim
     assert other_pythons._interpreter("python3.10") is None
 
 
+def test_where_no_other_python_is_found_the_core_is_not_tested_on_it_and_one_line_says_so(
+    other_pythons: ModuleType, shim: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert other_pythons.main(["--core"]) == 0
+    assert capsys.readouterr().err.splitlines() == [
+        "python3.10: not found, so the core is not tested on it",
+        "python3.12: not found, so the core is not tested on it",
+    ]
+
+
 def test_a_version_that_pyenv_has_is_found_behind_its_shim(
     other_pythons: ModuleType, shim: Path, tmp_path: Path
 ) -> None:

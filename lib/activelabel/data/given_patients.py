@@ -130,17 +130,21 @@ def check_parts(split: GivenSplit, patients: Mapping[str, str], where: str) -> N
 def _read_table(file: Path) -> dict[str, str]:
     try:
         with file.open(encoding="utf-8-sig", newline="") as opened:
-            lines = opened.read().splitlines()
+            lines = opened.read().replace("\0", " ").splitlines()  # Python before 3.11 reads no table with a NUL
     except (OSError, ValueError) as error:
         raise InvalidInputError(
             f"{SETTING} {file}: cannot be read ({error}): name a table with the columns image and patient"
         ) from error
     patients: dict[str, str] = {}
-    for number, image, patient in _rows(file, lines):
-        if patients.setdefault(image, patient) != patient:
-            raise InvalidInputError(
-                f"{SETTING} {file}, line {number}: '{image}' is of '{patients[image]}' and of '{patient}': leave one"
-            )
+    try:
+        for number, image, patient in _rows(file, lines):
+            if patients.setdefault(image, patient) != patient:
+                raise InvalidInputError(
+                    f"{SETTING} {file}, line {number}: '{image}' is of '{patients[image]}' and of '{patient}': leave "
+                    "one"
+                )
+    except csv.Error as error:
+        raise InvalidInputError(f"{SETTING} {file}: no table ({error}): write it with commas or tabs") from error
     if not patients:
         raise InvalidInputError(f"{SETTING} {file}: it names no image: expected lines like 'case_1,patient_7'")
     return patients

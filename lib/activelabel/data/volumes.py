@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from activelabel.data.channel_grids import on_grid
 from activelabel.data.dicom.frames import read_frames
-from activelabel.data.files.channels import AnyImage, ImageFiles
+from activelabel.data.files.image_files import AnyImage, ImageFiles
 from activelabel.data.files.opening import Header, finite, open_header, open_voxels, slicer_moves_voxels, unreadable
 from activelabel.data.grids import TOLERANCE_VOXELS, Grid, axis_order
 from activelabel.data.segmentations import segments_of

@@ -9,7 +9,7 @@ from typing import Any
 from filelock import FileLock
 
 from activelabel import __version__
-from activelabel.data.files.channels import ImageFiles
+from activelabel.data.files.image_files import ImageFiles
 from activelabel.data.files.names import CONVERTED
 from activelabel.data.files.writing import write_atomically
 from activelabel.errors import InvalidInputError

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from activelabel.data.files.channels import AnyImage
+from activelabel.data.files.image_files import AnyImage
 from activelabel.data.label_checking import read_label
 from activelabel.data.volumes import Volume, read_grid
 

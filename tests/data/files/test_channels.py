@@ -11,7 +11,8 @@ from slicer_volumes import write_with_slicer
 from small_studies import AFFINE_RAS, write_nifti
 
 from activelabel.data.channel_grids import covered_share
-from activelabel.data.files.channels import ONE_CHANNEL, ImageFiles, channel_layout
+from activelabel.data.files.channels import ONE_CHANNEL, channel_layout
+from activelabel.data.files.image_files import ImageFiles
 from activelabel.data.files.labels_folder import find_labels
 from activelabel.data.files.studies_folder import find_images
 from activelabel.data.grids import Grid

@@ -72,7 +72,7 @@ def _cell(value: object) -> str:
     """A value as a cell that no spreadsheet runs, and that `audit_reading` reads back as it was."""
     text = "" if value is None else str(no_formula(value))
     if isinstance(value, str) and value.startswith("'"):
-        text = f"'{value}"
+        text = f"'{text}"
     return '"' + text.replace('"', '""') + '"' if any(sign in text for sign in ',"\r\n') else text
 
 

@@ -19,7 +19,8 @@ from monailabel.datastore.local import DataModel, ImageLabelModel, LocalDatastor
 
 from activelabel.annotation.archive import LabelArchive
 from activelabel.annotation.history_reader import ORIGINAL
-from activelabel.data.files.channels import ONE_CHANNEL, ChannelLayout, ImageFiles
+from activelabel.data.files.channels import ONE_CHANNEL, ChannelLayout
+from activelabel.data.files.image_files import ImageFiles
 from activelabel.data.files.links import LINKS_OUT, leads_out
 from activelabel.data.files.names import ENDINGS, ending_of
 from activelabel.data.files.studies_folder import FolderContent, find_images, lines_on

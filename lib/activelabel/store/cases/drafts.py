@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from sqlalchemy import bindparam, func, or_, select
 from sqlalchemy.orm import Session
 
-from activelabel.store.cases.annotations import copy_label, current_row, last_version, open_draft_row, shows_draft
+from activelabel.store.cases.label_rows import copy_label, current_row, last_version, open_draft_row, shows_draft
 from activelabel.store.cases.new_annotation import KeptFile, NewDraft
 from activelabel.store.cases.rounds import current_round
 from activelabel.store.checks import checked_name, checked_slices, checked_word

@@ -1,12 +1,14 @@
 """Second readings: a label that another annotator has drawn without seeing the final one, and how much both agree."""
 
 from collections.abc import Iterable
+from dataclasses import asdict
 
 from sqlalchemy import null, or_, select
 from sqlalchemy.orm import Session
 
 from activelabel.store.case_states import Verdict
-from activelabel.store.cases.annotations import current_row
+from activelabel.store.cases.label_rows import current_row
+from activelabel.store.cases.new_annotation import Compared
 from activelabel.store.database import Database
 from activelabel.store.lookup import record_of
 from activelabel.store.pool import current, current_final, decided, disputed, waits_for_second
@@ -93,3 +95,18 @@ def _drawings(session: Session, image_id: str) -> set[str]:
 def _record(row: ReadingRow) -> Reading:
     structures = {name: Agreement(**values) for name, values in row.structures.items()}
     return record_of(row, Reading, structures=structures)
+
+
+def record_reading(session: Session, second: AnnotationRow, compared: Compared) -> None:
+    """Record the comparison of a second reading."""
+    structures = {name: asdict(agreement) for name, agreement in compared.structures.items()}
+    row = ReadingRow(
+        image_id=second.image_id,
+        first_id=compared.first_id,
+        second_id=second.id,
+        structures=structures,
+        agrees=compared.agrees,
+        created_at=second.created_at,
+    )
+    session.add(row)
+    session.flush()

@@ -16,6 +16,7 @@ from activelabel.networks import build_network
 from activelabel.optional_parts import OptionalPart, optional
 from activelabel.prediction.reflected_windows import ReflectedWindowInferer
 from activelabel.training.cpu_layers import with_cpu_layers
+from activelabel.training.engine.adamw import AdamW
 from activelabel.training.engine.epochs_file import EpochsFile
 from activelabel.training.engine.layout_choice import measured_layout
 from activelabel.training.engine.loading import (
@@ -85,9 +86,7 @@ class TrainingLoop:
             together.shared(network, device),
             MarkedLabelLoss(build_loss(settings.loss, plan.model.labels)),
             # AdamW equals Adam if the weight decay is 0.
-            torch.optim.AdamW(
-                network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True
-            ),
+            AdamW(network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True),
             self._precision,
             self._precision.scaler(),
         )
