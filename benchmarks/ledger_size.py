@@ -166,6 +166,7 @@ def fill(url: str, file: Path, images: int) -> None:
         ledger.publish_model("none", "0" * 64, "quick", ["liver"], {}, [])
     ledger.use_model(1, "ann")
     ledger.mark_readable(name_of(0))
+    ledger.record_scores(1, name_of(0), [Score.of_kind(KIND, 0.0)], 5, 0)
     ledger.close()
     labelled = range(150, images, 100)[:LABELS_AT_MOST]
     tables: dict[str, tuple[Sequence[str], Iterator[tuple[object, ...]]]] = {
@@ -173,25 +174,21 @@ def fill(url: str, file: Path, images: int) -> None:
         "scores": (SCORES, (score_row(number, images) for number in range(VALIDATION, images))),
         "annotations": (LABELS, (label_row(number) for number in labelled)),
     }
-    count = (images - VALIDATION, KIND.measure, images - VALIDATION)
+    count = (images - VALIDATION,)
     if file.is_file():
         with sqlite3.connect(file) as database:
             database.execute("PRAGMA synchronous = OFF")
             for table, (columns, rows) in tables.items():
                 places = ", ".join("?" * len(columns))
                 database.executemany(f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({places})", rows)  # noqa: S608
-            database.execute(
-                "INSERT INTO scored_counts VALUES (1, '', '', '', ?), (1, ?, 'everything', 'total', ?)", count
-            )
+            database.execute("UPDATE scored_counts SET images = images + ?", count)
         return
     with psycopg.connect(url) as server:
         for table, (columns, rows) in tables.items():
             with server.cursor().copy(f"COPY {table} ({', '.join(columns)}) FROM STDIN") as copy:
                 for row in rows:
                     copy.write_row(row)
-        server.execute(
-            "INSERT INTO scored_counts VALUES (1, '', '', '', %s), (1, %s, 'everything', 'total', %s)", count
-        )
+        server.execute("UPDATE scored_counts SET images = images + %s", count)
         server.commit()
         server.autocommit = True
         server.execute("VACUUM ANALYZE")  # as autovacuum does soon

@@ -37,12 +37,8 @@ def changes(studies: Path) -> Iterator[tuple[str, str, dict[str, Any] | None]]:
     for line in lines:
         try:
             entry = json.loads(line)
-            label = entry["label"]
-            yield (
-                str(entry["image"]),
-                str(entry["tag"]),
-                None if label is None else {**label, "info": {**label["info"]}},
-            )
+            image_id, tag, label = str(entry["image"]), str(entry["tag"]), entry["label"]
+            label = None if label is None else {**label, "info": {**label["info"]}}
         except (ValueError, KeyError, TypeError):
             continue  # a line that a power cut has cut off
         yield image_id, tag, label

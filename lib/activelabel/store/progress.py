@@ -5,10 +5,11 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, func, not_, null, or_, select
+from sqlalchemy import ColumnElement, Select, and_, bindparam, func, not_, null, or_, select
 from sqlalchemy.orm import Session
 
 from activelabel.acquisition.effort import AnnotatedQuery, Effort, effort
+from activelabel.store.columns import UtcDateTime
 from activelabel.store.image_counts import ImageCounting
 from activelabel.store.lookup import latest_model_row, model_in_use_row
 from activelabel.store.models.scores import ANY_KIND
@@ -32,6 +33,20 @@ def _labels(*columns: Any) -> Select[Any]:
 
 _LABELLED = _labels(func.count()).where(counting(), ImageRow.present.is_(True))
 """Built once: it is executed whenever somebody asks for a case."""
+
+
+_HELD = (
+    select(LeaseRow.image_id)
+    .where(active(bindparam("now", type_=UtcDateTime)), LeaseRow.strategy != SECOND_READING)
+    .distinct()
+    .subquery()
+)
+_LEASED = (
+    select(func.count())
+    .select_from(_HELD)
+    .join(ImageRow, ImageRow.id == _HELD.c.image_id)
+    .where(ImageRow.present.is_(True))
+)
 
 
 class Overview(ImageCounting):
@@ -188,9 +203,7 @@ def _new_slices(session: Session, new: ColumnElement[bool], seen: Select[int]) -
 
 def _leased(session: Session, now: datetime) -> int:
     """The number of present images that somebody annotates now; those of a second reading are annotated already."""
-    held = select(LeaseRow.image_id).where(active(now), LeaseRow.strategy != SECOND_READING).distinct().subquery()
-    present = select(func.count()).select_from(held).join(ImageRow, ImageRow.id == held.c.image_id)
-    return session.scalar(present.where(ImageRow.present.is_(True))) or 0
+    return session.scalar(_LEASED, {"now": now}) or 0
 
 
 def _scored(session: Session, version: int) -> int:

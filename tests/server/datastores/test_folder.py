@@ -22,8 +22,8 @@ from activelabel.data.slices import SlicePlane, slice_mask
 from activelabel.data.volumes import read_grid
 from activelabel.errors import AskedBackError, InvalidInputError, NotReadyError
 from activelabel.prediction.prepared.images import PreparedImages
-from activelabel.recipes import PreprocessingSettings
 from activelabel.project.listing import labelled, listed_labels
+from activelabel.recipes import PreprocessingSettings
 from activelabel.server.datastores.folder import LedgerDatastore
 from activelabel.store.connection.location import sqlite_url
 from activelabel.store.ledger import Ledger

@@ -30,7 +30,7 @@ class Noting:
 def disks(monkeypatch: pytest.MonkeyPatch, **types: str) -> None:
     """Let the system have these mount points, below /, with these types."""
     mounted = [SimpleNamespace(mountpoint=f"/{place.strip('_')}", fstype=kind) for place, kind in types.items()]
-    monkeypatch.setattr(folder_watch.psutil, "disk_partitions", lambda all: mounted)  # noqa: A006
+    monkeypatch.setattr(folder_watch.psutil, "disk_partitions", lambda all: mounted)
 
 
 def test_file_systems_of_other_machines_send_no_events_and_those_of_this_one_do(
