@@ -33,7 +33,6 @@ from activelabel.training.engine.steps import (
     SemiSupervisedStep,
     Step,
     TakeStep,
-    mixed_precision,
     supervised_step,
 )
 from activelabel.training.engine.together import ALONE, Together
@@ -77,8 +76,8 @@ class TrainingLoop:
         self._together = together
         device = together.device_of(plan)
         torch.manual_seed(plan.seed)
-        settings, self._precision = plan.training, mixed_precision(plan.precision, device)
-        network = first_network(plan, self._precision)
+        settings = plan.training
+        network, self._precision = first_network(plan, device, together)
         self.learner = Learner(
             together.shared(network, device),
             MarkedLabelLoss(build_loss(settings.loss, plan.model.labels)),
