@@ -24,6 +24,7 @@ import platform
 import sys
 import time
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +73,7 @@ def measure(conditions: Conditions, parts: Mapping[str, tuple[Part, float]], out
     for name, (part, _) in parts.items() if about.status == "done" else ():
         left = sum(share for other, (_, share) in parts.items() if other not in found)
         own = dataclasses.replace(conditions, deadline=time.monotonic() + conditions.left * parts[name][1] / left)
-        found[name] = run_part(context, part, own, lambda row, name=name: print_row(name, row))
+        found[name] = run_part(context, part, own, partial(print_row, name))
         for line in found[name].left_out:
             print(f"| {name} | left out | {line} |", flush=True)
         write(out, found, begun)
@@ -89,9 +90,10 @@ def usable_context(conditions: Conditions) -> tuple[Any, Found]:
     """How processes are started, so that they can use the device, and what the machine is."""
     own = dataclasses.replace(conditions, deadline=min(conditions.deadline, time.monotonic() + MACHINE_SECONDS))
     for context in contexts():
-        found = run_part(context, machine, own, lambda row: print_row("machine", row))
+        found = run_part(context, machine, own, partial(print_row, "machine"))
         if found.status == "done":
-            break
+            return context, found
+    found.status, found.error = "failed", found.error or "no process could use the device in time"
     return context, found
 
 

@@ -9,7 +9,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection
-from typing import Any
+from typing import Any, Literal
 
 from gpu_timing import Conditions, Row
 
@@ -51,9 +51,7 @@ def contexts() -> Iterator[Any]:
     yield multiprocessing.get_context("spawn")
 
 
-def run_part(
-    context: Any, part: Part, conditions: Conditions, show: Callable[[Row], None], grace: float = GRACE_SECONDS
-) -> Found:
+def run_part(context: Any, part: Part, conditions: Conditions, show: Callable[[Row], None]) -> Found:
     """Run a part until the deadline of its conditions, and stop it a little later; `show` gets each row at once."""
     begun = time.monotonic()
     found = Found(share_s=round(conditions.left, 1))
@@ -61,27 +59,29 @@ def run_part(
     process = context.Process(target=_work, args=(part, conditions, sender), daemon=True)
     process.start()
     sender.close()
-    ended = _receive(receiver, found, conditions.deadline + grace, show)
-    process.join(grace if ended else 0)
+    end = _receive(receiver, found, conditions.deadline + GRACE_SECONDS, show)
+    process.join(0 if end == "late" else GRACE_SECONDS)
     if process.is_alive():
         process.kill()
         process.join()
-    if not ended and conditions.left + grace <= 0:
+    if end == "late":
         found.left_out.append("the rest: it was stopped, because its time was over")
-    elif not ended:
+    elif end == "lost":
         found.error = f"the process ended with code {process.exitcode}"
     found.status = "failed" if found.error else "cut short" if found.left_out else "done"
     found.seconds = round(time.monotonic() - begun, 1)
     return found
 
 
-def _receive(receiver: Connection, found: Found, until: float, show: Callable[[Row], None]) -> bool:
-    """Take what a part sends, until `until` at most; return whether it came to its end, by an error or not."""
+def _receive(
+    receiver: Connection, found: Found, until: float, show: Callable[[Row], None]
+) -> Literal["said", "lost", "late"]:
+    """Take what a part sends, and return whether it told its end, ended without a word, or was not done in time."""
     while receiver.poll(max(until - time.monotonic(), 0)):
         try:
             kind, value = receiver.recv()
         except EOFError:
-            return False
+            return "lost"
         if kind == "row":
             found.rows.append(value)
             show(value)
@@ -89,8 +89,8 @@ def _receive(receiver: Connection, found: Found, until: float, show: Callable[[R
             found.left_out.append(value)
         else:
             found.error = value
-            return True
-    return False
+            return "said"
+    return "late"
 
 
 def _work(part: Part, conditions: Conditions, sender: Connection) -> None:

@@ -127,7 +127,7 @@ def memory(conditions: Conditions) -> Iterator[Row]:
 
     A CPU cannot be given less: there the network itself refuses larger batches, as an allocation does.
     """
-    recipe, device = load_recipe("rahimi2022"), conditions.device
+    recipe, device = load_recipe("quick" if conditions.small else "rahimi2022"), conditions.device
     window = window_of(recipe, conditions.small)
     image = noise((1, *(2 * size for size in window)), device)
     free = sampled(build(recipe, device), window, image)

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from torch.autograd import DeviceType
 
 Row = dict[str, Any]
 """One line of the result: texts say what was measured, numbers are what came out."""
@@ -100,7 +99,7 @@ def busy_share(device: torch.device, work: Callable[[], object]) -> float | None
     spans = [
         (event.time_range.start, event.time_range.end)
         for event in profiler.events()
-        if event.device_type == DeviceType.CUDA
+        if event.device_type.name == "CUDA"
     ]
     return covered(spans) / 1e6 / seconds
 

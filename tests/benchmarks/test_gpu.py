@@ -1,16 +1,18 @@
 """The parts of `benchmarks/gpu.py` that a processor can prove."""
 
 import json
+import multiprocessing
 import time
 from pathlib import Path
 
 import gpu
+import gpu_parts
 import gpu_parts_of_tests
 import pytest
 import torch
-from gpu_networks import agreement, hashing_hook, least_traffic, masks
+from gpu_networks import agreement, hashing_hook, least_traffic, masks, networks
 from gpu_parts import Found
-from gpu_scoring import NETWORKS, memory, scoring
+from gpu_scoring import NETWORKS, SMALL_VOLUME, memory, prepared_files, score_files, scoring
 from gpu_timing import Conditions, covered
 from torch import nn
 
@@ -42,12 +44,16 @@ def test_agreement_is_the_relative_distance_and_the_share_of_equal_classes() -> 
     assert same == pytest.approx(1 / 2)
 
 
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # the processes of this test use no library
 def test_a_part_that_fails_dies_or_hangs_takes_no_other_along(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(gpu, "contexts", lambda: iter([multiprocessing.get_context("fork")]))
+    monkeypatch.setattr(gpu, "machine", gpu_parts_of_tests.machine)
+    monkeypatch.setattr(gpu_parts, "GRACE_SECONDS", 0.5)
     parts = {name: (getattr(gpu_parts_of_tests, name), 1.0) for name in ("broken", "dead", "hanging", "whole")}
     out = tmp_path / "gpu.json"
-    failed = gpu.measure(Conditions(CPU, True, time.monotonic() + 20), parts, out)
+    failed = gpu.measure(Conditions(CPU, True, time.monotonic() + 12), parts, out)
     printed, found = capsys.readouterr().out, json.loads(out.read_text(encoding="utf-8"))["parts"]
 
     assert failed == ["broken", "dead"]
@@ -59,7 +65,17 @@ def test_a_part_that_fails_dies_or_hangs_takes_no_other_along(
     for name in parts:
         assert found[name]["rows"] == [{"network": "quick", "forward s": 0.5}]
         assert f"| {name} | quick | forward s 0.5 |" in printed
-    assert found["machine"]["rows"][0]["torch"] == torch.__version__
+    assert found["machine"]["rows"] == [{"device": "a made-up one"}]
+
+
+def test_without_a_process_that_can_use_the_device_the_measurement_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gpu, "contexts", lambda: iter([None, None]))
+    monkeypatch.setattr(gpu, "run_part", lambda *_: Found(status="failed", error="RuntimeError: no device"))
+    assert gpu.measure(Conditions(CPU, True, time.monotonic() + 9), gpu.PARTS, tmp_path / "gpu.json") == ["machine"]
+    found = json.loads((tmp_path / "gpu.json").read_text(encoding="utf-8"))["parts"]
+    assert {name: part["error"] for name, part in found.items()} == {"machine": "RuntimeError: no device"}
 
 
 def test_no_part_begins_after_its_time_and_what_is_left_out_is_named() -> None:
@@ -70,10 +86,28 @@ def test_no_part_begins_after_its_time_and_what_is_left_out_is_named() -> None:
 
 
 def test_too_little_memory_halves_the_batches_and_the_result_is_the_same() -> None:
-    """Three of eight windows are allowed: from 16 items at once to 8, to 4, to 2."""
+    """The network refuses more than three items at once."""
     (row,) = memory(Conditions(CPU, True, time.monotonic() + 60))
-    assert row["warnings"].endswith("out of memory with 4 windows at once, going on with 2")
+    assert row["warnings"].endswith("out of memory with 6 windows at once, going on with 3")
     assert row["difference"] < 1e-5
+
+
+def test_the_smallest_measurement_of_scoring_has_all_its_figures(tmp_path: Path) -> None:
+    files = prepared_files(tmp_path, SMALL_VOLUME, 2)
+    row = score_files(Conditions(CPU, True, time.monotonic() + 60), "quick", files, SMALL_VOLUME)
+    assert (row["network"], row["volumes"], row["repeats"], row["busy share"]) == ("quick", 2, 5, None)
+    parts = row["waiting s"] + row["sample s"] + row["statistics s"]
+    assert parts == pytest.approx(row["volumes"] / row["images/s"], rel=0.1)
+    assert row["bare share"] == pytest.approx(row["bare s"] * row["images/s"] / 2)
+
+
+def test_the_first_network_is_measured_in_the_layout_and_precision_that_count_most() -> None:
+    row = next(networks(Conditions(CPU, True, time.monotonic() + 60)))
+    assert [row[key] for key in ("network", "layout", "precision")] == ["quick", "channels_last_3d", "bfloat16"]
+    assert row["same class"] > 0.98
+    assert 0 < row["distance"] < 0.05
+    assert row["forward s"] > 0
+    assert row["step s"] > 0
 
 
 def test_the_traffic_of_a_layer_is_its_input_its_weights_and_its_output() -> None:

@@ -7,6 +7,11 @@ from collections.abc import Iterator
 from gpu_timing import Conditions, Row
 
 
+def machine(conditions: Conditions) -> Iterator[Row]:
+    """The machine, which always answers."""
+    yield {"device": "a made-up one"}
+
+
 def whole(conditions: Conditions) -> Iterator[Row]:
     """Two rows, one of which is left out."""
     yield {"network": "quick", "forward s": 0.5}
