@@ -5,7 +5,7 @@ Tests of the store itself, and servers, run the migrations.
 
 from pathlib import Path
 
-from sqlalchemy import Engine, inspect, text
+from sqlalchemy import Column, Engine, MetaData, String, Table, inspect, text
 
 from activelabel.store.migration import VERSION_TABLE, migrate, newest_revision
 
@@ -28,4 +28,5 @@ def quick_migrate(reader: Engine, writer: Engine, name: str, file: Path | None =
             return
         for statement in _statements:
             connection.exec_driver_sql(statement)
-        connection.execute(text(f"INSERT INTO {VERSION_TABLE} VALUES (:revision)"), {"revision": newest_revision()})
+        versions = Table(VERSION_TABLE, MetaData(), Column("version_num", String))
+        connection.execute(versions.insert().values(version_num=newest_revision()))

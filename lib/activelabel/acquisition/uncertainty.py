@@ -152,12 +152,12 @@ class MonteCarloStatistics:
         if self.overlapping:
             mean[0] = 1 - mean[1:].amax(dim=0)
 
-    def part(self, of: slice) -> "MonteCarloStatistics":
+    def part(self, rows: slice) -> "MonteCarloStatistics":
         """The statistics of a part of the volume along its first axis, which share memory with these."""
         part = MonteCarloStatistics(self.overlapping)
         part.repeats, part._is_single_pass = self.repeats, self._is_single_pass
-        part._mean = self.mean[:, of]
-        part._squared_deviations, part._entropies = self._squared_deviations[of], self._entropies[of]
+        part._mean = self.mean[:, rows]
+        part._squared_deviations, part._entropies = self._squared_deviations[rows], self._entropies[rows]
         return part
 
     def _begin(self, probabilities: Tensor) -> Tensor:

@@ -14,9 +14,9 @@ class AdamW(torch.optim.AdamW):
     """
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]  # torch has it as two overloads
         """Take one step, as `torch.optim.AdamW.step`."""
-        return _unwrapped(torch.optim.AdamW.step)(self, closure)  # type: ignore[no-any-return]
+        return _unwrapped(torch.optim.AdamW.step)(self, closure)
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """As `torch.optim.Optimizer.zero_grad`."""
@@ -28,7 +28,7 @@ class AdamW(torch.optim.AdamW):
 
     def state_dict(self) -> dict[str, Any]:
         """As `torch.optim.Optimizer.state_dict`."""
-        return _unwrapped(torch.optim.Optimizer.state_dict)(self)  # type: ignore[no-any-return]
+        return _unwrapped(torch.optim.Optimizer.state_dict)(self)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """As `torch.optim.Optimizer.load_state_dict`."""
