@@ -109,6 +109,21 @@ def test_scores_that_are_written_behind_are_waited_for_and_not_claimed_again(led
     assert held.recorded == 3
 
 
+@pytest.mark.parametrize(("seconds", "at_once"), [(0.1, 10), (0.3, 3), (2.0, 1)])
+def test_as_many_images_are_claimed_at_once_as_take_a_second(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch, seconds: float, at_once: int
+) -> None:
+    clock = [0.0]
+    monkeypatch.setattr(holding.time, "monotonic", lambda: clock[0])
+    ledger.sync_images([f"{number:02}" for number in range(40)], 0)
+    with Holding(ledger) as held:
+        images = held.images(JOB)
+        next(images)
+        clock[0] += seconds
+        next(images)
+        assert len(ledger.claims()) == 1 + at_once
+
+
 def test_what_a_dead_process_of_this_machine_held_is_free_at_once(ledger: Ledger) -> None:
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()

@@ -30,6 +30,10 @@ BEATS_PER_LEASE = 6
 """How often a claim is extended before it would expire, so that it outlives a few beats that the ledger misses."""
 WRITTEN_SECONDS = 0.05
 """The pause until this process looks again whether its own scores are written."""
+CLAIMED_SECONDS = 1.0
+MOST_CLAIMED = 32
+"""So many images are claimed at once as take about a second: a claim costs the ledger a dozen queries, which is as much
+as a small image costs, while others who find nothing else to do wait for a second at most."""
 LOOK_AGAIN_SECONDS = 0.5
 """The pause before a process that found every image held by others looks again."""
 
@@ -112,15 +116,16 @@ class Holding:
     ) -> Iterator[str]:
         """The images of a job that this process is to work on, each claimed before it comes.
 
-        Some are claimed `ahead`, and `expect` is told of each, so that they can be prepared. While others hold all that
-        is left, this waits: what they lose comes here. It ends when the job is done or the process is stopped.
+        Some are claimed `ahead`, and `expect` is told of each, so that they can be prepared. Quick ones are claimed
+        several at once. While others hold all that is left, this waits: what they lose comes here. It ends when the job
+        is done or the process is stopped.
         """
-        waiting, after = deque[str](), ""
+        waiting, after, at_once = deque[str](), "", 1
         while not self._stopped():
             began = time.monotonic()
             claimed = []
             if len(waiting) <= ahead:
-                claimed = self._ledger.claim_images(job, self.worker, self._lease_seconds, after=after)
+                claimed = self._ledger.claim_images(job, self.worker, self._lease_seconds, at_once, after)
                 after = claimed[-1] if claimed else ""
             if claimed:
                 with self._lock:
@@ -130,7 +135,10 @@ class Holding:
                 if len(waiting) <= ahead:
                     continue
             if waiting:
+                began = time.monotonic()
                 yield waiting.popleft()
+                taken = max(time.monotonic() - began, CLAIMED_SECONDS / MOST_CLAIMED)
+                at_once = max(int(CLAIMED_SECONDS / taken), 1)
             elif self._has_in_hand(job):  # what is scored and not written yet
                 self._ended.wait(WRITTEN_SECONDS)
             elif not self._ledger.is_left(job):

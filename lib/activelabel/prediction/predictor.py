@@ -12,6 +12,7 @@ from activelabel.errors import InvalidInputError
 from activelabel.prediction.batching import BatchLimit, Job
 from activelabel.prediction.blending import Blend
 from activelabel.prediction.dropout import Draw, RandomDropout, keep_last_random, monte_carlo_dropout, random_layers
+from activelabel.prediction.freed_memory import keep_freed_memory
 from activelabel.prediction.layout import channels_last_copy
 from activelabel.prediction.precision import PrecisionName, choose_precision
 from activelabel.prediction.sharing import SharedFeatures, each_repeated, split_before_dropout
@@ -73,6 +74,8 @@ class Predictor:
             InvalidInputError: the network does not take such windows, or gives an output of another shape.
         """
         self._device = torch.device(device)
+        if self._device.type == "cpu":
+            keep_freed_memory()
         self._window_size = window_size
         self._overlap = window_overlap
         self._skip_outside_body = skip_outside_body
