@@ -1,7 +1,7 @@
 """A network run over a volume in sliding windows, once or many times with Monte Carlo dropout."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
