@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[1]
 LOWEST, HIGHEST = "python3.10", "python3.12"
 TOOLS = ("dcmqi", "pytest", "pytest-timeout", "hypothesis", "playwright", "statsmodels")
 CORE_TOOLS = ("typing-extensions", "pytest", "hypothesis")
-NEED_SLICER = ("tests/data/test_slice_places.py",)
+NEED_SLICER = ("tests/data/files/test_channels_of_slicer.py", "tests/data/test_slice_places.py")
 """Tests against Slicer itself, of which there is a wheel for Python 3.11 only."""
 FOLDERS = (
     "acquisition", "analysis", "annotation", "data", "exchange", "login", "loop", "networks", "prediction", "project",
@@ -40,7 +40,7 @@ def main(arguments: "list[str]") -> int:
         return _make_core_environments()
     for python in (LOWEST, HIGHEST):
         if not _environment(python).exists() and _interpreter(python) is None:
-            sys.stderr.write(f"{python}: not found on the PATH or among those of pyenv: install it first\n")
+            sys.stderr.write(f"{python}: not found on the PATH or among those of pyenv and uv: install it first\n")
             return 2
         code = _install(python, "--constraint", "constraints.txt", "--editable", ".[export]", *TOOLS) or _test(
             python, FOLDERS
@@ -80,7 +80,9 @@ def _places(python: str) -> Iterator[Path]:
     version = python.removeprefix("python")
     on_path = [Path(folder, python) for folder in os.get_exec_path()]
     pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
-    return (file for file in [*on_path, *pyenv.glob(f"versions/{version}.*/bin/{python}")] if file.is_file())
+    of_uv = Path(os.environ.get("UV_PYTHON_INSTALL_DIR") or Path.home() / ".local/share/uv/python")
+    installed = [*pyenv.glob(f"versions/{version}.*/bin/{python}"), *of_uv.glob(f"cpython-{version}.*/bin/{python}")]
+    return (file for file in [*on_path, *installed] if file.is_file())
 
 
 def _install(python: str, *what: str) -> int:

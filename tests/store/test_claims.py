@@ -151,7 +151,7 @@ def test_a_job_has_one_holder_until_it_expires(scored_study: Ledger, clock: Any)
     assert scored_study.claim_job("train", "ann", 60)
     assert not scored_study.claim_job("train", "bob", 60)
     clock.advance(2)
-    assert not scored_study.holds_job("train", "ann")
+    assert scored_study.claims("train") == []
     assert scored_study.claim_job("train", "bob", 60)
     with pytest.raises(LostClaimError, match="not published"):
         scored_study.publish_model("n", "0" * 64, "quick", ["liver"], {}, [], claim=Claim("train", 0, "", "ann"))

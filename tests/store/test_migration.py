@@ -259,7 +259,7 @@ def test_a_ledger_of_0010_keeps_every_row_and_its_labels_may_be_reviewed(ledger_
         command.upgrade(config, "0010")
         columns = columns_of_all_tables(connection)
         before = rows_of_all_tables(connection, columns)
-    facts = ledger_of_0001.all_case_facts()
+    facts = {image: ledger_of_0001.case_facts(image) for image in "abc"}
     assert {image: one.state.value for image, one in facts.items()} == {"a": "leased", "b": "finished", "c": "unseen"}
     with engine.connect() as connection:
         assert rows_of_all_tables(connection, columns) == before

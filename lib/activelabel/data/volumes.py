@@ -121,9 +121,9 @@ def _of_one_frame(files: ImageFiles, header: Header) -> Header:
     """
     beyond = [length for length in (*header.shape[3:], header.layers) if length != 1]
     count = beyond[0] if beyond else 1
-    last = max(channel.frame or 0 for channel in files.channels)
-    expected = f"{last + 1} or more" if files.frame_count is None else str(files.frame_count)
-    if len(beyond) > 1 or len(header.shape) < 3 or count <= last or files.frame_count not in (None, count):
+    highest = max(channel.frame or 0 for channel in files.channels)
+    expected = f"{highest + 1} or more" if files.frame_count is None else str(files.frame_count)
+    if len(beyond) > 1 or len(header.shape) < 3 or count <= highest or files.frame_count not in (None, count):
         names = ", ".join(channel.name for channel in files.channels)
         raise InvalidInputError(
             f"{files.name}: the image is {header.size} voxels of {header.layers} values, expected 3D with {expected} "

@@ -9,7 +9,7 @@ import pandas as pd
 from activelabel.acquisition.effort import Effort
 from activelabel.data.files.studies_folder import LEDGER_FILE
 from activelabel.errors import InvalidInputError
-from activelabel.loop.advice import effort_unit, forecast_of, judged_points, learning_curve, said
+from activelabel.loop.advice import effort_unit, forecast_of, forecast_sentence, judged_points, learning_curve
 from activelabel.project.labels.kept_names import check_names
 from activelabel.project.models.standing import read_standing
 from activelabel.project.opening import plan_project
@@ -49,7 +49,7 @@ def project_page(project: Project) -> Page:
             f"part: {progress.annotated_slices} slices, with something drawn on {progress.foreground_slices}.",
             *_not_drawn(project),
             str(read_standing(project.ledger)),
-            said(forecast_of(project, curve)),
+            forecast_sentence(forecast_of(project, curve)),
         ],
         sections=[
             Section("How good after how much work", list(_curve(project, curve))),
@@ -113,9 +113,9 @@ def _costs(project: Project) -> Table:
     )  # fmt: skip
 
 
-def _cost(of: str, cost: Effort) -> dict[str, Any]:
+def _cost(labels: str, cost: Effort) -> dict[str, Any]:
     return {
-        "labels": of,
+        "labels": labels,
         "volumes": cost.patients,
         "slices": cost.slices,
         "foreground slices": cost.foreground_slices,

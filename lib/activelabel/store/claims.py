@@ -205,12 +205,6 @@ class Claims(Database):
             rows = session.scalars(live if kind is None else live.where(WorkClaimRow.kind == kind))
             return [_record(row) for row in rows]
 
-    def holds_job(self, kind: WorkKind, worker: str, model_version: int = 0) -> bool:
-        """Whether a worker still holds a whole job."""
-        with self._reading() as session:
-            row = session.get(WorkClaimRow, (kind, model_version, WHOLE_JOB))
-            return row is not None and row.worker == worker and row.expires_at > self._shared_now(session)
-
     def is_left(self, job: Job) -> bool:
         """Whether an image of a job is left, claimed or not."""
         with self._reading() as session:

@@ -14,8 +14,9 @@ from activelabel.project.export import audit
 from activelabel.project.export.audit_line import EXPORT_AGAIN, AuditLine
 from activelabel.project.export.audit_reading import Audit
 from activelabel.project.export.layouts import VERSIONS
-from activelabel.project.export.versions import SHOWN, shown_masks
+from activelabel.project.export.versions import SHOWN
 from activelabel.project.given.channels import FACT as CHANNELS
+from activelabel.project.models.shown_masks import shown_masks
 from activelabel.project.project import Project
 
 _IMAGES = (audit.IMAGE, audit.WRITTEN_ANEW)

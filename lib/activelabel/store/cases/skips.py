@@ -6,14 +6,13 @@ from sqlalchemy import bindparam, func, select
 from sqlalchemy.orm import Session
 
 from activelabel.store.case_states import CaseEvent, CaseFacts, Verdict
-from activelabel.store.cases.case_facts import UNTOUCHED, check_event, facts_by_image, facts_of, skips_in_force
+from activelabel.store.cases.case_facts import check_event, facts_by_image, facts_of, skips_in_force
 from activelabel.store.cases.leases import end_leases, expire, unended_leases
 from activelabel.store.checks import checked_name
 from activelabel.store.database import Database
 from activelabel.store.lookup import image_row, record_of
 from activelabel.store.pool import active, current_final, decided, set_aside
 from activelabel.store.records.queries import Skip, SkipKind
-from activelabel.store.schema.images import ImageRow
 from activelabel.store.schema.labels import AnnotationRow, DraftRow
 from activelabel.store.schema.queries import LeaseRow, SkipRow
 
@@ -147,12 +146,6 @@ class Skips(Database):
         """The facts of the cases to which something has happened, by image, as of now."""
         with self._reading() as session:
             return facts_by_image(session, self._clock())
-
-    def all_case_facts(self) -> dict[str, CaseFacts]:
-        """The facts of the cases of all images, by image, as of now."""
-        with self._reading() as session:
-            touched = facts_by_image(session, self._clock())
-            return {image_id: touched.get(image_id, UNTOUCHED) for image_id in session.scalars(select(ImageRow.id))}
 
 
 def _skip(session: Session, image_id: str, annotator: str, kind: SkipKind, reason: str, now: datetime) -> Skip:

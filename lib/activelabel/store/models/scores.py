@@ -268,11 +268,12 @@ def _count_scored(session: Session, model_version: int, new: Counter[_Kind]) -> 
 
 
 def _values(image_id: str, score: Score) -> dict[str, str | float | tuple[float, ...] | None]:
-    for value in (score.value, *(score.slices or ())):
-        if not math.isfinite(value):
-            raise ValueError(
-                f"score of image '{image_id}', measure '{score.measure}': expected a finite number, got {value}"
-            )
+    values = (score.value, *(score.slices or ()))
+    if not all(map(math.isfinite, values)):
+        wrong = next(value for value in values if not math.isfinite(value))
+        raise ValueError(
+            f"score of image '{image_id}', measure '{score.measure}': expected a finite number, got {wrong}"
+        )
     return {
         "measure": checked_word(score.measure, "measure"),
         "region": checked_word(score.region, "region"),
@@ -292,8 +293,8 @@ def _insert_of(session: Session) -> Any:
 
 
 def _upsert(session: Session) -> Insert:
-    """An insert that replaces an existing value."""
-    statement = _insert_of(session)(ScoreRow)
+    """An insert that replaces an existing value, into the table itself: mapped classes cost time for each row."""
+    statement = _insert_of(session)(ScoreRow.__table__)
     replaced = ("value", "slices", "repeats", "seed", "created_at")
     upsert: Insert = statement.on_conflict_do_update(
         index_elements=[column.name for column in ScoreRow.__table__.primary_key],
