@@ -213,6 +213,7 @@ class FolderImages(FolderListing):
                 shown.setdefault(image_id, ImageLabelModel(image=image)).image = image
             # Always assign a new dictionary: other threads iterate over the old one.
             self._datastore.objects = {image_id: shown[image_id] for image_id in sorted(found)}
+            self._apply_changes()
             self._sync_ledger()
             if self._follows:
                 self.readmit_mended()

@@ -41,6 +41,7 @@ class FolderListing(LocalDatastore):
         self._revision = 0
         self._lock = threading.RLock()
         self._view = DelayedCall(self._write_view, DELAY_SECONDS, share=VIEW_SHARE)
+        self._changes: list[tuple[str, str, dict[str, Any] | None]] = []
         self._written = b""  # content of the listing that was written last
         super().__init__(studies, images_dir=images_dir, extensions=extensions, auto_reload=False)
 
@@ -76,23 +77,32 @@ class FolderListing(LocalDatastore):
         path = Path(self._datastore_config_path)
         if self._beside is not None and not path.is_file():  # an earlier server may have written it there
             path = self._beside / path.name
-        if self._view_was_read or not path.is_file():
+        if self._view_was_read:
             return
         self._view_was_read = True
+        # There may be some before the first listing is written, and so beside none.
+        places = dict.fromkeys([path.parent, Path(self._datastore_path)])
+        self._changes = [change for place in places for change in changes(place)]
+        if not path.is_file():
+            return
         try:
             self._datastore = LocalDatastoreModel.model_validate_json(path.read_text(encoding="utf-8"))
             self._datastore.base_path = self._datastore_path
             self._datastore.images_dir = self._images_dir
-            for image_id, tag, label in changes(path.parent):
-                if image_id in self._datastore.objects:
-                    labels = self._datastore.objects[image_id].labels
-                    labels.pop(tag, None)
-                    if label is not None:
-                        labels[tag] = DataModel.model_validate(label)
         except ValueError as error:
             damaged = Path(self._datastore_path) / f"{path.name}.damaged-{time.time_ns()}"
             shutil.copy(path, damaged)
             logger.warning("%s is damaged (%s): kept as %s and made anew", path, type(error).__name__, damaged.name)
+
+    def _apply_changes(self) -> None:
+        """Bring the listing as it was read up to the labels that changed after it was written."""
+        changed, self._changes = self._changes, []
+        for image_id, tag, label in changed:
+            if image_id in self._datastore.objects:
+                labels = self._datastore.objects[image_id].labels
+                labels.pop(tag, None)
+                if label is not None:
+                    labels[tag] = DataModel.model_validate(label)
 
     def _update_datastore_file(self, lock: bool = True) -> None:
         self._view.note()
