@@ -45,7 +45,7 @@ def changes(studies: Path) -> Iterator[tuple[str, str, dict[str, Any] | None]]:
 
 
 def listed_labels(studies: Path) -> dict[tuple[str, str], dict[str, Any]]:
-    """The labels that a server has listed, by image and tag; empty if there is no readable listing."""
+    """The labels that a server has listed, by image and tag; empty if there is nothing readable."""
     try:
         objects = json.loads((studies / LISTING).read_text(encoding="utf-8"))["objects"]
         labels = {
@@ -54,7 +54,7 @@ def listed_labels(studies: Path) -> dict[tuple[str, str], dict[str, Any]]:
             for tag, label in listed.get("labels", {}).items()
         }
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return {}
+        labels = {}
     for image_id, tag, label in changes(studies):
         labels.pop((image_id, tag), None)
         if label is not None:
