@@ -130,7 +130,7 @@ def operations(ledger: Ledger, turn: int) -> Iterator[tuple[str, Callable[[], ob
         ledger.images_set_aside()
         ledger.measured_intensities(1000)
         ledger.labels_to_learn("validation")
-        ledger.latest_doubts(10, [1])
+        ledger.latest_uncertainty_checks(10, [1])
         ledger.open_drafts()
         ledger.skipped_for_now()
 
