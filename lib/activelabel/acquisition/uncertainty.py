@@ -176,12 +176,12 @@ class MonteCarloStatistics:
         entropies = self._entropy(samples.movedim(1, 0)).sum(dim=0)
         return own_mean, self._decided(squares).sum(dim=(0, 1)), entropies
 
-    def part(self, of: slice) -> "MonteCarloStatistics":
+    def part(self, rows: slice) -> "MonteCarloStatistics":
         """The statistics of a part of the volume along its first axis, which share memory with these."""
         part = MonteCarloStatistics(self.overlapping)
         part.repeats, part._is_single_pass = self.repeats, self._is_single_pass
-        part._mean = self.mean[:, of]
-        part._squared_deviations, part._entropies = self._squared_deviations[of], self._entropies[of]
+        part._mean = self.mean[:, rows]
+        part._squared_deviations, part._entropies = self._squared_deviations[rows], self._entropies[rows]
         return part
 
     def turned(self, axis: int) -> "MonteCarloStatistics":

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -12,9 +13,9 @@ from activelabel.errors import InvalidInputError
 from activelabel.prediction.batching import BatchLimit, Job
 from activelabel.prediction.blending import Blend
 from activelabel.prediction.dropout import Draw, RandomDropout, keep_last_random, monte_carlo_dropout, random_layers
+from activelabel.prediction.fastest_copy import fastest_copy
 from activelabel.prediction.freed_memory import keep_freed_memory
-from activelabel.prediction.layout import channels_last_copy
-from activelabel.prediction.precision import PrecisionName, choose_precision
+from activelabel.prediction.precision import PrecisionName
 from activelabel.prediction.sharing import SharedFeatures, each_repeated, split_before_dropout
 from activelabel.prediction.windows import Size3D, WindowedVolume, image_size, window_grid
 
@@ -53,6 +54,7 @@ class Predictor:
         channels: int = 1,
         overlapping: bool = False,
         last_layers: int | None = None,
+        choices_file: Path | None = None,
     ) -> None:
         """Copy the network to `device` and try it on empty windows.
 
@@ -61,7 +63,7 @@ class Predictor:
             window_size: in voxels.
             window_overlap: fraction of a side that neighbours share, in [0, 1).
             device: where the network runs and the maps are held: a CPU or a CUDA device.
-            precision: `auto` takes bfloat16 where the hardware multiplies it natively.
+            precision: `auto` takes bfloat16 where the hardware multiplies it natively, unless float32 is faster there.
             skip_outside_body: whether constant windows are not run.
             margin: the least number of voxels by which windows reach beyond the ends of a volume. The margin is filled
                 by reflection: without it, voxels at an end see the zeros with which convolutions pad a window.
@@ -69,6 +71,7 @@ class Predictor:
             overlapping: whether the network gives a logit of its own for each structure, and none for the background,
                 `(B, C - 1, *window_size)`.
             last_layers: how many of the dropout layers that run last are random in repeats; by default all.
+            choices_file: where the layout and the precision that are measured on a GPU are kept; None keeps none.
 
         Raises:
             InvalidInputError: the network does not take such windows, or gives an output of another shape.
@@ -82,8 +85,8 @@ class Predictor:
         self._margin = margin
         self._channels = channels
         self.overlapping = overlapping
-        self.precision = choose_precision(precision, self._device)
-        self._network = channels_last_copy(network, self._device)
+        item = (channels, *window_size)
+        self._network, self.precision = fastest_copy(network, self._device, precision, item, choices_file)
         self._limit = BatchLimit(window_size[0] * window_size[1] * window_size[2], self._device)
         with torch.no_grad(), self._autocast():
             empty = torch.zeros((2, channels, *window_size), device=self._device)
