@@ -58,11 +58,12 @@ def dilated_foreground(mean: Tensor, kernel: int = 11) -> Tensor:
 def _dilated_along(mask: Tensor, axis: int, reach: int) -> Tensor:
     """0 or 1 per voxel: 1 where a 1 is at most `reach` voxels away along `axis`.
 
-    Each step shifts what is reached already, so that a few steps of bytes do what a pooling does value by value.
+    Each step shifts what is reached already, so that a few steps of bytes do what a pooling does value by value. A step
+    goes no farther than from voxel to voxel of the mask: a longer one would need what is reached beyond its ends.
     """
     length, reached = mask.shape[axis], 0
     while reached < min(reach, length - 1):
-        step = min(reached + 1 + reached, reach - reached, length - 1)
+        step = min(reached + 1, reach - reached, length - 1)
         left, before = length - step, mask
         mask = before.clone()
         mask.narrow(axis, step, left).bitwise_or_(before.narrow(axis, 0, left))
