@@ -11,7 +11,7 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -22,7 +22,7 @@ from activelabel.annotation.history_reader import ORIGINAL
 from activelabel.data.files.channels import ONE_CHANNEL, ChannelLayout, ImageFiles
 from activelabel.data.files.links import LINKS_OUT, leads_out
 from activelabel.data.files.names import ENDINGS, ending_of
-from activelabel.data.files.studies_folder import FolderContent, find_images, lines_on
+from activelabel.data.files.studies_folder import LABEL_ENDING, FolderContent, find_images, lines_on
 from activelabel.data.files.writing import write_atomically
 from activelabel.data.given_patients import GivenPatients
 from activelabel.data.given_splits import GivenSplit
@@ -32,6 +32,8 @@ from activelabel.errors import (
 )
 from activelabel.prediction.prepared.images import PreparedImages
 from activelabel.project.given.channel_files import SHOWN, shown_channel
+from activelabel.project.models.kept_maps import KeptMaps
+from activelabel.project.project import MAPS, PSEUDO_LABELS
 from activelabel.project.readability import has_changed, readmit_mended, set_aside, set_aside_unreadable
 from activelabel.server.datastores.delayed_call import DelayedCall
 from activelabel.server.datastores.folder_watch import FolderWatch
@@ -263,7 +265,10 @@ class FolderImages(LocalDatastore):
                 shown.setdefault(image_id, ImageLabelModel(image=image)).image = image
             # Always assign a new dictionary: other threads iterate over the old one.
             self._datastore.objects = {image_id: shown[image_id] for image_id in sorted(found)}
+            gone = {image_id: shown[image_id] for image_id in shown.keys() - found.keys()}
             self._sync_ledger()
+            if self._follows and gone:
+                self._forget_kept(gone)
             if self._follows:
                 self.readmit_mended()
             self._reconcile_labels()
@@ -273,6 +278,23 @@ class FolderImages(LocalDatastore):
         if self._follows and self.watches_folder:
             self._notice_changed()
         self._view.request()
+
+    def _forget_kept(self, gone: Mapping[str, ImageLabelModel]) -> None:
+        """Remove what is kept of images that are gone and can be made again: maps, shown channels, prepared images.
+
+        Labels, and masks that models showed, are records of what annotators did, and stay.
+        """
+        folder = self._archive.project_folder
+        maps = KeptMaps(folder / MAPS)
+        for image_id in gone:
+            maps.forget(image_id)
+            name = f"{image_id}{LABEL_ENDING}"
+            for file in (folder / PSEUDO_LABELS / name, *(frame / name for frame in (folder / SHOWN).glob("*/"))):
+                try:
+                    file.unlink(missing_ok=True)
+                except OSError as error:
+                    logger.warning("%s, of an image that is gone, cannot be removed: %s", file, error)
+        self._prepared.tidy()
 
     def _shown(self) -> object:
         """The content of the listing on which `status`, `passed_over` and `patients` depend."""

@@ -8,14 +8,14 @@ does not answer, the known images and labels stay, and labels to send wait.
 import logging
 import threading
 import time
-from collections.abc import Collection, Hashable, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, ClassVar
 
 import numpy as np
-from monailabel.datastore.local import DataModel
+from monailabel.datastore.local import DataModel, ImageLabelModel
 
 from activelabel.annotation.archive import Kept, LabelArchive
 from activelabel.data.dicom_objects.rtstruct_writing import rtstruct_uid, write_rtstruct
@@ -369,6 +369,13 @@ class PacsDatastore(LedgerDatastore):
         for uid in channels:
             self._cache.forget(uid)
         self._ledger.mark_readable(image_id)
+
+    def _forget_kept(self, gone: Mapping[str, ImageLabelModel]) -> None:
+        """Remove what is kept of series that are gone, with their copies; that of an annotated one stays."""
+        for image_id, shown in gone.items():
+            for uid in () if shown.labels else shown.image.info.get(_CHANNEL_SERIES) or (image_id,):
+                self._cache.forget(uid)
+        super()._forget_kept(gone)
 
     def _find_images(self) -> dict[str, DataModel]:
         """The series of the PACS; until it answers, the series of its last answer."""
