@@ -160,7 +160,7 @@ def test_a_running_project_is_reported_with_its_curve_costs_and_uncertainties(
     files = tmp_path / "report_files"
     assert list(pd.read_csv(files / "learning_curve.csv")["volumes"]) == [2, 3, 4, 5, 6]
     assert pd.read_csv(files / "costs.csv")["effort units"].item() == pytest.approx(6 * 4 / 3)
-    assert pd.read_csv(files / "doubts.csv")["correlation"].item() == 0.25
+    assert pd.read_csv(files / "worth_of_uncertainty.csv")["correlation"].item() == 0.25
 
 
 def test_a_project_that_two_annotators_read_is_reported_with_their_agreement(

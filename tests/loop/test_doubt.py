@@ -315,7 +315,7 @@ def misled(make_study: Callable[..., Study], blobs: Callable[[int], Any]) -> Cal
     """A study whose model was wrong exactly where it was most certain, in two labels, and has scored the rest."""
 
     def make(**conf: str) -> Study:
-        study = make_study(blobs(8), doubt_window="2", **conf)
+        study = make_study(blobs(8), uncertainty_window="2", **conf)
         study.set_slices(axis=2, count=16)
         publish(study)
         for image_id in study.ids("training")[:2]:

@@ -13,7 +13,7 @@ from warm_recipe import write_warm_recipe
 from activelabel.acquisition.regions import REGIONS
 from activelabel.acquisition.score import Score
 from activelabel.acquisition.uncertainty import MEASURES
-from activelabel.data.files.channels import ImageFiles
+from activelabel.data.files.image_files import ImageFiles
 from activelabel.project.models.features import features_file, write_features
 from activelabel.project.opening import open_project
 from activelabel.project.project import Project
@@ -52,7 +52,7 @@ def open_study(studies: Studies, tmp_path: Path) -> Callable[..., Project]:
 
     def open_with(**conf: str) -> Project:
         recipe = write_warm_recipe(tmp_path, cold_start='"none"')
-        conf = {"labels": "ball", "recipe": recipe, "device": "cpu", "start": "4", "doubt_window": "1", **conf}
+        conf = {"labels": "ball", "recipe": recipe, "device": "cpu", "start": "4", "uncertainty_window": "1", **conf}
         project = open_project(str(tmp_path), str(studies.folder), conf)
         project.ledger.sync_images(IMAGES, 2)
         for image_id in IMAGES:

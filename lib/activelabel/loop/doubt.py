@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from activelabel.acquisition.uncertainty import MEASURES
-from activelabel.analysis.rank_correlation import doubt_error_correlation
+from activelabel.analysis.rank_correlation import uncertainty_error_correlation
 from activelabel.data.label_checking import check_label
 from activelabel.data.preprocessing import PreparedImage, restore_label, restore_maps
 from activelabel.errors import InvalidInputError
@@ -105,7 +105,7 @@ def _compare(
     )
     judged = project.labels.judged(reference).take(slices, axis)
     doubt, wrong = doubt.take(slices, axis)[judged], (drawn != wanted).take(slices, axis)[judged]
-    correlation = doubt_error_correlation(doubt, wrong)
+    correlation = uncertainty_error_correlation(doubt, wrong)
     record = project.ledger.record_doubt(
         annotation.id,
         model.version,

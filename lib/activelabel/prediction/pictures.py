@@ -26,7 +26,7 @@ COLOURS = ("#e69f00", "#56b4e9", "#009e73", "#f0e442", "#cc79a7", "#d55e00", "#0
 AXIS_NAMES = ("sagittal", "coronal", "axial")
 
 
-def doubt_figure(
+def uncertainty_figure(
     image: "PreparedImage",
     mean: "Tensor",
     map: "Tensor",
@@ -83,7 +83,7 @@ def doubt_figure(
 def drawn_classes(mean: "Tensor", labels: Sequence[str]) -> "Tensor":
     """The class of each voxel `(*S)` of mean probabilities: the most probable one, or the one painted last."""
     if not isinstance(labels, LabelMap) or not labels.overlaps:
-        return mean.argmax(dim=0)
+        return mean.max(dim=0).indices  # on a CPU `argmax` takes ten times as long
     classes = mean.new_zeros(mean.shape[1:])
     for structure, _ in labels.painting:
         classes[mean[structure + 1] > 0.5] = structure + 1

@@ -51,10 +51,10 @@ def read_trust(project: Project) -> Trust:
 
     Comparisons with a worse model, which somebody had chosen or which was withdrawn, do not count.
     """
-    window, models = project.settings.doubt_window, project.ledger.sound_models()
+    window, models = project.settings.uncertainty_window, project.ledger.sound_models()
     worths = (doubt.worth for doubt in project.ledger.latest_doubts(window, models))
     latest = tuple(worth for worth in worths if worth is not None)
-    return Trust(latest, project.ledger.correlated_doubts(models), window, project.settings.min_doubt)
+    return Trust(latest, project.ledger.correlated_doubts(models), window, project.settings.min_correlation)
 
 
 def proposals_by_uncertainty(project: Project, by_uncertainty: Proposals, instead: Proposals) -> Iterator[Proposal]:

@@ -12,7 +12,7 @@ import pytest
 import torch
 from small_studies import write_nifti
 
-from activelabel.data.files.channels import ChannelFile, ImageFiles
+from activelabel.data.files.image_files import ChannelFile, ImageFiles
 from activelabel.data.preprocessing import PreparedImage, prepare_image
 from activelabel.data.volumes import Volume, read_volume
 from activelabel.errors import InvalidInputError

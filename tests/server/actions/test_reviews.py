@@ -3,7 +3,8 @@
 import csv
 import io
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import timedelta
 from email.message import Message
@@ -16,6 +17,7 @@ import numpy as np
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
+from monailabel.endpoints import datastore as host_datastore
 from small_studies import TINY_RECIPE, boxes, write_image, write_nifti
 
 from activelabel.acquisition.effort import Effort
@@ -27,7 +29,7 @@ from activelabel.project.export.audit import audit_table
 from activelabel.project.opening import open_project
 from activelabel.report.page import Block, Table
 from activelabel.report.project import project_page
-from activelabel.server.actions.blind import BlindReadings
+from activelabel.server.actions.blind import BlindReadings, blind_for_all
 from activelabel.server.actions.cases import CaseActions
 from activelabel.server.actions.reviews import ReviewActions
 from activelabel.server.actions.worklist import WorklistReader
@@ -71,6 +73,7 @@ class Ward:
         )
         for routes in (case_routes, datastore_routes):
             patch.setattr(routes, "application", lambda: app)
+        patch.setattr(host_datastore, "app_instance", lambda: SimpleNamespace(datastore=lambda: self.store))
         web = FastAPI()
         web.router.routes[:0] = [*case_routes.router.routes, *datastore_routes.router.routes]
         self.client = TestClient(web)
@@ -108,14 +111,21 @@ class Ward:
 
     def may_see(self, image: str, tag: str, who: Identity | None) -> bool:
         """Whether a person may download a label."""
+        with self.as_user(who):
+            try:
+                self.blind.require_may_see(image, tag)
+            except ForbiddenError:
+                return False
+            return True
+
+    @contextmanager
+    def as_user(self, who: Identity | None) -> Iterator[None]:
+        """Ask as a person who has logged in."""
         asks = asking.set(who)
         try:
-            self.blind.require_may_see(image, tag)
-        except ForbiddenError:
-            return False
+            yield
         finally:
             asking.reset(asks)
-        return True
 
     def listed(self, image: str, tag: str = "final") -> dict[str, Any]:
         return dict(self.store.get_label_info(image, tag))
@@ -388,6 +398,66 @@ def test_a_draft_of_a_case_that_is_read_twice_is_hidden_from_others(open_ward: C
     ward.send(image, "ann", finished=False)
     assert not ward.may_see(image, "original", BOB)
     assert ward.may_see(image, "original", ANN)
+
+
+def told_to(ward: Ward, who: Identity) -> str:
+    """All that the routes tell a person about the case that is read twice, as one text."""
+    image = judging(ward)
+    with ward.as_user(who):
+        worklists = [
+            ward.client.get(f"/activelabel/worklist{query}").json()["cases"]
+            for query in ("", "?annotator=ann", "?state=finished")
+        ]
+        drafts = ward.client.get("/activelabel/cases").json()["drafts"]
+        listed = ward.client.get("/datastore/", params={"output": "all"}).json()["objects"][image]
+        infos = [
+            ward.client.get("/datastore/label/info", params={"label": image, "tag": tag}).json()
+            for tag in ("final", "original")
+        ]
+    cases = [case for cases in worklists for case in cases if case["image"] == image]
+    return json.dumps([cases, [draft for draft in drafts if draft["id"] == image], listed, infos])
+
+
+@pytest.mark.parametrize("finished", [True, False])
+def test_a_blind_reader_is_not_told_who_has_drawn_the_case(open_ward: Callable[..., Ward], finished: bool) -> None:
+    ward = open_ward(readers="2", readers_share="0.25")
+    image = judging(ward)
+    assert ward.ledger.grant_lease("ann", image, 60, "start", reason="drawn at random") is not None
+    assert '"ann"' not in told_to(ward, BOB)  # while ann draws
+    assert '"ann"' in told_to(ward, REV)
+    ward.send(image, "ann", finished=finished)
+    assert '"ann"' not in told_to(ward, BOB)
+    assert "kept as a draft" not in told_to(ward, BOB)
+    assert '"ann"' in told_to(ward, ANN)
+    if finished:
+        assert ward.ask("bob")["id"] == image
+        assert '"ann"' not in told_to(ward, BOB)
+        ward.send(image, "bob")
+        assert '"ann"' in told_to(ward, BOB)  # it was read twice
+
+
+def test_a_blind_reader_sees_the_state_of_the_case(twice: Ward) -> None:
+    image = judging(twice)
+    with twice.as_user(BOB):
+        (case,) = twice.client.get("/activelabel/worklist?state=finished").json()["cases"]
+        assert (case["image"], case["who"], case["label"]["annotator"]) == (image, [], None)
+        assert twice.client.get("/activelabel/worklist?annotator=ann").json()["cases"] == []
+        answer = twice.client.get("/datastore/label/info", params={"label": image, "tag": "final"})
+        assert (answer.status_code, answer.json()["detail"]) == (
+            403, f"image '{image}': draw it without the first reading, which is shown afterwards",
+        )  # fmt: skip
+
+
+def test_events_name_nobody_while_a_case_waits_for_its_second_reading(twice: Ward) -> None:
+    image = judging(twice)
+
+    def states() -> dict[str, tuple[str, tuple[str, ...]]]:
+        return WorklistReader(twice.ledger, blind_for_all(twice.project)).states()
+
+    assert states()[image] == ("finished", ())
+    twice.ask("bob")
+    twice.send(image, "bob")
+    assert states()[image] == ("finished", ("ann",))
 
 
 def test_what_was_decided_about_is_hidden_from_nobody(twice: Ward) -> None:

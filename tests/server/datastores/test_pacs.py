@@ -769,7 +769,7 @@ def test_the_series_of_a_study_are_the_channels_of_one_image(site: Site, monkeyp
     assert volume.channels.shape == (3, *SHAPE)
     assert np.array_equal(volume.array, voxels(store.get_image_uri(good["T1"])))
     assert store.shown_file(good["T1"]) == Path(store.get_image_uri(good["T1"]))
-    lower, upper = volume.channels[2][..., 1:], voxels(store._cache.volume(good["T2"], None))[..., :-1]
+    lower, upper = volume.channels[2][..., 1:], voxels(site.folder / "cache" / f"{good['T2']}.nii.gz")[..., :-1]
     assert np.allclose(lower, upper, atol=0.01)  # 2 mm are a slice
 
     assert set_aside_unreadable(apart["T1"], store, site.ledger, was_scored=False)

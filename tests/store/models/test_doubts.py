@@ -8,7 +8,7 @@ from recorded import record_annotation
 from scipy.stats import mannwhitneyu
 from sqlalchemy.exc import IntegrityError
 
-from activelabel.analysis.rank_correlation import doubt_error_correlation
+from activelabel.analysis.rank_correlation import uncertainty_error_correlation
 from activelabel.errors import InvalidInputError, NotFoundError
 from activelabel.store.database import utc_now
 from activelabel.store.records.models import Doubt
@@ -99,7 +99,7 @@ def test_a_comparison_of_an_unknown_label_or_model_is_refused(labelled):
 
 
 def doubt_of(uncertainty, wrong):
-    correlation = doubt_error_correlation(uncertainty, wrong)
+    correlation = uncertainty_error_correlation(uncertainty, wrong)
     return Doubt(1, 1, "entropy", correlation, int(wrong.sum()), wrong.size, utc_now())
 
 

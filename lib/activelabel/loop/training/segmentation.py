@@ -123,7 +123,7 @@ class SegmentationTraining(NetworkTraining):
             cases = [annotated_case(annotation, self._project, images) for annotation in annotations]
             run = Run(options, folder, cases, images)
             self._training = scheduled(self._project.recipe.training, effort_units(annotations, run))
-            with optional("the doubt is not compared with the new labels"):
+            with optional("uncertainty is not compared with the new labels"):
                 compare_labels(self._project, annotations, images, run.device)
             outcome = self._go_through_stages(run)
             per_case = self.judge(outcome.weights, run)

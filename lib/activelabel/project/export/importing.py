@@ -1,6 +1,5 @@
 """Makes a project of an exported data set: images, labels, and a ledger with all that the audit trail tells."""
 
-import hashlib
 import shutil
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -10,6 +9,7 @@ from typing import Any
 import nibabel
 import numpy as np
 
+from activelabel.data.files.digest import file_sha256
 from activelabel.data.label_checking import write_label
 from activelabel.data.labels.arrays import smallest_type
 from activelabel.data.labels.label_texts import read_stored
@@ -154,7 +154,7 @@ def _write_partial(path: Path, line: AuditLine, label: Path, trail: Audit) -> No
 
 def _with_digests(rows: Sequence[TransferredRow], written: Collection[Path], folder: Path) -> list[TransferredRow]:
     """The rows, in which labels that were written anew have the digests of their files."""
-    digests = {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in written}
+    digests = {path.relative_to(folder).as_posix(): file_sha256(path) for path in written}
     return [_with(row, "sha256", digests.get(row.values.get("file", ""))) for row in rows]
 
 

@@ -16,7 +16,7 @@ MODEL_NOTE = "the model version by which it was chosen; null for none"
 class LabelOfCase(BaseModel):
     """The final label of a case."""
 
-    annotator: str = Field(description="who sent its newest version")
+    annotator: str | None = Field(description="who sent its newest version; null for who reads the case blind")
     version: int = Field(description="the number of its version")
     saved: datetime = Field(description="when that version was saved")
     slices: list[int] | None = Field(description="the slices that it covers, from 0; null for the whole volume")
@@ -36,6 +36,7 @@ class WorklistCase(BaseModel):
     """A case of the worklist."""
 
     image: str = Field(description="the id of the image")
+    name: str = Field(description="what people call it: on a PACS the patient's id, else the id of the image")
     role: Role = Field(description="`training` or `validation`")
     state: CaseState = Field(description="the state of the case")
     who: list[str] = Field(description="who brought the state about, or holds the case")

@@ -2,7 +2,7 @@
 
 The layout is the host's: images in the studies folder, labels in `labels/TAG/IMAGE.nii.gz`, and the listing
 `datastore_v2.json`, so that the host's clients and other tools work. The listing is only a view: the server alone
-writes it, atomically, after each change, and takes its labels from the ledger. Every version of every label is kept
+writes it, atomically, and takes its labels from the ledger. Every version of every label is kept
 in the project folder before the client hears that it was saved.
 """
 
@@ -132,7 +132,7 @@ class LedgerDatastore(FolderImages):
             self._ledger.delete_annotation(label_id, label_tag)
             self._archive.write_records(label_id)
             shown.labels = {tag: label for tag, label in shown.labels.items() if tag != label_tag}
-        self._changed_listing()
+        self._changed_label(label_id, label_tag)
 
     def status(self) -> dict[str, Any]:
         """The host's counts, in which one annotated slice completes a volume, and counts of annotated slices."""
@@ -239,7 +239,7 @@ class LedgerDatastore(FolderImages):
         """Add entries to the information about a label."""
         with self._lock:
             self._datastore.objects[label_id].labels[label_tag].info.update(info)
-        self._changed_listing()
+        self._changed_label(label_id, label_tag)
 
     # Folder and ledger
 
@@ -258,7 +258,7 @@ class LedgerDatastore(FolderImages):
             annotation = self._ledger.current_annotation(image_id, tag)
             if annotation is not None and image_id in self._datastore.objects and not self._lists(annotation):
                 self._show_label(annotation, {})
-                self._changed_listing()
+                self._changed_label(image_id, tag)
 
     def _reconcile_labels(self) -> None:
         current = {(item.image_id, item.tag): item for item in self._ledger.current_labels()}
@@ -348,7 +348,7 @@ class LedgerDatastore(FolderImages):
                 if annotation is not None:
                     self._place(annotation)
                     self._show_label(annotation, info)
-        self._changed_listing()
+                self._changed_label(image_id, shown)
 
     def _place(self, annotation: Annotation) -> None:
         """Copy the kept label to the place where the host and other tools look for it."""

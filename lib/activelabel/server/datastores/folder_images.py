@@ -1,7 +1,7 @@
 """The images of a studies folder, listed in the host's format and watched for changes.
 
-The listing, `datastore_v2.json`, is only a view: the server alone writes it, atomically, after each change. The ledger
-decides which images and labels the project has.
+The listing, `datastore_v2.json`, is only a view: the server alone writes it, atomically, when images come or go, when
+somebody asks for it, and when it stops. The ledger decides which images and labels the project has.
 """
 
 import copy
@@ -19,10 +19,11 @@ from monailabel.datastore.local import DataModel, ImageLabelModel, LocalDatastor
 
 from activelabel.annotation.archive import LabelArchive
 from activelabel.annotation.history_reader import ORIGINAL
-from activelabel.data.files.channels import ONE_CHANNEL, ChannelLayout, ImageFiles
+from activelabel.data.files.channels import ONE_CHANNEL, ChannelLayout
+from activelabel.data.files.image_files import ImageFiles
 from activelabel.data.files.links import LINKS_OUT, leads_out
 from activelabel.data.files.names import ENDINGS, ending_of
-from activelabel.data.files.studies_folder import LABEL_ENDING, FolderContent, find_images, lines_on
+from activelabel.data.files.studies_folder import FolderContent, find_images, lines_on
 from activelabel.data.files.writing import write_atomically
 from activelabel.data.given_patients import GivenPatients
 from activelabel.data.given_splits import GivenSplit
@@ -32,13 +33,13 @@ from activelabel.errors import (
 )
 from activelabel.prediction.prepared.images import PreparedImages
 from activelabel.project.given.channel_files import SHOWN, shown_channel
-from activelabel.project.models.kept_maps import KeptMaps
-from activelabel.project.project import MAPS, PSEUDO_LABELS
+from activelabel.project.listing import CHANGES, changes, note_change
 from activelabel.project.readability import has_changed, readmit_mended, set_aside, set_aside_unreadable
 from activelabel.server.datastores.delayed_call import DelayedCall
 from activelabel.server.datastores.folder_watch import FolderWatch
 from activelabel.server.datastores.found_labels import FoundLabels
 from activelabel.server.datastores.image_files import require_new_image
+from activelabel.server.datastores.kept_copies import forget_copies
 from activelabel.server.datastores.listed import (
     file_below,
     new_image,
@@ -50,7 +51,7 @@ logger = logging.getLogger(__name__)
 
 DELAY_SECONDS = 1.0
 VIEW_SHARE, LOOK_SHARE = 100.0, 10.0
-"""Writing the listing takes at most a hundredth of the time, reading the folder a tenth, and both wait for a second."""
+"""While images come and go, writing the listing takes at most a hundredth of the time, reading the folder a tenth."""
 
 
 class FolderImages(LocalDatastore):
@@ -129,7 +130,7 @@ class FolderImages(LocalDatastore):
         )
         if follow_changes and self.watches_folder:
             watched = [Path(studies), *([] if self._beside is None else [self._beside])]
-            self._observer = FolderWatch(watched, self, self._is_on_mount(str(watched[-1])))
+            self._observer = FolderWatch(watched, self)
             self._observer.start()
 
     def add_image(self, image_id: str, image_filename: str, image_info: dict[str, Any]) -> str:
@@ -149,7 +150,8 @@ class FolderImages(LocalDatastore):
             added = ImageLabelModel(image=new_image(image_id, target.name, image_info))
             self._datastore.objects = {**self._datastore.objects, image_id: added}
             self._sync_ledger()
-        self._changed_listing()
+        self._revision += 1
+        self._view.request()
         return image_id
 
     def get_image_uri(self, image_id: str) -> str:
@@ -221,16 +223,28 @@ class FolderImages(LocalDatastore):
         """Add entries to the information about an image."""
         with self._lock:
             self._datastore.objects[image_id].image.info.update(info)
-        self._changed_listing()
+        self._revision += 1
+        self._view.note()
 
     @property
     def revision(self) -> Hashable:
         """A value that changes whenever the result of `status`, `passed_over` or `patients` changes."""
         return self._revision
 
-    def _changed_listing(self) -> None:
+    def _changed_label(self, image_id: str, tag: str) -> None:
+        """Note that the entry of a label has changed; the listing itself is not written for that."""
         self._revision += 1
-        self._view.request()
+        if self._follows:
+            with self._lock:
+                listed = self._datastore.objects.get(image_id)
+                label = None if listed is None else listed.labels.get(tag)
+                note_change(Path(self._datastore_path), image_id, tag, None if label is None else label.model_dump())
+        self._view.note()
+
+    def json(self) -> Any:
+        """The listing, which is written to its file as well, since somebody asks for it."""
+        self._view.flush()
+        return super().json()
 
     def _init_from_datastore_file(self, throw_exception: bool = False) -> None:
         """Read the listing once, at the start. A damaged one is set aside and made anew from ledger and folder."""
@@ -244,13 +258,19 @@ class FolderImages(LocalDatastore):
             self._datastore = LocalDatastoreModel.model_validate_json(path.read_text(encoding="utf-8"))
             self._datastore.base_path = self._datastore_path
             self._datastore.images_dir = self._images_dir
+            for image_id, tag, label in changes(path.parent):
+                if image_id in self._datastore.objects:
+                    labels = self._datastore.objects[image_id].labels
+                    labels.pop(tag, None)
+                    if label is not None:
+                        labels[tag] = DataModel.model_validate(label)
         except ValueError as error:
             damaged = Path(self._datastore_path) / f"{path.name}.damaged-{time.time_ns()}"
             shutil.copy(path, damaged)
             logger.warning("%s is damaged (%s): kept as %s and made anew", path, type(error).__name__, damaged.name)
 
     def _update_datastore_file(self, lock: bool = True) -> None:
-        self._view.request()
+        self._view.note()
 
     def on_change(self) -> None:
         """React to an image or a label that came, went or changed. Changes to the listing have no effect."""
@@ -259,7 +279,7 @@ class FolderImages(LocalDatastore):
     def _reconcile_datastore(self) -> None:
         """Update the listing to the images in the folder and the labels in the ledger."""
         with self._lock:
-            before = self._shown()
+            before, images_before = self._shown(), self._listed_paths()
             found, shown = self._find_images(), dict(self._datastore.objects)
             for image_id, image in found.items():
                 shown.setdefault(image_id, ImageLabelModel(image=image)).image = image
@@ -268,7 +288,7 @@ class FolderImages(LocalDatastore):
             gone = {image_id: shown[image_id] for image_id in shown.keys() - found.keys()}
             self._sync_ledger()
             if self._follows and gone:
-                self._forget_kept(gone)
+                self._forget_copies(gone)
             if self._follows:
                 self.readmit_mended()
             self._reconcile_labels()
@@ -277,24 +297,18 @@ class FolderImages(LocalDatastore):
                 self._revision += 1
         if self._follows and self.watches_folder:
             self._notice_changed()
-        self._view.request()
+        if self._listed_paths() != images_before or not Path(self._datastore_config_path).is_file():
+            self._view.request()
+        else:
+            self._view.note()
 
-    def _forget_kept(self, gone: Mapping[str, ImageLabelModel]) -> None:
-        """Remove what is kept of images that are gone and can be made again: maps, shown channels, prepared images.
+    def _listed_paths(self) -> dict[str, str]:
+        """The file of each listed image, by which other programs know it."""
+        return {image_id: file_below(image_id, shown.image) for image_id, shown in self._datastore.objects.items()}
 
-        Labels, and masks that models showed, are records of what annotators did, and stay.
-        """
-        folder = self._archive.project_folder
-        maps = KeptMaps(folder / MAPS)
-        for image_id in gone:
-            maps.forget(image_id)
-            name = f"{image_id}{LABEL_ENDING}"
-            for file in (folder / PSEUDO_LABELS / name, *(frame / name for frame in (folder / SHOWN).glob("*/"))):
-                try:
-                    file.unlink(missing_ok=True)
-                except OSError as error:
-                    logger.warning("%s, of an image that is gone, cannot be removed: %s", file, error)
-        self._prepared.tidy()
+    def _forget_copies(self, gone: Mapping[str, ImageLabelModel]) -> None:
+        """Remove what is kept of images that are gone and can be made again."""
+        forget_copies(gone, self._archive.project_folder, self._prepared)
 
     def _shown(self) -> object:
         """The content of the listing on which `status`, `passed_over` and `patients` depend."""
@@ -360,6 +374,7 @@ class FolderImages(LocalDatastore):
             if content != self._written or not path.is_file():
                 write_atomically(path, content)
                 self._written = content
+            (path.parent / CHANGES).unlink(missing_ok=True)  # after the listing, which has them all now
 
     def close(self) -> None:
         """Write the listing if a write is pending."""

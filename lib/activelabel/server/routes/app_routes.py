@@ -47,7 +47,7 @@ router = APIRouter(route_class=OneLineRoute)
 @router.get("/info/")
 def app_info(user: AnyUser) -> Response:
     """Describe the app, its settings in force and the progress of the project."""
-    return Response(application().info.as_json(), media_type="application/json")
+    return Response(application().info.as_json(application().blind.fold()), media_type="application/json")
 
 
 @router.post("/activelearning/{strategy}")
