@@ -377,6 +377,13 @@ def test_an_import_that_failed_leaves_nothing_and_can_be_done_again(exported: Ex
     assert imported(source, tmp_path / "new")[1].images > 0
 
 
+def on(url: str, folder: Path) -> dict[str, str]:
+    """The settings of a project on PostgreSQL."""
+    file = folder / "url"
+    file.write_text(url, encoding="utf-8")
+    return {"database_url_file": str(file)}
+
+
 def all_rows(ledger: Ledger) -> dict[str, list[tuple[Any, ...]]]:
     """Return all rows of all tables of a ledger, but the marks of what depends on its last change."""
     with ledger._reading() as session:
@@ -389,7 +396,7 @@ def test_on_postgresql_every_row_comes_back(
 ) -> None:
     source = exported("nnunet")
     on_file, _ = imported(source, tmp_path / "on file")
-    on_server, _ = imported(source, tmp_path / "on a server", database_url=new_postgresql())
+    on_server, _ = imported(source, tmp_path / "on a server", **on(new_postgresql(), tmp_path))
     assert on_server.ledger.file is None
     before, after = rows_of(on_file.ledger), rows_of(on_server.ledger)
     assert all(after.values())
@@ -415,11 +422,12 @@ def test_an_import_that_fails_after_the_ledger_was_filled_leaves_nothing(
 ) -> None:
     source, conf = exported("nnunet"), {}
     if on_server:
-        conf["database_url"] = request.getfixturevalue("new_postgresql")()
+        conf = on(request.getfixturevalue("new_postgresql")(), tmp_path)
     project = new_project(tmp_path / "new", **conf)
-    project.ledger.fix_fact("of before", "7", "set before")
-    project.ledger.add_user("ann", "annotator", "hash")
-    empty = all_rows(project.ledger)
+    if on_server:  # a ledger in a file is a new file
+        project.ledger.fix_fact("of before", "7", "set before")
+        project.ledger.add_user("ann", "annotator", "hash")
+        empty = all_rows(project.ledger)
 
     def full(*_: Any, **__: Any) -> None:
         raise OSError(28, "No space left on device")
@@ -431,6 +439,7 @@ def test_an_import_that_fails_after_the_ledger_was_filled_leaves_nothing(
     assert not any(path.is_file() for path in (tmp_path / "new").rglob("*") if path.suffix in (".gz", ".json"))
     if on_server:
         assert all_rows(project.ledger) == empty
+        project.labels_folder.mkdir(exist_ok=True)
         assert fill(project, source).images > 0
         assert project.ledger.user("ann") is not None
     project.ledger.close()
@@ -442,8 +451,8 @@ def test_a_ledger_that_another_import_has_filled_meanwhile_keeps_its_rows(
     story: Story, exported: Export, tmp_path: Path, new_postgresql: Callable[..., str]
 ) -> None:
     source, url = exported("nnunet"), new_postgresql()
-    late = new_project(tmp_path / "late", database_url=url)
-    first, _ = imported(source, tmp_path / "first", database_url=url)
+    late = new_project(tmp_path / "late", **on(url, tmp_path))
+    first, _ = imported(source, tmp_path / "first", **on(url, tmp_path))
     kept = all_rows(first.ledger)
     with pytest.raises(InvalidInputError, match="images"):
         fill(late, source)

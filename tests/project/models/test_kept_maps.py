@@ -89,6 +89,6 @@ def test_another_process_may_write_and_remove_maps_meanwhile(tmp_path: Path, mon
         with scanned(folder) as files:
             yield [*files, gone]
 
-    monkeypatch.setattr(eviction.os, "scandir", scan)
+    monkeypatch.setattr(eviction, "os", SimpleNamespace(scandir=scan))
     kept = maps.keep("a", (), ".nii.gz", bytes(5))
     assert sorted(tmp_path.glob("*")) == sorted([unfinished, kept])

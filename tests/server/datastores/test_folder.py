@@ -532,7 +532,9 @@ def test_what_can_be_made_again_goes_with_an_image_that_is_gone_and_records_stay
     project, kept = first._archive.project_folder, PreparedImages(tmp_path / "kept")
     first.close()
     write_image(studies / "b.nii.gz", 9)
-    store = LedgerDatastore(str(studies), ledger, first._archive, validation_cases=0, prepared=kept)
+    store = LedgerDatastore(
+        str(studies), ledger, first._archive, validation_cases=0, follow_changes=True, prepared=kept
+    )
     maps = KeptMaps(project / "maps")
     made = {}
     for image_id in "ab":
