@@ -14,8 +14,8 @@ def keep_freed_memory() -> bool:
     """Have the C library keep some freed memory instead of giving all of it back; whether this is a library that can.
 
     It gives back each larger block at once, and gets it page by page for the next value, each page filled with zeros
-    first: 4,000 pages in a training step of a small network, 6 of its 100 ms. Blocks of up to 32 MB are kept now, 256 MB
-    at most. It holds for the whole process. Other libraries than glibc stay as they are.
+    first: 4,000 pages in a training step of a small network, 6 of its 100 ms. Blocks of up to 32 MB are now kept,
+    256 MB at most. It holds for the whole process. Other libraries than glibc stay as they are.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt
