@@ -83,8 +83,9 @@ sample-data/abdomen/dataset.json: .venv/.runs sample-data/make_abdomen.py
 .venv/.tests: .venv/.runs requirements-dev.txt tests/system_packages.sh
 	@$(PIP) --requirement requirements-dev.txt
 	@$(ALIVE) sh tests/system_packages.sh
+	@$(ALIVE) $(BIN)/python .ci/other_pythons.py --core
 	@touch $@
 
 clean:
 	@rm -rf clients/ohif/node_modules clients/ohif/build
-	@rm -rf .venv .venv-3.10 .venv-3.12 sample-data/abdomen sample-data/abdomen-labels sample-data/pacs
+	@rm -rf .venv .venv-3.10 .venv-3.12 .venv-core-3.10 .venv-core-3.12 sample-data/abdomen sample-data/abdomen-labels sample-data/pacs

@@ -1,13 +1,17 @@
 """Run the tests of all that is below the server on the lowest and on the highest Python, and there with numpy 2 too.
 
-python .ci/other_pythons.py
+python .ci/other_pythons.py [--core]
 
 Each gets an environment of its own (`.venv-3.10`, `.venv-3.12`) of some GB, so `make test` does not do this. uv fills
 them, which shares their files through its cache. pip would take more than twenty minutes: to build one small package,
 sam2 of the host, it downloads and unpacks torch once more, and that each time it looks at it.
+
+With `--core` no test is run: each Python that is here gets an environment of numpy and what tests need
+(`.venv-core-3.10`, `.venv-core-3.12`), within seconds. `make test` runs the tests of the core in them.
 """
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,7 +20,8 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 LOWEST, HIGHEST = "python3.10", "python3.12"
 TOOLS = ("dcmqi", "pytest", "pytest-timeout", "hypothesis", "playwright", "statsmodels")
-NEED_SLICER = ("tests/data/test_slice_places.py",)
+CORE_TOOLS = ("typing-extensions", "pytest", "hypothesis")
+NEED_SLICER = ("tests/data/files/test_channels_of_slicer.py", "tests/data/test_slice_places.py")
 """Tests against Slicer itself, of which there is a wheel for Python 3.11 only."""
 FOLDERS = (
     "acquisition", "analysis", "annotation", "data", "exchange", "login", "loop", "networks", "prediction", "project",
@@ -29,18 +34,32 @@ WITHOUT_THE_HOST = (
 """Numpy 2 excludes the host, of which the tests of the other folders use something."""
 
 
-def main() -> int:
-    """Run all; the exit code of the first that failed."""
+def main(arguments: "list[str]") -> int:
+    """Run all, also after one has failed; the exit code of the first that did."""
+    if arguments == ["--core"]:
+        return _make_core_environments()
     for python in (LOWEST, HIGHEST):
         if not _environment(python).exists() and _interpreter(python) is None:
-            sys.stderr.write(f"{python}: not found on the PATH or among those of pyenv: install it first\n")
+            sys.stderr.write(f"{python}: not found on the PATH or among those of pyenv and uv: install it first\n")
             return 2
-        code = _install(python, "--constraint", "constraints.txt", "--editable", ".[export]", *TOOLS) or _test(
-            python, FOLDERS
-        )
-        if code:
-            return code
-    return _install(HIGHEST, "numpy>=2", "--no-deps", "--upgrade") or _test(HIGHEST, WITHOUT_THE_HOST)
+    what = ("--constraint", "constraints.txt", "--editable", ".[export]", *TOOLS)
+    codes = [_install(python, *what) or _test(python, FOLDERS) for python in (LOWEST, HIGHEST)]
+    codes.append(_install(HIGHEST, "numpy>=2", "--no-deps", "--upgrade") or _test(HIGHEST, WITHOUT_THE_HOST))
+    return next((code for code in codes if code), 0)
+
+
+def _make_core_environments() -> int:
+    """Make an environment for each Python that is here; what cannot be made is said, and the tests are left out."""
+    for python, numpy in ((LOWEST, "numpy<2"), (HIGHEST, "numpy>=2")):
+        found, folder = _interpreter(python), ROOT / f".venv-core-{python.removeprefix('python')}"
+        if found is None:
+            sys.stderr.write(f"{python}: not found, so the core is not tested on it\n")
+        elif _uv("venv", "--quiet", "--clear", "--python", str(found), str(folder)) or _uv(
+            "pip", "install", "--quiet", "--python", str(folder / "bin" / "python"), numpy, *CORE_TOOLS
+        ):
+            shutil.rmtree(folder, ignore_errors=True)
+            sys.stderr.write(f"{python}: its environment cannot be filled, so the core is not tested on it\n")
+    return 0
 
 
 def _environment(python: str) -> Path:
@@ -59,7 +78,9 @@ def _places(python: str) -> Iterator[Path]:
     version = python.removeprefix("python")
     on_path = [Path(folder, python) for folder in os.get_exec_path()]
     pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
-    return (file for file in [*on_path, *pyenv.glob(f"versions/{version}.*/bin/{python}")] if file.is_file())
+    of_uv = Path(os.environ.get("UV_PYTHON_INSTALL_DIR") or Path.home() / ".local/share/uv/python")
+    installed = [*pyenv.glob(f"versions/{version}.*/bin/{python}"), *of_uv.glob(f"cpython-{version}.*/bin/{python}")]
+    return (file for file in [*on_path, *installed] if file.is_file())
 
 
 def _install(python: str, *what: str) -> int:
@@ -83,9 +104,9 @@ def _test(python: str, folders: "tuple[str, ...]") -> int:
     for file in left_out:
         sys.stderr.write(f"{file}: left out, as Slicer cannot be imported on {python}\n")
     where = [*(f"tests/{folder}" for folder in folders), *(f"--ignore={file}" for file in left_out)]
-    command = [str(_environment(python)), "-m", "pytest", "-q", *where]
+    command = [str(_environment(python)), "-m", "pytest", "-q", "--continue-on-collection-errors", *where]
     return subprocess.run(command, cwd=ROOT, env={**os.environ, "OMP_NUM_THREADS": "1"}, check=False).returncode
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

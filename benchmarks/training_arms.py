@@ -15,7 +15,7 @@ from monai.transforms import AsDiscreted, Compose, Lambdad
 from monailabel.tasks.train.basic_train import BasicTrainTask, Context
 from torch import nn
 
-from activelabel.data.files.channels import ImageFiles
+from activelabel.data.files.image_files import ImageFiles
 from activelabel.loop.training.segmentation import SegmentationTraining
 from activelabel.networks import build_network
 from activelabel.project.project import Project

@@ -24,7 +24,7 @@ from scipy.stats import spearmanr
 
 from activelabel.acquisition.diversity import coreset, typiclust
 from activelabel.acquisition.selection import shuffled, top_k
-from activelabel.data.files.channels import ImageFiles
+from activelabel.data.files.image_files import ImageFiles
 from activelabel.loop.proxy_scoring import ProxyScoring
 from activelabel.loop.training.proxy import ProxyTraining
 from activelabel.project.models.features import Features, features_file, read_features

@@ -80,9 +80,9 @@ def _draw_profile(image: PreparedImage, statistics: MonteCarloStatistics, min_di
         place = int(np.clip(np.rint(positions[index]), 0, entropy.shape[along] - 1))
         grey, heat = upright(image.tensor[0], along, place), upright(entropy, along, place)
         panel.imshow(grey, cmap="gray", vmin=0, vmax=float(np.percentile(grey, 99.5)), aspect=spacing[1] / spacing[0])
-        doubted = np.ma.masked_less(heat, 0.05 * float(entropy.max()))
+        uncertain = np.ma.masked_less(heat, 0.05 * float(entropy.max()))
         panel.imshow(
-            doubted, cmap="inferno", vmin=0, vmax=float(entropy.max()), alpha=0.8, aspect=spacing[1] / spacing[0]
+            uncertain, cmap="inferno", vmin=0, vmax=float(entropy.max()), alpha=0.8, aspect=spacing[1] / spacing[0]
         )
         panel.set_title(f"slice {index}: {profile[index]:.3f}", fontsize=11)
     figure.savefig(path, dpi=90)

@@ -62,6 +62,20 @@ def pytest_configure() -> None:
         (ROOT / "apps" / "activelabel" / name).mkdir(exist_ok=True)
 
 
+OWN_MIGRATIONS = ("test_migration.py", "test_schema.py", "test_database.py", "test_processes.py", "test_copies.py")
+"""Files of tests in which each new ledger is made by the migrations themselves."""
+
+
+@pytest.fixture(autouse=True)
+def quick_ledgers(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make new SQLite ledgers of this process in less time, if the test has imported what makes them."""
+    if request.path.name in OWN_MIGRATIONS or "activelabel.store.database" not in sys.modules:
+        return
+    from quick_ledgers import quick_migrate
+
+    monkeypatch.setattr("activelabel.store.database.migrate", quick_migrate)
+
+
 @dataclass(frozen=True)
 class Cases:
     """A studies folder, and the labels that an annotator would draw, elsewhere."""

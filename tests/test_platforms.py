@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from activelabel.backports import parent_lives
-from activelabel.data.files.channels import ImageFiles
+from activelabel.data.files.image_files import ImageFiles
 from activelabel.data.files.studies_folder import find_images
 from activelabel.data.files.writing import write_atomically
 from activelabel.errors import InvalidInputError

@@ -25,7 +25,7 @@ for package in below.split():
         if ".migrations." not in found.name:  # these are run by alembic alone
             importlib.import_module(found.name)
 
-from activelabel.data.files.channels import ImageFiles
+from activelabel.data.files.image_files import ImageFiles
 from activelabel.loop.due import read_situation, work_due
 from activelabel.loop.scoring import VolumeScoring, scored_measure
 from activelabel.networks import build_network

@@ -18,7 +18,7 @@ import pandas as pd
 
 from activelabel.analysis.comparison import SeedTest, holm, seed_test
 from activelabel.cli.simulate import run_with_progress
-from activelabel.data.files.channels import ImageFiles
+from activelabel.data.files.image_files import ImageFiles
 from activelabel.data.label_checking import write_label
 from activelabel.data.splits import choose_validation
 from activelabel.data.volumes import read_volume

@@ -1,6 +1,7 @@
 """Every setting of a server."""
 
-from activelabel.project.settings import DATABASE_URL, Settings
+from activelabel.project.database_url import DATABASE_URL
+from activelabel.project.settings import Settings
 from reference_pages import fields
 from reference_pages.markdown import page, table
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
 
-from activelabel.analysis.harmless_text import printed, safe_for_spreadsheets, visible
+from activelabel.analysis.harmless_text import no_formula, printed, safe_for_spreadsheets, visible
 from activelabel.errors import InvalidInputError
 from activelabel.prediction.pictures import take_texts_literally
 from activelabel.prediction.score_table import ScoreTable
@@ -109,6 +109,7 @@ def test_names_by_hand() -> None:
     assert printed(7) == 7
     table = safe_for_spreadsheets(pd.DataFrame({"=a": ["=1", "b"], "n": [-1, 2.5]}))
     assert table.to_csv(index=False) == "'=a,n\n'=1,-1.0\nb,2.5\n"
+    assert no_formula("=a\x00b") == "'=a\\x00b", "Python before 3.11 writes no table with a NUL"
 
 
 def test_powers_of_ten_stay_formulas() -> None:

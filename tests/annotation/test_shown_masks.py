@@ -7,11 +7,12 @@ import pytest
 from small_studies import TINY_RECIPE, write_nifti
 
 from activelabel.annotation.digest_files import kept_digests
-from activelabel.annotation.shown_masks import keep_shown_mask, shown_file
+from activelabel.annotation.shown_masks import keep_shown_mask
 from activelabel.data.grids import Grid
 from activelabel.data.labels.arrays import LabelArray
 from activelabel.data.slice_digests import slice_digests
 from activelabel.errors import InvalidInputError
+from activelabel.project.models.shown_masks import shown_file
 from activelabel.project.opening import open_project
 from activelabel.project.project import Project
 

@@ -152,7 +152,7 @@ def test_a_running_project_is_reported_with_its_curve_costs_and_uncertainties(
         made.append(record_annotation(ledger, image_id, "f", "0", "ann", foreground_slices=4).id)
         if count > 1:
             ledger.publish_model("m", "0", "quick", ["liver"], {"dice": 0.9 - 0.4 / count}, made)
-    ledger.record_doubt(made[-1], 4, "variance", 0.25, wrong_voxels=10, voxels=100)
+    ledger.record_uncertainty_check(made[-1], 4, "variance", 0.25, wrong_voxels=10, voxels=100)
     text = project_page(tmp_path, monkeypatch)
     assert "6 of 8 volumes are annotated wholly, 0 in part: 60 slices, with something drawn on 24." in text
     assert "Model 5 is in use: the newest; no validation case says how good it is." in text
@@ -160,7 +160,7 @@ def test_a_running_project_is_reported_with_its_curve_costs_and_uncertainties(
     files = tmp_path / "report_files"
     assert list(pd.read_csv(files / "learning_curve.csv")["volumes"]) == [2, 3, 4, 5, 6]
     assert pd.read_csv(files / "costs.csv")["effort units"].item() == pytest.approx(6 * 4 / 3)
-    assert pd.read_csv(files / "doubts.csv")["correlation"].item() == 0.25
+    assert pd.read_csv(files / "worth_of_uncertainty.csv")["correlation"].item() == 0.25
 
 
 def test_a_project_that_two_annotators_read_is_reported_with_their_agreement(

@@ -40,6 +40,11 @@ def test_a_table_may_have_tabs_or_semicolons(tmp_path: Path) -> None:
         assert read_patients(str(tmp_path / name)).of("x") == "Doe, J"
 
 
+def test_a_nul_in_a_table_is_a_blank_on_every_python(tmp_path: Path) -> None:
+    (tmp_path / "who.csv").write_text("image,patient\na,Doe\0J\n")
+    assert read_patients(str(tmp_path / "who.csv")).of("a") == "Doe J"
+
+
 @pytest.mark.parametrize(
     ("said", "expected"),
     [
@@ -63,6 +68,7 @@ def test_what_is_no_pattern_and_no_table_is_refused(said: str, expected: str) ->
         ("image,patient\na,\n", "line 2: expected an image and its patient, got 'a,'"),
         ("image,patient\na\n", "line 2: expected an image and its patient"),
         ("image,patient\na,x\na.nii.gz,y\n", "line 3: 'a' is of 'x' and of 'y'"),
+        (f"image,patient\na,{'x' * 200_000}\n", r"no table \(field larger than field limit"),
     ],
 )
 def test_a_wrong_table_is_refused_with_its_line(tmp_path: Path, content: str, expected: str) -> None:

@@ -20,6 +20,7 @@ pytestmark = pytest.mark.e2e
 
 TINY = Path(__file__).parents[1] / "support" / "tiny.toml"
 CASES = 6
+READER = "Dr. Jörg Ott"
 ANSWER_SECONDS = 60
 
 
@@ -61,6 +62,7 @@ def test_the_whole_loop_in_ohif(
     ohif = make_ohif(server.address)
 
     ohif.open(study)
+    ohif.give_name(READER)
     first = ohif.next_case()
     second = draw_the_first_case(server, ohif, orthanc, first)
     third = draw_export_and_take_back(server, ohif, second)
@@ -177,7 +179,7 @@ def leave_a_draft(server: RunningServer, ohif: OhifPage, sample: dict[str, Any])
     ohif.leave()
     server.wait_for(lambda: bool(server.info()["cases"]["drafts"]), "the draft", ANSWER_SECONDS)
     (draft,) = server.info()["cases"]["drafts"]
-    assert (draft["id"], draft["annotator"]) == (sample["id"], "127.0.0.1")
+    assert (draft["id"], draft["annotator"]) == (sample["id"], READER)
     return drawing
 
 
@@ -186,6 +188,7 @@ def take_up_the_draft(
 ) -> dict[str, Any]:
     """Open the case that is held, with its draft; finish it, and return the next case."""
     ohif.wait_for_text("You have a case open")
+    assert ohif.name() == READER  # in a page that was loaded anew
     assert ohif.next_case()["id"] == sample["id"]
     assert ohif.drawing() == drawing
     assert "You draw on your draft" in ohif.shown_text()
@@ -218,6 +221,10 @@ def see_what_the_model_says(server: RunningServer, ohif: OhifPage, sample: dict[
     assert ohif.coloured_pixels() > 100
     assert ohif.show_uncertainty(0.7) > 0
     ohif.wait_for_text(f"{CASES - 1} of {CASES} cases annotated")
+    worklist = ohif.unfold("Worklist")
+    assert f"1 leased, {CASES - 1} finished" in worklist
+    assert all(name in worklist for name in [READER, *(f"blob_{number:02d}" for number in range(CASES))])
+    assert "volumes" in ohif.unfold("Learning curve")
     ohif.picture(server.log.parent / "ohif.png")
 
 

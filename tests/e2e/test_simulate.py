@@ -12,27 +12,26 @@ import pandas as pd
 import psutil
 import pytest
 from ports import free_port
-from recipe_files import PHANTOMS_HALF_AS_FINE, changed_recipe
 from running_server import RunningServer
 from simulated_runs import tables
 
 pytestmark = pytest.mark.e2e
 
-RECIPE = Path(__file__).parents[1] / "support" / "tiny.toml"
+TINY = Path(__file__).parents[1] / "support" / "tiny.toml"
+CASES = 12
 STRATEGY, START, QUERY_SIZE, ROUNDS = "power_entropy", 3, 2, 2
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
 """So that sums are added up in the same order here and in the children of a server."""
-LABELS = "liver,spleen,kidneys,tumour"
 
 
 class Simulation:
-    """One experiment on the sample data, run by the command line."""
+    """One experiment on tiny images, run by the command line."""
 
-    def __init__(self, cases: Any, out: Path, recipe: Path) -> None:
+    def __init__(self, cases: Any, out: Path) -> None:
         self.out = out
         self._command = [
             Path(sys.executable).with_name("activelabel"), "simulate", "--images", cases.studies,
-            "--labels", cases.labels, "--label-names", LABELS, "--recipe", recipe, "--strategy", STRATEGY,
+            "--labels", cases.labels, "--label-names", "ball", "--recipe", TINY, "--strategy", STRATEGY,
             "--seeds", "1", "--rounds", str(ROUNDS), "--start", str(START), "--query-size", str(QUERY_SIZE),
             "--test", "3", "--conf", "device=cpu", "--out", out,
         ]  # fmt: skip
@@ -66,30 +65,24 @@ class Simulation:
         return lambda: file.is_file() and len(pd.read_parquet(file)) >= count
 
 
-@pytest.fixture
-def recipe(tmp_path: Path) -> Path:
-    """The tiny recipe on the grid of the other tests of the sample data."""
-    return changed_recipe(RECIPE, tmp_path, PHANTOMS_HALF_AS_FINE)
-
-
 @pytest.mark.timeout(1200)
 def test_a_run_through_a_server_asks_the_same_queries_as_one_in_process(
-    phantoms: Any, recipe: Path, tmp_path: Path, make_server: Callable[..., RunningServer]
+    blobs: Callable[[int], Any], tmp_path: Path, make_server: Callable[..., RunningServer]
 ) -> None:
-    (phantoms.studies / "dataset.json").unlink()  # the label names are given on the command line
-    in_process = Simulation(phantoms, tmp_path / "in-process", recipe)
+    cases = blobs(CASES)
+    in_process = Simulation(cases, tmp_path / "in-process")
     in_process.run_and_kill(in_process.asked(START + 3))
     played = in_process.run()
     assert played.returncode == 0, played.stderr
     assert f"{ROUNDS + 1} models of 1 runs" in played.stdout
 
-    remote = Simulation(phantoms, tmp_path / "remote", recipe)
+    remote = Simulation(cases, tmp_path / "remote")
     nobody = remote.run("--server", f"http://127.0.0.1:{free_port()}")
     assert nobody.returncode == 2
     assert "nobody answers there" in nobody.stderr
     conf = {
-        "recipe": recipe,
-        "labels": LABELS,
+        "recipe": TINY,
+        "labels": "ball",
         "device": "cpu",
         "start": START,
         "query_size": QUERY_SIZE,
@@ -109,10 +102,11 @@ def test_a_run_through_a_server_asks_the_same_queries_as_one_in_process(
 
 @pytest.mark.timeout(300)
 def test_a_server_that_was_started_for_something_else_is_refused(
-    phantoms: Any, recipe: Path, tmp_path: Path, make_server: Callable[..., RunningServer]
+    blobs: Callable[[int], Any], tmp_path: Path, make_server: Callable[..., RunningServer]
 ) -> None:
-    remote = Simulation(phantoms, tmp_path / "remote", recipe)
-    server = make_server(phantoms.studies, recipe=recipe, device="cpu").start()
+    cases = blobs(CASES)
+    remote = Simulation(cases, tmp_path / "remote")
+    server = make_server(cases.studies, recipe=TINY, device="cpu", labels="ball").start()
     refused = remote.run("--server", server.address)
     assert refused.returncode == 2
     assert "expected the 9 that are not set aside to test: start it with --studies" in " ".join(refused.stderr.split())

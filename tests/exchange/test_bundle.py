@@ -17,7 +17,7 @@ from exported_models import MakeExported
 from monai.bundle import ConfigParser
 from torch import Tensor, nn
 
-from activelabel.data.files.channels import ChannelFile, ImageFiles
+from activelabel.data.files.image_files import ChannelFile, ImageFiles
 from activelabel.data.labels.label_texts import parse_labels
 from activelabel.data.preprocessing import prepare_image, restore_label
 from activelabel.data.volumes import read_volume

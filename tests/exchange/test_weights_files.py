@@ -47,6 +47,14 @@ def test_weights_are_found_in_a_checkpoint(tmp_path: Path, keys: tuple[str, ...]
     assert found.description is None
 
 
+def test_a_checkpoint_that_holds_itself_has_no_weights(tmp_path: Path) -> None:
+    endless: dict[str, Any] = {"epoch": 3}
+    endless["model"] = endless
+    torch.save(endless, tmp_path / "endless.pt")
+    with pytest.raises(InvalidInputError, match=r"endless\.pt: holds no weights"):
+        read_weights(tmp_path / "endless.pt")
+
+
 def test_a_model_of_the_app_is_known_with_its_description(make_exported: MakeExported, tmp_path: Path) -> None:
     model = make_exported()
     save_model(tmp_path / "model.safetensors", model.network.state_dict(), model.description)

@@ -12,7 +12,7 @@ import pytest
 import torch
 from training_study import Study
 
-from activelabel.data.files.channels import ImageFiles
+from activelabel.data.files.image_files import ImageFiles
 from activelabel.data.volumes import Volume
 from activelabel.errors import NotReadyError
 from activelabel.loop.due import Work, read_situation, work_due

@@ -1,12 +1,10 @@
 """`--conf` as the host passes it: texts become typed values, and each error is one line."""
 
-from pathlib import Path
-
 import pytest
 from pydantic import ValidationError
 
 from activelabel.errors import InvalidInputError
-from activelabel.project.settings import DATABASE_URL, Settings, database_url, parse_settings
+from activelabel.project.settings import Settings, parse_settings
 
 
 def test_texts_become_values() -> None:
@@ -36,9 +34,10 @@ def test_settings_that_are_left_out_have_their_defaults() -> None:
         ("query_size", "-1", "1 or more"),
         ("retrain_after", "2.5", "1 or more"),
         ("autopilot", "perhaps", "true or false"),
+        ("uncertainty_window", "0", "1 or more"),
         ("doubt_window", "0", "1 or more"),
         ("min_doubt", "1.5", "-1 to 1"),
-        ("min_doubt", "nan", "-1 to 1"),
+        ("min_correlation", "nan", "-1 to 1"),
         ("fallback", "perhaps", "true or false"),
         ("device", "gpu", "auto, cpu, cuda or cuda:N"),
         ("precision", "float16", "float32 or bfloat16"),
@@ -86,37 +85,17 @@ def test_keys_of_the_host_itself_are_passed_over() -> None:
     assert parse_settings({"server_mode": "true", "models": "x"}) == Settings()
 
 
+def test_earlier_names_of_settings_mean_the_same() -> None:
+    earlier = parse_settings({"doubt_window": "7", "min_doubt": "0.3"})
+    assert earlier == parse_settings({"uncertainty_window": "7", "min_correlation": "0.3"})
+    assert (earlier.uncertainty_window, earlier.min_correlation) == (7, 0.3)
+
+
+def test_a_setting_under_both_its_names_is_refused() -> None:
+    with pytest.raises(InvalidInputError, match=r"^--conf doubt_window: it means the same as uncertainty_window"):
+        parse_settings({"uncertainty_window": "7", "doubt_window": "7"})
+
+
 def test_settings_do_not_change() -> None:
     with pytest.raises(ValidationError, match="frozen"):
         Settings().seed = 4  # type: ignore[misc]
-
-
-SECRET = "postgresql://ann:s3cret@db.example/study"
-
-
-def test_the_database_is_that_of_one_of_three_places(tmp_path: Path) -> None:
-    file = tmp_path / "url"
-    file.write_text(f"{SECRET}\n")
-    without = "postgresql://ann@db.example/study"  # the password is in ~/.pgpass, say
-    assert database_url(parse_settings({"database_url": without}), {}) == without
-    assert database_url(parse_settings({"database_url_file": str(file)}), {}) == SECRET
-    assert database_url(parse_settings({}), {DATABASE_URL: SECRET}) == SECRET
-    assert database_url(parse_settings({}), {}) == ""
-
-
-@pytest.mark.parametrize(
-    ("conf", "environment", "expected"),
-    [
-        ({"database_url": SECRET}, {}, "holds a password, which the list of processes would show"),
-        ({"database_url": "sqlite:////a"}, {DATABASE_URL: SECRET}, "both name the database"),
-        ({"database_url_file": "/nowhere/url"}, {}, "cannot be read"),
-        ({"database_url_file": __file__}, {}, "expected one line"),
-    ],
-)
-def test_a_database_that_is_named_wrongly_is_one_line_without_its_password(
-    conf: dict[str, str], environment: dict[str, str], expected: str
-) -> None:
-    with pytest.raises(InvalidInputError, match=expected) as refusal:
-        database_url(parse_settings(conf), environment)
-    assert "s3cret" not in str(refusal.value)
-    assert "\n" not in str(refusal.value)

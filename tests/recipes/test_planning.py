@@ -10,7 +10,7 @@ from activelabel.backports import tomllib
 from activelabel.networks import build_network
 from activelabel.recipes import load_recipe
 from activelabel.recipes.fingerprint import Fingerprint, ImageShape, Machine, percentile
-from activelabel.recipes.planning import Plan, fit_patch, plan, target_spacing
+from activelabel.recipes.planning import Plan, plan
 from activelabel.recipes.writing import as_toml
 
 CPU = Machine(8 * 2**30, has_gpu=False)
@@ -34,52 +34,11 @@ def test_a_percentile_lies_between_its_neighbours() -> None:
     assert percentile([4], 10) == 4.0
 
 
-def test_the_spacing_is_the_median() -> None:
-    shapes = [ImageShape((100, 100, 100), (spacing, 1.0, 2.0)) for spacing in (0.7, 0.8, 1.4)]
-    assert target_spacing(shapes) == (0.8, 1.0, 2.0)
-
-
-def test_the_spacing_of_thick_slices_is_the_10th_percentile_but_not_below_that_of_the_pixels() -> None:
-    """The percentile lies at four tenths of the way from 5 to 10. 10 slices are less than a third of 216 pixels."""
-    shapes = [ImageShape((216, 256, 10), (1.5, 1.5, apart)) for apart in (5.0, 10.0, 10.0, 10.0, 10.0)]
-    assert target_spacing(shapes) == (1.5, 1.5, 7.0)
-    many = [ImageShape((216, 256, 100), shape.spacing_mm) for shape in shapes]
-    assert target_spacing(many) == (1.5, 1.5, 10.0), "100 slices are not few"
-    thin = [ImageShape((216, 256, 10), (1.5, 1.5, apart)) for apart in (0.5, 10.0, 10.0)]
-    assert percentile([0.5, 10.0, 10.0], 10) == pytest.approx(2.4)
-    assert target_spacing(thin) == (1.5, 1.5, 2.4)
-    thinner = [ImageShape((216, 256, 10), (2.5, 2.5, apart)) for apart in (0.5, 10.0, 10.0)]
-    assert target_spacing(thinner) == (2.5, 2.5, 2.5)
-
-
-def test_a_small_image_is_one_patch_of_multiples_of_its_strides() -> None:
-    """35 / 4 is between 8 and 16: three halvings, and multiples of 8."""
-    assert fit_patch("unet", (35, 50, 36), 16, GPU) == ((40, 56, 40), 3, False)
-    assert fit_patch("unet", (40, 48, 40), 16, CPU) == ((40, 48, 40), 3, False)
-
-
-def test_on_a_processor_there_is_a_level_less_where_a_patch_would_be_mostly_padding() -> None:
-    """40 · 56 · 40 = 89,600 is 1.42 times the 63,000 voxels of the image, 36 · 52 · 36 = 67,392 is 1.07 times."""
-    assert fit_patch("unet", (35, 50, 36), 16, CPU) == ((36, 52, 36), 2, False)
-    # 33 voxels are rounded up to 36 with two strides, 1.30 times as many: fewer than two strides are never taken.
-    assert fit_patch("unet", (33, 33, 33), 16, CPU) == ((36, 36, 36), 2, False)
+def test_a_plan_says_that_a_level_was_left_out_because_of_padding() -> None:
     planned = plan(images(20, (35, 50, 36), (1, 1, 1)), CPU)
     assert value(planned, "network", "channels") == [16, 32, 64]
     assert "one more would make the patch much larger than the image" in planned["network"]["strides"].why
     assert "one more" not in plan(images(20, (40, 48, 40), (1, 1, 1)), CPU)["network"]["strides"].why
-
-
-def test_a_large_patch_is_shortened_along_its_longest_axis_until_it_fits() -> None:
-    """64³ → 48·64·64 → 48·56·64 → 48·56·56 → 48·48·56 = 129,024, the first below 131,072."""
-    assert fit_patch("unet", (64, 64, 64), 16, CPU) == ((48, 48, 56), 3, True)
-
-
-def test_the_memory_bounds_a_patch_on_a_gpu() -> None:
-    """Two patches of 32 channels at 30 bytes: 1,920 bytes a voxel, so that 1 GiB holds 559,240 voxels."""
-    patch, _, shrunk = fit_patch("unet", (512, 512, 300), 32, Machine(2**30, has_gpu=True))
-    assert shrunk
-    assert 0.7 * 559_240 < math.prod(patch) <= 559_240
-    assert patch[0] / 512 == pytest.approx(patch[2] / 300, rel=0.25)
 
 
 def test_the_spacing_of_slices_decides_the_kind_of_network() -> None:

@@ -16,7 +16,7 @@ from activelabel.analysis.bands import Band
 from activelabel.analysis.forecast import forecast
 from activelabel.prediction.pictures import take_texts_literally
 from activelabel.report.curves import LearningCurve
-from activelabel.report.figures import draw_curves, draw_doubts, draw_forecast, draw_penalties
+from activelabel.report.figures import draw_curves, draw_forecast, draw_penalties, draw_worths
 
 ARMS = ["entropy", "random_volumes", "mutual_information_slices (b)", "typiclust", "coreset", "badge", "variance"]
 
@@ -76,7 +76,7 @@ def test_the_texts_of_a_matrix_neither_run_into_each_other_nor_off_the_figure(ar
 def test_the_texts_of_a_forecast_and_of_the_worth_neither_run_into_each_other_nor_off_the_figure() -> None:
     effort, dice = [5, 10, 20, 30, 40], [0.5, 0.6, 0.7, 0.74, 0.77]
     check_readable(draw_forecast(effort, dice, forecast(effort, dice, 10), "volumes opened"))
-    check_readable(draw_doubts([-0.5, None, 0.25, 0.75]))
+    check_readable(draw_worths([-0.5, None, 0.25, 0.75]))
 
 
 def test_names_at_ticks_are_drawn_literally() -> None:

@@ -13,7 +13,7 @@ from datastore_client import client_of, following_datastore
 from fastapi.testclient import TestClient
 from small_studies import TINY_RECIPE, write_nifti
 
-from activelabel.data.files.channels import ImageFiles
+from activelabel.data.files.image_files import ImageFiles
 from activelabel.data.volumes import read_volume
 from activelabel.errors import InvalidInputError
 from activelabel.project.opening import open_project, plan_project

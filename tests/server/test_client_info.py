@@ -7,6 +7,7 @@ from fastapi import APIRouter, FastAPI, Form
 from fastapi.testclient import TestClient
 from monailabel.client import MONAILabelClient
 
+from activelabel.login.identity import Identity, Role, asking
 from activelabel.server.client_info import annotator_of
 from activelabel.server.routes.one_line_route import OneLineRoute
 from activelabel.server.routes.request_checks import check_params, parse_label_params
@@ -27,11 +28,13 @@ def save(params: Annotated[str, Form()] = "{}") -> str:
     return annotator_of(parse_label_params(params, "case"))
 
 
-def asks_and_saves_as(client: MONAILabelClient, sent: dict[str, Any], machine: str = "10.0.0.7") -> set[str]:
+def asks_and_saves_as(
+    client: MONAILabelClient, sent: dict[str, Any], machine: str = "10.0.0.7", cookie: str = ""
+) -> set[str]:
     """Return the annotators that the server derives from a client's params when it asks and when it saves."""
     app = FastAPI()
     app.router.routes[:0] = router.routes
-    http = TestClient(app, client=(machine, 50000))
+    http = TestClient(app, client=(machine, 50000), headers={"Cookie": cookie} if cookie else {})
     params = client._update_client_id(dict(sent))
     return {http.post("/ask", json=params).json(), http.put("/save", data={"params": json.dumps(params)}).json()}
 
@@ -50,3 +53,19 @@ def test_two_nameless_clients_at_one_machine_are_one_annotator_and_at_two_machin
     one, other = MONAILabelClient("http://server"), MONAILabelClient("http://server")
     assert asks_and_saves_as(one, {}) == asks_and_saves_as(other, {})
     assert asks_and_saves_as(one, {}) != asks_and_saves_as(other, {}, "10.0.0.8")
+
+
+def test_a_reader_in_ohif_is_known_by_the_name_in_the_cookie_of_its_panel() -> None:
+    client = MONAILabelClient("http://server")
+    assert asks_and_saves_as(client, {}, cookie="activelabel_reader=J%C3%B6rg%20Ott") == {"Jörg Ott"}
+    assert asks_and_saves_as(client, {}, cookie="activelabel_reader=%20") == {"10.0.0.7"}
+    named = MONAILabelClient("http://server", client_id="ann")
+    assert asks_and_saves_as(named, {}, cookie="activelabel_reader=bob") == {"ann"}
+
+
+def test_the_login_counts_and_not_the_cookie() -> None:
+    before = asking.set(Identity("ann", Role.ANNOTATOR))
+    try:
+        assert asks_and_saves_as(MONAILabelClient("http://server"), {}, cookie="activelabel_reader=bob") == {"ann"}
+    finally:
+        asking.reset(before)

@@ -86,6 +86,16 @@ def test_the_newest_copies_are_kept(file: Path) -> None:
     assert list_copies(file) == made[2:]
 
 
+def test_a_file_that_somebody_puts_among_the_copies_is_none_of_them_and_stays(file: Path) -> None:
+    copy_ledger(file, now=NOON)
+    own = copies_folder(file) / "before the update, 5Z.sqlite"
+    own.write_bytes(file.read_bytes())
+    assert not copy_is_due(file, NOON)
+    made = copy_ledger(file, keep=1, now=NOON + timedelta(days=1))
+    assert list_copies(file) == [made]
+    assert own.is_file()
+
+
 def test_a_copy_is_due_after_a_day(file: Path) -> None:
     assert copy_is_due(file, NOON)
     copy_ledger(file, now=NOON)

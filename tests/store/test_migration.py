@@ -216,6 +216,8 @@ def test_the_first_ledgers_scores_of_volumes_survive(ledger_of_0001, engine):
         assert connection.scalar(text("SELECT count(*) FROM scores")) == 1
         assert connection.scalar(text("SELECT seed FROM scores")) == 7
         assert "scores_0001" not in inspect(connection).get_table_names()
+        counts = connection.execute(text("SELECT * FROM scored_counts ORDER BY measure")).tuples().all()
+        assert counts == [(1, "", "", "", 1), (1, "entropy", "everything", "mean", 1)]
     ledger_of_0001.record_scores(1, "a", [Score.of_kind(kind, 0.5, slices=(0.25, 0.75))], repeats=5, seed=0)
     assert ledger_of_0001.volume_scores(1, kind) == {"a": 0.5}
     assert ledger_of_0001.slice_scores(1, kind) == {"a": (0.25, 0.75)}
@@ -241,12 +243,12 @@ def test_a_ledger_of_0003_keeps_every_row_and_its_labels_may_be_compared(ledger_
         command.upgrade(config, "0003")
         columns = columns_of_all_tables(connection)
         before = rows_of_all_tables(connection, columns)
-    assert ledger_of_0001.doubts() == []
+    assert ledger_of_0001.uncertainty_checks() == []
     with engine.connect() as connection:
         assert rows_of_all_tables(connection, columns) == before
     assert len(before["annotations"]) == 2
-    doubt = ledger_of_0001.record_doubt(2, 1, "entropy", 0.25, wrong_voxels=3, voxels=10)
-    assert ledger_of_0001.doubts() == [doubt]
+    check = ledger_of_0001.record_uncertainty_check(2, 1, "entropy", 0.25, wrong_voxels=3, voxels=10)
+    assert ledger_of_0001.uncertainty_checks() == [check]
 
 
 def test_a_ledger_of_0010_keeps_every_row_and_its_labels_may_be_reviewed(ledger_of_0001, engine):
@@ -257,7 +259,7 @@ def test_a_ledger_of_0010_keeps_every_row_and_its_labels_may_be_reviewed(ledger_
         command.upgrade(config, "0010")
         columns = columns_of_all_tables(connection)
         before = rows_of_all_tables(connection, columns)
-    facts = ledger_of_0001.all_case_facts()
+    facts = {image: ledger_of_0001.case_facts(image) for image in "abc"}
     assert {image: one.state.value for image, one in facts.items()} == {"a": "leased", "b": "finished", "c": "unseen"}
     with engine.connect() as connection:
         assert rows_of_all_tables(connection, columns) == before

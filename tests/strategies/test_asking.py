@@ -13,7 +13,7 @@ from warm_recipe import write_warm_recipe
 from activelabel.acquisition.regions import REGIONS
 from activelabel.acquisition.score import Score
 from activelabel.acquisition.uncertainty import MEASURES
-from activelabel.data.files.channels import ImageFiles
+from activelabel.data.files.image_files import ImageFiles
 from activelabel.project.models.features import features_file, write_features
 from activelabel.project.opening import open_project
 from activelabel.project.project import Project
@@ -52,7 +52,7 @@ def open_study(studies: Studies, tmp_path: Path) -> Callable[..., Project]:
 
     def open_with(**conf: str) -> Project:
         recipe = write_warm_recipe(tmp_path, cold_start='"none"')
-        conf = {"labels": "ball", "recipe": recipe, "device": "cpu", "start": "4", "doubt_window": "1", **conf}
+        conf = {"labels": "ball", "recipe": recipe, "device": "cpu", "start": "4", "uncertainty_window": "1", **conf}
         project = open_project(str(tmp_path), str(studies.folder), conf)
         project.ledger.sync_images(IMAGES, 2)
         for image_id in IMAGES:
@@ -102,7 +102,7 @@ def test_every_strategy_asks_for_a_validation_case_that_is_due_before_what_its_m
     training, validation = project.ledger.pool("training"), project.ledger.pool("validation")
     label = record_annotation(project.ledger, training[0], "f", "0", "ann")
     if worth is not None:  # so that the uncertainty of the model is not trusted
-        project.ledger.record_doubt(label.id, 2, "variance", worth, wrong_voxels=50, voxels=100)
+        project.ledger.record_uncertainty_check(label.id, 2, "variance", worth, wrong_voxels=50, voxels=100)
     first = first_of_each(project)
     assert set(roles(project, first).values()) == {"validation"}
     assert {proposal.reason for proposal in first.values()} == {DUE}

@@ -8,7 +8,7 @@ import pytest
 from new_strategy import MODULE, NAME, new_entry, new_module
 from small_studies import BROKEN, REASONS, TINY_RECIPE, write_image
 
-from activelabel.data.files.channels import ImageFiles
+from activelabel.data.files.image_files import ImageFiles
 from activelabel.errors import NotFoundError
 from activelabel.project.opening import open_project
 from activelabel.project.project import Project

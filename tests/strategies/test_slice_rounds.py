@@ -11,7 +11,7 @@ from small_studies import BROKEN, TINY_RECIPE, write_nifti
 
 from activelabel.acquisition.score import Score
 from activelabel.acquisition.slice_selection import random_slices
-from activelabel.data.files.channels import ImageFiles
+from activelabel.data.files.image_files import ImageFiles
 from activelabel.errors import InvalidInputError
 from activelabel.loop.due import Work, read_situation, work_due
 from activelabel.names import ScoreKind

@@ -31,7 +31,7 @@ def open_study(tmp_path: Path) -> Callable[..., Project]:
     """A project of twelve images, three for validation, with a model that has scored those for training."""
 
     def open_with(**conf: str) -> Project:
-        project = open_project("app", str(tmp_path), {"labels": "ball", "doubt_window": "3", **conf})
+        project = open_project("app", str(tmp_path), {"labels": "ball", "uncertainty_window": "3", **conf})
         project.ledger.sync_images(IMAGES, 3)
         project.ledger.publish_model("m.pt", "0" * 64, "quick", ["ball"], {}, [])
         for value, image_id in enumerate(project.ledger.pool("training")):
@@ -48,7 +48,9 @@ def come_back(project: Project, *worths: float | None) -> None:
         # Half of many voxels are wrong: the largest Spearman's correlation there can be is √(3/4).
         correlation = None if worth is None else worth * 0.75**0.5
         wrong = 0 if worth is None else 500_000
-        project.ledger.record_doubt(label.id, 1, "variance", correlation, wrong_voxels=wrong, voxels=1_000_000)
+        project.ledger.record_uncertainty_check(
+            label.id, 1, "variance", correlation, wrong_voxels=wrong, voxels=1_000_000
+        )
 
 
 def labelled(project: Project) -> set[str]:
@@ -155,7 +157,7 @@ def test_uncertainty_is_trusted_again_after_its_worth_rises(open_study: Callable
 
 
 def test_the_settings_give_the_window_and_the_threshold_of_trust(open_study: Callable[..., Project]) -> None:
-    project = open_study(doubt_window="2", min_doubt="0.95")
+    project = open_study(uncertainty_window="2", min_correlation="0.95")
     come_back(project, 0.9, 0.9)
     trust = read_trust(project)
     assert not trust.trusted

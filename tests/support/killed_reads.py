@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from activelabel.data.files.channels import AnyImage, ImageFiles
+from activelabel.data.files.image_files import AnyImage, ImageFiles
 
 
 class Killed(BaseException):

@@ -13,7 +13,8 @@ CHROMIUM = "/usr/bin/chromium"
 # Chromium refuses to run as root in its sandbox, and draws WebGL without a graphics card only when told to.
 OPTIONS = ["--headless=new", "--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
 PATIENCE_MS = 120_000
-DOUBLE_CLICK_MS = 500  # two clicks within 400 ms are a double click for OHIF's viewer, which draws nothing
+MENU_MS = 500
+DAB_MS = 100
 
 _SEES_IMAGE = """() => {
     const canvas = document.querySelector('canvas.cornerstone-canvas');
@@ -92,6 +93,23 @@ class OhifPage:
         """Save the drawing, wait until the next case is open, and return the server's answer."""
         return self._case_after(self.press_save)
 
+    def give_name(self, name: str) -> None:
+        """Say who annotates."""
+        field = self._panel.get_by_label("Your name")
+        field.fill(name)
+        field.press("Enter")
+
+    def name(self) -> str:
+        """Return the name that the panel shows in its field."""
+        return self._panel.get_by_label("Your name").input_value()
+
+    def unfold(self, part: str) -> str:
+        """Open a part of the panel, and return its text once there is some."""
+        folded = self._panel.locator("details", has=self.page.get_by_text(part, exact=True))
+        folded.locator("summary").click()
+        folded.locator("p:visible").first.wait_for()
+        return folded.inner_text()
+
     def skip(self, kind: str, reason: str) -> dict[str, Any]:
         """Skip the case, wait until the next one is open, and return the server's answer."""
         self._panel.get_by_role("button", name="Skip").click()
@@ -166,10 +184,17 @@ class OhifPage:
         for place in range(slices):
             if place:
                 self.scroll(1)
-            self.page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
-            self.page.wait_for_timeout(DOUBLE_CLICK_MS)
+            self._dab(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
         self.page.wait_for_function(f"() => ({_COLOURED})() > 0")
         return self.drawn_slices()
+
+    def _dab(self, x: float, y: float) -> None:
+        """Draw a dot by a stroke of a few pixels: the viewer waits 400 ms whether a click becomes a double click."""
+        self.page.mouse.move(x - 3, y)
+        self.page.mouse.down()
+        self.page.mouse.move(x + 3, y, steps=3)
+        self.page.mouse.up()
+        self.page.wait_for_timeout(DAB_MS)
 
     def drawing(self) -> list[int]:
         """Return the values of the drawing in the order of the stored image."""
@@ -221,7 +246,7 @@ class OhifPage:
                 break
             while menu.count():  # first the inner menu, then the outer one
                 self.page.keyboard.press("Escape")
-                self.page.wait_for_timeout(DOUBLE_CLICK_MS)
+                self.page.wait_for_timeout(MENU_MS)
         save.click()
         self.page.get_by_text(outcome).wait_for()
 

@@ -9,7 +9,7 @@ import torch
 from recorded import record_annotation
 from sqlalchemy import update
 
-from activelabel.data.files.channels import ImageFiles
+from activelabel.data.files.image_files import ImageFiles
 from activelabel.loop.training.segmentation import SegmentationTraining
 from activelabel.project.project import Project
 from activelabel.store.schema.labels import AnnotationRow

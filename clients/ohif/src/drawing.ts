@@ -7,6 +7,8 @@ import { type Volume, writeMask } from './nifti.ts';
 import type { GridViewport, LabelmapVolume, Segment, SegmentationEvent, Services, Viewport } from './ohif.ts';
 import { until } from './waiting.ts';
 
+const LONGEST_STROKE_MS = 5000;
+
 export interface LabelInfo {
   name: string;
   idx: number;
@@ -24,7 +26,10 @@ export interface Drawn {
   file(): Promise<{ mask: Blob; label_info: LabelInfo[] }>;
   /** The file was not kept: what it holds counts as changed. */
   notKept(): void;
+  /** Watch it no longer. */
   close(): void;
+  /** Take it out of the view. */
+  remove(): void;
 }
 
 export class Drawing implements Drawn {
@@ -122,6 +127,9 @@ export class Drawing implements Drawn {
   }
 
   async file(): Promise<{ mask: Blob; label_info: LabelInfo[] }> {
+    if (this.pressed) {
+      await this.strokeEnds();
+    }
     this.record();
     this.changed = false;
     const { values, names } = renumbered(this.history.values, this.segments);
@@ -132,11 +140,31 @@ export class Drawing implements Drawn {
     this.changed = true;
   }
 
+  remove(): void {
+    const { segmentationService } = this.services;
+    if (segmentationService.getSegmentation(this.id) !== undefined) {
+      segmentationService.remove(this.id);
+    }
+  }
+
   close(): void {
+    this.record();
     const { Events } = window.cornerstoneTools.Enums;
     window.cornerstone.eventTarget.removeEventListener(Events.SEGMENTATION_DATA_MODIFIED, this.noteTouched);
     window.removeEventListener('pointerdown', this.press, true);
     window.removeEventListener('pointerup', this.lift, true);
+  }
+
+  /** A stroke that is being drawn is whole when the button is released. It is not waited for without an end. */
+  private strokeEnds(): Promise<void> {
+    return new Promise(resolve => {
+      const ended = (): void => {
+        window.removeEventListener('pointerup', ended, true);
+        setTimeout(resolve);
+      };
+      window.addEventListener('pointerup', ended, true);
+      setTimeout(ended, LONGEST_STROKE_MS);
+    });
   }
 
   private readonly press = (): void => {

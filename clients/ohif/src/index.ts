@@ -9,14 +9,22 @@ import { listenForKeys } from './keys.ts';
 import { MODE_MODULE } from './mode.ts';
 import type { ExtensionManager, Managers } from './ohif.ts';
 import { Overlays } from './overlays.ts';
+import { cookieOf, nameIn } from './name.ts';
 import { type Actions, Panel } from './panel.ts';
 import css from './panel.css';
+import { CurvePart } from './panel_curve.ts';
+import { ReaderPart } from './panel_reader.ts';
+import { ReviewPart } from './panel_review.ts';
 import { listenForProgress } from './progress.ts';
+import { Reviews } from './reviews.ts';
 import { Server } from './server.ts';
 import { Session } from './session.ts';
+import { Slices } from './slices.ts';
 import { BUTTONS } from './toolbar.ts';
 import { Tools } from './tools.ts';
+import { Veil } from './veil.ts';
 import { MODE, OhifViewer } from './viewer.ts';
+import { WorklistPart } from './worklist.ts';
 
 const TICK_MS = 3000;
 const NAME = 'activelabel';
@@ -44,22 +52,25 @@ function mount(node: HTMLElement | null): void {
 }
 
 function begin({ servicesManager: { services }, commandsManager }: Managers): Session<Drawing> {
-  const server = new Server(location.origin);
+  const server = new Server(location.origin, undefined, () => nameIn(document.cookie));
   const tools = new Tools(commandsManager);
   tools.follow();
   const viewer = new OhifViewer(services, commandsManager, tools);
   const overlays = new Overlays(server, viewer, change => { begun.set(change); });
   const begun = new Session<Drawing>(server, viewer, state => {
     shown.show(state);
+    veil.show(state, begun.drawing !== undefined);
     overlays.follow(state);
   });
+  const slices = new Slices(begun, viewer);
   const actions: Actions = {
     next: () => void begun.next(),
     saveAndNext: () => void begun.saveAndNext(),
     skip: (kind, reason) => void begun.skip(kind, reason),
-    undo: () => { begun.undo(); },
-    redo: () => { begun.redo(); },
-    step: by => { begun.step(by); },
+    undo: () => { begun.retrace('undo'); },
+    redo: () => { begun.retrace('redo'); },
+    step: by => { slices.step(by); },
+    mark: () => { slices.mark(); },
     choose: structure => {
       if (structure <= begun.state.labels.length) {
         begun.drawing?.choose(structure);
@@ -67,7 +78,26 @@ function begin({ servicesManager: { services }, commandsManager }: Managers): Se
     },
     setOpacity: opacity => { begun.set({ opacity }); },
   };
-  const shown = new Panel(actions);
+  const veil = new Veil();
+  const reviews = new Reviews(server, begun);
+  const worklist = new WorklistPart(server, row => void reviews.lookAt(row), error => {
+    begun.set({ message: { kind: 'bad', text: error instanceof Error ? error.message : String(error) } });
+  });
+  const shown = new Panel(
+    actions,
+    [new ReaderPart(name => {
+      document.cookie = cookieOf(name);
+      void begun.enter();
+    })],
+    [new ReviewPart({
+      take: image => void reviews.take(image),
+      approve: note => void reviews.approve(note),
+      returnLabel: note => void reviews.returnLabel(note),
+      adjudicate: (take, note) => void reviews.adjudicate(take, note),
+      show: reading => void reviews.show(reading),
+      release: () => void reviews.release(),
+    }), worklist, new CurvePart()]
+  );
   panel = shown;
   shown.show(begun.state);
   listenForKeys(actions);
@@ -79,7 +109,7 @@ function begin({ servicesManager: { services }, commandsManager }: Managers): Se
       event.preventDefault();
     }
   });
-  listenForProgress(location.origin, progress => { begun.set({ progress }); });
+  listenForProgress(location.origin, progress => { begun.set({ progress }); }, () => { worklist.refresh(); });
   setInterval(() => void begun.tick(), TICK_MS);
   return begun;
 }

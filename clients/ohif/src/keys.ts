@@ -17,7 +17,7 @@ export function meaningOf(
   if (event.key === '[' || event.key === ']') {
     return () => { actions.step(event.key === ']' ? 1 : -1); };
   }
-  return undefined;
+  return event.shiftKey && event.code === 'KeyD' ? () => { actions.mark(); } : undefined;
 }
 
 function ofControl(key: string, shift: boolean, actions: Actions): (() => void) | undefined {

@@ -55,6 +55,7 @@ export interface SegmentationService {
   setSegmentColor(viewportId: string, id: string, segment: number, colour: Colour): void;
   setActiveSegmentation(viewportId: string, id: string): void;
   setActiveSegment(id: string, segment: number): void;
+  remove(id: string): void;
 }
 
 export type PanelPosition = string;

@@ -1,7 +1,8 @@
 /** The panel beside the image: a page part of its own, which is made once and shows a state. */
 
+import { button, make, tell, textField } from './elements.ts';
 import type { Query, SkipKind } from './server.ts';
-import type { State } from './state.ts';
+import type { Phase, State } from './state.ts';
 
 /** What the buttons do. */
 export interface Actions {
@@ -11,32 +12,15 @@ export interface Actions {
   undo(): void;
   redo(): void;
   step(by: number): void;
+  mark(): void;
   choose(structure: number): void;
   setOpacity(opacity: number): void;
 }
 
-type Attributes = Record<string, string>;
-
-function make<K extends keyof HTMLElementTagNameMap>(
-  tag: K,
-  attributes: Attributes = {},
-  ...children: (Node | string)[]
-): HTMLElementTagNameMap[K] {
-  const element = document.createElement(tag);
-  Object.entries(attributes).forEach(([name, value]) => {
-    element.setAttribute(name, value);
-  });
-  element.append(...children);
-  return element;
-}
-
-function button(text: string, press: () => void, attributes: Attributes = {}): HTMLButtonElement {
-  const element = make('button', { type: 'button', ...attributes }, text);
-  element.addEventListener('click', () => {
-    press();
-    element.blur(); // so that keys go to the image again
-  });
-  return element;
+/** A part of the panel that has a file of its own. */
+export interface Part {
+  element: HTMLElement;
+  show?(state: State): void;
 }
 
 const SKIPS: [SkipKind, string][] = [
@@ -62,7 +46,12 @@ export class Panel {
   private readonly skipWarning = make('p', { class: 'al-message al-bad' }, 'What is drawn since the latest draft is lost.');
   private readonly buttons: Record<'next' | 'save' | 'undo' | 'redo' | 'skip', HTMLButtonElement>;
 
-  constructor(private readonly actions: Actions) {
+  /** `above` and `below` are parts of the panel that stand above and below the case. */
+  constructor(
+    private readonly actions: Actions,
+    private readonly above: Part[] = [],
+    private readonly below: Part[] = []
+  ) {
     this.buttons = {
       next: button('Next case', () => { actions.next(); }, { class: 'al-main' }),
       save: button('Save and next', () => { actions.saveAndNext(); }, { class: 'al-main', title: 'Ctrl+Enter' }),
@@ -79,6 +68,7 @@ export class Panel {
     this.element = make(
       'section',
       { class: 'activelabel', 'aria-label': 'activelabel' },
+      ...above.map(({ element }) => element),
       this.title,
       this.reason,
       this.begun,
@@ -92,55 +82,53 @@ export class Panel {
       this.kept,
       this.done,
       this.bar,
-      this.progress
+      this.progress,
+      ...below.map(({ element }) => element)
     );
   }
 
   show(state: State): void {
     const { phase, query } = state;
     this.title.textContent = titleOf(state);
-    this.tell(this.reason, query === null ? '' : reasonOf(query));
-    this.tell(this.begun, phase === 'drawing' ? state.from : '');
-    this.tell(this.message, state.message?.text ?? '');
+    tell(this.reason, query === null || state.review !== null ? '' : reasonOf(query));
+    tell(this.begun, phase === 'drawing' || phase === 'reviewing' ? state.from : '');
+    tell(this.message, state.message?.text ?? '');
     this.message.className = `al-message al-${state.message?.kind ?? 'plain'}`;
-    this.tell(this.kept, keptOf(state));
+    tell(this.kept, keptOf(state));
     this.showProgress(state);
     this.showButtons(state);
     this.showSlices(state);
     this.overlay.hidden = phase !== 'drawing';
     this.slider.value = String(state.opacity);
     this.overlayText.textContent = state.overlay === 'loading' ? 'computing …' : '';
+    [...this.above, ...this.below].forEach(part => { part.show?.(state); });
   }
 
   private showProgress({ progress }: State): void {
-    this.tell(this.progress, progress?.line ?? '');
-    this.tell(this.done, progress?.done ?? '');
+    tell(this.progress, progress?.line ?? '');
+    tell(this.done, progress?.done ?? '');
     this.bar.hidden = progress?.share === undefined;
     this.bar.value = progress?.share ?? 0;
   }
 
-  private showButtons({ phase, query, canUndo, canRedo, changed }: State): void {
+  private showButtons({ phase, query, review, canUndo, canRedo, changed }: State): void {
     const { next, save, undo, redo, skip } = this.buttons;
     const drawing = phase === 'drawing';
-    const open = drawing || phase === 'sending';
-    next.hidden = open;
+    const busy = phase === 'opening' || phase === 'sending';
+    const open = review === null && (drawing || phase === 'sending');
+    next.hidden = open || review !== null;
     next.disabled = phase === 'opening';
-    next.textContent = query !== null && phase === 'free' ? 'Open it' : 'Next case';
+    next.textContent = nextOf(phase, query);
     save.hidden = !open;
     save.disabled = !drawing;
-    undo.disabled = !drawing || !canUndo;
-    redo.disabled = !drawing || !canRedo;
-    skip.disabled = query === null || phase === 'opening' || phase === 'sending';
+    undo.disabled = busy || !canUndo;
+    redo.disabled = busy || !canRedo;
+    skip.disabled = query === null || review !== null || busy;
     this.skipForm.hidden ||= skip.disabled;
     this.skipWarning.hidden = !changed;
   }
 
-  private tell(element: HTMLElement, text: string): void {
-    element.textContent = text;
-    element.hidden = text === '';
-  }
-
-  private showSlices({ phase, query, slice }: State): void {
+  private showSlices({ phase, query, slice, done }: State): void {
     const asked = query?.slices ?? [];
     const current = asked[slice];
     this.slices.hidden = phase !== 'drawing' || current === undefined;
@@ -152,14 +140,14 @@ export class Panel {
     back.disabled = slice === 0;
     on.disabled = slice === asked.length - 1;
     const place = `${query?.plane ?? ''} slice (${current.ohif_number}), ${slice + 1} of ${asked.length}`;
-    this.slices.replaceChildren(back, make('span', {}, place), on);
+    const pressed = String(done.includes(slice));
+    const mark = button(`Slice done${done.includes(slice) ? ' ✓' : ''}`, () => { this.actions.mark(); }, { title: 'Shift+D', 'aria-pressed': pressed });
+    const count = done.length > 0 ? `${done.length} done` : '';
+    this.slices.replaceChildren(back, make('span', {}, place), on, mark, make('span', { class: 'al-quiet' }, count));
   }
 
   private makeSkipForm(): HTMLElement {
-    const why = make('input', { type: 'text', placeholder: 'why, in one line', maxlength: '200', 'aria-label': 'Reason' });
-    why.addEventListener('keydown', event => {
-      event.stopPropagation(); // a letter is no command of the viewer here
-    });
+    const why = textField({ placeholder: 'why, in one line', 'aria-label': 'Reason' });
     const choices = SKIPS.map(([kind, text]) =>
       button(text, () => {
         this.skipForm.hidden = true;
@@ -173,12 +161,19 @@ export class Panel {
   }
 }
 
-function titleOf({ phase, query, name, message }: State): string {
+function nextOf(phase: Phase, query: Query | null): string {
+  return query !== null && phase === 'free' ? 'Open it' : 'Next case';
+}
+
+function titleOf({ phase, query, review, name, message }: State): string {
   if (phase === 'opening') {
     return name ? `Opening ${name} …` : 'Asking for a case …';
   }
   if (phase === 'free') {
     return query === null ? (message === undefined ? 'Ask for a case' : 'No case is open') : 'You have a case open';
+  }
+  if (review !== null) {
+    return `${name} (review)`;
   }
   return query?.role === 'validation' ? `${name} (validation)` : name;
 }

@@ -1,13 +1,16 @@
 /** What training and scoring are at, as the server tells it in a stream of events. */
 
+import type { LearningCurve } from './curve.ts';
+
 /** What is read of the server's answer about the progress. */
-export interface ProjectProgress {
+export interface ProjectProgress extends LearningCurve {
   training: { running: boolean; model: string | null; epoch: number | null; epochs: number | null; seconds_left: number | null };
   scoring: { running: boolean; unit: string; done: number; all: number; seconds_left: number | null };
   waits_for: string;
   images: number;
   annotated: number;
   partly_annotated: number;
+  advice: string;
 }
 
 /** One line, and the share that is done, if something runs. */
@@ -15,6 +18,9 @@ export interface Progress {
   line: string;
   done: string;
   share: number | undefined;
+  curve: LearningCurve;
+  /** What is known of what comes, in sentences. */
+  ahead: string;
 }
 
 const AGAIN_MS = 30_000;
@@ -26,7 +32,15 @@ function left(seconds: number | null): string {
   return seconds < 90 ? `, about ${Math.max(1, Math.round(seconds))} s left` : `, about ${Math.round(seconds / 60)} min left`;
 }
 
-export function shownProgress({ training, scoring, waits_for, images, annotated, partly_annotated }: ProjectProgress): Progress {
+export function shownProgress(progress: ProjectProgress): Progress {
+  const { unit, learning_curve, forecast, advice } = progress;
+  const ahead = forecast === null ? advice : `${forecast.sentence} ${advice}`;
+  return { ...whatRuns(progress), curve: { unit, learning_curve, forecast }, ahead };
+}
+
+function whatRuns({
+  training, scoring, waits_for, images, annotated, partly_annotated,
+}: ProjectProgress): Omit<Progress, 'curve' | 'ahead'> {
   const part = partly_annotated > 0 ? `, ${partly_annotated} in part` : '';
   const done = `${annotated} of ${images} cases annotated${part}`;
   if (training.running) {
@@ -42,15 +56,21 @@ export function shownProgress({ training, scoring, waits_for, images, annotated,
   return { line: waits_for, done, share: undefined };
 }
 
-/** Listen for the progress as long as the page is open. The browser connects again by itself unless it is refused. */
-export function listenForProgress(address: string, tell: (progress: Progress) => void): void {
+/**
+ * Listen for the progress, and for changes of cases, as long as the page is open. The browser connects again by itself
+ * unless it is refused.
+ */
+export function listenForProgress(address: string, tell: (progress: Progress) => void, casesChange: () => void): void {
   const events = new EventSource(`${address}/activelabel/events`);
   events.addEventListener('progress', event => {
     tell(shownProgress(JSON.parse((event as MessageEvent<string>).data) as ProjectProgress));
   });
+  ['case', 'missed'].forEach(kind => {
+    events.addEventListener(kind, casesChange);
+  });
   events.addEventListener('error', () => {
     if (events.readyState === EventSource.CLOSED) {
-      setTimeout(() => { listenForProgress(address, tell); }, AGAIN_MS);
+      setTimeout(() => { listenForProgress(address, tell, casesChange); }, AGAIN_MS);
     }
   });
 }

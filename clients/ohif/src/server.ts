@@ -19,11 +19,55 @@ export interface Query {
   returned: { note: string } | null;
 }
 
+/** Who annotates. Without a login, the name is what the reader has written. */
+export interface Reader {
+  byLogin: boolean;
+  name: string;
+  /** Whether they may review. */
+  reviews: boolean;
+}
+
+/** Which of two readings counts, `staple` for one merged of both. */
+export type Take = 'first' | 'second' | 'staple';
+
+export interface WorklistCase {
+  image: string;
+  name: string;
+  role: 'training' | 'validation';
+  state: string;
+  who: string[];
+  note: string;
+  drafts_of: string[];
+  label: object | null;
+}
+
+export interface Worklist {
+  cases: WorklistCase[];
+  next: string | null;
+  counts: Record<string, number>;
+}
+
+/** Cases of the worklist that are fetched at once. */
+const ROWS = 50;
+
+/** A label that a reviewer has before them. */
+export interface Review {
+  image: string;
+  version: number;
+  annotator: string;
+  slices: number[] | null;
+}
+
 export interface Sample {
   id: string;
   StudyInstanceUID: string;
   SeriesInstanceUID: string;
   PatientID?: string;
+}
+
+/** What people call a case. */
+export function nameOf(sample: Sample): string {
+  return sample.PatientID ?? sample.id;
 }
 
 export interface Saved {
@@ -78,7 +122,8 @@ export class Server {
 
   constructor(
     readonly address: string,
-    ask: typeof fetch = (input, init) => fetch(input, init)
+    ask: typeof fetch = (input, init) => fetch(input, init),
+    private readonly writtenName = () => ''
   ) {
     this.ask = ask;
   }
@@ -116,8 +161,8 @@ export class Server {
     return this.bytes('GET', `activelabel/draft?image=${encodeURIComponent(image)}`);
   }
 
-  label(image: string): Promise<ArrayBuffer> {
-    return this.bytes('GET', `datastore/label?label=${encodeURIComponent(image)}&tag=final`);
+  label(image: string, tag: 'final' | 'reading_2' = 'final'): Promise<ArrayBuffer> {
+    return this.bytes('GET', `datastore/label?label=${encodeURIComponent(image)}&tag=${tag}`);
   }
 
   prediction(image: string): Promise<ArrayBuffer> {
@@ -134,6 +179,47 @@ export class Server {
 
   active(image: string, seconds: number): Promise<unknown> {
     return this.json('POST', 'activelabel/heartbeat', { image, seconds });
+  }
+
+  /** Who asks: by the login, if there is one. */
+  async reader(): Promise<Reader> {
+    if (!(await this.json<{ enabled: boolean }>('GET', 'auth/')).enabled) {
+      return { byLogin: false, name: this.writtenName(), reviews: true };
+    }
+    const { username, roles } = await this.json<{ username: string; roles: string[] }>('GET', 'auth/token/valid');
+    return { byLogin: true, name: username, reviews: roles.some(role => role !== 'annotator') };
+  }
+
+  /** The first cases of the worklist, and how many there are in each state. */
+  worklist(after: string): Promise<Worklist> {
+    return this.json('GET', `activelabel/worklist?limit=${ROWS}&after=${encodeURIComponent(after)}`);
+  }
+
+  /** Take a label for review: that of an image, or the one that has waited longest. */
+  async review(image?: string): Promise<Review | null> {
+    const { review } = await this.json<{ review: Review | null }>('POST', 'activelabel/review', image === undefined ? {} : { image });
+    return review;
+  }
+
+  /** Images whose two readings differ, about which nobody has decided. */
+  async toDecide(): Promise<string[]> {
+    return (await this.json<{ readings: { to_decide: string[] } }>('GET', 'activelabel/cases')).readings.to_decide;
+  }
+
+  approve(image: string, version: number, note: string): Promise<unknown> {
+    return this.json('POST', 'activelabel/approve', { image, version, note });
+  }
+
+  returnLabel(image: string, version: number, note: string): Promise<unknown> {
+    return this.json('POST', 'activelabel/return', { image, version, note });
+  }
+
+  adjudicate(image: string, take: Take, note: string): Promise<unknown> {
+    return this.json('POST', 'activelabel/adjudicate', { image, take, note });
+  }
+
+  release(): Promise<unknown> {
+    return this.json('POST', 'activelabel/release', {});
   }
 
   private async send(path: string, mask: Blob, params: object): Promise<Saved> {

@@ -3,9 +3,12 @@
 import { Activity } from './activity.ts';
 import { beginning } from './beginning.ts';
 import type { Drawn } from './drawing.ts';
-import { Away, type Query, type Sample, type Saved, type Server, type SkipKind } from './server.ts';
+import type { Volume } from './nifti.ts';
+import { type OpenCase, Outbox } from './outbox.ts';
+import { coveredBy, questionOf } from './questions.ts';
+import { Away, type Query, type Sample, type Server, type SkipKind, nameOf } from './server.ts';
 import { BEGINNING, type State } from './state.ts';
-import type { Viewer } from './viewer.ts';
+import type { Opening, Viewer } from './viewer.ts';
 
 const DRAFT_AFTER_MS = 30_000;
 const HEARTBEAT_SECONDS = 15;
@@ -14,25 +17,29 @@ export class Session<D extends Drawn = Drawn> {
   private now: State = BEGINNING;
   private readonly activity = new Activity();
   private changedAt: number | undefined;
-  /** What the server is told of the open case, one after the other: a draft never overtakes what finishes the case. */
-  private sending: Promise<unknown> = Promise.resolve();
   /** How often a study was entered or left: what was begun before is given up. */
   private entered = 0;
-  private coming: Sample | undefined;
-  /** Drawings of cases that were left, which the server has not kept yet. */
-  private readonly left: { drawing: D; image: string }[] = [];
+  private coming: { sample: Sample; open: Opening } | undefined;
+  private readonly outbox: Outbox<D>;
   private away = false;
-  drawing: D | undefined;
+  /** The case that is drawn on. */
+  open: OpenCase<D> | undefined;
 
   constructor(
     private readonly server: Server,
     private readonly viewer: Viewer<D>,
     private readonly onChange: (state: State) => void,
     private readonly clock: () => number = () => Date.now()
-  ) {}
+  ) {
+    this.outbox = new Outbox(server, () => (this.changedAt = this.clock()));
+  }
 
   get state(): State {
     return this.now;
+  }
+
+  get drawing(): D | undefined {
+    return this.open?.drawing;
   }
 
   set(change: Partial<State>): void {
@@ -46,27 +53,26 @@ export class Session<D extends Drawn = Drawn> {
     const givenUp = () => this.entered !== entered;
     await this.attempt(async () => {
       if (this.coming !== undefined) {
-        await this.open(this.coming, givenUp);
+        await this.coming.open(this.coming.sample, givenUp);
         return;
       }
-      this.set({ phase: 'free', labels: await this.server.labels(), query: await this.server.query() });
+      const reader = await this.server.reader();
+      this.set({ phase: 'free', reader, review: null, labels: await this.server.labels(), query: await this.server.query() });
       const shown = await this.viewer.shown(givenUp);
       if (this.now.query?.image === shown && !givenUp()) {
-        await this.open(await this.server.imageInfo(shown), givenUp);
+        await this.openQuery(await this.server.imageInfo(shown), givenUp);
       }
     }, givenUp);
   }
 
-  /** The study is being left: what is not saved is kept as a draft. */
+  /** The study is being left: what is not saved is kept, as a draft or with the case that was finished. */
   async leave(): Promise<void> {
     this.entered++;
-    const { drawing } = this;
-    const image = this.now.query?.image;
+    const { open } = this;
     this.forget(); // before anything is sent: the next case may be opened meanwhile
-    if (drawing?.changed === true && image !== undefined) {
-      this.left.push({ drawing, image });
+    if (open?.drawing.changed === true) {
       this.set({ changed: true });
-      await this.keepLeft();
+      await this.keepLeft(open);
     }
   }
 
@@ -76,62 +82,85 @@ export class Session<D extends Drawn = Drawn> {
     await this.attempt(async () => {
       const labels = this.now.labels.length > 0 ? this.now.labels : await this.server.labels();
       const sample = await this.server.next();
-      this.forget();
       if (sample === undefined) {
+        await this.putAway();
         this.set({ phase: 'free', labels, query: null, message: { kind: 'good', text: 'No case is left to annotate.' } });
         return;
       }
-      this.set({ phase: 'opening', labels, query: await this.server.query(), name: nameOf(sample) });
-      this.coming = sample;
-      this.viewer.show(sample);
+      this.set({ phase: 'opening', labels, query: await this.server.query() });
+      this.goTo(sample, this.openQuery);
     });
+  }
+
+  /** Show a study, and do something then. What is drawn until then is kept with its own case. */
+  goTo(sample: Sample, open: Opening): void {
+    this.set({ phase: 'opening', name: nameOf(sample) });
+    this.coming = { sample, open };
+    this.viewer.show(sample);
+  }
+
+  /** The viewer shows a case that is only looked at. */
+  arrive(text: string): void {
+    this.coming = undefined;
+    this.set({ phase: 'free', review: null, message: { kind: 'plain', text } });
+  }
+
+  /** Draw on a series that the viewer shows, over a mask if there is one. Returns false if it was given up. */
+  async draw(image: string, mask: Volume<Uint8Array> | undefined, givenUp: () => boolean): Promise<boolean> {
+    const drawing = await this.viewer.open(image, this.now.labels, mask, () => { this.noteStroke(); }, givenUp);
+    if (givenUp()) {
+      drawing.close();
+      return false;
+    }
+    this.forget();
+    this.coming = undefined;
+    this.open = { drawing, image };
+    return true;
+  }
+
+  /** Keep what is still to be kept of the open case, and take its drawing out of the view. */
+  async putAway(): Promise<void> {
+    const { open } = this;
+    while (open?.drawing.changed === true) {
+      await this.outbox.keep(open);
+    }
+    this.forget();
+    open?.drawing.remove();
   }
 
   /** Save the drawing as finished, and open the next case. Asks first whether an empty drawing is meant. */
   async saveAndNext(): Promise<void> {
-    const { drawing, now } = this;
+    const { open, now } = this;
     const { query } = now;
-    if (drawing === undefined || query === null || now.phase !== 'drawing') {
+    if (open === undefined || query === null || now.phase !== 'drawing') {
       return;
     }
-    if (now.asks !== 'empty' && query.kind === 'volume' && drawing.empty) {
-      this.set({
-        asks: 'empty',
-        message: { kind: 'bad', text: 'Nothing is drawn. Press again if the image holds none of the structures.' },
-      });
+    const saved = open.finished !== undefined && !open.drawing.changed;
+    const question = saved ? undefined : questionOf(query, open.drawing.empty, now);
+    if (question !== undefined) {
+      this.set({ asks: question.asks, message: { kind: 'bad', text: question.text } });
       return;
     }
     this.set({ phase: 'sending', message: undefined });
     await this.attempt(async () => {
       await this.tellActive(query);
-      const how = { finished: true, ...(now.asks === 'confirm' ? { confirmed: true } : {}) };
-      const save = () => this.send(drawing, (mask, info) => this.server.save(query.image, mask, { ...info, ...how }));
-      let saved = await save();
-      while (saved.state === 'finished' && drawing.changed) {
-        saved = await save(); // what was drawn meanwhile
+      const confirmed = now.asks === 'confirm' ? { confirmed: true } : {};
+      const how = { finished: true, ...confirmed, ...coveredBy(query, now.done) };
+      if (saved || (await this.finish(open, how))) {
+        await this.next();
       }
-      if (saved.state === 'draft') {
-        this.set({
-          phase: 'drawing',
-          asks: 'confirm',
-          message: { kind: 'bad', text: `${saved.message ?? 'kept as a draft'} Press again to confirm it.` },
-        });
-        return;
-      }
-      await this.next();
     });
   }
 
   /** Skip the case, and open the next one. */
   async skip(kind: SkipKind, reason: string): Promise<void> {
     const { query, phase: before } = this.now;
-    if (query === null) {
-      return;
-    }
+    if (query === null) { return; }
     this.set({ phase: 'sending', message: undefined });
     await this.attempt(async () => {
-      await this.sending;
+      await this.outbox.idle();
       await this.server.skip(query.image, kind, reason);
+      this.drawing?.remove();
       this.forget();
       await this.next();
     });
@@ -140,21 +169,10 @@ export class Session<D extends Drawn = Drawn> {
     }
   }
 
-  undo(): void {
-    this.drawing?.undo();
-  }
-
-  redo(): void {
-    this.drawing?.redo();
-  }
-
-  /** Show another of the asked slices: the next one for 1, the previous one for -1. */
-  step(by: number): void {
-    const { query, slice } = this.now;
-    const place = slice + by;
-    if (query !== null && this.drawing !== undefined && place >= 0 && place < query.slices.length) {
-      this.viewer.jump(query, place);
-      this.set({ slice: place });
+  /** Undo or redo a stroke. */
+  retrace(how: 'undo' | 'redo'): void {
+    if (this.now.phase === 'drawing' || this.now.phase === 'reviewing') {
+      this.drawing?.[how]();
     }
   }
 
@@ -188,9 +206,20 @@ export class Session<D extends Drawn = Drawn> {
     }
   }
 
-  private async open(sample: Sample, givenUp: () => boolean): Promise<void> {
+  /** Save as finished, with what is drawn meanwhile. Returns false if the server takes it for a draft. */
+  async finish(open: OpenCase<D>, how: object): Promise<boolean> {
+    const saved = await this.outbox.finish(open, how);
+    if (saved.state === 'draft') {
+      const text = `${saved.message ?? 'kept as a draft'} Press again to confirm it.`;
+      this.set({ phase: 'drawing', asks: 'confirm', message: { kind: 'bad', text } });
+    }
+    return saved.state === 'finished';
+  }
+
+  /** Open the case that the reader holds, with what they have drawn on it. */
+  readonly openQuery: Opening = async (sample, givenUp) => {
     this.set({ phase: 'opening', message: undefined, name: nameOf(sample) });
-    await this.sending; // it may be the draft of this case
+    await this.outbox.idle(); // what is sent may be the draft of this case
     const query = await this.server.query();
     if (query?.image !== sample.id) {
       this.coming = undefined;
@@ -198,23 +227,15 @@ export class Session<D extends Drawn = Drawn> {
       return;
     }
     const [mask, from] = await beginning(this.server, query);
-    if (givenUp()) {
+    if (givenUp() || !(await this.draw(sample.id, mask, givenUp))) {
       return;
     }
-    const drawing = await this.viewer.open(sample.id, this.now.labels, mask, () => { this.noteStroke(); }, givenUp);
-    if (givenUp()) {
-      drawing.close();
-      return;
-    }
-    this.forget();
     this.activity.take(); // what is left of the time before does not belong to this case
-    this.coming = undefined;
-    this.drawing = drawing;
-    this.set({ phase: 'drawing', query, from, slice: 0 });
+    this.set({ phase: 'drawing', query, review: null, from, slice: 0, done: [] });
     if (query.slices.length > 0) {
       this.viewer.jump(query, 0);
     }
-  }
+  };
 
   private noteStroke(): void {
     const { drawing } = this;
@@ -225,60 +246,37 @@ export class Session<D extends Drawn = Drawn> {
   }
 
   private async keepDraft(): Promise<void> {
-    const { drawing } = this;
-    const { query } = this.now;
-    if (drawing?.changed !== true || query === null) {
-      return;
-    }
+    const { open } = this;
     this.changedAt = undefined;
     await this.attempt(async () => {
-      await this.send(drawing, (mask, info) => this.server.saveDraft(query.image, mask, info));
-      if (this.drawing === drawing) {
-        this.set({ kept: new Date(this.clock()).toLocaleTimeString(), changed: drawing.changed });
+      await (open?.drawing.changed === true && this.outbox.keep(open));
+      if (open !== undefined && this.open === open) {
+        this.set({ kept: new Date(this.clock()).toLocaleTimeString(), changed: open.drawing.changed });
       }
     });
   }
 
-  /** Keep drafts of cases that were left. Those that the server does not take are tried again when it answers. */
-  private async keepLeft(): Promise<void> {
-    const waiting = this.left.splice(0);
-    for (const { drawing, image } of waiting) {
-      await this.attempt(() => this.send(drawing, (mask, info) => this.server.saveDraft(image, mask, info)));
-      if (drawing.changed) {
-        this.left.push({ drawing, image });
-      }
-    }
-    this.set({ changed: this.drawing?.changed === true || this.left.length > 0 });
-  }
-
-  private async send(drawing: D, how: (mask: Blob, info: object) => Promise<Saved>): Promise<Saved> {
-    const sent = this.sending.then(async () => {
-      const { mask, label_info } = await drawing.file();
-      try {
-        return await how(mask, { label_info });
-      } catch (error) {
-        drawing.notKept();
-        this.changedAt = this.clock();
-        throw error;
-      }
-    });
-    this.sending = sent.catch(() => undefined);
-    return sent;
+  /** Keep what was drawn on cases that were left. What the server does not take is tried again when it answers. */
+  private async keepLeft(more?: OpenCase<D>): Promise<void> {
+    await this.outbox.keepLeft(what => this.attempt(what), more);
+    this.set({ changed: this.drawing?.changed === true || this.outbox.waits });
   }
 
   private async tellActive(query: Query): Promise<void> {
     await this.attempt(() => this.activity.tell(seconds => this.server.active(query.image, seconds)));
   }
 
-  private forget(): void {
-    this.drawing?.close();
-    this.drawing = undefined;
+  forget(): void {
+    const { open } = this;
+    this.open = undefined;
+    open?.drawing.close();
     this.changedAt = undefined;
-    this.set({ changed: false, canUndo: false, canRedo: false, kept: undefined, asks: undefined, from: '', overlay: 'none' });
+    const changed = this.outbox.waits;
+    this.set({ changed, canUndo: false, canRedo: false, kept: undefined, asks: undefined, from: '', overlay: 'none' });
   }
 
   /** Do something with the server; what goes wrong becomes the message. */
-  private async attempt(what: () => Promise<unknown>, givenUp = () => false): Promise<void> {
+  async attempt(what: () => Promise<unknown>, givenUp = () => false): Promise<void> {
     try {
       await what();
     } catch (error) {
@@ -287,12 +285,8 @@ export class Session<D extends Drawn = Drawn> {
       }
       this.away = error instanceof Away;
       const text = error instanceof Error ? error.message : String(error);
-      const phase = this.drawing === undefined ? 'free' : 'drawing';
-      this.set({ phase, message: { kind: 'bad', text } });
+      const back = this.now.review === null ? 'drawing' : 'reviewing';
+      this.set({ phase: this.drawing === undefined ? 'free' : back, message: { kind: 'bad', text } });
     }
   }
-}
-
-function nameOf(sample: Sample): string {
-  return sample.PatientID ?? sample.id;
 }

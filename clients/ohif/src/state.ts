@@ -1,12 +1,13 @@
 /** What the panel shows. */
 
 import type { Progress } from './progress.ts';
-import type { Query } from './server.ts';
+import type { Query, Reader, Review } from './server.ts';
 
 /**
- * free: no case is open. opening: a case is being loaded. drawing: a case is open. sending: it is being saved or skipped.
+ * free: no case is open. opening: a case is being loaded. drawing: a case is open. reviewing: a label is open for review.
+ * sending: what is open is being saved, skipped or decided.
  */
-export type Phase = 'free' | 'opening' | 'drawing' | 'sending';
+export type Phase = 'free' | 'opening' | 'drawing' | 'reviewing' | 'sending';
 
 export interface Message {
   kind: 'good' | 'bad' | 'plain';
@@ -18,13 +19,19 @@ export interface State {
   labels: string[];
   /** The case that the reader holds, open or not. */
   query: Query | null;
+  /** Who annotates, once it is known. */
+  reader: Reader | undefined;
+  /** The label that the reviewer has before them. */
+  review: Review | null;
+  /** Of two readings that differ, the one that is shown. */
+  reading: 'first' | 'second' | undefined;
   /** What people call it. */
   name: string;
   /** What the drawing began with, in a sentence. */
   from: string;
   message: Message | undefined;
   /** What the next press of *Save and next* does all the same. */
-  asks: 'empty' | 'confirm' | undefined;
+  asks: 'empty' | 'some' | 'confirm' | undefined;
   /** When the latest draft was kept, as a time of day. */
   kept: string | undefined;
   changed: boolean;
@@ -32,6 +39,8 @@ export interface State {
   canRedo: boolean;
   /** The place of the shown slice among those that are asked for. */
   slice: number;
+  /** The places of those that are marked as done. */
+  done: number[];
   overlay: 'none' | 'loading' | 'shown';
   opacity: number;
   progress: Progress | undefined;
@@ -41,6 +50,9 @@ export const BEGINNING: State = {
   phase: 'free',
   labels: [],
   query: null,
+  reader: undefined,
+  review: null,
+  reading: undefined,
   name: '',
   from: '',
   message: undefined,
@@ -50,6 +62,7 @@ export const BEGINNING: State = {
   canUndo: false,
   canRedo: false,
   slice: 0,
+  done: [],
   overlay: 'none',
   opacity: 0,
   progress: undefined,

@@ -9,6 +9,9 @@ import { until } from './waiting.ts';
 
 export const MODE = '/monai-label';
 
+/** What is done once the viewer shows a study. */
+export type Opening = (sample: Sample, givenUp: () => boolean) => Promise<void>;
+
 /** What the session needs of the viewer. */
 export interface Viewer<D extends Drawn = Drawn> {
   /** The series that is shown, as soon as one is. */
@@ -25,6 +28,8 @@ export interface Viewer<D extends Drawn = Drawn> {
   ): Promise<D>;
   /** Show the asked slice of this place. */
   jump(query: Query, place: number): void;
+  /** The place of the asked slice that is shown; nothing if another slice is. */
+  shownPlace(query: Query): number | undefined;
 }
 
 export class OhifViewer implements Viewer<Drawing> {
@@ -70,12 +75,22 @@ export class OhifViewer implements Viewer<Drawing> {
     return listed.length > 0 && drawn.every(viewport => viewport !== undefined) ? drawn : undefined;
   }
 
-  jump(query: Query, place: number): void {
-    const slice = query.slices[place];
+  shownPlace(query: Query): number | undefined {
+    const shown = this.ofPlane(query)?.getSliceIndex();
+    const place = query.slices.findIndex(({ ohif_number }) => ohif_number - 1 === shown);
+    return place < 0 ? undefined : place;
+  }
+
+  private ofPlane(query: Query): Viewport | undefined {
     const asked = viewportsOf(this.services, query.image).find(
       ({ viewportOptions }) => viewportOptions.orientation === query.plane
     );
-    const viewport = asked && drawnViewport(this.services, asked.viewportId);
+    return asked && drawnViewport(this.services, asked.viewportId);
+  }
+
+  jump(query: Query, place: number): void {
+    const slice = query.slices[place];
+    const viewport = this.ofPlane(query);
     if (slice !== undefined && viewport !== undefined) {
       void window.cornerstone.utilities.jumpToSlice(viewport.element, { imageIndex: slice.ohif_number - 1 });
     }

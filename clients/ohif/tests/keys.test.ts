@@ -18,6 +18,7 @@ function doneBy(event: Partial<typeof NO_KEY>): string | undefined {
     undo: note('undo'),
     redo: note('redo'),
     step: note('step'),
+    mark: note('mark'),
     choose: note('choose'),
     setOpacity: note('opacity'),
   };
@@ -33,11 +34,12 @@ test('keys do what the panel says', () => {
   assert.equal(doneBy({ key: 'Enter', ctrlKey: true }), 'save');
   assert.equal(doneBy({ key: '[' }), 'step -1');
   assert.equal(doneBy({ key: ']' }), 'step 1');
+  assert.equal(doneBy({ key: 'D', code: 'KeyD', shiftKey: true }), 'mark');
   assert.equal(doneBy({ key: '²', code: 'Digit2', altKey: true }), 'choose 2');
 });
 
 test("OHIF's own keys stay OHIF's", () => {
-  for (const event of [{ key: 'z' }, { key: '1', code: 'Digit1' }, { key: 'Enter' }, { key: 'c', ctrlKey: true }]) {
+  for (const event of [{ key: 'z' }, { key: '1', code: 'Digit1' }, { key: 'Enter' }, { key: 'd', code: 'KeyD' }, { key: 'c', ctrlKey: true }]) {
     assert.equal(doneBy(event), undefined);
   }
 });

@@ -10,6 +10,10 @@ const RESTS: ProjectProgress = {
   images: 12,
   annotated: 5,
   partly_annotated: 0,
+  unit: 'volumes',
+  learning_curve: [],
+  forecast: null,
+  advice: 'Go on.',
 };
 
 test('what the project waits for is shown where nothing runs', () => {
@@ -17,6 +21,8 @@ test('what the project waits for is shown where nothing runs', () => {
     line: RESTS.waits_for,
     done: '5 of 12 cases annotated',
     share: undefined,
+    curve: { unit: 'volumes', learning_curve: [], forecast: null },
+    ahead: 'Go on.',
   });
 });
 

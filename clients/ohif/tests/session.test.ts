@@ -41,10 +41,10 @@ test('an empty drawing of slices that were asked for is an answer', async () => 
   });
   await site.session.enter();
   assert.deepEqual(site.told(), ['jump to 17']);
-  site.session.step(1);
-  site.session.step(1);
-  site.session.step(-1);
-  site.session.step(-1);
+  site.slices.step(1);
+  site.slices.step(1);
+  site.slices.step(-1);
+  site.slices.step(-1);
   assert.deepEqual(site.told(), ['jump to 12', 'jump to 17']);
   await site.session.saveAndNext();
   assert.match(site.told()[0] ?? '', /^save a/);
@@ -73,22 +73,6 @@ test('a refused drawing stays open and unsaved, with the line of the server', as
   const { phase, message } = site.session.state;
   assert.deepEqual([phase, message], ['drawing', { kind: 'bad', text: site.refusal }]);
   assert.equal(site.drawing().changed, true);
-});
-
-test('what is drawn while the drawing is being saved is saved too', async () => {
-  const site = new Site();
-  await site.ask();
-  site.drawing().draw();
-  site.told();
-  const { drawing } = site.session;
-  site.onSave = () => {
-    site.onSave = undefined;
-    drawing?.draw();
-  };
-  await site.session.saveAndNext();
-  const saves = site.told().filter(line => line.startsWith('save a'));
-  assert.equal(saves.length, 2);
-  assert.equal(drawing?.changed, false);
 });
 
 test('a page in the stead of an answer keeps the drawing open, and says what it may be', async () => {

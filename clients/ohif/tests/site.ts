@@ -4,8 +4,9 @@ import assert from 'node:assert/strict';
 
 import type { Drawn } from '../src/drawing.ts';
 import { type Volume, writeMask } from '../src/nifti.ts';
-import { Away, type Query, Refusal, type Sample, type Saved, type Server } from '../src/server.ts';
+import { Away, type Query, type Reader, Refusal, type Review, type Sample, type Saved, type Server } from '../src/server.ts';
 import { Session } from '../src/session.ts';
+import { Slices } from '../src/slices.ts';
 import type { Viewer } from '../src/viewer.ts';
 
 const sampleOf = (id: string): Sample => ({ id, StudyInstanceUID: `study of ${id}`, SeriesInstanceUID: id, PatientID: id });
@@ -29,6 +30,7 @@ export class FakeDrawing implements Drawn {
   canUndo = false;
   canRedo = false;
   closed = false;
+  removed = false;
   constructor(readonly onStroke: () => void) {}
   draw(): void {
     this.changed = this.canUndo = true;
@@ -52,6 +54,9 @@ export class FakeDrawing implements Drawn {
   close(): void {
     this.closed = true;
   }
+  remove(): void {
+    this.removed = true;
+  }
 }
 
 /** A server with cases in an order, and a viewer that shows what it is told to; both note what is asked of them. */
@@ -62,16 +67,27 @@ export class Site {
   away = false;
   loginEnded = false;
   hasModel = false;
+  reader: Reader = { byLogin: false, name: 'rev', reviews: true };
+  /** The label that waits for review, and the images whose readings differ. */
+  toReview: Review | null = null;
+  differing: string[] = [];
   saved: Saved = { state: 'finished' };
   refusal: string | undefined;
   /** What happens while a label is being saved. */
   onSave: (() => void) | undefined;
+  /** What happens while the server chooses the next case. */
+  onNext: (() => void) | undefined;
   shownSeries = 'a';
+  /** The place of the asked slice that the viewer shows. */
+  shownPlace: number | undefined = 0;
   masks: (Volume<Uint8Array> | undefined)[] = [];
   now = 0;
   readonly session: Session<FakeDrawing>;
+  readonly slices: Slices<FakeDrawing>;
+  readonly server: Server;
 
   constructor() {
+    this.server = this.makeServer();
     const viewer: Viewer<FakeDrawing> = {
       shown: () => Promise.resolve(this.shownSeries),
       show: ({ SeriesInstanceUID }) => {
@@ -82,9 +98,11 @@ export class Site {
         this.masks.push(mask);
         return Promise.resolve(new FakeDrawing(onStroke));
       },
+      shownPlace: () => this.shownPlace,
       jump: (query, place) => this.log.push(`jump to ${query.slices[place]?.ohif_number ?? 0}`),
     };
-    this.session = new Session(this.server(), viewer, () => undefined, () => this.now);
+    this.session = new Session(this.server, viewer, () => undefined, () => this.now);
+    this.slices = new Slices(this.session, viewer);
   }
 
   /** Ask for a case, and open it as OHIF does: it leaves the study and enters the next one, sometimes twice. */
@@ -100,7 +118,7 @@ export class Site {
     await this.session.enter();
   }
 
-  private server(): Server {
+  private makeServer(): Server {
     const asked = <T>(what: string, answer: () => T | Promise<T>): Promise<T> => {
       this.log.push(what);
       if (this.loginEnded) {
@@ -123,10 +141,13 @@ export class Site {
         return what === 'draft' ? { state: 'draft' as const } : this.saved;
       });
     const server: Partial<Server> = {
+      reader: () => asked('reader', () => this.reader),
       labels: () => asked('labels', () => ['ball']),
       query: () => asked('query', () => this.held),
       next: () =>
         asked('next', () => {
+          this.onNext?.();
+          this.onNext = undefined;
           const image = this.cases.shift();
           this.held = image === undefined ? null : queryOf(image);
           return image === undefined ? undefined : sampleOf(image);
@@ -135,7 +156,14 @@ export class Site {
       save: keep('save'),
       saveDraft: keep('draft'),
       draft: image => asked(`open draft of ${image}`, mask),
-      label: image => asked(`label of ${image}`, mask),
+      label: (image, tag) => asked(`label of ${image} ${tag ?? 'final'}`, mask),
+      review: image =>
+        asked(`review ${image ?? 'the next'}`, () => this.toReview),
+      toDecide: () => asked('readings', () => this.differing),
+      approve: (image, version, note) => asked(`approve ${image} ${version} ${note}`, () => undefined),
+      returnLabel: (image, version, note) => asked(`return ${image} ${version} ${note}`, () => undefined),
+      adjudicate: (image, take, note) => asked(`adjudicate ${image} ${take} ${note}`, () => undefined),
+      release: () => asked('release', () => undefined),
       prediction: image =>
         asked(`predict ${image}`, () => {
           if (!this.hasModel) {
@@ -156,7 +184,7 @@ export class Site {
 
   /** What was asked since the last call, without questions that change nothing. */
   told(): string[] {
-    const told = this.log.filter(line => !/^(query|labels|info|predict|show)/.test(line));
+    const told = this.log.filter(line => !/^(query|labels|info|predict|show|reader|readings)/.test(line));
     this.log.length = 0;
     return told;
   }

@@ -31,8 +31,14 @@ def safe_for_spreadsheets(table: "pd.DataFrame") -> "pd.DataFrame":
 
 
 def no_formula(cell: object) -> object:
-    """The cell, with a `'` before a text that a spreadsheet would run as a formula."""
-    return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA) else cell
+    r"""The cell, with a `'` before a text that a spreadsheet would run as a formula, and NUL as the code `\\x00`.
+
+    Spreadsheets end a text at a NUL, and Python before 3.11 neither writes it to a table nor reads it.
+    """
+    if not isinstance(cell, str):
+        return cell
+    text = cell.replace("\0", _code("\0"))
+    return f"'{text}" if text.startswith(_FORMULA) else text
 
 
 def _is_plain(character: str) -> bool:

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 Uncertainty = NDArray[np.float32] | NDArray[np.float64]
 
 
-def doubt_error_correlation(uncertainty: Uncertainty, wrong: NDArray[np.bool_]) -> float | None:
+def uncertainty_error_correlation(uncertainty: Uncertainty, wrong: NDArray[np.bool_]) -> float | None:
     """Spearman's rank correlation between the uncertainty of each voxel and whether it is wrong, in [-1, 1].
 
     It is 1 only if all wrong voxels share one uncertainty and all others share a lower one. With distinct values and a
@@ -33,6 +33,6 @@ def doubt_error_correlation(uncertainty: Uncertainty, wrong: NDArray[np.bool_]) 
     if errors in (0, voxels) or len(values) == 1:
         return None
     ranks = np.cumsum(ties) - (ties + voxels) / 2  # Mid-ranks minus their mean.
-    doubted = np.sort(uncertainty[wrong])  # Looking values up in order is ten times as fast.
-    covariance = ranks[np.searchsorted(values, doubted)].sum()
+    of_errors = np.sort(uncertainty[wrong])  # Looking values up in order is ten times as fast.
+    covariance = ranks[np.searchsorted(values, of_errors)].sum()
     return float(covariance / np.sqrt((ties * ranks**2).sum() * errors * (1 - errors / voxels)))

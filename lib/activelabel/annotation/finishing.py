@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 
 from activelabel.annotation.coverage import Coverage, SentLabel
 from activelabel.annotation.history_reader import HistoryReader
-from activelabel.annotation.shown_masks import shown_file
 from activelabel.data.labels.arrays import LabelArray
 from activelabel.data.labels.completeness import Expected, why_incomplete
 from activelabel.data.labels.label_map import label_map_of
 from activelabel.data.slice_digests import SliceDigests
 from activelabel.errors import InvalidInputError
 from activelabel.names import ScoreKind
+from activelabel.project.models.shown_masks import shown_file
 from activelabel.store.case_states import DraftReason, FinishedBy, Submission, draft_reason
 from activelabel.store.records.labels import Annotation, Draft
 

@@ -8,13 +8,13 @@ from pathlib import Path
 from activelabel.annotation.coverage import SentLabel, case_without_history
 from activelabel.annotation.digest_files import kept_digests
 from activelabel.annotation.history import History, Version
-from activelabel.data.files.studies_folder import LABEL_ENDING
 from activelabel.data.grids import Grid
 from activelabel.data.label_checking import check_label
 from activelabel.data.labels.arrays import LabelArray
 from activelabel.data.slice_digests import SliceDigests
 from activelabel.errors import InvalidInputError
 from activelabel.project.labels.kept import sound_file
+from activelabel.project.models.shown_masks import shown_masks
 from activelabel.store.case_states import Verdict
 from activelabel.store.ledger import Ledger
 from activelabel.store.records.labels import FINAL, Annotation, Draft
@@ -89,13 +89,13 @@ class HistoryReader:
         A mask that cannot be read is logged and left out: it must not prevent a label from being kept.
         """
         masks: dict[int, SliceDigests] = {}
-        for file in (self.predictions / sent.image_id).glob(f"*{LABEL_ENDING}"):
+        for version, file in shown_masks(self.predictions / sent.image_id):
             try:
                 digests = self._digests(file, sent)
             except InvalidInputError as error:
                 logger.warning("%s: not compared with what was sent: %s", sent.image_id, error)
             else:
-                masks[int(file.name.split(".")[0])] = digests
+                masks[version] = digests
         return masks
 
     def read(self, annotation: Annotation, image: Grid) -> LabelArray:

@@ -1,6 +1,5 @@
 """The files of the archive: each version of a label, written once, with a record of the ledger's rows beside it."""
 
-import hashlib
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import TypeVar
 
 from activelabel.annotation.coverage import SentLabel
 from activelabel.annotation.digest_files import keep_digests
+from activelabel.data.files.digest import file_sha256
 from activelabel.data.label_checking import write_label
 from activelabel.data.labels.arrays import LabelArray
 from activelabel.data.labels.label_map import LabelMap
@@ -50,7 +50,7 @@ class LabelFiles:
         file = self._kept / sent.image_id / f"{name}.nii.gz"
         file.parent.mkdir(parents=True, exist_ok=True)
         write_label(file, array, sent.image.affine_ras)
-        status, sha256 = file.stat(), hashlib.sha256(file.read_bytes()).hexdigest()
+        status, sha256 = file.stat(), file_sha256(file)
         keep_digests(file, sent.image, sent.axis, array)
         return KeptFile(file.relative_to(self._kept).as_posix(), sha256, (status.st_size, status.st_mtime_ns))
 

@@ -4,16 +4,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from activelabel.annotation.digest_files import keep_digests
-from activelabel.data.files.studies_folder import LABEL_ENDING
 from activelabel.data.grids import Grid
 from activelabel.data.label_checking import check_label, write_label
 from activelabel.data.slices import slice_axis
+from activelabel.project.models.shown_masks import shown_file
 from activelabel.project.project import Project
-
-
-def shown_file(predictions: Path, image_id: str, model_version: int) -> Path:
-    """The path of the mask that a model showed of an image, below the folder of all such masks."""
-    return predictions / image_id / f"{model_version}{LABEL_ENDING}"
 
 
 def keep_shown_mask(

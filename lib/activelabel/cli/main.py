@@ -28,6 +28,7 @@ from activelabel.cli.start import start
 from activelabel.cli.user import user
 from activelabel.cli.work import work
 from activelabel.errors import ActiveLabelError
+from activelabel.lean_imports import import_monai_lean
 from activelabel.names import AGGREGATIONS, APP_FOLDER, MEASURE_NAMES, REGION_NAMES
 
 app = typer.Typer(cls=ConfGroup, help="Active learning for 3D medical image segmentation.", no_args_is_help=True)
@@ -138,6 +139,7 @@ app.add_typer(model, name="model")
 
 def main() -> None:
     """Run the command. A user error is printed as one line, and gives exit code 2."""
+    import_monai_lean()
     try:
         app()
     except ActiveLabelError as error:

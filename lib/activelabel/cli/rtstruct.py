@@ -24,9 +24,9 @@ def rtstruct(
     """
     # Here, so that the command's --help does not wait.
     import datetime
-    import hashlib
 
     from activelabel.data.dicom_objects.rtstruct_writing import rtstruct_uid, write_rtstruct
+    from activelabel.data.files.digest import file_sha256
     from activelabel.data.label_checking import check_label
     from activelabel.data.labels.label_texts import parse_labels
     from activelabel.data.volumes import read_grid
@@ -38,7 +38,7 @@ def rtstruct(
         raise InvalidInputError(f"--out {out}: exists already, and nothing is overwritten: name a new file")
     named = parse_labels(labels.split(","), "--labels")
     check_label(label, read_grid(label), named)
-    uid = rtstruct_uid(hashlib.sha256(label.read_bytes()).hexdigest(), str(series.resolve()))
+    uid = rtstruct_uid(file_sha256(label), str(series.resolve()))
     made = datetime.datetime.fromtimestamp(label.stat().st_mtime)
     dataset = write_rtstruct(label, series, named, uid, author, made)
     if dataset is None:

@@ -21,7 +21,7 @@ from activelabel.data.slices import prepared_axis, prepared_positions
 from activelabel.errors import InvalidInputError
 from activelabel.names import AGGREGATIONS
 from activelabel.prediction.image_files import FileScorer, Scored, Wanted, list_images
-from activelabel.prediction.pictures import doubt_figure, most_uncertain_slice, take_texts_literally
+from activelabel.prediction.pictures import most_uncertain_slice, take_texts_literally, uncertainty_figure
 from activelabel.prediction.precision import PrecisionName
 from activelabel.prediction.predictor import Predictor
 from activelabel.prediction.prepared.images import PreparedImages
@@ -254,7 +254,7 @@ def _draw(scored: Scored, measure: str, description: ModelDescription, folder: P
     positions = prepared_positions(scored.image.grid, scored.image.original, scored.slice_axis)
     own_index = int(np.abs(positions - index).argmin())
     title = f"{scored.image_id}, slice {own_index}"
-    figure = doubt_figure(
+    figure = uncertainty_figure(
         scored.image, scored.statistics.mean, map, measure, description.labels, along, index, title, scored.shown
     )
     take_texts_literally(figure)

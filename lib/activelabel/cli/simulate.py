@@ -90,7 +90,7 @@ def simulate(
     if given.splits is not None:  # each run reads the file again, possibly in another folder
         settings["splits"] = str(given.splits.resolve())
     if patients is not None and patients.pattern is None:
-        settings["patients"] = str(Path(patients.said).resolve())
+        settings["patients"] = str(Path(patients.setting).resolve())
     layout = find_layout(with_settings(load_recipe(recipe), given), given, str(images))
     settings |= layout_settings(layout)
     needed = max(needed_cases(arm) for arm in arms)

@@ -7,7 +7,7 @@ import nibabel
 import numpy as np
 from numpy.typing import NDArray
 
-from activelabel.data.files.channels import AnyImage
+from activelabel.data.files.image_files import AnyImage
 from activelabel.data.grids import Grid
 from activelabel.data.intensities import is_hounsfield, spread_sample
 from activelabel.data.label_checking import check_label, read_label

@@ -27,10 +27,10 @@ _ADVICE = r"give one group in parentheses around the patient, like (patient\d+)_
 class GivenPatients:
     """Patients by a pattern with one group, or by a table from the names of images.
 
-    `said` is the setting's value, for messages.
+    `setting` is the value of the setting, for messages.
     """
 
-    said: str
+    setting: str
     pattern: re.Pattern[str] | None = None
     table: Mapping[str, str] = field(default_factory=dict)
 
@@ -54,7 +54,7 @@ class GivenPatients:
     def known_only(self, content: FolderContent) -> FolderContent:
         """The images whose patient is known; the others are passed over, as they may be anybody's."""
         unknown = {image_id: path for image_id, path in content.files.items() if self.of(image_id) is None}
-        reason = f"{SETTING} {self.said} says no patient for it: name it there"
+        reason = f"{SETTING} {self.setting} says no patient for it: name it there"
         return replace(
             content,
             files={image_id: path for image_id, path in content.files.items() if image_id not in unknown},
@@ -74,27 +74,27 @@ class GivenPatients:
             first = first or image_id
         if first is not None:
             raise InvalidInputError(
-                f"{SETTING} {self.said}: it says the patient of no image, of which the first is '{first}': {_ADVICE}, "
-                "or name a table with the columns image and patient"
+                f"{SETTING} {self.setting}: it says the patient of no image, of which the first is '{first}': "
+                f"{_ADVICE}, or name a table with the columns image and patient"
             )
 
 
-def read_patients(said: str) -> GivenPatients:
+def read_patients(setting: str) -> GivenPatients:
     """The patients that a setting says: a pattern, or the path of a table.
 
     Raises:
         InvalidInputError: the pattern is none or has not one group; or the table cannot be read, lacks a column, or
             says two patients for an image.
     """
-    if said.lower().endswith(TABLE_ENDINGS) or Path(said).is_file():
-        return GivenPatients(said, table=_read_table(Path(said)))
+    if setting.lower().endswith(TABLE_ENDINGS) or Path(setting).is_file():
+        return GivenPatients(setting, table=_read_table(Path(setting)))
     try:
-        pattern = re.compile(said)
+        pattern = re.compile(setting)
     except re.error as error:
-        raise InvalidInputError(f"{SETTING} {said}: no regular expression ({error}): {_ADVICE}") from error
+        raise InvalidInputError(f"{SETTING} {setting}: no regular expression ({error}): {_ADVICE}") from error
     if pattern.groups != 1:
-        raise InvalidInputError(f"{SETTING} {said}: it has {pattern.groups} groups: {_ADVICE}")
-    return GivenPatients(said, pattern)
+        raise InvalidInputError(f"{SETTING} {setting}: it has {pattern.groups} groups: {_ADVICE}")
+    return GivenPatients(setting, pattern)
 
 
 def cleaned(patient: str) -> str | None:
@@ -130,17 +130,21 @@ def check_parts(split: GivenSplit, patients: Mapping[str, str], where: str) -> N
 def _read_table(file: Path) -> dict[str, str]:
     try:
         with file.open(encoding="utf-8-sig", newline="") as opened:
-            lines = opened.read().splitlines()
+            lines = opened.read().replace("\0", " ").splitlines()  # Python before 3.11 reads no table with a NUL
     except (OSError, ValueError) as error:
         raise InvalidInputError(
             f"{SETTING} {file}: cannot be read ({error}): name a table with the columns image and patient"
         ) from error
     patients: dict[str, str] = {}
-    for number, image, patient in _rows(file, lines):
-        if patients.setdefault(image, patient) != patient:
-            raise InvalidInputError(
-                f"{SETTING} {file}, line {number}: '{image}' is of '{patients[image]}' and of '{patient}': leave one"
-            )
+    try:
+        for number, image, patient in _rows(file, lines):
+            if patients.setdefault(image, patient) != patient:
+                raise InvalidInputError(
+                    f"{SETTING} {file}, line {number}: '{image}' is of '{patients[image]}' and of '{patient}': leave "
+                    "one"
+                )
+    except csv.Error as error:
+        raise InvalidInputError(f"{SETTING} {file}: no table ({error}): write it with commas or tabs") from error
     if not patients:
         raise InvalidInputError(f"{SETTING} {file}: it names no image: expected lines like 'case_1,patient_7'")
     return patients

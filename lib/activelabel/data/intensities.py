@@ -64,8 +64,8 @@ def odd_channels(images: Mapping[str, ChannelIntensities], names: Sequence[str] 
     for place in range(max((len(image) for image in images.values()), default=0)):
         of_channel = {name: image[place] for name, image in images.items() if place < len(image)}
         for name, difference in odd_ones(of_channel).items():
-            said = f"{names[place]}: {difference}" if len(names) > 1 else difference
-            odd[name] = f"{odd[name]}; {said}" if name in odd else said
+            line = f"{names[place]}: {difference}" if len(names) > 1 else difference
+            odd[name] = f"{odd[name]}; {line}" if name in odd else line
     return odd
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from activelabel.data.channel_grids import on_grid
 from activelabel.data.dicom.frames import read_frames
-from activelabel.data.files.channels import AnyImage, ImageFiles
+from activelabel.data.files.image_files import AnyImage, ImageFiles
 from activelabel.data.files.opening import Header, finite, open_header, open_voxels, slicer_moves_voxels, unreadable
 from activelabel.data.grids import TOLERANCE_VOXELS, Grid, axis_order
 from activelabel.data.segmentations import segments_of
@@ -121,9 +121,9 @@ def _of_one_frame(files: ImageFiles, header: Header) -> Header:
     """
     beyond = [length for length in (*header.shape[3:], header.layers) if length != 1]
     count = beyond[0] if beyond else 1
-    last = max(channel.frame or 0 for channel in files.channels)
-    expected = f"{last + 1} or more" if files.frame_count is None else str(files.frame_count)
-    if len(beyond) > 1 or len(header.shape) < 3 or count <= last or files.frame_count not in (None, count):
+    highest = max(channel.frame or 0 for channel in files.channels)
+    expected = f"{highest + 1} or more" if files.frame_count is None else str(files.frame_count)
+    if len(beyond) > 1 or len(header.shape) < 3 or count <= highest or files.frame_count not in (None, count):
         names = ", ".join(channel.name for channel in files.channels)
         raise InvalidInputError(
             f"{files.name}: the image is {header.size} voxels of {header.layers} values, expected 3D with {expected} "

@@ -22,6 +22,7 @@ from activelabel.training.checkpoints import ModelDescription, described, stored
 TORCH_ENDINGS = (".pt", ".pth", ".ckpt", ".bin")
 NESTED = ("state_dict", "model_state_dict", "network_weights", "network", "model", "net", "encoder")
 """Keys under which programs keep the weights in a checkpoint, beside other things."""
+_LEVELS = 4  # a checkpoint may hold itself
 
 
 @dataclass(frozen=True)
@@ -95,11 +96,11 @@ def _torch_weights(path: Path) -> dict[str, Tensor]:
     return weights
 
 
-def _state_dict(content: Any) -> dict[str, Tensor]:
-    """The names and tensors of a checkpoint; empty if there are none."""
-    if not isinstance(content, Mapping):
+def _state_dict(content: Any, levels: int = _LEVELS) -> dict[str, Tensor]:
+    """The names and tensors of a checkpoint; empty if there are none on so many levels of it."""
+    if not isinstance(content, Mapping) or not levels:
         return {}
     tensors = {name: value for name, value in content.items() if isinstance(name, str) and isinstance(value, Tensor)}
     if tensors:
         return tensors
-    return next((found for key in NESTED if (found := _state_dict(content.get(key)))), {})
+    return next((found for key in NESTED if (found := _state_dict(content.get(key), levels - 1))), {})

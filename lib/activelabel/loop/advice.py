@@ -49,7 +49,7 @@ def forecast_of(project: Project, curve: Sequence[Point]) -> Forecast | None:
     return _forecast(tuple(judged), project.thresholds.retrain_after, effort_unit(project)) if judged else None
 
 
-def said(ahead: Forecast | None) -> str:
+def forecast_sentence(ahead: Forecast | None) -> str:
     """A sentence on whether to go on."""
     return ahead.sentence if ahead is not None else "It is too early for a forecast: no model has been judged yet."
 
@@ -63,7 +63,7 @@ def advice(project: Project) -> dict[str, Any]:
         "learning_curve": curve,
         "forecast": None if ahead is None else asdict(ahead),
         "seconds_ahead": seconds_ahead(project),
-        "sentence": said(ahead),
+        "sentence": forecast_sentence(ahead),
     }
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from activelabel.data.files.channels import AnyImage, ImageFiles
+from activelabel.data.files.image_files import AnyImage, ImageFiles
 from activelabel.data.files.writing import write_atomically
 from activelabel.data.label_checking import write_label
 from activelabel.data.modality import Modality, ModalityChoice, choose_modality, series_modality

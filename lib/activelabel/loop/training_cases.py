@@ -2,7 +2,7 @@
 
 import logging
 
-from activelabel.data.files.channels import AnyImage
+from activelabel.data.files.image_files import AnyImage
 from activelabel.data.files.one_case import one_case
 from activelabel.data.label_checking import check_label
 from activelabel.data.preprocessing import check_prepared_size

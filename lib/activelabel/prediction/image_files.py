@@ -6,7 +6,8 @@ from pathlib import Path
 
 from activelabel.acquisition.score import Score
 from activelabel.acquisition.uncertainty import MonteCarloStatistics
-from activelabel.data.files.channels import ONE_CHANNEL, ChannelLayout, ImageFiles
+from activelabel.data.files.channels import ONE_CHANNEL, ChannelLayout
+from activelabel.data.files.image_files import ImageFiles
 from activelabel.data.files.names import ENDINGS
 from activelabel.data.files.one_case import one_case
 from activelabel.data.files.studies_folder import FolderContent, find_images

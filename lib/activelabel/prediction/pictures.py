@@ -26,7 +26,7 @@ COLOURS = ("#e69f00", "#56b4e9", "#009e73", "#f0e442", "#cc79a7", "#d55e00", "#0
 AXIS_NAMES = ("sagittal", "coronal", "axial")
 
 
-def doubt_figure(
+def uncertainty_figure(
     image: "PreparedImage",
     mean: "Tensor",
     map: "Tensor",

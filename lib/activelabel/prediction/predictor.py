@@ -1,7 +1,7 @@
 """A network run over a volume in sliding windows, once or many times with Monte Carlo dropout."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -14,6 +14,7 @@ from activelabel.prediction.batching import BatchLimit, Job
 from activelabel.prediction.blending import Blend
 from activelabel.prediction.dropout import Draw, RandomDropout, keep_last_random, monte_carlo_dropout, random_layers
 from activelabel.prediction.fastest_copy import fastest_copy
+from activelabel.prediction.freed_memory import keep_freed_memory
 from activelabel.prediction.precision import PrecisionName
 from activelabel.prediction.sharing import SharedFeatures, each_repeated, split_before_dropout
 from activelabel.prediction.windows import Size3D, WindowedVolume, image_size, window_grid
@@ -76,6 +77,8 @@ class Predictor:
             InvalidInputError: the network does not take such windows, or gives an output of another shape.
         """
         self._device = torch.device(device)
+        if self._device.type == "cpu":
+            keep_freed_memory()
         self._window_size = window_size
         self._overlap = window_overlap
         self._skip_outside_body = skip_outside_body
@@ -141,26 +144,38 @@ class Predictor:
         volume = self._windowed(image)
         wanted = range(statistics.repeats, statistics.repeats + repeats)
         with torch.no_grad(), self._autocast(), monte_carlo_dropout(self._network, self._device, True) as dropout:
-            for samples in self._samples(volume, wanted, dropout, seed):
-                statistics.update_all(samples)
+            self._add_repeats(statistics, volume, wanted, dropout, seed)
         return statistics
 
-    def _samples(self, volume: WindowedVolume, repeats: range, dropout: RandomDropout, seed: int) -> Iterator[Tensor]:
-        """The probabilities of the volume in each of `repeats`, some at a time: `(r, C, W, H, D)`."""
+    def _add_repeats(
+        self,
+        statistics: MonteCarloStatistics,
+        volume: WindowedVolume,
+        repeats: range,
+        dropout: RandomDropout,
+        seed: int,
+    ) -> None:
+        """Add the probabilities of the volume in each of `repeats`, some at a time."""
         at_once = self._repeats_at_once(volume, len(repeats))
         groups = [repeats[first : first + at_once] for first in range(0, len(repeats), at_once)]
         features = SharedFeatures(self._split.shared, self._kept_bytes() if len(groups) > 1 else 0)
         forward = self._stochastic_forward(volume, features, dropout, seed)
         if len(volume.grid.starts) == 1 and not volume.skipped:  # Nothing to blend: what lies beyond the ends is cut.
             for group in groups:
-                jobs = self._limit.jobs(volume.occupied, group)
-                cut = self._limit.run(jobs, lambda job: self._probable(volume.grid.crop(forward(job))))
-                yield from (probabilities for _, probabilities in cut)
+                for _, logits in self._limit.run(self._limit.jobs(volume.occupied, group), forward):
+                    self._add_logits(statistics, volume.grid.crop(logits))
             return
         blend = Blend(volume.grid, at_once, self.classes, self._device)
         for group in groups:
             self._fill(blend, volume, group, forward)
-            yield blend.maps()[: len(group)]
+            statistics.update_all(blend.maps()[: len(group)])
+
+    def _add_logits(self, statistics: MonteCarloStatistics, logits: Tensor) -> None:
+        """Add the repeats of logits `(r, C, W, H, D)`."""
+        if self.overlapping:
+            statistics.update_all(self._probable(logits))
+        else:
+            statistics.update_logits(logits)
 
     def _stochastic_forward(
         self, volume: WindowedVolume, features: SharedFeatures, dropout: RandomDropout, seed: int

@@ -10,9 +10,9 @@ from activelabel.acquisition.score import Score
 from activelabel.acquisition.uncertainty import MonteCarloStatistics
 from activelabel.names import ScoreKind
 from activelabel.prediction.journal import Journal
+from activelabel.prediction.kept_statistics import KeptStatistics
 from activelabel.prediction.predictor import Predictor
 from activelabel.prediction.racing import race
-from activelabel.prediction.shelf import StatisticsShelf
 
 Sample = Callable[[Tensor], MonteCarloStatistics]
 """A function from a prepared image `(K, W, H, D)` to its statistics."""
@@ -87,7 +87,7 @@ class _Step:
         self._settings = settings
         self._journal = journal
         self._advanced = advanced
-        self._kept_statistics = StatisticsShelf()
+        self._kept_statistics = KeptStatistics()
         self._found = {
             (entry["image"], entry["repeats"]): [_score(fields) for fields in entry["scores"]]
             for entry in journal.entries

@@ -1,12 +1,12 @@
 """Checks every file of a project against the ledger by reading it completely. Nothing is changed."""
 
-import hashlib
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from activelabel.data.files.channels import ImageFiles
+from activelabel.data.files.digest import file_sha256
+from activelabel.data.files.image_files import ImageFiles
 from activelabel.data.files.one_case import one_case
 from activelabel.data.files.studies_folder import find_images
 from activelabel.data.volumes import read_volume
@@ -100,7 +100,7 @@ def _check_model(model: ModelVersion, folder: Path) -> Sequence[str]:
     withdrawn = model.withdrawn_at is not None
     advice = "nothing need be done, it was withdrawn" if withdrawn else "put it back, or train a new model"
     try:
-        sha256 = hashlib.sha256((folder / model.file).read_bytes()).hexdigest()
+        sha256 = file_sha256(folder / model.file)
     except OSError as error:
         return [f"{what}cannot be read ({error.strerror}): {advice}"]
     return [] if sha256 == model.sha256 else [f"{what}has changed (its SHA-256 differs): {advice}"]

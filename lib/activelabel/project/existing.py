@@ -5,8 +5,9 @@ from collections.abc import Mapping
 
 from activelabel.data.files.studies_folder import LEDGER_FILE
 from activelabel.errors import InvalidInputError
+from activelabel.project.database_url import database_url
 from activelabel.project.folders import project_folder
-from activelabel.project.settings import database_url, parse_settings
+from activelabel.project.settings import parse_settings
 from activelabel.store.connection.location import sqlite_url
 from activelabel.store.ledger import Ledger
 

@@ -2,7 +2,7 @@
 
 from typing import Any, Protocol
 
-from activelabel.data.files.channels import ImageFiles
+from activelabel.data.files.image_files import ImageFiles
 
 
 class Images(Protocol):

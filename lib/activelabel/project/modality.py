@@ -4,7 +4,8 @@ import logging
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from activelabel.data.files.channels import ONE_CHANNEL, AnyImage, ChannelLayout, ImageFiles
+from activelabel.data.files.channels import ONE_CHANNEL, ChannelLayout
+from activelabel.data.files.image_files import AnyImage, ImageFiles
 from activelabel.data.files.studies_folder import find_images
 from activelabel.data.intensities import ChannelIntensities, measure_channels
 from activelabel.data.modality import (

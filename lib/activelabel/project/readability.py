@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from activelabel.data.files.channels import AnyImage, ImageFiles
+from activelabel.data.files.image_files import AnyImage, ImageFiles
 from activelabel.data.files.one_case import for_want_of_memory, one_case
 from activelabel.data.grids import Grid
 from activelabel.data.intensities import ChannelIntensities, from_numbers, measure_channels, odd_channels

@@ -5,7 +5,6 @@ program kept may have no record: the file name gives tag and time, but annotator
 labels become history; they count again only if they are in `labels/final` according to the host's listing.
 """
 
-import hashlib
 import os
 import re
 from collections import Counter, defaultdict
@@ -15,6 +14,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+from activelabel.data.files.digest import file_sha256
 from activelabel.data.files.names import is_tag
 from activelabel.data.files.studies_folder import LABEL_ENDING, find_images
 from activelabel.errors import InvalidInputError, NotReadyError
@@ -100,7 +100,7 @@ def _read_archive(project: Project) -> _Archive:
             archive.records.append(record)
             if not label.is_file():
                 archive.lines.append(f"{name}: the file is gone: put it back, or draw it again")
-            elif hashlib.sha256(label.read_bytes()).hexdigest() != record.get("sha256"):
+            elif file_sha256(label) != record.get("sha256"):
                 archive.lines.append(f"{name}: the file has changed since it was kept: put it back, or draw it again")
         elif label.is_file():
             archive.bare[str(name.parent)].append(label)
@@ -142,7 +142,7 @@ def _history(image_id: str, files: Sequence[Path]) -> list[dict[str, Any]]:
             "image_id": image_id,
             "tag": tag,
             "file": f"{file.parent.name}/{file.name}",
-            "sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
+            "sha256": file_sha256(file),
             "annotator": UNKNOWN,
             "created_at": made_at,
         }

@@ -9,7 +9,6 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from activelabel.data.files.guard import LARGEST_IMAGE_VOXELS
 from activelabel.errors import InvalidInputError
 from activelabel.recipes import first_problem
-from activelabel.store.connection.location import checked_url
 from activelabel.store.copies import KEPT
 
 
@@ -29,8 +28,6 @@ Names = Annotated[tuple[str, ...], BeforeValidator(_split_names)]
 Origin = Annotated[str, Field(pattern=r"^[a-z][a-z0-9+.-]*://[^/\s]+/?$")]
 Origins = Annotated[tuple[Origin, ...], BeforeValidator(_split_names)]
 
-DATABASE_URL = "ACTIVELABEL_DATABASE_URL"
-"""The environment variable that may hold the database URL with its password."""
 LONGEST_LEASE_MINUTES = 366 * 24 * 60
 LONGEST_SKIP_SECONDS = 24 * 60 * 60
 LONGEST_SESSION_HOURS = 31 * 24
@@ -154,14 +151,18 @@ class Settings(BaseModel):
         default=None,
         description="where prepared images are kept, on a fast disk; default prepared/ in the project folder",
     )
-    doubt_window: int = Field(
-        default=10, ge=1, description="over how many of the last labels uncertainty is compared with errors, 1 or more"
+    uncertainty_window: int = Field(
+        default=10,
+        ge=1,
+        description="over how many of the last labels uncertainty is compared with errors, 1 or more; "
+        "doubt_window means the same",
     )
-    min_doubt: float = Field(
+    min_correlation: float = Field(
         default=0.1,
         ge=-1,
         le=1,
-        description="from which rank correlation of uncertainty and errors on uncertainty is trusted, -1 to 1",
+        description="from which rank correlation of uncertainty and errors on uncertainty is trusted, -1 to 1; "
+        "min_doubt means the same",
     )
     fallback: bool = Field(
         default=False, description="true or false: ask at random, by foreground, while uncertainty is not trusted"
@@ -237,18 +238,23 @@ def parse_settings(conf: Mapping[str, str]) -> Settings:
     Raises:
         InvalidInputError: a key is unknown or its value wrong; the message names key, value and what is allowed.
     """
-    ours = {key: value for key, value in conf.items() if key not in _HOST_KEYS}
-    for key, value in ours.items():
-        if key not in Settings.model_fields:
+    given: dict[str, str] = {}  # by the name of a setting, the key under which it is given
+    for key in (key for key in conf if key not in _HOST_KEYS):
+        name = _EARLIER_NAMES.get(key, key)
+        if name not in Settings.model_fields:
             raise InvalidInputError(
-                f"{_shown(key, value)}: there is no such setting; use one of {', '.join(Settings.model_fields)}"
+                f"{_shown(key, conf[key])}: there is no such setting; use one of {', '.join(Settings.model_fields)}"
             )
+        if name in given:
+            raise InvalidInputError(f"--conf {key}: it means the same as {given[name]}, which is given too: leave one")
+        given[name] = key
     try:
-        return Settings.model_validate(ours)
+        return Settings.model_validate({name: conf[key] for name, key in given.items()})
     except ValidationError as error:
-        key = str(error.errors()[0]["loc"][0])
-        allowed = Settings.model_fields[key].description
-        raise InvalidInputError(f"{_shown(key, ours[key])}: {first_problem(error)}; allowed is {allowed}") from error
+        name = str(error.errors()[0]["loc"][0])
+        allowed = Settings.model_fields[name].description
+        shown = _shown(given[name], conf[given[name]])
+        raise InvalidInputError(f"{shown}: {first_problem(error)}; allowed is {allowed}") from error
 
 
 def links_allowed(conf: Mapping[str, str]) -> bool:
@@ -257,42 +263,6 @@ def links_allowed(conf: Mapping[str, str]) -> bool:
         return parse_settings(conf).links_out_of_studies
     except InvalidInputError:
         return False
-
-
-def database_url(settings: Settings, environment: Mapping[str, str]) -> str:
-    """The URL of the ledger's database from the settings, the file that they name, or the environment; empty for none.
-
-    A password in a setting would be visible in the process list, in the host's log and in its task information.
-
-    Raises:
-        InvalidInputError: two sources have a URL, the file cannot be read, or a setting has a password.
-    """
-    given = {
-        "--conf database_url": settings.database_url,
-        "--conf database_url_file": _read_secret(settings.database_url_file),
-        DATABASE_URL: environment.get(DATABASE_URL, ""),
-    }
-    named = [place for place, url in given.items() if url]
-    if len(named) > 1:
-        raise InvalidInputError(f"{' and '.join(named)}: both name the database of the ledger: leave one out")
-    if settings.database_url and checked_url(settings.database_url).password is not None:
-        raise InvalidInputError(
-            "--conf database_url: it holds a password, which the list of processes would show: put the URL into the "
-            f"environment as {DATABASE_URL}, or into a file that --conf database_url_file names"
-        )
-    return given[named[0]] if named else ""
-
-
-def _read_secret(file: Path | None) -> str:
-    if file is None:
-        return ""
-    try:
-        text = file.read_text(encoding="utf-8").strip()
-    except (OSError, ValueError) as error:
-        raise InvalidInputError(f"--conf database_url_file {file}: cannot be read ({error}): name another") from error
-    if not text or "\n" in text:
-        raise InvalidInputError(f"--conf database_url_file {file}: expected one line, the URL of a database")
-    return text
 
 
 def setting_pairs(pairs: Sequence[str]) -> dict[str, str]:
@@ -313,3 +283,5 @@ def _shown(key: str, value: str) -> str:
 
 
 _HOST_KEYS = frozenset({"server_mode", "models"})
+_EARLIER_NAMES = {"doubt_window": "uncertainty_window", "min_doubt": "min_correlation"}
+"""Names that settings had in earlier versions, which still mean the same."""

@@ -10,30 +10,19 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from activelabel.recipes.fingerprint import ANISOTROPY, Fingerprint, ImageShape, Lengths, Machine, median, percentile
+from activelabel.recipes.fingerprint import Fingerprint, ImageShape, Lengths, Machine, median
+from activelabel.recipes.patch_size import LEAST_EDGE, fit_patch, multiples, possible_strides, training_bytes
+from activelabel.recipes.target_spacing import coarser_spacing, median_size, target_spacing
 
 _IN_PLANE_ABOVE = 2.0
 """The ratio of slice distance to pixel size above which the first poolings are in the plane, as in nnU-Net."""
-_LEAST_EDGE = 4  # voxels at the lowest level
-_MOST_STRIDES = 5
-_LOWEST_LEVELS_SHARED = 2  # the upper two levels of an anisotropic_unet pool in the plane only
 _SAME_SPACING = 0.05
-_BYTES = {"unet": 30, "unet2d": 30, "anisotropic_unet": 160}
-"""The measured bytes of memory of a training per voxel of a patch and channel of the first level."""
-_CPU_VOXELS = 2**17
-"""The most voxels of a step on a processor; a step of the recipe `quick` has 179,200."""
 _WORK = {"unet": 1.0, "unet2d": 3.6}
 """The measured processor time per voxel of a step, that of a `unet` as 1: in the plane, levels are as fine in depth."""
 _STEP_WORK = 57_000
 """The measured processor time of a step without a voxel, in voxels of a `unet`."""
-_MOST_PADDING = 1.25
-"""On a processor a level is left out if the patch, rounded up for it, has more voxels than this times the image's."""
-_LEAST_STRIDES = 2  # fewer are never left for the sake of the padding
 _CPU_WORK = 400 * (_STEP_WORK + 179_200)
 """The most work of a training on a processor: that of the recipe `quick`."""
-_CPU_PIXELS = 120 * 120
-"""The most pixels of a slice on a processor."""
-_MOST_COARSER = 2.0
 _DATASET_SHARE = 0.05
 
 
@@ -62,8 +51,8 @@ def plan(data: Fingerprint, machine: Machine) -> Plan:
     shapes = data.oriented if kind == "unet" else data.shapes
     spacing = target_spacing(shapes)
     if kind == "unet2d":
-        spacing = _coarser(_median_size(shapes, spacing), spacing)
-    size = _median_size(shapes, spacing)
+        spacing = coarser_spacing(median_size(shapes, spacing), spacing)
+    size = median_size(shapes, spacing)
     base, most = (32, 320) if machine.has_gpu else (16, 128)
     patch, strides, shrunk = fit_patch(kind, size, base, machine)
     voxels = math.prod(patch)
@@ -104,93 +93,6 @@ def plan(data: Fingerprint, machine: Machine) -> Plan:
     }
 
 
-def target_spacing(shapes: Sequence[ImageShape]) -> Lengths:
-    """The spacing to resample to: the median of each axis; for thick slices the 10th percentile of their distances.
-
-    With the median of 10 mm, images with slices of 5 mm would lose every second one.
-    """
-    axes = [[shape.spacing_mm[axis] for shape in shapes] for axis in range(3)]
-    sizes = [median([shape.size[axis] for shape in shapes]) for axis in range(3)]
-    target = [median(values) for values in axes]
-    worst = max(range(3), key=lambda axis: target[axis])
-    others = [axis for axis in range(3) if axis != worst]
-    widest = max(target[axis] for axis in others)
-    few = sizes[worst] * ANISOTROPY < min(sizes[axis] for axis in others)
-    if target[worst] > ANISOTROPY * widest and few:
-        target[worst] = max(percentile(axes[worst], 10), widest)
-    return (round(target[0], 4), round(target[1], 4), round(target[2], 4))
-
-
-def fit_patch(kind: str, size: Sequence[int], base: int, machine: Machine) -> tuple[tuple[int, int, int], int, bool]:
-    """The patch for images of this size, the number of strides that it allows, and whether it had to be made smaller.
-
-    The axis that is longest relative to the image is shortened until two patches fit. On a processor there are fewer
-    strides where the patch would otherwise be much larger than the image: nothing is learnt from what pads it.
-    """
-    patch = [1 if kind == "unet2d" and axis == 2 else length for axis, length in enumerate(size)]
-    shrunk = False
-    while True:
-        strides = _strides(kind, patch)
-        steps, rounded = _rounded(kind, strides, patch)
-        while kind == "unet" and not machine.has_gpu and strides > _LEAST_STRIDES:
-            if math.prod(rounded) <= _MOST_PADDING * math.prod(patch):
-                break
-            strides -= 1
-            steps, rounded = _rounded(kind, strides, patch)
-        if _fits(kind, rounded, base, machine):
-            break
-        shortened = _shorter(rounded, size, steps)
-        if shortened is None:
-            break
-        patch, shrunk = shortened, True
-    return (rounded[0], rounded[1], rounded[2]), strides, shrunk
-
-
-def _fits(kind: str, patch: Sequence[int], base: int, machine: Machine) -> bool:
-    voxels = 2 * math.prod(patch)
-    return _memory(kind, voxels, base) <= machine.memory_bytes and (machine.has_gpu or voxels <= 2 * _CPU_VOXELS)
-
-
-def _memory(kind: str, voxels: int, base: int) -> int:
-    return _BYTES[kind] * base * voxels
-
-
-def _shorter(patch: list[int], size: Sequence[int], steps: Sequence[int]) -> list[int] | None:
-    """The patch with its longest axis, relative to the image, shortened by a network step; None if impossible."""
-    able = [axis for axis in range(3) if patch[axis] - steps[axis] >= min(_LEAST_EDGE * 2, patch[axis])]
-    able = [axis for axis in able if patch[axis] > steps[axis]]
-    if not able:
-        return None
-    longest = max(able, key=lambda axis: (patch[axis] / size[axis], patch[axis]))
-    return [length - steps[axis] if axis == longest else length for axis, length in enumerate(patch)]
-
-
-def _strides(kind: str, patch: Sequence[int]) -> int:
-    """How often the axes of a patch can be halved so that the lowest level has at least 4 voxels along each."""
-    in_plane = min(_halvings(length) for length in patch[:2])
-    if kind == "unet2d":
-        found = in_plane
-    else:
-        across = _halvings(patch[2]) + (_LOWEST_LEVELS_SHARED if kind == "anisotropic_unet" else 0)
-        found = min(in_plane, across)
-    return max(1, min(found, _MOST_STRIDES))
-
-
-def _halvings(length: int) -> int:
-    return max(0, int(math.log2(max(length, 1) / _LEAST_EDGE)))
-
-
-def _divisors(kind: str, strides: int) -> tuple[int, int, int]:
-    across = {"unet": strides, "unet2d": 0, "anisotropic_unet": max(0, strides - _LOWEST_LEVELS_SHARED)}[kind]
-    return (2**strides, 2**strides, 2**across)
-
-
-def _rounded(kind: str, strides: int, patch: Sequence[int]) -> tuple[tuple[int, int, int], list[int]]:
-    """The multiples that so many strides need along each axis, and the patch rounded up to them."""
-    steps = _divisors(kind, strides)
-    return steps, [-(-length // step) * step for length, step in zip(patch, steps, strict=True)]
-
-
 def _kind(thickness: float, machine: Machine) -> tuple[str, str]:
     ratio = f"slices are {thickness:.1f} times as thick as their pixels are wide"
     if thickness <= _IN_PLANE_ABOVE:
@@ -206,10 +108,10 @@ def _why_channels(strides: int, base: int, most: int, machine: Machine) -> str:
 
 
 def _why_strides(kind: str, patch: Sequence[int], strides: int) -> str:
-    edges = [length // step for length, step in zip(patch, _divisors(kind, strides), strict=True)]
+    edges = [length // step for length, step in zip(patch, multiples(kind, strides), strict=True)]
     lowest = "x".join(map(str, edges[:2] if kind == "unet2d" else edges))
-    why = f"the lowest level has {lowest} voxels; at least {_LEAST_EDGE} are wanted along an axis that is halved"
-    fewer = _strides(kind, patch) > strides
+    why = f"the lowest level has {lowest} voxels; at least {LEAST_EDGE} are wanted along an axis that is halved"
+    fewer = possible_strides(kind, patch) > strides
     return f"{why}, and one more would make the patch much larger than the image" if fewer else why
 
 
@@ -219,19 +121,6 @@ def _why_patch(size: Sequence[int], shrunk: bool, machine: Machine) -> str:
     return f"the median image is {image} voxels" + (
         f"; made smaller to fit {bound}" if shrunk else ", and fits as a whole"
     )
-
-
-def _median_size(shapes: Sequence[ImageShape], spacing: Lengths) -> tuple[int, int, int]:
-    """The size of the median image after resampling."""
-    resampled = [
-        [
-            round(length * own / wanted)
-            for length, own, wanted in zip(shape.size, shape.spacing_mm, spacing, strict=True)
-        ]
-        for shape in shapes
-    ]
-    first, second, third = (max(1, round(median([sizes[axis] for sizes in resampled]))) for axis in range(3))
-    return (first, second, third)
 
 
 def _batch(
@@ -249,8 +138,8 @@ def _batch(
         return 2, patches, "slices; many steps rather than large ones, on a processor"
     if not machine.has_gpu and not shrunk:
         return 1, 1, "many steps rather than large ones, and two patches of a case would show the same"
-    whole = sum(math.prod(_median_size([shape], spacing)) for shape in shapes)
-    by_memory = machine.memory_bytes // _memory(kind, voxels * patches, base)
+    whole = sum(math.prod(median_size([shape], spacing)) for shape in shapes)
+    by_memory = machine.memory_bytes // training_bytes(kind, voxels * patches, base)
     by_share = int(whole * _DATASET_SHARE // (voxels * patches))
     if not machine.has_gpu:
         return 1, patches, "many steps rather than large ones, on a processor"
@@ -274,12 +163,6 @@ def _steps(kind: str, machine: Machine, step_voxels: int) -> dict[str, Choice]:
 
 def _why_patches(patches: int) -> str:
     return "the whole image" if patches == 1 else "one of them around foreground, as nnU-Net's third of a batch"
-
-
-def _coarser(size: Sequence[int], spacing: Lengths) -> Lengths:
-    """The spacing at which slices of this size have few enough pixels for a processor, but twice as coarse at most."""
-    factor = min(_MOST_COARSER, max(1.0, math.sqrt(size[0] * size[1] / _CPU_PIXELS)))
-    return (round(spacing[0] * factor, 4), round(spacing[1] * factor, 4), spacing[2])
 
 
 def _validation(images: int) -> tuple[int, str]:

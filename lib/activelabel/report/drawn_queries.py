@@ -7,12 +7,12 @@ import numpy as np
 import pandas as pd
 
 from activelabel.acquisition.uncertainty import MEASURES
-from activelabel.data.files.channels import ImageFiles
+from activelabel.data.files.image_files import ImageFiles
 from activelabel.data.preprocessing import prepare_image
 from activelabel.data.slices import prepared_axis, prepared_positions, slice_axis
 from activelabel.data.volumes import read_volume
-from activelabel.loop.doubt import compared_measure
-from activelabel.prediction.pictures import doubt_figure, most_uncertain_slice
+from activelabel.loop.uncertainty_check import compared_measure
+from activelabel.prediction.pictures import most_uncertain_slice, uncertainty_figure
 from activelabel.prediction.predictor import Predictor
 from activelabel.recipes import Recipe
 from activelabel.report.page import Picture
@@ -57,7 +57,7 @@ def draw_query(run: Run, query: "pd.Series[Any]", model: Path) -> Picture:
     return Picture(
         name=f"example_round_{query['round']}",
         title=f"Round {query['round']}: {what} of {image_id}",
-        figure=doubt_figure(*drawn, title=f"slice {own}", shown=files.shown),
+        figure=uncertainty_figure(*drawn, title=f"slice {own}", shown=files.shown),
         alt=f"Slice {own} of {image_id}: the image, what the model segmented in it, and a heat map of its {measure}.",
         note=f"`{query['strategy']}`: {query['reason']}.",
     )

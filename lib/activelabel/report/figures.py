@@ -117,7 +117,7 @@ def draw_forecast(
     return figure
 
 
-def draw_doubts(worths: Sequence[float | None]) -> Figure:
+def draw_worths(worths: Sequence[float | None]) -> Figure:
     """The worth of the uncertainty, label by label, from -1 to 1; None where it is unknown."""
     with matplotlib.rc_context(_LETTERS):
         figure = Figure(figsize=(_WIDTH_INCHES, 3.2))

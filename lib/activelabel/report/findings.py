@@ -194,8 +194,8 @@ def _full_dice(full_arms: Collection[str], findings: Findings) -> FullDice | Non
     metrics = findings.results.metrics
     full = metrics[metrics["arm"].isin(full_arms)]
     if not full.empty:
-        last = full[full["round"] == full.groupby(RUN)["round"].transform("max")]
-        return FullDice(float(mean_dice(last)["dice"].mean()), f"measured by the runs of `{FULL_DATA}`")
+        final_round = full[full["round"] == full.groupby(RUN)["round"].transform("max")]
+        return FullDice(float(mean_dice(final_round)["dice"].mean()), f"measured by the runs of `{FULL_DATA}`")
     under = findings.under[findings.main]
     ahead = under.forecasts.get(findings.best)
     if ahead is None or ahead.expected is None:

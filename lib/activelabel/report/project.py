@@ -9,16 +9,16 @@ import pandas as pd
 from activelabel.acquisition.effort import Effort
 from activelabel.data.files.studies_folder import LEDGER_FILE
 from activelabel.errors import InvalidInputError
-from activelabel.loop.advice import effort_unit, forecast_of, judged_points, learning_curve, said
+from activelabel.loop.advice import effort_unit, forecast_of, forecast_sentence, judged_points, learning_curve
 from activelabel.project.labels.kept_names import check_names
 from activelabel.project.models.standing import read_standing
 from activelabel.project.opening import plan_project
 from activelabel.project.project import Project
-from activelabel.report.figures import draw_doubts, draw_forecast
+from activelabel.report.figures import draw_forecast, draw_worths
 from activelabel.report.page import Block, Folded, Page, Picture, Section, Table, Text
 from activelabel.store.records.labels import SECOND
 
-_SHOWN_DOUBTS = 30
+_SHOWN_LABELS = 30
 
 
 def open_existing_project(app_dir: str, studies: str, conf: Mapping[str, str]) -> Project:
@@ -49,13 +49,13 @@ def project_page(project: Project) -> Page:
             f"part: {progress.annotated_slices} slices, with something drawn on {progress.foreground_slices}.",
             *_not_drawn(project),
             str(read_standing(project.ledger)),
-            said(forecast_of(project, curve)),
+            forecast_sentence(forecast_of(project, curve)),
         ],
         sections=[
             Section("How good after how much work", list(_curve(project, curve))),
             Section("What the labels have cost", [_costs(project)]),
             *([Section("Do two annotators agree?", readings)] if readings else []),
-            Section("Is the model wrong where it is uncertain?", list(_doubts(project))),
+            Section("Is the model wrong where it is uncertain?", list(_worth_of_uncertainty(project))),
             Section("All settings", [Folded("Settings in force", json.dumps(project.settings_in_force(), indent=1)),
                                      Folded("Recipe", project.recipe.model_dump_json(indent=1))]),
         ],
@@ -113,9 +113,9 @@ def _costs(project: Project) -> Table:
     )  # fmt: skip
 
 
-def _cost(of: str, cost: Effort) -> dict[str, Any]:
+def _cost(labels: str, cost: Effort) -> dict[str, Any]:
     return {
-        "labels": of,
+        "labels": labels,
         "volumes": cost.patients,
         "slices": cost.slices,
         "foreground slices": cost.foreground_slices,
@@ -147,25 +147,25 @@ def _readings(project: Project) -> Iterator[Block]:
         yield Table("readings", "Cases that were read twice", pd.DataFrame(rows), note)
 
 
-def _doubts(project: Project) -> Iterator[Block]:
-    doubts = project.ledger.doubts()[-_SHOWN_DOUBTS:]
-    if not doubts:
+def _worth_of_uncertainty(project: Project) -> Iterator[Block]:
+    checks = project.ledger.uncertainty_checks()[-_SHOWN_LABELS:]
+    if not checks:
         yield Text("No label has come back yet that a model had been asked about before.")
         return
     rows = [
-        {"label": doubt.annotation_id, "model": doubt.model_version, "measure": doubt.measure,
-         "wrong voxels": doubt.wrong_voxels, "n (voxels)": doubt.voxels, "correlation": doubt.correlation,
-         "worth": doubt.worth}
-        for doubt in doubts
+        {"label": check.annotation_id, "model": check.model_version, "measure": check.measure,
+         "wrong voxels": check.wrong_voxels, "n (voxels)": check.voxels, "correlation": check.correlation,
+         "worth": check.worth}
+        for check in checks
     ]  # fmt: skip
     yield Picture(
-        name="doubts",
-        title=f"Worth of the uncertainty, of the last {len(doubts)} labels",
-        figure=draw_doubts([doubt.worth for doubt in doubts]),
+        name="worth_of_uncertainty",
+        title=f"Worth of the uncertainty, of the last {len(checks)} labels",
+        figure=draw_worths([check.worth for check in checks]),
         alt="How well the uncertainty went with the errors, label by label, from -1 to 1.",
         note="1: every wrong voxel was more uncertain than every other; 0: the uncertainty says nothing of the errors.",
     )
     yield Table(
-        "doubts", "Label by label", pd.DataFrame(rows),
+        "worth_of_uncertainty", "Label by label", pd.DataFrame(rows),
         "Correlation is Spearman's, between uncertainty and errors; worth is its share of the largest there can be.",
     )  # fmt: skip

@@ -12,18 +12,25 @@ client_address: ContextVar[str] = ContextVar("client_address", default="")
 """Address of the machine that sent the current request; set by the routes."""
 
 
-def annotator_of(params: Mapping[str, Any]) -> str:
-    """The annotator of a request: the logged-in user, else the `client_id`, else the address of the client's machine.
+NAME_COOKIE = "activelabel_reader"
+"""The cookie in which the panel in OHIF keeps the name of its reader, percent-encoded. So every request of the viewer
+has it, also those of parts of OHIF that know no reader."""
+cookie_name: ContextVar[str] = ContextVar("cookie_name", default="")
+"""The name in that cookie of the current request; set by the routes."""
 
-    The routes replace the client's `client_id` by the name of the logged-in user. OHIF sends no `client_id`, so two
-    annotators at one machine without a login count as one.
+
+def annotator_of(params: Mapping[str, Any]) -> str:
+    """The annotator of a request: the logged-in user, else the `client_id`, the name in the cookie, or the address.
+
+    The routes replace the client's `client_id` by the name of the logged-in user. Two annotators at one machine without
+    a login and without names count as one.
     """
     for key in ("client_id", "user"):
         name = params.get(key)
         if isinstance(name, str) and name.strip():
             return name.strip()
     who = asking.get()
-    return who.name if who is not None else client_address.get() or "anonymous"
+    return who.name if who is not None else cookie_name.get() or client_address.get() or "anonymous"
 
 
 def read_label_info(info: Mapping[str, Any]) -> LabelInfo:

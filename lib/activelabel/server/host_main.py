@@ -5,7 +5,18 @@
 does the same as `python -m monailabel.main start_server`, but answers first requests in half of the time.
 """
 
-from activelabel.server.lean_imports import import_monai_for_host
+from activelabel.lean_imports import NOT_NEEDED, absent, import_monai
+
+
+def import_monai_for_host() -> None:
+    """Import what the host's modules import of MONAI at the start of a server, without what this app does not use.
+
+    The host's training of bundles, which this app does not offer, imports MONAI's handlers.
+    """
+    import_monai()
+    with absent(NOT_NEEDED):
+        import monai.handlers  # noqa: F401
+
 
 if __name__ == "__main__":
     import_monai_for_host()

@@ -13,7 +13,7 @@ from monailabel.client import MONAILabelClient
 from monailabel.client.client import MONAILabelClientException
 
 from activelabel.data.dicom_objects.series import write_frames
-from activelabel.data.files.channels import AnyImage, ImageFiles
+from activelabel.data.files.image_files import AnyImage, ImageFiles
 from activelabel.data.files.studies_folder import LABEL_ENDING
 from activelabel.data.label_checking import check_label
 from activelabel.data.labels.arrays import LabelArray

@@ -14,7 +14,7 @@ from activelabel.data.labels.label_map import LabelMap
 from activelabel.data.slices import SlicePlane, differing_slices, slice_axis, slice_mask
 from activelabel.errors import InvalidInputError
 from activelabel.simulation.cases import Cases
-from activelabel.simulation.truth import read_truth
+from activelabel.simulation.reference_label import read_reference_label
 
 NAME = "oracle"
 """The name of the oracle as an annotator."""
@@ -57,7 +57,8 @@ class OracleAnnotator:
                 the query that are no whole numbers from 0.
         """
         image_id, query = str(answer["id"]), answer["query"]
-        true_label = read_truth(self._cases.images[image_id], self._cases.labels[image_id], self._cases.label_names)
+        cases = self._cases
+        true_label = read_reference_label(cases.images[image_id], cases.labels[image_id], cases.label_names)
         by_slices = query["kind"] == "slices"
         axis = int(query["axis"]) if by_slices else slice_axis(true_label.grid, self._plane)
         slices = [int(index) for index in query["slices"]] if by_slices else list(range(true_label.grid.shape[axis]))

@@ -12,8 +12,7 @@ from activelabel.simulation.folder_names import FULL_DATA
 
 @dataclass(frozen=True)
 class Arm:
-    """An arm of an experiment: a strategy under a recipe, and the number of volumes or slices that it asks for in a
-    round.
+    """An arm of an experiment: a strategy under a recipe, and how much it asks for.
 
     `name` names its folder. `start` is the size of the start set and `query_size` that of a round, in volumes or
     slices. `start_strategy` chooses the start set, by default the recipe's cold start or else its start strategy.

@@ -4,7 +4,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from activelabel.data.files.channels import ONE_CHANNEL, ChannelLayout, ImageFiles
+from activelabel.data.files.channels import ONE_CHANNEL, ChannelLayout
+from activelabel.data.files.image_files import ImageFiles
 from activelabel.data.files.labels_folder import find_labels
 from activelabel.data.files.links import make_link
 from activelabel.data.files.names import ENDINGS

@@ -9,7 +9,7 @@ from typing import Any
 from filelock import FileLock
 
 from activelabel import __version__
-from activelabel.data.files.channels import ImageFiles
+from activelabel.data.files.image_files import ImageFiles
 from activelabel.data.files.names import CONVERTED
 from activelabel.data.files.writing import write_atomically
 from activelabel.errors import InvalidInputError
@@ -52,7 +52,7 @@ def open_experiment(experiment: Experiment, out: Path) -> None:
         InvalidInputError: the folder holds an experiment on other cases, or an arm of that name with other numbers; or
             the folder cannot be made.
     """
-    said, file = _described(experiment), out / EXPERIMENT_FILE
+    described, file = _described(experiment), out / EXPERIMENT_FILE
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -64,12 +64,12 @@ def open_experiment(experiment: Experiment, out: Path) -> None:
     with FileLock(out / LOCK_FILE):  # another command may be adding its arms
         if file.is_file():
             before = json.loads(file.read_text(encoding="utf-8"))
-            _check_same(before, said, out)
-            said["arms"] = {**before["arms"], **said["arms"]}
-            said["seeds"] = max(before["seeds"], said["seeds"])
+            _check_same(before, described, out)
+            described["arms"] = {**before["arms"], **described["arms"]}
+            described["seeds"] = max(before["seeds"], described["seeds"])
         elif any(path.name not in (LOCK_FILE, CONVERTED) for path in out.iterdir()):
             raise foreign
-        write_atomically(file, json.dumps(said, indent=1).encode())
+        write_atomically(file, json.dumps(described, indent=1).encode())
         link_images(experiment.cases, experiment.cases.pool, out / "pool")
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from activelabel.data.files.channels import ImageFiles
+from activelabel.data.files.image_files import ImageFiles
 from activelabel.data.labels.arrays import LabelArray
 from activelabel.data.preprocessing import restore_label
 from activelabel.errors import InvalidInputError

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from activelabel.data.files.channels import ImageFiles
+from activelabel.data.files.image_files import ImageFiles
 from activelabel.data.labels.arrays import LabelArray
 from activelabel.errors import InvalidInputError
 from activelabel.simulation.annotator import Drawing, OracleAnnotator

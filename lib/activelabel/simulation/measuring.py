@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from activelabel.data.files.channels import ImageFiles
+from activelabel.data.files.image_files import ImageFiles
 from activelabel.data.files.one_case import one_case
 from activelabel.data.label_checking import check_label
 from activelabel.data.labels.arrays import LabelArray

@@ -11,7 +11,7 @@ from activelabel.project.project import Project
 from activelabel.recipes.strategy_traits import traits_of
 from activelabel.simulation.annotator import only_structures
 from activelabel.simulation.cases import Cases
-from activelabel.simulation.truth import read_truth
+from activelabel.simulation.reference_label import read_reference_label
 from activelabel.strategies.asking import ProjectStrategy, SliceStrategy
 from activelabel.strategies.proposal import Proposal, proposals_left
 from activelabel.strategies.slice_rounds import Chosen, proposals_of_rounds
@@ -31,7 +31,7 @@ def oracle_strategies(project: Project, cases: Cases) -> dict[str, ProjectStrate
 
     @cache  # keeps the counts: the labels of a whole pool would take too much memory
     def foreground(image_id: str, axis: int) -> tuple[int, ...]:
-        true_label = read_truth(cases.images[image_id], cases.labels[image_id], cases.label_names)
+        true_label = read_reference_label(cases.images[image_id], cases.labels[image_id], cases.label_names)
         drawn = only_structures(true_label.array, cases.label_names, true_label.names)
         return tuple(np.count_nonzero(np.moveaxis(drawn, axis, 0), axis=(1, 2)).tolist())
 

@@ -23,7 +23,7 @@ from activelabel.simulation.experiment import Experiment
 from activelabel.simulation.folder_names import LOCK_FILE, NOTHING_LEFT_FILE, SETTINGS_FILE, run_folder
 from activelabel.simulation.loop import App, RunPlan, simulate_run
 from activelabel.simulation.oracle_strategies import ORACLE_STRATEGIES, oracle_strategies
-from activelabel.simulation.starts import begin_with_start, keep_start, start_folder
+from activelabel.simulation.shared_starts import begin_with_start, keep_start, start_folder
 from activelabel.simulation.tables import RunTables
 from activelabel.strategies.asking import ProjectStrategy
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from activelabel.annotation.archive import open_archive
 from activelabel.annotation.label_info import LabelInfo
-from activelabel.data.files.channels import ImageFiles
+from activelabel.data.files.image_files import ImageFiles
 from activelabel.data.files.studies_folder import find_images
 from activelabel.data.volumes import read_grid
 from activelabel.errors import InvalidInputError

@@ -24,8 +24,8 @@ def copies_folder(ledger: Path) -> Path:
 
 
 def list_copies(ledger: Path) -> list[Path]:
-    """The copies of a ledger, the oldest first."""
-    return sorted(copies_folder(ledger).glob("*Z.sqlite"))
+    """The copies of a ledger, the oldest first; a file of another name in their folder is none."""
+    return sorted(file for file in copies_folder(ledger).glob("*Z.sqlite") if _time_of_copy(file) is not None)
 
 
 def copy_ledger(ledger: Path, keep: int = KEPT, now: datetime | None = None) -> Path:
@@ -62,7 +62,8 @@ def copy_is_due(ledger: Path, now: datetime | None = None) -> bool:
     A copy from the future, which a wrong clock leaves, does not count.
     """
     now = now or datetime.now(timezone.utc)
-    ages = [now - taken for taken in map(_time_of_copy, list_copies(ledger)) if taken <= now]
+    times = map(_time_of_copy, list_copies(ledger))
+    ages = [now - taken for taken in times if taken is not None and taken <= now]
     return min(ages, default=EVERY) >= EVERY
 
 
@@ -119,8 +120,12 @@ def _opened(ledger: Path) -> sqlite3.Connection:
     return sqlite3.connect(f"{ledger.absolute().as_uri()}?mode=rw", uri=True, timeout=_WAIT_SECONDS)
 
 
-def _time_of_copy(copy: Path) -> datetime:
-    return datetime.strptime(copy.stem, _FORMAT).replace(tzinfo=timezone.utc)
+def _time_of_copy(copy: Path) -> datetime | None:
+    """The time that the name of a copy says; None for a name that says none."""
+    try:
+        return datetime.strptime(copy.stem, _FORMAT).replace(tzinfo=timezone.utc)
+    except ValueError:
+        return None
 
 
 def _move_with_log(ledger: Path, aside: Path) -> None:

@@ -9,6 +9,7 @@ first of these that nobody else holds is leased to the annotator who asks.
 import itertools
 import logging
 from collections.abc import Callable, Iterable, Iterator
+from datetime import timezone
 from typing import Any
 
 from activelabel.data.slice_places import slice_places
@@ -21,6 +22,7 @@ from activelabel.project.readability import set_aside, set_aside_unreadable
 from activelabel.project.slices.names import slices_named
 from activelabel.project.slices.slicing import count_slices
 from activelabel.store.records.images import Slices
+from activelabel.store.records.labels import Draft
 from activelabel.store.records.queries import Lease
 from activelabel.strategies.proposal import Proposal, Proposals, validation_due
 from activelabel.strategies.second_readings import second_readings
@@ -123,7 +125,7 @@ class SliceStrategy(ProjectStrategy):
 def drafts_to_finish(project: Project, annotator: str) -> Iterator[Proposal]:
     """The drafts of an annotator, oldest first; of slices, only those that nobody has annotated since."""
     for draft in project.ledger.drafts_to_finish(annotator):
-        reason = f"your draft of it is open: {draft.why}"
+        reason = reason_of_draft(draft)
         if draft.slices is None:
             yield Proposal(draft.image_id, reason)
             continue
@@ -131,6 +133,17 @@ def drafts_to_finish(project: Project, annotator: str) -> Iterator[Proposal]:
         left = set(draft.slices).difference(() if current is None else current.slices or ())
         if left:
             yield Proposal(draft.image_id, reason, slices=tuple(sorted(left)))
+
+
+def reason_of_draft(draft: Draft) -> str:
+    """The reason of a case that opens with its annotator's own draft."""
+    return f"your own draft of {draft.created_at.astimezone(timezone.utc):%Y-%m-%d %H:%M} UTC: {draft.why}"
+
+
+def reason_of(lease: Lease, project: Project) -> str:
+    """Why its annotator has a case before them: it was chosen for a reason, or they have drawn on it already."""
+    draft = project.ledger.open_draft(lease.image_id, lease.annotator)
+    return lease.reason if draft is None else reason_of_draft(draft)
 
 
 def returned_labels(project: Project, annotator: str) -> Iterator[Proposal]:
@@ -166,7 +179,7 @@ def answer(lease: Lease, project: Project, images: DescribedImages) -> dict[str,
     `query.slices` are indices from 0 along `query.axis`, for programs; texts for people count as their client does.
     """
     query: dict[str, Any] = {"kind": "volume"}
-    shown, reason = {}, lease.reason
+    shown, reason = {}, reason_of(lease, project)
     if lease.slices is not None:
         grid = read_grid(images.image_files(lease.image_id))
         axis = project.ledger.image(lease.image_id).slice_axis
@@ -182,7 +195,7 @@ def answer(lease: Lease, project: Project, images: DescribedImages) -> dict[str,
         }
         named = slices_named(places, lease.slices, client_kind.get())
         patient = images.get_image_info(lease.image_id).get("PatientID") or lease.image_id
-        shown, reason = {"PatientID": f"{patient} | {named}"}, f"{lease.reason}; draw {named}"
+        shown, reason = {"PatientID": f"{patient} | {named}"}, f"{reason}; draw {named}"
     return {
         "id": lease.image_id,
         **shown,

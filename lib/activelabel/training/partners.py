@@ -10,8 +10,9 @@ Patch = dict[str, Tensor]
 
 
 class PartneredCases(Dataset[list[Patch]]):
-    """The patches of cases; a partner, another case with foreground, gives the first patch of a case without
-    foreground.
+    """The patches of cases; the first patch of a case without foreground is one of its partner's.
+
+    A partner is another case, which has foreground.
 
     Without foreground, Dice over the mini-batch is 0 whatever the network predicts, so the network would learn nothing
     from empty slices. The partner is drawn anew each time from all cases with foreground; if there are none, the case

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 from typing_extensions import NotRequired, TypedDict
 
-from activelabel.data.files.channels import ImageJson
+from activelabel.data.files.image_files import ImageJson
 from activelabel.data.label_checking import check_label
 from activelabel.data.labels.label_map import IGNORE, label_map_of
 from activelabel.data.preprocessing import prepare_label

@@ -8,7 +8,7 @@ from monai.transforms import Compose, CopyItemsd, Transform
 from monai.utils import convert_to_tensor
 from torch import Tensor
 
-from activelabel.data.files.channels import ImageJson
+from activelabel.data.files.image_files import ImageJson
 from activelabel.data.volumes import read_volume
 from activelabel.prediction.prepared.images import PreparedImages
 from activelabel.recipes import PreprocessingSettings, SemiSupervisedSettings, TrainingSettings

@@ -1,6 +1,5 @@
 """The images of a project for a worker: in a folder that it sees too, or fetched from the server."""
 
-import hashlib
 import http.client
 import json
 import os
@@ -14,7 +13,9 @@ from email.message import Message
 from pathlib import Path
 from typing import Any
 
-from activelabel.data.files.channels import ChannelLayout, ImageFiles
+from activelabel.data.files.channels import ChannelLayout
+from activelabel.data.files.digest import file_sha256
+from activelabel.data.files.image_files import ImageFiles
 from activelabel.data.files.names import ENDINGS, ending_of
 from activelabel.data.files.studies_folder import FolderContent, find_images
 from activelabel.errors import InvalidInputError, NotFoundError, NotLoggedInError, UnavailableError
@@ -123,7 +124,7 @@ class ServerImages:
             )
         self._models_folder.mkdir(parents=True, exist_ok=True)
         self._fetch("/model/segmentation", {}, target)
-        if hashlib.sha256(target.read_bytes()).hexdigest() != model.sha256:
+        if file_sha256(target) != model.sha256:
             target.unlink()
             raise UnavailableError(
                 f"{self._address}: what came is not model {model.version}: another model is in use by now"

@@ -7,10 +7,10 @@ from pathlib import Path
 from activelabel.data.files.studies_folder import LEDGER_FILE
 from activelabel.errors import InvalidInputError
 from activelabel.names import APP_FOLDER
+from activelabel.project.database_url import DATABASE_URL
 from activelabel.project.opening import open_project
 from activelabel.project.place import Place, read_place
 from activelabel.project.project import Project
-from activelabel.project.settings import DATABASE_URL
 from activelabel.project.studies import is_pacs
 from activelabel.store.connection.location import checked_url, sqlite_url
 from activelabel.store.ledger import Ledger

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import SimpleITK
 from channel_files import CHANNELS, SIZE, made_up_channels, shifted_affine, write_case_files, write_task01
-from slicer_volumes import write_with_slicer
 from small_studies import AFFINE_RAS, write_nifti
 
 from activelabel.data.channel_grids import covered_share
-from activelabel.data.files.channels import ONE_CHANNEL, ImageFiles, channel_layout
+from activelabel.data.files.channels import ONE_CHANNEL, channel_layout
+from activelabel.data.files.image_files import ImageFiles
 from activelabel.data.files.labels_folder import find_labels
 from activelabel.data.files.studies_folder import find_images
 from activelabel.data.grids import Grid
@@ -151,19 +151,6 @@ def test_channels_in_files_of_two_formats_are_said_to_be_such(tmp_path: Path) ->
         "1 passed over (case_a.nrrd): its channels are files of several formats: convert B (_b) to this one",
         "1 passed over (case_b.mha): its channels are files of several formats: convert A (_a) to this one",
     ]
-
-
-@pytest.mark.parametrize("kind", ["vector", "sequence"])
-def test_channels_come_as_3d_slicer_stores_them(tmp_path: Path, kind: str) -> None:
-    """A vector volume has them before the other axes of its NRRD, a sequence of volumes behind them."""
-    channels, _ = made_up_channels(3)
-    file = tmp_path / ("case.nrrd" if kind == "vector" else "case.seq.nrrd")
-    write_with_slicer(channels, AFFINE_RAS, file, as_sequence=kind == "sequence")
-    found = find_images(tmp_path, layout=FOUR)
-    (image_id,) = found.files
-    volume = read_volume(found.image(image_id))
-    assert np.array_equal(volume.channels, channels)
-    assert np.allclose(volume.affine_ras, AFFINE_RAS)
 
 
 def test_a_channel_that_nobody_asks_for_is_no_image(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import torch
 from training_study import Study
 
 from activelabel.networks import build_network
-from activelabel.project.models.start import forget_start, keep_start, start_reason, start_weights
+from activelabel.project.models.start import FACT, forget_start, keep_start, start_weights
 
 
 def some_weights(study: Study, value: float) -> dict[str, torch.Tensor]:
@@ -25,14 +25,14 @@ def test_a_new_network_has_them_in_their_places(study: Study) -> None:
         name: values.shape for name, values in own.items()
     }
     assert all(torch.equal(begun[name], values) for name, values in weights.items())
-    assert start_reason(study.project) == "encoder.pt"
+    assert study.project.ledger.fact(FACT).reason == "encoder.pt"
 
 
 def test_later_weights_take_their_place_and_the_earlier_file_stays(study: Study) -> None:
     first = keep_start(study.project, some_weights(study, 0.25), "first")
     before = (study.project.folder / "start" / first).read_bytes()
     keep_start(study.project, some_weights(study, 0.5), "second")
-    assert start_reason(study.project) == "second"
+    assert study.project.ledger.fact(FACT).reason == "second"
     assert (study.project.folder / "start" / first).read_bytes() == before
 
 
@@ -40,7 +40,6 @@ def test_they_can_be_taken_back(study: Study) -> None:
     keep_start(study.project, some_weights(study, 0.25), "encoder.pt")
     forget_start(study.project)
     assert start_weights(study.project) is None
-    assert start_reason(study.project) is None
 
 
 def test_there_are_none_at_first(study: Study) -> None:

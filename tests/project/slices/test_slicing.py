@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from small_studies import SHAPE, write_image
 
-from activelabel.data.files.channels import ImageFiles
+from activelabel.data.files.image_files import ImageFiles
 from activelabel.errors import NotFoundError
 from activelabel.project.opening import open_project
 from activelabel.project.slices.slicing import count_slices

@@ -240,11 +240,14 @@ def test_a_draft_opens_again_for_its_annotator_and_for_nobody_else(app: App) -> 
     answer = app.ask()
     assert (answer["id"], answer["PatientID"]) == (case, f"{case} | draft")
     assert answer["draft"]["why"] == saved["message"]
+    own = f"your own draft of 2026-01-01 12:00 UTC: {saved['message']}"
+    assert answer["reason"] == own
+    assert app.actions.current_query({"client_id": "ann"}).query.reason == own
     app.now += LEASE
     others = app.ask("bob")
     assert others["id"] != case
     answer = app.ask()
-    assert (answer["id"], answer["reason"]) == (case, f"your draft of it is open: {saved['message']}")
+    assert (answer["id"], answer["reason"]) == (case, own)
     for image_id in set(NAMES) - {case}:
         app.send(image_id, "eve", finished=True)
     app.now += LEASE

@@ -194,9 +194,12 @@ def test_what_happened_while_nobody_listened_is_heard_by_who_connects_again(proj
     run(test)
 
 
-def test_who_comes_from_another_server_hears_that_events_were_missed(project: Project) -> None:
+@pytest.mark.parametrize("latest", ["0badcafe-7", "{server}-", "{server}-" + "9" * 5000])
+def test_who_comes_from_another_server_hears_that_events_were_missed(project: Project, latest: str) -> None:
+    """So does a client whose last event has no number, or one that no server gives."""
+
     async def test() -> None:
-        client = Client(project.hub, "0badcafe-7")
+        client = Client(project.hub, latest.format(server=project.hub._server))
         assert await client.hear() == ("missed", {})
         assert (await client.hear())[0] == "progress"
         await client.leave()

@@ -152,6 +152,12 @@ def test_info_is_computed_once_for_each_event_and_shows_it(app: App) -> None:
         assert app.info.computations == before + 1, event.__name__
 
 
+def test_the_worth_of_uncertainty_is_shown_under_its_earlier_name_too(app: App) -> None:
+    info = poll(app)
+    assert info["uncertainty"] == info["doubt"]
+    assert info["uncertainty"]["trusted"] is True
+
+
 def test_requests_and_looks_into_an_unchanged_folder_do_not_recompute_info(app: App) -> None:
     first = poll(app)
     app.datastore.refresh()

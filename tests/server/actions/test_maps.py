@@ -10,7 +10,7 @@ import torch
 from small_studies import AFFINE_RAS, TINY_RECIPE, write_image, write_nifti
 
 from activelabel.annotation.archive import open_archive
-from activelabel.data.files.channels import ImageFiles
+from activelabel.data.files.image_files import ImageFiles
 from activelabel.errors import InvalidInputError, NotReadyError
 from activelabel.networks import build_network
 from activelabel.prediction.predictor import Predictor

@@ -1,10 +1,13 @@
 """Reviews as clients request them: a real project and datastore behind the real routes, without the host."""
 
 import csv
+import io
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import timedelta
+from email.message import Message
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,6 +17,7 @@ import numpy as np
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
+from monailabel.endpoints import datastore as host_datastore
 from small_studies import TINY_RECIPE, boxes, write_image, write_nifti
 
 from activelabel.acquisition.effort import Effort
@@ -25,7 +29,7 @@ from activelabel.project.export.audit import audit_table
 from activelabel.project.opening import open_project
 from activelabel.report.page import Block, Table
 from activelabel.report.project import project_page
-from activelabel.server.actions.blind import BlindReadings
+from activelabel.server.actions.blind import BlindReadings, blind_for_all
 from activelabel.server.actions.cases import CaseActions
 from activelabel.server.actions.reviews import ReviewActions
 from activelabel.server.actions.worklist import WorklistReader
@@ -34,6 +38,10 @@ from activelabel.server.login.roles import LEAST
 from activelabel.server.routes import case_routes, datastore_routes
 from activelabel.server.tasks.strategy import host_strategies
 from activelabel.store.case_states import MOVES, CaseEvent
+from ActiveLabelLib.answers import Readings
+from ActiveLabelLib.connection import Connection
+from ActiveLabelLib.errors import RefusedError
+from ActiveLabelLib.server import FINAL, SECOND_READING, Server
 
 NAMES = [f"case_{number}" for number in range(4)]
 BALL, BOX, BOTH = boxes(1), boxes(2), boxes(1, 2)
@@ -65,6 +73,7 @@ class Ward:
         )
         for routes in (case_routes, datastore_routes):
             patch.setattr(routes, "application", lambda: app)
+        patch.setattr(host_datastore, "app_instance", lambda: SimpleNamespace(datastore=lambda: self.store))
         web = FastAPI()
         web.router.routes[:0] = [*case_routes.router.routes, *datastore_routes.router.routes]
         self.client = TestClient(web)
@@ -102,14 +111,21 @@ class Ward:
 
     def may_see(self, image: str, tag: str, who: Identity | None) -> bool:
         """Whether a person may download a label."""
+        with self.as_user(who):
+            try:
+                self.blind.require_may_see(image, tag)
+            except ForbiddenError:
+                return False
+            return True
+
+    @contextmanager
+    def as_user(self, who: Identity | None) -> Iterator[None]:
+        """Ask as a person who has logged in."""
         asks = asking.set(who)
         try:
-            self.blind.require_may_see(image, tag)
-        except ForbiddenError:
-            return False
+            yield
         finally:
             asking.reset(asks)
-        return True
 
     def listed(self, image: str, tag: str = "final") -> dict[str, Any]:
         return dict(self.store.get_label_info(image, tag))
@@ -384,6 +400,66 @@ def test_a_draft_of_a_case_that_is_read_twice_is_hidden_from_others(open_ward: C
     assert ward.may_see(image, "original", ANN)
 
 
+def told_to(ward: Ward, who: Identity) -> str:
+    """All that the routes tell a person about the case that is read twice, as one text."""
+    image = judging(ward)
+    with ward.as_user(who):
+        worklists = [
+            ward.client.get(f"/activelabel/worklist{query}").json()["cases"]
+            for query in ("", "?annotator=ann", "?state=finished")
+        ]
+        drafts = ward.client.get("/activelabel/cases").json()["drafts"]
+        listed = ward.client.get("/datastore/", params={"output": "all"}).json()["objects"][image]
+        infos = [
+            ward.client.get("/datastore/label/info", params={"label": image, "tag": tag}).json()
+            for tag in ("final", "original")
+        ]
+    cases = [case for cases in worklists for case in cases if case["image"] == image]
+    return json.dumps([cases, [draft for draft in drafts if draft["id"] == image], listed, infos])
+
+
+@pytest.mark.parametrize("finished", [True, False])
+def test_a_blind_reader_is_not_told_who_has_drawn_the_case(open_ward: Callable[..., Ward], finished: bool) -> None:
+    ward = open_ward(readers="2", readers_share="0.25")
+    image = judging(ward)
+    assert ward.ledger.grant_lease("ann", image, 60, "start", reason="drawn at random") is not None
+    assert '"ann"' not in told_to(ward, BOB)  # while ann draws
+    assert '"ann"' in told_to(ward, REV)
+    ward.send(image, "ann", finished=finished)
+    assert '"ann"' not in told_to(ward, BOB)
+    assert "kept as a draft" not in told_to(ward, BOB)
+    assert '"ann"' in told_to(ward, ANN)
+    if finished:
+        assert ward.ask("bob")["id"] == image
+        assert '"ann"' not in told_to(ward, BOB)
+        ward.send(image, "bob")
+        assert '"ann"' in told_to(ward, BOB)  # it was read twice
+
+
+def test_a_blind_reader_sees_the_state_of_the_case(twice: Ward) -> None:
+    image = judging(twice)
+    with twice.as_user(BOB):
+        (case,) = twice.client.get("/activelabel/worklist?state=finished").json()["cases"]
+        assert (case["image"], case["who"], case["label"]["annotator"]) == (image, [], None)
+        assert twice.client.get("/activelabel/worklist?annotator=ann").json()["cases"] == []
+        answer = twice.client.get("/datastore/label/info", params={"label": image, "tag": "final"})
+        assert (answer.status_code, answer.json()["detail"]) == (
+            403, f"image '{image}': draw it without the first reading, which is shown afterwards",
+        )  # fmt: skip
+
+
+def test_events_name_nobody_while_a_case_waits_for_its_second_reading(twice: Ward) -> None:
+    image = judging(twice)
+
+    def states() -> dict[str, tuple[str, tuple[str, ...]]]:
+        return WorklistReader(twice.ledger, blind_for_all(twice.project)).states()
+
+    assert states()[image] == ("finished", ())
+    twice.ask("bob")
+    twice.send(image, "bob")
+    assert states()[image] == ("finished", ("ann",))
+
+
 def test_what_was_decided_about_is_hidden_from_nobody(twice: Ward) -> None:
     image = judging(twice)
     twice.post("approve", image=image)
@@ -487,7 +563,10 @@ def test_readings_that_differ_are_not_learnt_from_until_a_third_person_has_decid
     assert (case["image"], case["note"]) == (image, "two readings differ: ball Dice 1.00, 0.0 mm apart; box Dice 0.00")
     other = next(name for name in NAMES if name != image)
     twice.send(other, "eve")
-    assert twice.post("review")["review"]["image"] == image  # before what has merely waited
+    taken = twice.post("review")["review"]
+    assert taken["image"] == image  # before what has merely waited
+    agreement = "ball Dice 1.00, 0.0 mm apart; box Dice 0.00"
+    assert taken["readings"] == {"first": "ann", "second": "bob", "agreement": agreement}
     twice.post("release")
     line = f"image '{image}' was read by you: somebody else has to decide between the readings"
     assert twice.post("adjudicate", "bob", image=image, take="first", status=409) == line
@@ -497,6 +576,8 @@ def test_readings_that_differ_are_not_learnt_from_until_a_third_person_has_decid
     assert (final.version, final.annotator) == (2, "bob")
     assert np.array_equal(np.asarray(nibabel.load(twice.store.label_file(image, "final")).dataobj), BALL)
     assert sorted(twice.learnt()) == sorted([image, other])
+    waiting = twice.post("review")["review"]
+    assert (waiting["image"], waiting["annotator"], waiting["readings"]) == (other, "eve", None)
     line = f"image '{image}' has no two readings about which somebody has to decide"
     assert twice.post("adjudicate", image=image, take="first", status=409) == line
 
@@ -689,3 +770,44 @@ def test_the_roles_of_the_state_machine_are_those_of_the_routes() -> None:
     assert {event: LEAST[route].word for event, route in ROUTES.items()} == {
         event: MOVES[event].least for event in ROUTES
     }
+
+
+class OfTheModule(Connection):
+    """The connection of our module for 3D Slicer, whose requests go to the routes of a ward."""
+
+    def __init__(self, ward: Ward) -> None:
+        super().__init__("http://127.0.0.1:8000", "rev")
+        self._ward = ward
+
+    def _open(self, method: str, path: str, body: bytes | None, headers: Mapping[str, str], seconds: float) -> Any:
+        answer = self._ward.client.request(method, path, content=body, headers=dict(headers))
+        if not answer.is_success:
+            raise RefusedError(answer.status_code, answer.json()["detail"])
+        received = Message()
+        for name, value in answer.headers.items():
+            received[name] = value
+        content = io.BytesIO(answer.content)
+        content.headers = received  # type: ignore[attr-defined]
+        return content
+
+
+@pytest.mark.parametrize("take", ["second", "staple"])
+def test_our_module_for_slicer_shows_both_readings_and_decides(twice: Ward, take: str, tmp_path: Path) -> None:
+    image = judging(twice)
+    twice.ask("bob")
+    twice.send(image, "bob", drawn=BALL)
+    server = Server(OfTheModule(twice))
+    review = server.review()
+    assert review is not None
+    assert review.image == image
+    assert review.readings == Readings("ann", "bob", "ball Dice 1.00, 0.0 mm apart; box Dice 0.00")
+    first, second = (server.label_file(image, tag, tmp_path / tag) for tag in (FINAL, SECOND_READING))
+    assert first is not None
+    assert second is not None
+    assert np.array_equal(np.asarray(nibabel.load(first).dataobj), BOTH)
+    assert np.array_equal(np.asarray(nibabel.load(second).dataobj), BALL)
+    server.adjudicate(image, take, "why")
+    assert [row.state for row in server.worklist(["approved"]).rows] == ["approved"]
+    assert server.worklist().counts["approved"] == 1
+    with pytest.raises(RefusedError, match="no two readings"):
+        server.adjudicate(image, take, "")

@@ -22,6 +22,8 @@ from activelabel.data.slices import SlicePlane, slice_mask
 from activelabel.data.volumes import read_grid
 from activelabel.errors import AskedBackError, InvalidInputError, NotReadyError
 from activelabel.prediction.prepared.images import PreparedImages
+from activelabel.project.listing import labelled, listed_labels
+from activelabel.project.models.kept_maps import KeptMaps
 from activelabel.recipes import PreprocessingSettings
 from activelabel.server.datastores.folder import LedgerDatastore
 from activelabel.store.connection.location import sqlite_url
@@ -445,6 +447,36 @@ def test_the_view_is_written_only_when_something_changed(store: LedgerDatastore,
     assert set(view(studies)) == {"a", "b"}
 
 
+def test_labels_and_questions_do_not_write_the_view_and_a_killed_server_still_knows_them(
+    store: LedgerDatastore, open_store: Callable[..., LedgerDatastore], studies: Path, tmp_path: Path
+) -> None:
+    store.close()
+    before = (studies / "datastore_v2.json").read_bytes()
+    store.update_image_info("a", {"strategy": {"random": {"client_id": "ann"}}})
+    store.save_label("a", str(label_file(tmp_path, 2, 1)), "final", {"client_id": "ann", "colour": "red"})
+    store.save_label("b", str(label_file(tmp_path, 1)), "final", {"client_id": "bob"})
+    store.remove_label("b", "final")
+    time.sleep(1.5)  # a write that was requested would have come within a second
+    assert (studies / "datastore_v2.json").read_bytes() == before
+    with (studies / "datastore_v2.changes.jsonl").open("a", encoding="utf-8") as changes:
+        changes.write('{"image": "b", "tag": "fin')  # a power cut
+    assert labelled(studies, "final") == {"a"}
+    assert listed_labels(studies)["a", "final"]["colour"] == "red"
+
+    again = open_store()
+    assert again.get_label_info("a", "final")["colour"] == "red"
+    assert again.get_label_info("b", "final") == {}
+    again.json()  # who asks for the listing gets its file too
+    assert view(studies)["a"]["labels"]["final"]["info"]["colour"] == "red"
+    assert not (studies / "datastore_v2.changes.jsonl").exists()
+
+
+def test_an_image_that_comes_is_in_the_view_soon(store: LedgerDatastore, studies: Path) -> None:
+    store.close()
+    write_nifti(studies / "new.nii.gz", boxes(1))
+    wait_for(lambda: "new" in view(studies))
+
+
 def test_a_child_writes_nothing(open_store: Callable[..., LedgerDatastore], ledger: Ledger, studies: Path) -> None:
     """Training and scoring only read the folder while the server writes it."""
     child = open_store(follow_changes=False)
@@ -490,6 +522,33 @@ def test_a_removed_image_is_not_kept_prepared(
     store.remove_image("a")
     assert len(list((tmp_path / "kept").glob("*.safetensors"))) == 1
     assert len(list((tmp_path / "kept" / "known").iterdir())) == 1
+    store.close()
+
+
+def test_what_can_be_made_again_goes_with_an_image_that_is_gone_and_records_stay(
+    open_store: Callable[..., LedgerDatastore], ledger: Ledger, studies: Path, tmp_path: Path
+) -> None:
+    first = open_store()
+    project, kept = first._archive.project_folder, PreparedImages(tmp_path / "kept")
+    first.close()
+    write_image(studies / "b.nii.gz", 9)
+    store = LedgerDatastore(
+        str(studies), ledger, first._archive, validation_cases=0, follow_changes=True, prepared=kept
+    )
+    maps = KeptMaps(project / "maps")
+    made = {}
+    for image_id in "ab":
+        kept.get(store.image_files(image_id), PreprocessingSettings(intensity="zscore"))
+        files = [project / part / f"{image_id}.nii.gz" for part in ("pseudo_labels", "shown/0", "predictions")]
+        for file in files:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(b"x")
+        made[image_id] = [maps.keep(image_id, (1,), ".nii.gz", b"map"), *files]
+    (studies / "a.nii.gz").unlink()
+    store.refresh()
+    assert [file.exists() for file in made["a"]] == [False, False, False, True]
+    assert all(file.exists() for file in made["b"])
+    assert len(list((tmp_path / "kept").glob("*.safetensors"))) == 1
     store.close()
 
 

@@ -8,6 +8,7 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
+from activelabel.server.actions.blind import Blindfold
 from activelabel.server.routes import case_routes
 from activelabel.store.case_states import CaseState
 
@@ -47,11 +48,19 @@ class Cases:
         return {"drafts": []}
 
 
+class Blind:
+    """Hides nothing."""
+
+    def fold(self) -> Blindfold:
+        return Blindfold()
+
+
 class App:
     """The part of an app that these routes use."""
 
     datastore = Store()
     cases = Cases()
+    blind = Blind()
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from typing import Any
 from monailabel.interfaces.datastore import Datastore
 from small_studies import BROKEN, write_image
 
-from activelabel.data.files.channels import ImageFiles
+from activelabel.data.files.image_files import ImageFiles
 from activelabel.server.tasks.batch_infer import ReadableBatchInfer
 from activelabel.store.connection.location import sqlite_url
 from activelabel.store.ledger import Ledger

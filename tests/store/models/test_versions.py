@@ -48,8 +48,9 @@ def test_an_unknown_version_is_answered_with_the_known_ones(study):
     publish(study)
     publish(study)
     for question in (study.model, study.withdraw_model):
-        with pytest.raises(NotFoundError, match=r"model version 7: .*there are: 1, 2"):
-            question(7)
+        for version in (7, 10**30):
+            with pytest.raises(NotFoundError, match=rf"model version {version}: .*there are: 1, 2"):
+                question(version)
 
 
 def test_a_model_knows_what_it_learned_from_and_what_judged_it(ledger):

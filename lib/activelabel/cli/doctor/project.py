@@ -9,7 +9,8 @@ import torch
 
 from activelabel.cli.doctor.parts import parts_of_folder, parts_of_pacs
 from activelabel.cli.doctor.versions import Finding
-from activelabel.data.files.channels import ONE_CHANNEL, ChannelLayout, ImageFiles
+from activelabel.data.files.channels import ONE_CHANNEL, ChannelLayout
+from activelabel.data.files.image_files import ImageFiles
 from activelabel.data.files.labels_folder import find_labels
 from activelabel.data.files.names import ENDINGS
 from activelabel.data.files.studies_folder import FolderContent, find_images, lines_on

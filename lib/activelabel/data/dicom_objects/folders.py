@@ -25,6 +25,7 @@ from activelabel.data.files.links import make_link
 from activelabel.data.files.names import DICOM_ENDING, is_hidden
 from activelabel.data.files.studies_folder import LABEL_ENDING, PROJECT_FOLDER, find_images, lines_on
 from activelabel.data.files.writing import write_atomically
+from activelabel.data.given_patients import cleaned
 from activelabel.errors import InvalidInputError
 
 PATIENTS = "patients.csv"
@@ -113,7 +114,7 @@ def _sort(folder: Path, found: _Found) -> None:
         else:
             uid = str(header.get("SeriesInstanceUID"))
             found.files[uid].append(path)
-            found.patients[uid] = str(header.get("PatientID") or header.get("StudyInstanceUID") or uid)
+            found.patients[uid] = cleaned(str(header.get("PatientID") or header.get("StudyInstanceUID") or "")) or uid
 
 
 def _header(path: Path) -> Dataset:

@@ -11,7 +11,8 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from activelabel.data.files.channels import ONE_CHANNEL, ChannelLayout, ImageFiles
+from activelabel.data.files.channels import ONE_CHANNEL, ChannelLayout
+from activelabel.data.files.image_files import ImageFiles
 from activelabel.data.files.links import LINKS_OUT, is_link_out
 from activelabel.data.files.names import (
     image_ids,

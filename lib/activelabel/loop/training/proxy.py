@@ -11,7 +11,8 @@ from typing import Any
 
 import torch
 
-from activelabel.data.files.channels import ImageFiles
+from activelabel.data.files.digest import file_sha256
+from activelabel.data.files.image_files import ImageFiles
 from activelabel.data.files.one_case import one_case
 from activelabel.errors import InvalidInputError, NotReadyError
 from activelabel.loop.holding import only_training
@@ -182,5 +183,5 @@ def _case(image: Image, files: ImageFiles, label: Path) -> AnnotatedCase:
 
 def _pseudo_label_judges(cases: Sequence[AnnotatedCase]) -> Judges | None:
     """The pseudo-labels that measure a proxy model, identified by their images and contents."""
-    labels = sorted((case["image_id"], hashlib.sha256(Path(case["label"]).read_bytes()).hexdigest()) for case in cases)
+    labels = sorted((case["image_id"], file_sha256(Path(case["label"]))) for case in cases)
     return Judges(hashlib.sha256(f"pseudo-labels {labels}".encode()).hexdigest(), len(cases)) if cases else None

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import replace
 
-from activelabel.data.files.channels import ImageFiles
+from activelabel.data.files.image_files import ImageFiles
 from activelabel.data.files.one_case import one_case
 from activelabel.errors import InvalidInputError
 from activelabel.loop.training.network_training import NetworkTraining

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 
-from activelabel.data.files.channels import AnyImage, ImageFiles
+from activelabel.data.files.image_files import AnyImage, ImageFiles
 from activelabel.data.preprocessing import PreparedImage, prepare_image
 from activelabel.data.volumes import Volume, read_volume
 from activelabel.errors import InvalidInputError

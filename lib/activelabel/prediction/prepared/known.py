@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from activelabel.data.files.channels import ImageFiles
+from activelabel.data.files.image_files import ImageFiles
 from activelabel.prediction.prepared.sources import Stamp, digest_of, is_settled, place_of, stamp_of
 
 logger = logging.getLogger(__name__)

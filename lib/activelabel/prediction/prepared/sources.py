@@ -8,14 +8,14 @@ from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
 
-from activelabel.data.files.channels import ImageFiles
+from activelabel.data.files.digest import file_sha256
+from activelabel.data.files.image_files import ImageFiles
 from activelabel.data.preprocessing import OUTLIER_PERCENT, OUTLIER_RANGE
 from activelabel.recipes import PreprocessingSettings
 
 FORMAT = 1
 """To be raised whenever `prepare_image` or the files of prepared images change, so that earlier ones are not used."""
 
-_BLOCK_BYTES = 1 << 20
 _SETTLED_NS = 2_000_000_000
 """A file that was changed less than this ago may be changed again within the resolution of its time."""
 _NAME_DIGITS = 32
@@ -65,11 +65,7 @@ def _content(path: Path) -> str:
     """The SHA-256 of a file, or of the names and contents of the files of a folder."""
     if path.is_dir():
         return _short_hash([(file.name, _content(file)) for file in _files(path)])
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(_BLOCK_BYTES):
-            digest.update(block)
-    return digest.hexdigest()
+    return file_sha256(path)
 
 
 def _files(path: Path) -> list[Path]:

@@ -10,9 +10,9 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 
 from activelabel.analysis.harmless_text import no_formula
-from activelabel.project.export.versions import shown_masks
 from activelabel.project.given.channels import FACT as CHANNELS
 from activelabel.project.modality import FACT as MODALITY
+from activelabel.project.models.shown_masks import shown_masks
 from activelabel.project.project import Project
 from activelabel.store.records.images import Image
 from activelabel.store.records.labels import FINAL, SECOND, Annotation, Draft
@@ -72,7 +72,7 @@ def _cell(value: object) -> str:
     """A value as a cell that no spreadsheet runs, and that `audit_reading` reads back as it was."""
     text = "" if value is None else str(no_formula(value))
     if isinstance(value, str) and value.startswith("'"):
-        text = f"'{value}"
+        text = f"'{text}"
     return '"' + text.replace('"', '""') + '"' if any(sign in text for sign in ',"\r\n') else text
 
 

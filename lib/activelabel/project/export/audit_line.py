@@ -1,8 +1,10 @@
-"""A line of the audit trail of an exported data set, and the values of its cells."""
+"""The lines of the audit trail of an exported data set, and the values of their cells."""
 
+import csv
+import io
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -10,6 +12,7 @@ from typing import Any, TypeVar
 
 from activelabel.backports import StrEnum
 from activelabel.errors import InvalidInputError
+from activelabel.project.export.audit import COLUMNS
 
 Value = TypeVar("Value")
 _LARGEST = 2**63 - 1
@@ -94,6 +97,38 @@ class AuditLine:
             raise InvalidInputError(
                 f"{self.where}: {column} is '{text[:80]}', expected {expected}: {EXPORT_AGAIN}"
             ) from error
+
+
+def lines_of(file: Path) -> Iterator[AuditLine]:
+    """The lines of a table that `audit.audit_table` has written.
+
+    Raises:
+        InvalidInputError: the file cannot be read or is no such table; the message names the line.
+    """
+    try:
+        content = file.read_bytes().decode("utf-8")
+    except (OSError, ValueError) as error:
+        raise InvalidInputError(
+            f"{file}: cannot be read ({error}): expected a folder that `activelabel export` wrote"
+        ) from error
+    table = csv.reader(io.StringIO(content, newline=""), strict=True)
+    try:
+        header = next(table, [])
+        if tuple(header) != COLUMNS:
+            missing = [name for name in COLUMNS if name not in header]
+            raise InvalidInputError(
+                f"{file}, line 1: expected the columns {', '.join(COLUMNS)}"
+                + (f"; {', '.join(missing)} is missing" if missing else "")
+                + ": export again with this version"
+            )
+        for cells in table:
+            if len(cells) != len(header):
+                raise InvalidInputError(
+                    f"{file}, line {table.line_num}: it has {len(cells)} cells, expected {len(header)}: {EXPORT_AGAIN}"
+                )
+            yield AuditLine(file, table.line_num, dict(zip(header, cells, strict=True)))
+    except csv.Error as error:
+        raise InvalidInputError(f"{file}, line {table.line_num}: no CSV ({error}): {EXPORT_AGAIN}") from error
 
 
 def _whole(text: str) -> int:

@@ -1,15 +1,13 @@
 """Reads the audit trail of an exported data set back into the rows of a ledger."""
 
-import csv
-import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from activelabel.errors import InvalidInputError
 from activelabel.project.export import audit
-from activelabel.project.export.audit_line import EXPORT_AGAIN, AuditLine
+from activelabel.project.export.audit_line import EXPORT_AGAIN, AuditLine, lines_of
 from activelabel.project.export.layouts import AUDIT
 from activelabel.store.case_states import DraftReason
 from activelabel.store.coverage_case import CoverageCase
@@ -44,38 +42,11 @@ def read_audit(file: Path) -> Audit:
     Raises:
         InvalidInputError: the file is missing or no such table, or a cell cannot be read; the message names the line.
     """
-    lines = list(_lines(file))
+    lines = list(lines_of(file))
     read = _Reading(Audit(), _by_number(lines), _decided(lines))
     for line in lines:
         read.take(line)
     return read.audit
-
-
-def _lines(file: Path) -> Iterator[AuditLine]:
-    try:
-        content = file.read_bytes().decode("utf-8")
-    except (OSError, ValueError) as error:
-        raise InvalidInputError(
-            f"{file}: cannot be read ({error}): expected a folder that `activelabel export` wrote"
-        ) from error
-    table = csv.reader(io.StringIO(content, newline=""), strict=True)
-    try:
-        header = next(table, [])
-        if tuple(header) != audit.COLUMNS:
-            missing = [name for name in audit.COLUMNS if name not in header]
-            raise InvalidInputError(
-                f"{file}, line 1: expected the columns {', '.join(audit.COLUMNS)}"
-                + (f"; {', '.join(missing)} is missing" if missing else "")
-                + ": export again with this version"
-            )
-        for cells in table:
-            if len(cells) != len(header):
-                raise InvalidInputError(
-                    f"{file}, line {table.line_num}: it has {len(cells)} cells, expected {len(header)}: {EXPORT_AGAIN}"
-                )
-            yield AuditLine(file, table.line_num, dict(zip(header, cells, strict=True)))
-    except csv.Error as error:
-        raise InvalidInputError(f"{file}, line {table.line_num}: no CSV ({error}): {EXPORT_AGAIN}") from error
 
 
 def _by_number(lines: Sequence[AuditLine]) -> dict[tuple[str, str], AuditLine]:

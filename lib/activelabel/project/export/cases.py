@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from activelabel.data.files.channels import ImageFiles
+from activelabel.data.files.image_files import ImageFiles
 from activelabel.project.images import Images
 from activelabel.project.labels.kept import sound_file
 from activelabel.project.project import Project

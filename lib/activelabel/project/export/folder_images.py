@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from activelabel.data.files.channels import ImageFiles
+from activelabel.data.files.image_files import ImageFiles
 from activelabel.data.files.studies_folder import find_images
 from activelabel.errors import InvalidInputError, NotFoundError
 from activelabel.project.listing import listed_files

@@ -1,12 +1,12 @@
 """Which file of an exported data set goes where in a new project, after a check that each is as it was exported."""
 
-import hashlib
 import json
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
+from activelabel.data.files.digest import file_sha256
 from activelabel.data.files.names import BETWEEN_FOLDERS
 from activelabel.data.files.studies_folder import LABEL_ENDING
 from activelabel.errors import InvalidInputError
@@ -14,8 +14,9 @@ from activelabel.project.export import audit
 from activelabel.project.export.audit_line import EXPORT_AGAIN, AuditLine
 from activelabel.project.export.audit_reading import Audit
 from activelabel.project.export.layouts import VERSIONS
-from activelabel.project.export.versions import SHOWN, shown_masks
+from activelabel.project.export.versions import SHOWN
 from activelabel.project.given.channels import FACT as CHANNELS
+from activelabel.project.models.shown_masks import shown_masks
 from activelabel.project.project import Project
 
 _IMAGES = (audit.IMAGE, audit.WRITTEN_ANEW)
@@ -143,7 +144,7 @@ def _shown(source: Path, image_id: str) -> Iterator[tuple[int, Path]]:
 def _require_unchanged(source: Path, file: Path, line: AuditLine) -> None:
     require_own(source, file)
     try:
-        sha256 = hashlib.sha256(file.read_bytes()).hexdigest()
+        sha256 = file_sha256(file)
     except OSError as error:
         reason = error.strerror
         raise InvalidInputError(f"{file}: named in {line.where}, cannot be read ({reason}): {EXPORT_AGAIN}") from error

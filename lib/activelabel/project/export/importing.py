@@ -1,6 +1,5 @@
 """Makes a project of an exported data set: images, labels, and a ledger with all that the audit trail tells."""
 
-import hashlib
 import shutil
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -10,6 +9,7 @@ from typing import Any
 import nibabel
 import numpy as np
 
+from activelabel.data.files.digest import file_sha256
 from activelabel.data.label_checking import write_label
 from activelabel.data.labels.arrays import smallest_type
 from activelabel.data.labels.label_texts import read_stored
@@ -85,6 +85,7 @@ def import_dataset(
     check_new(project)
     plan = plan_import(project, source, trail)
     rows = _with_contents(trail.rows, _contents(project, trail, plan))
+    taken_over = False
     try:
         for path in follow([*plan.copies, *plan.partial]):
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -92,12 +93,17 @@ def import_dataset(
                 shutil.copyfile(plan.copies[path], path)
             else:
                 _write_partial(path, *plan.partial[path], trail)
-        found = _found_again(project, plan.images)  # before the ledger: one on PostgreSQL is not taken back
+        found = _found_again(project, plan.images)
         project.ledger.take_over(_with_digests(rows, plan.partial, project.labels_folder))
+        taken_over = True
         project.ledger.sync_images(found, 0)
         write_missing_records(project.ledger, project.labels_folder)
     except BaseException:
-        _take_back(project, plan)
+        try:
+            if taken_over:  # else the ledger, which others may use too, has none of these rows
+                project.ledger.give_back(rows)
+        finally:
+            _take_back(project, plan)
         raise
     tables = [row.table for row in rows]
     labels, drafts, queries = (tables.count(table) for table in ("annotations", "drafts", "leases"))
@@ -148,7 +154,7 @@ def _write_partial(path: Path, line: AuditLine, label: Path, trail: Audit) -> No
 
 def _with_digests(rows: Sequence[TransferredRow], written: Collection[Path], folder: Path) -> list[TransferredRow]:
     """The rows, in which labels that were written anew have the digests of their files."""
-    digests = {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in written}
+    digests = {path.relative_to(folder).as_posix(): file_sha256(path) for path in written}
     return [_with(row, "sha256", digests.get(row.values.get("file", ""))) for row in rows]
 
 

@@ -1,11 +1,12 @@
 """The label versions, drafts and shown masks that go along with an exported data set, so that it can be imported."""
 
 import shutil
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from pathlib import Path
 
 from activelabel.data.files.studies_folder import LABEL_ENDING
 from activelabel.project.export.layouts import VERSIONS
+from activelabel.project.models.shown_masks import shown_masks
 from activelabel.project.project import Project
 
 SHOWN = "shown"
@@ -25,12 +26,6 @@ def write_versions(project: Project, without: Collection[str], out: Path) -> Non
     for image in project.ledger.images():
         for model, mask in shown_masks(project.predictions_folder / image.id):
             _copy(mask, out / VERSIONS / image.id / SHOWN / f"{model}{LABEL_ENDING}")
-
-
-def shown_masks(folder: Path) -> Iterator[tuple[int, Path]]:
-    """The masks in a folder, each with the version of its model, in order."""
-    masks = [(int(mask.name.split(".")[0]), mask) for mask in folder.glob(f"*{LABEL_ENDING}")]
-    yield from sorted(masks)
 
 
 def _copy(source: Path, target: Path) -> None:

@@ -1,6 +1,5 @@
 """Writes the finished data set of a project into a folder of its own, completely or not at all."""
 
-import hashlib
 import os
 import shutil
 from collections.abc import Callable, Iterable, Sequence
@@ -11,7 +10,8 @@ import nibabel
 import numpy as np
 from numpy.typing import NDArray
 
-from activelabel.data.files.channels import ImageFiles
+from activelabel.data.files.digest import file_sha256
+from activelabel.data.files.image_files import ImageFiles
 from activelabel.data.files.names import ending_of
 from activelabel.data.files.one_case import one_case
 from activelabel.data.label_checking import check_label, write_label
@@ -101,7 +101,7 @@ def _write_case(case: ExportedCase, laid: Layout, project: Project, out: Path) -
         shutil.copyfile(case.label, out / place.label)
     kinds = {**dict.fromkeys(place.images, IMAGE if is_copy else WRITTEN_ANEW), place.label: LABEL}
     return [
-        ExportedFile(case.name, path, hashlib.sha256((out / path).read_bytes()).hexdigest(), kind)
+        ExportedFile(case.name, path, file_sha256(out / path), kind)
         for path, kind in {**kinds, **dict.fromkeys(masks, MASK)}.items()
     ]
 

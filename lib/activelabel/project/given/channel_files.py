@@ -6,7 +6,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from activelabel.data.dicom_objects.series import write_volume
-from activelabel.data.files.channels import ImageFiles
+from activelabel.data.files.image_files import ImageFiles
 from activelabel.data.files.studies_folder import LABEL_ENDING
 from activelabel.data.volumes import read_volume
 

@@ -73,11 +73,11 @@ def fix_channels(ledger: Ledger, layout: ChannelLayout) -> None:
         return
     if known is not None and _has_begun(ledger):
         raise InvalidInputError(
-            f"channels {_said(names)}: the project began with {_said(known)}, in this order, and its labels and models "
-            "belong to such images: name these, or begin another project with --conf project_dir"
+            f"channels {_listed(names)}: the project began with {_listed(known)}, in this order, and its labels and "
+            "models belong to such images: name these, or begin another project with --conf project_dir"
         )
     ledger.fix_fact(FACT, json.dumps(names), "the project's beginning", again=True)
-    logger.info("channels of the project: %s", _said(names))
+    logger.info("channels of the project: %s", _listed(names))
 
 
 def known_channels(ledger: Ledger) -> list[str] | None:
@@ -97,5 +97,5 @@ def _has_begun(ledger: Ledger) -> bool:
     return read or bool(ledger.models("task") or ledger.models("proxy"))
 
 
-def _said(names: list[str]) -> str:
+def _listed(names: list[str]) -> str:
     return ", ".join(names) or "one channel"

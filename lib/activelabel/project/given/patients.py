@@ -30,8 +30,8 @@ def check_patients(given: GivenPatients, ledger: Ledger) -> None:
         more = f", and {len(shared) - 1} other patients have both" if len(shared) > 1 else ""
         shown = " and ".join(f"{role} ('{image_id}')" for role, image_id in images.items())
         raise InvalidInputError(
-            f"{SETTING} {given.said}: patient '{patient}' has images for {shown}{more}, drawn when the project began, "
-            "and roles never change: begin another project with --conf project_dir, or leave the setting out"
+            f"{SETTING} {given.setting}: patient '{patient}' has images for {shown}{more}, drawn when the project "
+            "began, and roles never change: begin another project with --conf project_dir, or leave the setting out"
         )
 
 

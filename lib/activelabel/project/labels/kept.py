@@ -1,8 +1,8 @@
 """Checks that the file of a kept label, which must never change, is unchanged."""
 
-import hashlib
 from pathlib import Path
 
+from activelabel.data.files.digest import file_sha256
 from activelabel.errors import InvalidInputError
 from activelabel.store.ledger import Ledger
 from activelabel.store.records.labels import Annotation, Draft
@@ -26,7 +26,7 @@ def sound_file(label: Annotation | Draft, kept: Path, ledger: Ledger | None = No
         status = file.stat()
         if (label.file_size, label.file_modified_ns) == (status.st_size, status.st_mtime_ns):
             return file
-        sha256 = hashlib.sha256(file.read_bytes()).hexdigest()
+        sha256 = file_sha256(file)
     except OSError as error:
         raise changed_since_kept(label, f"cannot be read ({error.strerror})") from error
     if sha256 != label.sha256:

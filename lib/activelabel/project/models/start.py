@@ -41,12 +41,6 @@ def forget_start(project: Project) -> None:
     project.ledger.fix_fact(FACT, "", "taken back", again=True)
 
 
-def start_reason(project: Project) -> str | None:
-    """The origin of the weights with which trainings begin; None if there are none."""
-    fact = project.ledger.fact(FACT)
-    return fact.reason if fact is not None and fact.value else None
-
-
 def start_weights(project: Project) -> dict[str, Tensor] | None:
     """The weights of a new network, those from elsewhere in their places; None if there are none.
 

@@ -7,7 +7,7 @@ from typing import Any
 from activelabel.loop.autopilot import Autopilot
 from activelabel.project.models.standing import read_standing
 from activelabel.project.project import Project
-from activelabel.server.actions.blind import BlindReadings
+from activelabel.server.actions.blind import BlindReadings, blind_for_all
 from activelabel.server.actions.cases import CaseActions
 from activelabel.server.actions.events import EventHub
 from activelabel.server.actions.inference import Inference
@@ -67,7 +67,7 @@ class Application:
             self.progress.revision,
             self.progress.read,
             standing=lambda: str(read_standing(project.ledger)),
-            states=lambda: WorklistReader(project.ledger).states(),
+            states=lambda: WorklistReader(project.ledger, blind_for_all(project)).states(),
         )
 
     def look_for_work(self) -> None:

@@ -16,7 +16,7 @@ MODEL_NOTE = "the model version by which it was chosen; null for none"
 class LabelOfCase(BaseModel):
     """The final label of a case."""
 
-    annotator: str = Field(description="who sent its newest version")
+    annotator: str | None = Field(description="who sent its newest version; null for who reads the case blind")
     version: int = Field(description="the number of its version")
     saved: datetime = Field(description="when that version was saved")
     slices: list[int] | None = Field(description="the slices that it covers, from 0; null for the whole volume")
@@ -36,6 +36,7 @@ class WorklistCase(BaseModel):
     """A case of the worklist."""
 
     image: str = Field(description="the id of the image")
+    name: str = Field(description="what people call it: on a PACS the patient's id, else the id of the image")
     role: Role = Field(description="`training` or `validation`")
     state: CaseState = Field(description="the state of the case")
     who: list[str] = Field(description="who brought the state about, or holds the case")
@@ -115,6 +116,14 @@ class ActiveNoted(BaseModel):
     active_seconds: float = Field(description="how long the annotator has worked on the query")
 
 
+class ReadingsOfCase(BaseModel):
+    """Two readings of a case that differ, between which a reviewer decides."""
+
+    first: str = Field(description="who drew the first, the label under review")
+    second: str = Field(description="who drew the second, the label `reading_2`")
+    agreement: str = Field(description="how much both agree, structure by structure, in words")
+
+
 class ReviewTaken(BaseModel):
     """A label that a reviewer has before them."""
 
@@ -123,6 +132,9 @@ class ReviewTaken(BaseModel):
     annotator: str = Field(description="who sent that version")
     slices: list[int] | None = Field(description="the slices that it covers, from 0; null for the whole volume")
     expires: datetime = Field(description="until when nobody else can review it")
+    readings: ReadingsOfCase | None = Field(
+        default=None, description="two readings of the case that differ; null if there is nothing to decide between"
+    )
 
 
 class ReviewAnswer(BaseModel):

@@ -15,6 +15,7 @@ from activelabel.data.slices import slice_axis
 from activelabel.data.volumes import read_grid
 from activelabel.errors import InvalidInputError, NotFoundError, NotReadyError
 from activelabel.project.project import Project
+from activelabel.server.actions.blind import EVERYTHING, Blindfold
 from activelabel.server.actions.case_answers import (
     ActiveNoted,
     CurrentQuery,
@@ -33,6 +34,7 @@ from activelabel.store.ledger import Ledger
 from activelabel.store.records.labels import SECOND, Draft
 from activelabel.store.records.queries import Skip
 from activelabel.store.records.reviews import Agreement
+from activelabel.strategies.asking import reason_of
 from activelabel.strategies.case_requests import FORM_SKIP, SkipRequest, skip_request
 from activelabel.strategies.second_readings import read_twice
 
@@ -146,7 +148,7 @@ class CaseActions:
             towards=places.towards if by_slice else None,
             slices=slices_asked(places, held.slices or ()),
             places=places_of_slices(places, axis),
-            reason=held.reason,
+            reason=reason_of(held, self._project),
             strategy=held.strategy,
             score=held.score,
             model_version=held.model_version,
@@ -173,10 +175,18 @@ class CaseActions:
         return ActiveNoted(image=query.image_id, active_seconds=query.active_seconds or 0.0)
 
     def worklist(
-        self, states: Collection[CaseState] = (), person: str | None = None, limit: int = PAGE, after: str = ""
+        self,
+        states: Collection[CaseState] = (),
+        person: str | None = None,
+        limit: int = PAGE,
+        after: str = "",
+        blind: Blindfold = EVERYTHING,
     ) -> Worklist:
-        """The cases of the project: see `WorklistReader.read`."""
-        return WorklistReader(self._project.ledger).read(states, person, limit, after)
+        """The cases of the project, without what is hidden from who asks: see `WorklistReader.read`."""
+        return WorklistReader(self._project.ledger, blind, self._name_of).read(states, person, limit, after)
+
+    def _name_of(self, image_id: str) -> str:
+        return str(self._datastore.get_image_info(image_id).get("PatientID") or image_id)
 
     def draft_file(self, params: Mapping[str, Any], image_id: str) -> Path:
         """The file of an annotator's open draft.

@@ -39,6 +39,7 @@ MOST_OF_ONE = 32
 """How many of these one person who has logged in may have."""
 KEPT_EVENTS = 512
 """How many events a client that connects again can have missed without missing them for good."""
+_MOST_DIGITS = 18  # of the number of an event
 
 States = Mapping[str, tuple[str, tuple[str, ...]]]
 """The state of each case to which something has happened, and who brought it about."""
@@ -259,7 +260,7 @@ class EventHub:
         if after is None:
             return []
         server, _, number = after.partition("-")
-        if server != self._server or not number.isdecimal():
+        if server != self._server or not number.isdecimal() or len(number) > _MOST_DIGITS:
             return None
         kept = list(self._events)
         oldest = _number(kept[0]) if kept else 0

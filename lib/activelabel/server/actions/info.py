@@ -18,6 +18,7 @@ from activelabel.loop.waiting import autopilot_info
 from activelabel.project.models.standing import read_standing
 from activelabel.project.project import Project
 from activelabel.project.readability import known_intensities
+from activelabel.server.actions.blind import EVERYTHING, Blindfold
 from activelabel.server.actions.cases import CaseActions
 from activelabel.server.datastores.folder import LedgerDatastore
 from activelabel.server.project_tasks import ProjectTasks
@@ -63,9 +64,11 @@ class AppInfo:
         """The description as a dictionary, which callers share and must not change."""
         return self._current().info
 
-    def as_json(self) -> bytes:
-        """The description as JSON."""
-        return self._current().as_json()
+    def as_json(self, blind: Blindfold = EVERYTHING) -> bytes:
+        """The description as JSON, without what is hidden from who asks."""
+        current = self._current()
+        cases = blind.cases(current.info["cases"])
+        return current.as_json() if cases is current.info["cases"] else encoded({**current.info, "cases": cases})
 
     def _current(self) -> "_Kept":
         with self._lock:
@@ -87,7 +90,7 @@ class AppInfo:
     def _compute(self) -> dict[str, Any]:
         project, ledger = self._project, self._project.ledger
         progress, standing = ledger.progress(), read_standing(ledger)
-        situation = read_situation(project, scored_measure(project))
+        situation, trust = read_situation(project, scored_measure(project)), read_trust(project).as_json()
         return {
             "name": NAME,
             "description": f"{description(project)}. {_progress_in_words(progress)}. {standing}",
@@ -106,7 +109,8 @@ class AppInfo:
             "effort": self._effort(),
             "set_aside": {image.id: image.unreadable_reason for image in ledger.images_set_aside()},
             "modality": self._modality(),
-            "doubt": read_trust(project).as_json(),
+            "uncertainty": trust,
+            "doubt": trust,  # the name of earlier versions
             "advice": advice(project),
             "cases": self._cases.cases(),
         }
@@ -147,9 +151,13 @@ class _Kept:
 
     def as_json(self) -> bytes:
         if self._json is None:  # two threads may both compute it, which is harmless
-            content = jsonable_encoder(self.info)
-            self._json = json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+            self._json = encoded(self.info)
         return self._json
+
+
+def encoded(info: Mapping[str, Any]) -> bytes:
+    """A description as JSON."""
+    return json.dumps(jsonable_encoder(info), ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
 
 
 def description(project: Project) -> str:

@@ -2,10 +2,11 @@
 
 import itertools
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from datetime import datetime
 from typing import TypeVar
 
+from activelabel.server.actions.blind import EVERYTHING, Blindfold
 from activelabel.server.actions.case_answers import LabelOfCase, ReviewOfCase, Worklist, WorklistCase
 from activelabel.store.case_states import CaseFacts, CaseState, Verdict
 from activelabel.store.cases.case_facts import UNTOUCHED
@@ -24,8 +25,13 @@ Since = tuple[list[str], datetime | None, str]
 class WorklistReader:
     """Reads what the worklist needs of the cases to which something has happened; of all others only a page."""
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(
+        self, ledger: Ledger, blind: Blindfold = EVERYTHING, name_of: Callable[[str], str] = lambda image_id: image_id
+    ) -> None:
+        """Read the cases for somebody who must not be told what `blind` hides; `name_of` names an image for people."""
         self._ledger = ledger
+        self._name_of = name_of
+        self._blind = blind
         facts = ledger.touched_case_facts()
         usable = ledger.usable(facts)
         self._facts = {image_id: facts[image_id] for image_id in facts if image_id in usable}
@@ -77,7 +83,11 @@ class WorklistReader:
 
     def _concerns(self, case: WorklistCase, person: str | None) -> bool:
         facts = self._facts.get(case.image, UNTOUCHED)
-        return person is None or person in {*case.who, *case.drafts_of, *facts.drawn_by}
+        return person is None or person in {
+            *case.who,
+            *case.drafts_of,
+            *self._blind.shown(case.image, facts.drawn_by),
+        }
 
     def _case(self, image: Image) -> WorklistCase:
         facts = self._facts.get(image.id, UNTOUCHED)
@@ -85,13 +95,14 @@ class WorklistReader:
         label = self._labels.get(image.id)
         return WorklistCase(
             image=image.id,
+            name=self._name_of(image.id),
             role=image.role,
             state=facts.state,
             who=who,
             when=when,
             note=note,
-            drafts_of=sorted(facts.drafts_of),
-            label=None if label is None else label_of_case(label),
+            drafts_of=self._blind.shown(image.id, facts.drafts_of),
+            label=None if label is None else label_of_case(label, self._blind),
             review=self._review(image.id, facts),
         )
 
@@ -106,14 +117,17 @@ class WorklistReader:
                 return [], None, ""
             case CaseState.LEASED:
                 leases = self._leases[image_id]
-                return sorted(facts.held_by), max(lease.granted_at for lease in leases), leases[-1].reason
+                who = self._blind.shown(image_id, facts.held_by)
+                reason = self._told(image_id, leases[-1].annotator, leases[-1].reason)
+                return who, max(lease.granted_at for lease in leases), reason
             case CaseState.DRAFT:
                 draft = self._drafts[image_id][-1]
-                return sorted(facts.drafts_of), draft.created_at, draft.why
+                who = self._blind.shown(image_id, facts.drafts_of)
+                return who, draft.created_at, self._told(image_id, draft.annotator, draft.why)
             case CaseState.SKIPPED | CaseState.CANNOT:
                 skip = self._skips[image_id][-1]
-                who = {skip.annotator} if facts.state is CaseState.CANNOT else facts.skipped_by
-                return sorted(who), skip.created_at, skip.reason
+                skippers = {skip.annotator} if facts.state is CaseState.CANNOT else facts.skipped_by
+                return sorted(skippers), skip.created_at, skip.reason
             case CaseState.IN_REVIEW:
                 review = self._under_review[image_id]
                 return [review.reviewer], review.begun_at, review.note
@@ -123,13 +137,17 @@ class WorklistReader:
             case CaseState.FINISHED | CaseState.PARTLY:
                 label, reading = self._labels[image_id], self._differing.get(image_id)
                 note = "" if reading is None else f"two readings differ: {reading.in_words}"
-                return [label.annotator], label.created_at, note
+                return self._blind.shown(image_id, [label.annotator]), label.created_at, note
+
+    def _told(self, image_id: str, annotator: str, line: str) -> str:
+        """What an annotator's case is noted with; nothing if it would tell what they have drawn."""
+        return "" if self._blind.hides(image_id, annotator) else line
 
 
-def label_of_case(label: Annotation) -> LabelOfCase:
+def label_of_case(label: Annotation, blind: Blindfold) -> LabelOfCase:
     """A final label for clients."""
     return LabelOfCase(
-        annotator=label.annotator,
+        annotator=None if blind.hides(label.image_id, label.annotator) else label.annotator,
         version=label.version,
         saved=label.created_at,
         slices=None if label.slices is None else list(label.slices),

@@ -10,7 +10,8 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
-from activelabel.data.files.channels import ImageFiles
+from activelabel.data.files.digest import file_sha256
+from activelabel.data.files.image_files import ImageFiles
 from activelabel.data.files.labels_folder import find_labels
 from activelabel.data.files.names import is_tag, no_image
 from activelabel.data.files.studies_folder import DOUBLE, LABEL_ENDING, FolderContent
@@ -142,7 +143,7 @@ class FoundLabels:
         if not self._ours_elsewhere:
             return False
         known = {label.sha256 for label in self._ledger.history(image_id)}
-        return bool(known) and hashlib.sha256(source.read_bytes()).hexdigest() in known
+        return bool(known) and file_sha256(source) in known
 
     def _say(self, tag: str, reasons: Mapping[str, str]) -> None:
         self.passed_over.update({f"labels/{tag}/{path}": reason for path, reason in reasons.items()})

@@ -5,7 +5,8 @@ import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 
-from activelabel.data.files.channels import ONE_CHANNEL, ChannelLayout, ImageFiles
+from activelabel.data.files.channels import ONE_CHANNEL, ChannelLayout
+from activelabel.data.files.image_files import ImageFiles
 from activelabel.data.files.names import ENDINGS, ending_of, label_words_off, no_image
 from activelabel.data.volumes import read_volume
 from activelabel.errors import InvalidInputError

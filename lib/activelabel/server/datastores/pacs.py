@@ -8,34 +8,33 @@ does not answer, the known images and labels stay, and labels to send wait.
 import logging
 import threading
 import time
-from collections.abc import Collection, Hashable, Sequence
+from collections.abc import Collection, Hashable, Mapping
 from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, ClassVar
 
-import numpy as np
-from monailabel.datastore.local import DataModel
+from monailabel.datastore.local import DataModel, ImageLabelModel
 
 from activelabel.annotation.archive import Kept, LabelArchive
 from activelabel.data.dicom_objects.rtstruct_writing import rtstruct_uid, write_rtstruct
-from activelabel.data.files.channels import ChannelFile, ImageFiles
+from activelabel.data.files.image_files import ImageFiles
 from activelabel.data.files.studies_folder import lines_on
 from activelabel.data.given_patients import GivenPatients, check_parts
 from activelabel.data.given_splits import GivenSplit
-from activelabel.data.label_checking import write_label
 from activelabel.data.volumes import read_grid
-from activelabel.errors import ForbiddenError, InvalidInputError, NotFoundError, UnavailableError
+from activelabel.errors import ForbiddenError, NotFoundError, UnavailableError
 from activelabel.project.given.split import SETTING as SPLIT_SETTING
-from activelabel.project.modality import known_modality
 from activelabel.server.datastores.folder import LedgerDatastore
-from activelabel.server.pacs.blind_view import SEGMENTATIONS, BlindView
-from activelabel.server.pacs.channel_series import Grouped, SeriesRule
-from activelabel.server.pacs.client import Pacs, Series
-from activelabel.server.pacs.modality import find_out, image_series
+from activelabel.server.pacs.blind_view import BlindView, Segmentations
+from activelabel.server.pacs.channel_series import SeriesRule
+from activelabel.server.pacs.client import Pacs
+from activelabel.server.pacs.modality import find_out
 from activelabel.server.pacs.patients import patients_of
+from activelabel.server.pacs.raw_label import nifti_of_raw
 from activelabel.server.pacs.seg_exchange import SegExchange
 from activelabel.server.pacs.series_cache import SeriesCache
+from activelabel.server.pacs.series_images import SeriesImages
 from activelabel.store.ledger import Ledger
 from activelabel.store.records.labels import FINAL, Annotation
 
@@ -45,8 +44,6 @@ LOOK_SECONDS = 30.0
 """Interval at which the server asks the PACS for news. A store request through the server takes effect at once."""
 
 EXTENSION = ".nii.gz"
-_INSTANCES = "instances"
-_CHANNEL_SERIES = "channel_series"
 
 
 class PacsDatastore(LedgerDatastore):
@@ -88,12 +85,11 @@ class PacsDatastore(LedgerDatastore):
             rule: which series of a study are the channels of an image.
         """
         self.pacs = pacs
-        self._cache = cache
         self._rule = rule
+        self._series = SeriesImages(pacs, cache, rule, ledger, self._tags)
+        self._segmentations = Segmentations(pacs, lambda uid: uid in self._datastore.objects)
         self._exchange = SegExchange(pacs, cache, ledger, archive, self.image_files)
-        self._images: Grouped | None = None  # None until the PACS has answered
         self._problem: str | None = None
-        self._modalities: dict[str, str] = {}  # of series that viewers have asked for; a series never changes its own
         self._looking = threading.Lock()
         view.mkdir(parents=True, exist_ok=True)
         super().__init__(
@@ -145,21 +141,11 @@ class PacsDatastore(LedgerDatastore):
 
     def blind_view(self, images: Collection[str], person: str) -> BlindView | None:
         """The view of the PACS for a person who reads these images blind; None if they may see everything."""
-        studies = {study for image_id in images if (study := self._study_of(image_id)) is not None}
+        studies = {study for image_id in images if (study := self._series.study_of(image_id)) is not None}
         if not studies:
             return None
         own = {series for image_id in images for series in self._exchange.series_of(image_id, person)}
-        return BlindView(frozenset(studies), frozenset(own), self._is_segmentation)
-
-    def _is_segmentation(self, series_uid: str) -> bool:
-        if series_uid in self._datastore.objects:  # an image; a viewer asks for each of its slices
-            return False
-        if series_uid not in self._modalities:
-            modality = self.pacs.modality_of(series_uid)
-            if modality is None:
-                return False
-            self._modalities[series_uid] = modality
-        return self._modalities[series_uid] in SEGMENTATIONS
+        return BlindView(frozenset(studies), frozenset(own), self._segmentations.contain)
 
     # Images
 
@@ -171,14 +157,16 @@ class PacsDatastore(LedgerDatastore):
         """
         with self._looking:
             try:
-                images, segs = self._image_series(), self.pacs.segmentations()
+                images, segs = self._series.search(), self.pacs.segmentations()
                 grouped = self._rule.group(images)
-                if self._images is None and self._split is not None:  # later images follow their patients
+                if self._series.grouped is None and self._split is not None:  # later images follow their patients
                     shown = {series.uid: series.info for series in images if series.uid in grouped.channels}
                     check_parts(self._split, patients_of(shown, self._patients), SPLIT_SETTING)
                 if images:  # the first images determine the modality of all
                     find_out(self.pacs, self._ledger, self._rule)
-                self._take_over(grouped)
+                annotated = {uid for uid, shown in self._datastore.objects.items() if shown.labels}
+                self._series.take_over(grouped, annotated)
+                self._reconcile_datastore()
                 studies = {uid: channels[0].study_uid for uid, channels in grouped.channels.items()}
                 for kept in self._exchange.take_in(segs, studies):
                     self._show_kept(kept, {})
@@ -190,60 +178,21 @@ class PacsDatastore(LedgerDatastore):
             else:
                 self._problem = None
 
-    def _image_series(self) -> list[Series]:
-        return image_series(self.pacs, known_modality(self._ledger), self._rule)
-
     def get_image_uri(self, image_id: str) -> str:
-        """The series as a NIfTI file, fetched if necessary. A series that is no volume is set aside in the ledger.
-
-        Raises:
-            UnavailableError: the series has to be fetched, and the PACS does not answer.
-            NotFoundError: the series has to be fetched, and the PACS no longer has it.
-            InvalidInputError: the series is no volume.
-        """
-        try:
-            return str(self._cache.volume(image_id, self._study_of(image_id)))
-        except InvalidInputError as error:
-            self._ledger.mark_unreadable(image_id, str(error))
-            raise InvalidInputError(f"{error}; it is set aside, ask for another") from error
+        """The shown series as a NIfTI file, fetched if necessary. Raises as `SeriesImages.volume`."""
+        return str(self._series.volume(image_id))
 
     def image_files(self, image_id: str) -> ImageFiles:
-        """The series of all channels as NIfTI files, fetched if necessary. Raises as `get_image_uri`."""
-        shown = Path(self.get_image_uri(image_id))
-        layout = self._rule.layout
-        if not layout.names:
-            return ImageFiles(shown)
-        study = self._study_of(image_id)
-        try:
-            paths = [self._cache.volume(uid, study) for uid in self._channels_of(image_id)]
-        except InvalidInputError as error:
-            self._ledger.mark_unreadable(image_id, str(error))
-            raise InvalidInputError(f"{error}; it is set aside, ask for another") from error
-        named = zip(layout.names, paths, strict=True)
-        return ImageFiles(shown, tuple(ChannelFile(name, path) for name, path in named), layout.shown)
+        """The series of all channels as NIfTI files, fetched if necessary. Raises as `SeriesImages.volume`."""
+        return self._series.files(image_id)
 
     def shown_file(self, image_id: str) -> Path:
         """The file for viewers: the series of the shown channel."""
-        return Path(self.get_image_uri(image_id))
-
-    def _channels_of(self, image_id: str) -> Sequence[str]:
-        """The series of an image's channels, in their order.
-
-        Raises:
-            NotFoundError: the PACS no longer has a series for each.
-        """
-        listed = self._datastore.objects.get(image_id)
-        known = None if listed is None else listed.image.info.get(_CHANNEL_SERIES)
-        if known is None:
-            grouped = self._rule.group(self._image_series())
-            if image_id not in grouped.channels:
-                raise NotFoundError(f"the PACS {self.pacs.address} has no series for each channel of {image_id}")
-            known = [series.uid for series in grouped.channels[image_id]]
-        return [str(uid) for uid in known]
+        return self._series.volume(image_id)
 
     def passed_over(self) -> list[str]:
         """The series that make no image because their study lacks a channel: one line for each reason."""
-        return lines_on({} if self._images is None else self._images.passed_over)
+        return lines_on(self._series.passed_over())
 
     def patients(self) -> dict[str, str]:
         """The patient of each series, as far as settings and PACS tell."""
@@ -285,7 +234,7 @@ class PacsDatastore(LedgerDatastore):
         with TemporaryDirectory() as folder:
             file = Path(label_filename)
             if file.suffix == ".bin":
-                file = self._from_raw(image_id, file, Path(folder))
+                file = nifti_of_raw(file, read_grid(self.get_image_uri(image_id)), Path(folder))
             kept = super().keep_label(image_id, str(file), label_tag, label_info)
         self._send_current(image_id)
         return kept
@@ -310,13 +259,8 @@ class PacsDatastore(LedgerDatastore):
         return content.getvalue()
 
     def series_folder(self, image_id: str) -> Path:
-        """The folder with the DICOM files of the series that viewers show, fetched if necessary.
-
-        Raises:
-            NotFoundError: the PACS no longer has the series.
-            UnavailableError: the series has to be fetched, and the PACS does not answer.
-        """
-        return self._cache.slices(image_id, self._study_of(image_id))
+        """The folder with the shown series' DICOM files, fetched if necessary. Raises as `SeriesImages.slices`."""
+        return self._series.slices(image_id)
 
     def finish_draft(self, image_id: str, annotator: str) -> Annotation:
         """Make a draft the final label, and store it in the PACS too."""
@@ -327,20 +271,7 @@ class PacsDatastore(LedgerDatastore):
     def _send_current(self, image_id: str) -> None:
         annotation = self._ledger.current_annotation(image_id, FINAL)
         if annotation is not None and self._follows:
-            self._exchange.send(annotation, self._study_of(image_id))
-
-    def _from_raw(self, image_id: str, file: Path, folder: Path) -> Path:
-        """Convert OHIF's labelmap, one byte per voxel in the image's storage order, to a NIfTI file."""
-        grid = read_grid(self.get_image_uri(image_id))
-        voxels = np.fromfile(file, dtype=np.uint8)
-        if voxels.size != np.prod(grid.shape):
-            raise InvalidInputError(
-                f"{file.name}: {voxels.size} bytes, expected one for each of the image's "
-                f"{'x'.join(map(str, grid.shape))} voxels"
-            )
-        path = folder / f"{file.stem}{EXTENSION}"
-        write_label(path, voxels.reshape(grid.shape, order="F"), grid.affine_ras)
-        return path
+            self._exchange.send(annotation, self._series.study_of(image_id))
 
     # Updates from the PACS
 
@@ -352,56 +283,22 @@ class PacsDatastore(LedgerDatastore):
             except Exception:
                 logger.exception("could not look into the PACS; it is tried again")
 
-    def _take_over(self, images: Grouped) -> None:
-        """Update the listing to the series of the PACS."""
-        for uid, channels in images.channels.items():
-            shown = self._datastore.objects.get(uid)
-            if shown is not None and shown.image.info.get(_INSTANCES) not in (None, _count(channels)):
-                self._changed(uid, [series.uid for series in channels], annotated=bool(shown.labels))
-        self._images = images
-        self._reconcile_datastore()
-
-    def _changed(self, image_id: str, channels: Sequence[str], annotated: bool) -> None:
-        """Handle a series whose number of slices has changed, perhaps because its upload was not complete before."""
-        if annotated:
-            logger.warning("series %s has changed in the PACS; its label and its copy here stay as they were", image_id)
-            return
-        for uid in channels:
-            self._cache.forget(uid)
-        self._ledger.mark_readable(image_id)
+    def _forget_copies(self, gone: Mapping[str, ImageLabelModel]) -> None:
+        """Remove what is kept of series that are gone, with their copies; that of an annotated one stays."""
+        self._series.forget({uid: shown.image.info for uid, shown in gone.items() if not shown.labels})
+        super()._forget_copies(gone)
 
     def _find_images(self) -> dict[str, DataModel]:
         """The series of the PACS; until it answers, the series of its last answer."""
-        shown = self._datastore.objects
-        known = {image_id: shown[image_id].image.info for image_id in shown}
-        if self._images is None:
-            listed = {image.id: known.get(image.id, {}) for image in self._ledger.images() if image.present}
-        else:
-            listed = {
-                uid: {**known.get(uid, {}), **self._listed(uid, channels)}
-                for uid, channels in self._images.channels.items()
-            }
         return {
             image_id: DataModel(info={"ts": int(time.time()), **info, "name": f"{image_id}{EXTENSION}"}, ext=EXTENSION)
-            for image_id, info in listed.items()
+            for image_id, info in self._series.listed().items()
         }
-
-    def _listed(self, uid: str, channels: Sequence[Series]) -> dict[str, Any]:
-        """The tags of an image for clients, which are those of its shown series, and its number of slices."""
-        (shown,) = (series for series in channels if series.uid == uid)
-        of_channels = {_CHANNEL_SERIES: [series.uid for series in channels]} if self._rule.layout.names else {}
-        return {**shown.info, _INSTANCES: _count(channels), **of_channels}
 
     def _take_in_foreign_labels(self, current: object) -> None:
         """Do nothing: labels of others come from the PACS, and the folder of labels is only a view."""
 
-    def _study_of(self, image_id: str) -> str | None:
-        """The study UID of an image; None if the PACS has not listed it yet."""
+    def _tags(self, image_id: str) -> dict[str, Any] | None:
+        """What the listing says of an image; None if it does not list it."""
         shown = self._datastore.objects.get(image_id)
-        return shown.image.info.get("StudyInstanceUID") if shown else None
-
-
-def _count(channels: Sequence[Series]) -> int | None:
-    """The number of slices of all channels; None if the PACS does not list it."""
-    counts = [series.instances for series in channels]
-    return None if None in counts else sum(count for count in counts if count is not None)
+        return shown.image.info if shown else None

@@ -4,8 +4,8 @@ The host runs the `main.py` of an app folder and uses the class whose direct bas
 `MONAILabelApp`.
 """
 
+from activelabel.lean_imports import NOT_NEEDED_BY_TASKS, import_monai
 from activelabel.quick_imports import no_collections
-from activelabel.server.lean_imports import NOT_NEEDED_BY_TASKS, import_monai
 from activelabel.server.processes import child_method, is_child
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from activelabel.errors import ForbiddenError
+from activelabel.server.pacs.client import Pacs
 
 _STUDY, _SERIES, _MODALITY, _CLASS = "0020000D", "0020000E", "00080060", "00080016"
 SEGMENTATIONS = frozenset({"SEG", "RTSTRUCT"})
@@ -20,6 +21,31 @@ _CLASSES = frozenset(
         "1.2.840.10008.5.1.4.1.1.481.3",  # RT structure set
     }
 )
+
+
+class Segmentations:
+    """Which series of a PACS hold drawings."""
+
+    def __init__(self, pacs: Pacs, is_image: Callable[[str], bool]) -> None:
+        """Ask the PACS once about each series, as a series never changes its modality, and never about an image."""
+        self._pacs = pacs
+        self._is_image = is_image  # viewers ask for each slice of an image
+        self._modalities: dict[str, str] = {}
+
+    def contain(self, series_uid: str) -> bool:
+        """Whether a series holds drawings; False if the PACS does not have it.
+
+        Raises:
+            UnavailableError: the PACS does not answer.
+        """
+        if self._is_image(series_uid):
+            return False
+        if series_uid not in self._modalities:
+            modality = self._pacs.modality_of(series_uid)
+            if modality is None:
+                return False
+            self._modalities[series_uid] = modality
+        return self._modalities[series_uid] in SEGMENTATIONS
 
 
 @dataclass(frozen=True)

@@ -57,9 +57,11 @@ class SeriesRule:
     def _of_study(self, series: Sequence[Series]) -> tuple[Series, ...]:
         found = []
         for name, rule in zip(self.layout.names, self.rules, strict=True):
-            fitting = [one for one in series if _is_called(one, rule)] or [one for one in series if _says(one, rule)]
+            fitting = [one for one in series if _is_called(one, rule)] or [
+                one for one in series if _has_words(one, rule)
+            ]
             if len(fitting) != 1:
-                there = ", ".join(sorted(" / ".join(one.said) or "no description" for one in fitting or series))
+                there = ", ".join(sorted(" / ".join(one.descriptions) or "no description" for one in fitting or series))
                 raise InvalidInputError(
                     f"its study has {len(fitting)} series for the channel {name} (rule '{rule}'; {there}), expected "
                     "one: say with --conf channel_files what the descriptions of the channels' series are, in their "
@@ -70,12 +72,12 @@ class SeriesRule:
 
 
 def _is_called(series: Series, rule: str) -> bool:
-    return any(fnmatch(said.casefold(), rule.casefold()) for said in series.said)
+    return any(fnmatch(text.casefold(), rule.casefold()) for text in series.descriptions)
 
 
-def _says(series: Series, rule: str) -> bool:
+def _has_words(series: Series, rule: str) -> bool:
     wanted = _words(rule)
-    return bool(wanted) and any(wanted <= _words(said) for said in series.said)
+    return bool(wanted) and any(wanted <= _words(text) for text in series.descriptions)
 
 
 def _words(text: str) -> set[str]:

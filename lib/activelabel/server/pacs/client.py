@@ -29,7 +29,7 @@ BYTES_OF_A_VOXEL = 4
 _UID = re.compile(r"(?=.{1,64}$)[0-9]+(\.[0-9]+)*", re.ASCII)
 """A valid UID: digits with single dots between them. A UID becomes a file name, so it must never be a dot alone."""
 _SHOWN_TAGS = ("Modality", "StudyDate", "StudyTime", "PatientID", "StudyInstanceUID", "SeriesInstanceUID")
-_SAYING_TAGS = ("SeriesDescription", "ProtocolName", "SequenceName", "Modality")
+_DESCRIBING_TAGS = ("SeriesDescription", "ProtocolName", "SequenceName", "Modality")
 _COUNT_TAG = "NumberOfSeriesRelatedInstances"
 UNKNOWN = "UNK"
 """The value of a tag that a series lacks, as the host's clients expect it."""
@@ -39,14 +39,14 @@ UNKNOWN = "UNK"
 class Series:
     """A series of the PACS. `info` holds the tags for clients; `instances` is None if the PACS does not list it.
 
-    `said` has what its description, protocol and sequence are called, and its modality.
+    `descriptions` are its description, protocol, sequence and modality.
     """
 
     uid: str
     study_uid: str
     instances: int | None
     info: Mapping[str, str]
-    said: tuple[str, ...] = ()
+    descriptions: tuple[str, ...] = ()
 
 
 class Pacs:
@@ -174,7 +174,7 @@ class Pacs:
             with self._asking("a search"):
                 page = self._client.search_for_series(
                     search_filters=dict(filters),
-                    fields=[*dict.fromkeys((*_SHOWN_TAGS, *_SAYING_TAGS, _COUNT_TAG))],
+                    fields=[*dict.fromkeys((*_SHOWN_TAGS, *_DESCRIBING_TAGS, _COUNT_TAG))],
                     offset=len(found) or None,
                 )
                 listed = [self._series(item) for item in page]
@@ -203,8 +203,8 @@ class Pacs:
             return None
         info["RetrieveURL"] = f"{self.address}/studies/{study_uid}/series/{uid}"
         count = listed.get(_COUNT_TAG)
-        said = tuple(str(listed[tag].value).strip() for tag in _SAYING_TAGS if listed.get(tag))
-        return Series(uid, study_uid, int(count) if count is not None else None, info, said)
+        descriptions = tuple(str(listed[tag].value).strip() for tag in _DESCRIBING_TAGS if listed.get(tag))
+        return Series(uid, study_uid, int(count) if count is not None else None, info, descriptions)
 
     @contextmanager
     def _asking(self, what: str, refusals: bool = True) -> Iterator[None]:

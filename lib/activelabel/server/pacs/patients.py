@@ -22,14 +22,14 @@ def patients_of(series: Mapping[str, Mapping[str, Any]], given: GivenPatients | 
 
 
 def _patient(uid: str, info: Mapping[str, Any], given: GivenPatients | None) -> str | None:
-    name = _told(info, "PatientID")
+    name = _tag(info, "PatientID")
     if given is not None:
-        said = given.named(uid) or (name and (given.named(name) or given.found_in(name)))
-        if said:
-            return said
-    return name or _told(info, "StudyInstanceUID")
+        given_name = given.named(uid) or (name and (given.named(name) or given.found_in(name)))
+        if given_name:
+            return given_name
+    return name or _tag(info, "StudyInstanceUID")
 
 
-def _told(info: Mapping[str, Any], tag: str) -> str | None:
+def _tag(info: Mapping[str, Any], tag: str) -> str | None:
     value = str(info.get(tag) or "")
     return None if value == UNKNOWN else cleaned(value)

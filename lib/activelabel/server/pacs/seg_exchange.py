@@ -8,7 +8,6 @@ labels were exchanged, and which taken-in labels were changed by a merge with sl
 label twice has the same effect as sending it once.
 """
 
-import hashlib
 import logging
 import re
 from collections import defaultdict
@@ -23,7 +22,8 @@ from activelabel.annotation.archive import Kept, LabelArchive
 from activelabel.annotation.label_info import LabelInfo
 from activelabel.data.dicom_objects.labels import read_dicom_label, referenced_series
 from activelabel.data.dicom_objects.rtstruct import is_rtstruct
-from activelabel.data.files.channels import ImageFiles
+from activelabel.data.files.digest import file_sha256
+from activelabel.data.files.image_files import ImageFiles
 from activelabel.data.label_checking import check_label, write_label
 from activelabel.data.volumes import read_grid
 from activelabel.errors import AskedBackError, InvalidInputError, UnavailableError
@@ -177,7 +177,7 @@ class SegExchange:
             names = None if label.is_mapped else label.names
             own_values = check_label(file, grid, self._archive.labels, names).array
             write_label(file, own_values, grid.affine_ras)
-            name = f"seg-{series.uid}-{hashlib.sha256(file.read_bytes()).hexdigest()}"
+            name = f"seg-{series.uid}-{file_sha256(file)}"
             # The author may be unknown here, or have another name than the client that holds the case.
             author, unknown = sender or named_author, sender is None
             try:

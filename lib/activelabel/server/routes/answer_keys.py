@@ -142,7 +142,7 @@ _AUTOPILOT = {
     "labels.validation": "annotated validation cases",
     "labels.validation_wanted": "validation cases in all",
 }
-_DOUBT = {
+_TRUST = {
     "last": "rank correlation of uncertainty and errors for each of the last labels",
     "mean": "mean of these correlations; null if there are none",
     "labels": "how many labels were compared in all",
@@ -200,14 +200,16 @@ INFO: dict[str, str] = {
     "modality.intensity": "how intensities are prepared: `window` or `zscore`, or a list with one for each channel",
     "modality.differing": "images whose intensities differ from those of the others",
     "modality.differing.{image}": "how the image differs",
-    "doubt": "whether the model's uncertainty correlates with its errors",
-    **_below("doubt", _DOUBT),
+    "uncertainty": "whether the model's uncertainty correlates with its errors",
+    **_below("uncertainty", _TRUST),
+    "doubt": "the same as `uncertainty`, under the name that it had in earlier versions",
+    **_below("doubt", _TRUST),
     "advice": "advice whether to continue annotating",
     **_below("advice", _ADVICE),
     "cases": "drafts, skipped cases, cases set aside, labels that equal a model's mask, and review",
     "cases.drafts": "open drafts",
     "cases.drafts[].id": "id of the image",
-    "cases.drafts[].annotator": "whose draft it is",
+    "cases.drafts[].annotator": "whose draft it is; null for who reads the case blind, to whom `why` is empty",
     **_below("cases.drafts[]", _DRAFT_KEYS),
     "cases.not_now": "cases that somebody skipped for now",
     **_below("cases.not_now[]", _SKIP_KEYS),

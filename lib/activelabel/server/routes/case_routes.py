@@ -195,13 +195,13 @@ def worklist(
 
     One answer has `limit` cases at most; `next` is what to send as `after` for the following ones.
     """
-    return application().cases.worklist(state or (), annotator, limit, after)
+    return application().cases.worklist(state or (), annotator, limit, after, application().blind.fold())
 
 
 @router.get("/cases")
 def list_cases(user: AnyUser) -> dict[str, Any]:
     """List drafts, skipped cases and cases that cannot be annotated: the part `cases` of `GET /info/`."""
-    return dict(application().cases.cases())
+    return dict(application().blind.fold().cases(application().cases.cases()))
 
 
 @router.post("/review")

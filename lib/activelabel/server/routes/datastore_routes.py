@@ -103,6 +103,7 @@ def check_label(image: str, tag: str, user: AnyUser) -> Any:
 def label_info(label: str, tag: str, user: AnyUser) -> dict[str, Any]:
     """Give the information about a label."""
     require_label(label, tag, application().datastore)
+    application().blind.require_may_see(label, tag)
     return dict(datastore.get_label_info(label, tag))
 
 
@@ -207,7 +208,8 @@ def update_image_info(image: str, user: AnyUser, info: Annotated[str, Form()] = 
 @router.get("/datastore/", response_model=None)
 def list_datastore(user: AnyUser, output: datastore.ResultType | None = None) -> Any:
     """List all images and labels."""
-    return datastore.datastore(output)
+    listed = datastore.datastore(output)
+    return application().blind.listing(listed) if output is datastore.ResultType.all else listed
 
 
 @router.get("/datastore/dataset", response_model=None)

@@ -4,6 +4,7 @@ import errno
 import logging
 from collections.abc import Callable, Coroutine
 from typing import Annotated, Any
+from urllib.parse import unquote
 
 from fastapi import Depends, HTTPException, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -20,7 +21,7 @@ from activelabel.errors import (
 )
 from activelabel.login.identity import asking
 from activelabel.project.client_kind import client_kind, kind_of
-from activelabel.server.client_info import client_address
+from activelabel.server.client_info import NAME_COOKIE, client_address, cookie_name
 from activelabel.server.status import status_of
 
 logger = logging.getLogger(__name__)
@@ -65,6 +66,7 @@ class OneLineRoute(APIRoute):
 
         async def handle_in_one_line(request: Request) -> Response:
             client_address.set(request.client.host if request.client else "")
+            cookie_name.set(unquote(request.cookies.get(NAME_COOKIE, "")).strip())
             client_kind.set(kind_of(request.headers))
             try:
                 return await handle(request)

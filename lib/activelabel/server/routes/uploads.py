@@ -36,10 +36,10 @@ def safe_name(name: str | None) -> str:
 
     Both kinds of slashes separate parts, any unusual character becomes `_`, and the last 100 characters are kept.
     """
-    last = re.split(r"[/\\]", name or "")[-1].strip()
-    if not last.strip("."):
+    base_name = re.split(r"[/\\]", name or "")[-1].strip()
+    if not base_name.strip("."):
         return "upload.nii.gz"
-    cleaned = _HARMLESS.sub("_", last)[-_LONGEST_NAME:]
+    cleaned = _HARMLESS.sub("_", base_name)[-_LONGEST_NAME:]
     return f"upload{cleaned}" if cleaned.startswith(".") else cleaned
 
 

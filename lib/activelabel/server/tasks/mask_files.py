@@ -14,6 +14,7 @@ from activelabel.errors import InvalidInputError
 
 EXTENSIONS = (".nii.gz", ".nii", ".nrrd")
 DTYPES = ("uint8", "uint16")
+_RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
 @dataclass(frozen=True)
@@ -48,12 +49,19 @@ def write_mask(
     The file is in a folder of its own: a client of the host on the same machine saves the received file under the same
     name in the system's temporary folder, where the host would then remove the client's file.
     """
-    from monailabel.transform.writer import write_itk  # imports ITK, which takes half a second
+    import SimpleITK as sitk
 
     # On Windows the folder for temporary files is that of the user already.
     folder = Path(tempfile.gettempdir()) / (f"activelabel-{os.getuid()}" if hasattr(os, "getuid") else "activelabel")
     folder.mkdir(mode=0o700, exist_ok=True)
     with tempfile.NamedTemporaryFile(dir=folder, suffix=wanted.extension, delete=False) as file:
         name = file.name
-    write_itk(mask.astype(wanted.dtype), name, affine_ras, None, wanted.compress)
+    # As the host's own `write_itk`, but that this takes seconds of a processor once, for ITK's wrapping in Python.
+    image = sitk.GetImageFromArray(mask.astype(wanted.dtype).transpose())
+    affine_lps = _RAS_TO_LPS @ affine_ras
+    spacing = np.linalg.norm(affine_lps[:3, :3], axis=0)
+    image.SetSpacing(spacing.tolist())
+    image.SetDirection((affine_lps[:3, :3] / spacing).ravel().tolist())
+    image.SetOrigin(affine_lps[:3, 3].tolist())
+    sitk.WriteImage(image, name, useCompression=wanted.compress)
     return name

@@ -43,8 +43,8 @@ class ActiveTime(Database):
         with self._writing() as session:
             row = session.scalar(open_queries.order_by(LeaseRow.id.desc()).limit(1))
             if row is None:
-                of = "" if image_id is None else f" of image '{image_id}'"
-                raise NotReadyError(f"{annotator} has no query{of} to work on: ask for one")
+                of_image = "" if image_id is None else f" of image '{image_id}'"
+                raise NotReadyError(f"{annotator} has no query{of_image} to work on: ask for one")
             passed = (now - row.granted_at).total_seconds()
             row.active_seconds = min((row.active_seconds or 0.0) + seconds, passed)
             return record_of(row, Lease)

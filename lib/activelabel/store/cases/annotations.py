@@ -1,16 +1,24 @@
 """Annotations: every label that was kept, who made it and for which query. No row is ever removed."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
 from datetime import datetime
 
-from sqlalchemy import Select, func, null, select
+from sqlalchemy import Select, null, select
 from sqlalchemy.orm import Session
 
 from activelabel.errors import NotFoundError
 from activelabel.store.cases.active_time import active_seconds_since_label
+from activelabel.store.cases.label_rows import (
+    copy_label,
+    current_row,
+    last_version,
+    open_draft_row,
+    shows_copy,
+    shows_draft,
+)
 from activelabel.store.cases.leases import end_leases, lease_record, unended_leases
-from activelabel.store.cases.new_annotation import Compared, NewAnnotation
+from activelabel.store.cases.new_annotation import NewAnnotation
+from activelabel.store.cases.readings import record_reading
 from activelabel.store.cases.rounds import current_round
 from activelabel.store.checks import checked_name, checked_slices, checked_word
 from activelabel.store.database import Database
@@ -23,7 +31,6 @@ from activelabel.store.schema.images import ImageRow
 from activelabel.store.schema.labels import AnnotationRow, DraftRow
 from activelabel.store.schema.models import ModelAnnotationRow
 from activelabel.store.schema.queries import LeaseRow, SkipRow
-from activelabel.store.schema.reviews import ReadingRow
 
 
 class LabelChangedError(Exception):
@@ -88,7 +95,7 @@ class Annotations(Database):
     def shows(self, image_id: str, tag: str, source: str = FINAL) -> bool:
         """Whether the current label of `tag` is a copy of a label that was kept under the tag `source`."""
         with self._reading() as session:
-            return _shows(session, image_id, tag, source)
+            return shows_copy(session, image_id, tag, source)
 
     def latest_query(self, image_id: str, annotator: str) -> Lease | None:
         """The newest query that this annotator was given for this image, also if answered or expired; None if none."""
@@ -175,21 +182,6 @@ def _check_compared(session: Session, new: NewAnnotation) -> None:
         raise LabelChangedError(f"image '{new.image_id}': its final label has changed since it was compared")
 
 
-def record_reading(session: Session, second: AnnotationRow, compared: Compared) -> None:
-    """Record the comparison of a second reading."""
-    structures = {name: asdict(agreement) for name, agreement in compared.structures.items()}
-    row = ReadingRow(
-        image_id=second.image_id,
-        first_id=compared.first_id,
-        second_id=second.id,
-        structures=structures,
-        agrees=compared.agrees,
-        created_at=second.created_at,
-    )
-    session.add(row)
-    session.flush()
-
-
 def _new_row(
     session: Session, new: NewAnnotation, image: ImageRow, covered: Slices, query: LeaseRow | None, now: datetime
 ) -> AnnotationRow:
@@ -219,7 +211,9 @@ def _new_row(
 def _is_shown_as(session: Session, row: AnnotationRow, tag: str) -> bool:
     """Whether a new label also becomes the current label under `tag`, which clients open with the image."""
     return (
-        row.slices is not None or _shows(session, row.image_id, tag, row.tag) or shows_draft(session, row.image_id, tag)
+        row.slices is not None
+        or shows_copy(session, row.image_id, tag, row.tag)
+        or shows_draft(session, row.image_id, tag)
     )
 
 
@@ -244,22 +238,6 @@ def _covers(covered: Slices, leased: list[int] | None) -> bool:
     return covered is None or (leased is not None and set(covered).issuperset(leased))
 
 
-def current_row(session: Session, image_id: str, tag: str) -> AnnotationRow | None:
-    """The current label of this image and tag."""
-    return session.scalar(
-        select(AnnotationRow).where(AnnotationRow.image_id == image_id, AnnotationRow.tag == tag).where(current())
-    )
-
-
-def open_draft_row(session: Session, image_id: str, annotator: str) -> DraftRow | None:
-    """The open draft of an image and annotator."""
-    return session.scalar(
-        select(DraftRow).where(
-            DraftRow.image_id == image_id, DraftRow.annotator == annotator, DraftRow.ended_at.is_(None)
-        )
-    )
-
-
 def _end_drafts(session: Session, row: AnnotationRow, finishes: int | None) -> None:
     """End the drafts that a final label finishes."""
     own = open_draft_row(session, row.image_id, row.annotator)
@@ -274,41 +252,3 @@ def _end_set_aside(session: Session, row: AnnotationRow) -> None:
     skip = session.scalar(select(SkipRow).where(SkipRow.image_id == row.image_id, set_aside()))
     if skip is not None and row.slices is None:
         skip.ended_at, skip.ended_by = row.created_at, row.annotator
-
-
-def _shows(session: Session, image_id: str, tag: str, source: str) -> bool:
-    shown = current_row(session, image_id, tag)
-    if shown is None:
-        return False
-    kept = select(AnnotationRow).where(AnnotationRow.image_id == image_id, AnnotationRow.tag == source)
-    return bool(session.scalar(select(kept.where(AnnotationRow.file == shown.file).exists())))
-
-
-def shows_draft(session: Session, image_id: str, tag: str) -> bool:
-    """Whether the current label of a tag is a draft, open or ended."""
-    shown = current_row(session, image_id, tag)
-    if shown is None:
-        return False
-    drafts = select(DraftRow).where(DraftRow.image_id == image_id, DraftRow.file == shown.file)
-    return bool(session.scalar(select(drafts.exists())))
-
-
-def copy_label(session: Session, row: AnnotationRow, tag: str) -> None:
-    """Make the label current under another tag too."""
-    before = current_row(session, row.image_id, tag)
-    if before is not None:
-        before.superseded_at = row.created_at
-        session.flush()
-    kept = {
-        column.key: getattr(row, column.key)
-        for column in AnnotationRow.__mapper__.column_attrs
-        if column.key not in ("id", "tag", "version", "seconds", "active_seconds", "lease_id")
-    }
-    session.add(AnnotationRow(**kept, tag=tag, version=last_version(session, row.image_id, tag) + 1))
-    session.flush()
-
-
-def last_version(session: Session, image_id: str, tag: str) -> int:
-    """The number of the newest label of this image and tag, 0 for none."""
-    versions = select(func.max(AnnotationRow.version))
-    return session.scalar(versions.where(AnnotationRow.image_id == image_id, AnnotationRow.tag == tag)) or 0

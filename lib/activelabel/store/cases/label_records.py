@@ -11,7 +11,7 @@ from sqlalchemy import exc, func, select, update
 from sqlalchemy.orm import Session
 
 from activelabel.errors import InvalidInputError
-from activelabel.store.cases.annotations import last_version
+from activelabel.store.cases.label_rows import last_version
 from activelabel.store.cases.rounds import current_round
 from activelabel.store.columns import UtcDateTime
 from activelabel.store.database import Database

@@ -1,12 +1,14 @@
 """Second readings: a label that another annotator has drawn without seeing the final one, and how much both agree."""
 
 from collections.abc import Iterable
+from dataclasses import asdict
 
 from sqlalchemy import null, or_, select
 from sqlalchemy.orm import Session
 
 from activelabel.store.case_states import Verdict
-from activelabel.store.cases.annotations import current_row
+from activelabel.store.cases.label_rows import current_row
+from activelabel.store.cases.new_annotation import Compared
 from activelabel.store.database import Database
 from activelabel.store.lookup import record_of
 from activelabel.store.pool import current, current_final, decided, disputed, waits_for_second
@@ -19,13 +21,13 @@ from activelabel.store.schema.reviews import ReadingRow
 class Readings(Database):
     """All second readings."""
 
-    def waiting_for_second(self, annotator: str, of: Iterable[str]) -> list[str]:
+    def waiting_for_second(self, annotator: str, images: Iterable[str]) -> list[str]:
         """Those of these images that an annotator may read a second time, in the given order."""
         with self._reading() as session:
             waiting = set(session.scalars(select(AnnotationRow.image_id).where(waits_for_second(annotator))))
-        return [image_id for image_id in of if image_id in waiting]
+        return [image_id for image_id in images if image_id in waiting]
 
-    def not_read_by(self, person: str, of: Iterable[str]) -> set[str]:
+    def not_read_by(self, person: str, images: Iterable[str]) -> set[str]:
         """Those of these images that this person has not read, and may still be asked to read without seeing others.
 
         An image with a label of some slices is none of them, nor one that was read twice or decided about.
@@ -35,7 +37,7 @@ class Readings(Database):
         over = select(AnnotationRow.image_id).where(current_final(), or_(own, partly, decisions))
         twice = select(AnnotationRow.image_id).where(AnnotationRow.tag == SECOND, current())
         with self._reading() as session:
-            return set(of) - {*session.scalars(over), *session.scalars(twice)}
+            return set(images) - {*session.scalars(over), *session.scalars(twice)}
 
     def readings(self, image_id: str | None = None) -> list[Reading]:
         """All comparisons of two readings, or those of one image, oldest first."""
@@ -93,3 +95,18 @@ def _drawings(session: Session, image_id: str) -> set[str]:
 def _record(row: ReadingRow) -> Reading:
     structures = {name: Agreement(**values) for name, values in row.structures.items()}
     return record_of(row, Reading, structures=structures)
+
+
+def record_reading(session: Session, second: AnnotationRow, compared: Compared) -> None:
+    """Record the comparison of a second reading."""
+    structures = {name: asdict(agreement) for name, agreement in compared.structures.items()}
+    row = ReadingRow(
+        image_id=second.image_id,
+        first_id=compared.first_id,
+        second_id=second.id,
+        structures=structures,
+        agrees=compared.agrees,
+        created_at=second.created_at,
+    )
+    session.add(row)
+    session.flush()

@@ -12,8 +12,8 @@ from sqlalchemy.orm import Session, aliased
 
 from activelabel.errors import InvalidInputError, NotReadyError
 from activelabel.store.case_states import CaseEvent, Verdict
-from activelabel.store.cases.annotations import copy_label, current_row
 from activelabel.store.cases.case_facts import check_event
+from activelabel.store.cases.label_rows import copy_label, current_row
 from activelabel.store.checks import checked_name
 from activelabel.store.database import Database
 from activelabel.store.lookup import image_row, record_of

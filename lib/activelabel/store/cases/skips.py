@@ -2,24 +2,45 @@
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import func, select
+from sqlalchemy import bindparam, func, select
 from sqlalchemy.orm import Session
 
 from activelabel.store.case_states import CaseEvent, CaseFacts, Verdict
-from activelabel.store.cases.case_facts import UNTOUCHED, check_event, facts_by_image, facts_of, skips_in_force
+from activelabel.store.cases.case_facts import check_event, facts_by_image, facts_of, skips_in_force
 from activelabel.store.cases.leases import end_leases, expire, unended_leases
 from activelabel.store.checks import checked_name
 from activelabel.store.database import Database
 from activelabel.store.lookup import image_row, record_of
 from activelabel.store.pool import active, current_final, decided, set_aside
 from activelabel.store.records.queries import Skip, SkipKind
-from activelabel.store.schema.images import ImageRow
 from activelabel.store.schema.labels import AnnotationRow, DraftRow
 from activelabel.store.schema.queries import LeaseRow, SkipRow
 
 NOT_NOW: SkipKind = "not now"
 CANNOT: SkipKind = "cannot be annotated"
 _EVENTS = {NOT_NOW: CaseEvent.SKIP, CANNOT: CaseEvent.SET_ASIDE}
+
+# These are built once, because they are executed whenever somebody asks for a case.
+_RETURNED = (
+    select(AnnotationRow.image_id)
+    .where(current_final(), AnnotationRow.id.in_(decided(Verdict.RETURNED)))
+    .where(AnnotationRow.annotator != bindparam("name"))
+    .order_by(AnnotationRow.id)
+)
+_DRAFTS = (
+    select(DraftRow.image_id)
+    .where(DraftRow.ended_at.is_(None), DraftRow.annotator != bindparam("name"))
+    .order_by(DraftRow.id)
+)
+_PASSED_OVER = select(func.count()).select_from(
+    select(SkipRow.image_id)
+    .where(SkipRow.kind == NOT_NOW)
+    .union(
+        select(DraftRow.image_id).where(DraftRow.ended_at.is_(None)),
+        select(AnnotationRow.image_id).where(AnnotationRow.id.in_(decided(Verdict.RETURNED))),
+    )
+    .subquery()
+)
 
 
 class Skips(Database):
@@ -103,20 +124,13 @@ class Skips(Database):
         """
         with self._reading() as session:
             skipped = [row.image_id for row in skips_in_force(session, annotator)]
-            drafts = select(DraftRow.image_id).where(DraftRow.ended_at.is_(None), DraftRow.annotator != annotator)
-            returned = select(AnnotationRow.image_id).where(
-                current_final(), AnnotationRow.id.in_(decided(Verdict.RETURNED)), AnnotationRow.annotator != annotator
-            )
-            others = session.scalars(returned.order_by(AnnotationRow.id)), session.scalars(drafts.order_by(DraftRow.id))
+            others = [session.scalars(statement, {"name": annotator}) for statement in (_RETURNED, _DRAFTS)]
             return list(dict.fromkeys([*skipped, *others[0], *others[1]]))
 
     def count_passed_over(self) -> int:
         """An upper bound on the images passed over for any annotator: ever skipped, returned, or with a draft."""
-        skipped = select(SkipRow.image_id).where(SkipRow.kind == NOT_NOW)
-        drafts = select(DraftRow.image_id).where(DraftRow.ended_at.is_(None))
-        returned = select(AnnotationRow.image_id).where(AnnotationRow.id.in_(decided(Verdict.RETURNED)))
         with self._reading() as session:
-            return session.scalar(select(func.count()).select_from(skipped.union(drafts, returned).subquery())) or 0
+            return session.scalar(_PASSED_OVER) or 0
 
     def case_facts(self, image_id: str) -> CaseFacts:
         """The facts of a case as of now.
@@ -132,12 +146,6 @@ class Skips(Database):
         """The facts of the cases to which something has happened, by image, as of now."""
         with self._reading() as session:
             return facts_by_image(session, self._clock())
-
-    def all_case_facts(self) -> dict[str, CaseFacts]:
-        """The facts of the cases of all images, by image, as of now."""
-        with self._reading() as session:
-            touched = facts_by_image(session, self._clock())
-            return {image_id: touched.get(image_id, UNTOUCHED) for image_id in session.scalars(select(ImageRow.id))}
 
 
 def _skip(session: Session, image_id: str, annotator: str, kind: SkipKind, reason: str, now: datetime) -> Skip:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from activelabel.optional_parts import OptionalPart, optional
 from activelabel.prediction.reflected_windows import ReflectedWindowInferer
+from activelabel.training.engine.adamw import AdamW
 from activelabel.training.engine.epochs_file import EpochsFile
 from activelabel.training.engine.first_network import first_network
 from activelabel.training.engine.freed_memory import freed_memory_kept
@@ -82,9 +83,7 @@ class TrainingLoop:
             together.shared(network, device),
             MarkedLabelLoss(build_loss(settings.loss, plan.model.labels)),
             # AdamW equals Adam if the weight decay is 0.
-            torch.optim.AdamW(
-                network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True
-            ),
+            AdamW(network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True),
             self._precision,
             self._precision.scaler(),
         )

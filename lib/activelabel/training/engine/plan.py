@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import torch
 
-from activelabel.data.files.channels import ImageFiles
+from activelabel.data.files.image_files import ImageFiles
 from activelabel.prediction.precision import PrecisionName
 from activelabel.prediction.prepared.images import PreparedImages
 from activelabel.recipes import PredictionSettings, SemiSupervisedSettings, TrainingSettings

@@ -90,9 +90,13 @@
   }
 
   // src/server.ts
+  var ROWS = 50;
+  function nameOf(sample) {
+    return sample.PatientID ?? sample.id;
+  }
   var Refusal = class extends Error {
-    constructor(status, line) {
-      super(line);
+    constructor(status, line2) {
+      super(line2);
       this.status = status;
     }
     status;
@@ -102,9 +106,9 @@
       super("the server does not answer: is it running?");
     }
   };
-  function lineOf(text, status) {
+  function lineOf(text2, status) {
     try {
-      const { detail } = JSON.parse(text);
+      const { detail } = JSON.parse(text2);
       return typeof detail === "string" ? detail : `the server answered ${status}`;
     } catch {
       return `the server answered ${status}`;
@@ -121,11 +125,13 @@
     }
   }
   var Server = class {
-    constructor(address, ask = (input, init) => fetch(input, init)) {
+    constructor(address, ask = (input, init) => fetch(input, init), writtenName = () => "") {
       this.address = address;
+      this.writtenName = writtenName;
       this.ask = ask;
     }
     address;
+    writtenName;
     ask;
     /** Names of the structures, in the order of their values from 1. */
     async labels() {
@@ -153,8 +159,8 @@
     draft(image) {
       return this.bytes("GET", `activelabel/draft?image=${encodeURIComponent(image)}`);
     }
-    label(image) {
-      return this.bytes("GET", `datastore/label?label=${encodeURIComponent(image)}&tag=final`);
+    label(image, tag = "final") {
+      return this.bytes("GET", `datastore/label?label=${encodeURIComponent(image)}&tag=${tag}`);
     }
     prediction(image) {
       return this.bytes("POST", `infer/segmentation?image=${encodeURIComponent(image)}&output=image`);
@@ -167,6 +173,39 @@
     }
     active(image, seconds) {
       return this.json("POST", "activelabel/heartbeat", { image, seconds });
+    }
+    /** Who asks: by the login, if there is one. */
+    async reader() {
+      if (!(await this.json("GET", "auth/")).enabled) {
+        return { byLogin: false, name: this.writtenName(), reviews: true };
+      }
+      const { username, roles } = await this.json("GET", "auth/token/valid");
+      return { byLogin: true, name: username, reviews: roles.some((role) => role !== "annotator") };
+    }
+    /** The first cases of the worklist, and how many there are in each state. */
+    worklist(after) {
+      return this.json("GET", `activelabel/worklist?limit=${ROWS}&after=${encodeURIComponent(after)}`);
+    }
+    /** Take a label for review: that of an image, or the one that has waited longest. */
+    async review(image) {
+      const { review } = await this.json("POST", "activelabel/review", image === void 0 ? {} : { image });
+      return review;
+    }
+    /** Images whose two readings differ, about which nobody has decided. */
+    async toDecide() {
+      return (await this.json("GET", "activelabel/cases")).readings.to_decide;
+    }
+    approve(image, version, note) {
+      return this.json("POST", "activelabel/approve", { image, version, note });
+    }
+    returnLabel(image, version, note) {
+      return this.json("POST", "activelabel/return", { image, version, note });
+    }
+    adjudicate(image, take, note) {
+      return this.json("POST", "activelabel/adjudicate", { image, take, note });
+    }
+    release() {
+      return this.json("POST", "activelabel/release", {});
     }
     async send(path, mask, params) {
       const form = new FormData();
@@ -237,18 +276,18 @@
     const { response, status, message } = error;
     return typeof response === "string" ? lineOf(response, status ?? 0) : message ?? String(error);
   }
-  function completeExport(commands, extensions2, segmentations, tell2) {
+  function completeExport(commands, extensions2, segmentations, tell3) {
     complete(commands, "storeSegmentation", (shipped) => async (options) => {
       const [dataSource] = extensions2.getActiveDataSource();
       const segmentation = segmentations.getSegmentation(String(options.segmentationId));
       try {
         const seg = await inOrderOfFrames(segmentation, () => shipped.commandFn({ dataSource, ...options }));
         if (seg) {
-          tell2("success", "The segmentation is stored, and a label now.");
+          tell3("success", "The segmentation is stored, and a label now.");
         }
         return seg;
       } catch (error) {
-        tell2("error", reasonOf(error));
+        tell3("error", reasonOf(error));
         return void 0;
       }
     });
@@ -270,7 +309,9 @@
         actions.step(event.key === "]" ? 1 : -1);
       };
     }
-    return void 0;
+    return event.shiftKey && event.code === "KeyD" ? () => {
+      actions.mark();
+    } : void 0;
   }
   function ofControl(key, shift, actions) {
     if (key === "enter") {
@@ -546,15 +587,28 @@
         }
       } catch (error) {
         if (image === this.image) {
-          const text = error instanceof Error ? error.message : String(error);
+          const text2 = error instanceof Error ? error.message : String(error);
           this.image = void 0;
-          this.set({ overlay: "none", opacity: 0, message: { kind: "bad", text } });
+          this.set({ overlay: "none", opacity: 0, message: { kind: "bad", text: text2 } });
         }
       }
     }
   };
 
-  // src/panel.ts
+  // src/name.ts
+  var COOKIE = "activelabel_reader";
+  var YEAR_SECONDS = 365 * 24 * 3600;
+  var LONGEST_NAME = 100;
+  function nameIn(cookies) {
+    const found = cookies.split("; ").find((cookie) => cookie.startsWith(`${COOKIE}=`));
+    return found === void 0 ? "" : decodeURIComponent(found.slice(COOKIE.length + 1));
+  }
+  function cookieOf(name) {
+    const kept = name.trim().slice(0, LONGEST_NAME);
+    return `${COOKIE}=${encodeURIComponent(kept)}; path=/; SameSite=Strict; max-age=${kept === "" ? 0 : YEAR_SECONDS}`;
+  }
+
+  // src/elements.ts
   function make(tag, attributes = {}, ...children) {
     const element = document.createElement(tag);
     Object.entries(attributes).forEach(([name, value]) => {
@@ -563,21 +617,40 @@
     element.append(...children);
     return element;
   }
-  function button(text, press, attributes = {}) {
-    const element = make("button", { type: "button", ...attributes }, text);
+  function button(text2, press, attributes = {}) {
+    const element = make("button", { type: "button", ...attributes }, text2);
     element.addEventListener("click", () => {
       press();
       element.blur();
     });
     return element;
   }
+  function textField(attributes) {
+    const field = make("input", { type: "text", maxlength: "200", ...attributes });
+    field.addEventListener("keydown", (event) => {
+      event.stopPropagation();
+    });
+    return field;
+  }
+  function foldable(title, ...children) {
+    return make("details", {}, make("summary", {}, title), ...children);
+  }
+  function tell(element, text2) {
+    element.textContent = text2;
+    element.hidden = text2 === "";
+  }
+
+  // src/panel.ts
   var SKIPS = [
     ["not now", "Not now: later, or somebody else"],
     ["cannot be annotated", "Cannot be annotated: nobody is asked for it"]
   ];
   var Panel = class {
-    constructor(actions) {
+    /** `above` and `below` are parts of the panel that stand above and below the case. */
+    constructor(actions, above = [], below = []) {
       this.actions = actions;
+      this.above = above;
+      this.below = below;
       this.buttons = {
         next: button("Next case", () => {
           actions.next();
@@ -604,6 +677,7 @@
       this.element = make(
         "section",
         { class: "activelabel", "aria-label": "activelabel" },
+        ...above.map(({ element }) => element),
         this.title,
         this.reason,
         this.begun,
@@ -617,10 +691,13 @@
         this.kept,
         this.done,
         this.bar,
-        this.progress
+        this.progress,
+        ...below.map(({ element }) => element)
       );
     }
     actions;
+    above;
+    below;
     element;
     title = make("h2");
     reason = make("p", { class: "al-reason" });
@@ -640,44 +717,44 @@
     show(state) {
       const { phase, query } = state;
       this.title.textContent = titleOf(state);
-      this.tell(this.reason, query === null ? "" : reasonOf2(query));
-      this.tell(this.begun, phase === "drawing" ? state.from : "");
-      this.tell(this.message, state.message?.text ?? "");
+      tell(this.reason, query === null || state.review !== null ? "" : reasonOf2(query));
+      tell(this.begun, phase === "drawing" || phase === "reviewing" ? state.from : "");
+      tell(this.message, state.message?.text ?? "");
       this.message.className = `al-message al-${state.message?.kind ?? "plain"}`;
-      this.tell(this.kept, keptOf(state));
+      tell(this.kept, keptOf(state));
       this.showProgress(state);
       this.showButtons(state);
       this.showSlices(state);
       this.overlay.hidden = phase !== "drawing";
       this.slider.value = String(state.opacity);
       this.overlayText.textContent = state.overlay === "loading" ? "computing …" : "";
+      [...this.above, ...this.below].forEach((part) => {
+        part.show?.(state);
+      });
     }
     showProgress({ progress }) {
-      this.tell(this.progress, progress?.line ?? "");
-      this.tell(this.done, progress?.done ?? "");
+      tell(this.progress, progress?.line ?? "");
+      tell(this.done, progress?.done ?? "");
       this.bar.hidden = progress?.share === void 0;
       this.bar.value = progress?.share ?? 0;
     }
-    showButtons({ phase, query, canUndo, canRedo, changed }) {
+    showButtons({ phase, query, review, canUndo, canRedo, changed }) {
       const { next, save, undo, redo, skip } = this.buttons;
       const drawing = phase === "drawing";
-      const open = drawing || phase === "sending";
-      next.hidden = open;
+      const busy = phase === "opening" || phase === "sending";
+      const open = review === null && (drawing || phase === "sending");
+      next.hidden = open || review !== null;
       next.disabled = phase === "opening";
-      next.textContent = query !== null && phase === "free" ? "Open it" : "Next case";
+      next.textContent = nextOf(phase, query);
       save.hidden = !open;
       save.disabled = !drawing;
-      undo.disabled = !drawing || !canUndo;
-      redo.disabled = !drawing || !canRedo;
-      skip.disabled = query === null || phase === "opening" || phase === "sending";
+      undo.disabled = busy || !canUndo;
+      redo.disabled = busy || !canRedo;
+      skip.disabled = query === null || review !== null || busy;
       this.skipForm.hidden ||= skip.disabled;
       this.skipWarning.hidden = !changed;
     }
-    tell(element, text) {
-      element.textContent = text;
-      element.hidden = text === "";
-    }
-    showSlices({ phase, query, slice }) {
+    showSlices({ phase, query, slice, done }) {
       const asked = query?.slices ?? [];
       const current = asked[slice];
       this.slices.hidden = phase !== "drawing" || current === void 0;
@@ -693,15 +770,17 @@
       back.disabled = slice === 0;
       on.disabled = slice === asked.length - 1;
       const place = `${query?.plane ?? ""} slice (${current.ohif_number}), ${slice + 1} of ${asked.length}`;
-      this.slices.replaceChildren(back, make("span", {}, place), on);
+      const pressed = String(done.includes(slice));
+      const mark = button(`Slice done${done.includes(slice) ? " ✓" : ""}`, () => {
+        this.actions.mark();
+      }, { title: "Shift+D", "aria-pressed": pressed });
+      const count = done.length > 0 ? `${done.length} done` : "";
+      this.slices.replaceChildren(back, make("span", {}, place), on, mark, make("span", { class: "al-quiet" }, count));
     }
     makeSkipForm() {
-      const why = make("input", { type: "text", placeholder: "why, in one line", maxlength: "200", "aria-label": "Reason" });
-      why.addEventListener("keydown", (event) => {
-        event.stopPropagation();
-      });
+      const why = textField({ placeholder: "why, in one line", "aria-label": "Reason" });
       const choices = SKIPS.map(
-        ([kind, text]) => button(text, () => {
+        ([kind, text2]) => button(text2, () => {
           this.skipForm.hidden = true;
           this.actions.skip(kind, why.value.trim());
           why.value = "";
@@ -712,12 +791,18 @@
       return form;
     }
   };
-  function titleOf({ phase, query, name, message }) {
+  function nextOf(phase, query) {
+    return query !== null && phase === "free" ? "Open it" : "Next case";
+  }
+  function titleOf({ phase, query, review, name, message }) {
     if (phase === "opening") {
       return name ? `Opening ${name} …` : "Asking for a case …";
     }
     if (phase === "free") {
       return query === null ? message === void 0 ? "Ask for a case" : "No case is open" : "You have a case open";
+    }
+    if (review !== null) {
+      return `${name} (review)`;
     }
     return query?.role === "validation" ? `${name} (validation)` : name;
   }
@@ -738,7 +823,198 @@
   }
 
   // src/panel.css
-  var panel_default = "/* It shares its side with OHIF's list of structures, one below the other: a panel loses its state when another replaces it. */\ndiv.activelabel-panel {\n  flex: none;\n}\n:has(> div.activelabel-panel) {\n  overflow: hidden auto;\n}\n.activelabel {\n  display: flex;\n  flex-direction: column;\n  gap: 8px;\n  padding: 10px;\n  color: #d7e3f4;\n  font-size: 13px;\n  line-height: 1.4;\n}\n.activelabel [hidden] {\n  display: none !important;\n}\n.activelabel h2 {\n  margin: 0;\n  color: #fff;\n  font-size: 15px;\n  overflow-wrap: anywhere;\n}\n.activelabel p {\n  margin: 0;\n}\n.activelabel .al-quiet {\n  color: #8fa6c4;\n  font-size: 12px;\n}\n.activelabel .al-row {\n  display: flex;\n  flex-wrap: wrap;\n  align-items: center;\n  gap: 6px;\n}\n.activelabel button {\n  padding: 5px 10px;\n  border: 1px solid #35547c;\n  border-radius: 4px;\n  background: #10233f;\n  color: #e8f1fc;\n}\n.activelabel button:hover:enabled {\n  background: #1d3a63;\n}\n.activelabel button:disabled {\n  opacity: 0.4;\n}\n.activelabel button.al-main {\n  padding: 9px 10px;\n  border-color: #5acce6;\n  background: #0b6a86;\n  color: #fff;\n  font-weight: 600;\n}\n.activelabel .al-message {\n  padding: 6px 8px;\n  border-left: 3px solid #8fa6c4;\n  background: #0d1a2d;\n  overflow-wrap: anywhere;\n}\n.activelabel .al-message.al-bad {\n  border-color: #ff8a65;\n}\n.activelabel .al-message.al-good {\n  border-color: #7ddc8a;\n}\n.activelabel input[type='text'] {\n  width: 100%;\n  padding: 4px 6px;\n  border: 1px solid #35547c;\n  border-radius: 4px;\n  background: #07101e;\n  color: #fff;\n}\n.activelabel input[type='range'] {\n  flex: 1;\n  appearance: auto;\n  height: 16px;\n  background: transparent;\n  accent-color: #5acce6;\n}\n.activelabel progress {\n  appearance: auto;\n  width: 100%;\n  accent-color: #5acce6;\n}\n.activelabel .al-skip {\n  display: flex;\n  flex-direction: column;\n  gap: 6px;\n  padding: 8px;\n  border: 1px solid #35547c;\n  border-radius: 4px;\n}\ncanvas.activelabel-uncertainty {\n  position: absolute;\n  inset: 0;\n  width: 100%;\n  height: 100%;\n  pointer-events: none;\n}\n";
+  var panel_default = "/* It shares its side with OHIF's list of structures, one below the other: a panel loses its state when another replaces it. */\ndiv.activelabel-panel {\n  flex: none;\n}\n:has(> div.activelabel-panel) {\n  overflow: hidden auto;\n}\n.activelabel {\n  display: flex;\n  flex-direction: column;\n  gap: 8px;\n  padding: 10px;\n  color: #d7e3f4;\n  font-size: 13px;\n  line-height: 1.4;\n}\n.activelabel [hidden] {\n  display: none !important;\n}\n.activelabel h2 {\n  margin: 0;\n  color: #fff;\n  font-size: 15px;\n  overflow-wrap: anywhere;\n}\n.activelabel p {\n  margin: 0;\n}\n.activelabel .al-quiet {\n  color: #8fa6c4;\n  font-size: 12px;\n}\n.activelabel .al-row {\n  display: flex;\n  flex-wrap: wrap;\n  align-items: center;\n  gap: 6px;\n}\n.activelabel button {\n  padding: 5px 10px;\n  border: 1px solid #35547c;\n  border-radius: 4px;\n  background: #10233f;\n  color: #e8f1fc;\n}\n.activelabel button:hover:enabled {\n  background: #1d3a63;\n}\n.activelabel button:disabled {\n  opacity: 0.4;\n}\n.activelabel button.al-main {\n  padding: 9px 10px;\n  border-color: #5acce6;\n  background: #0b6a86;\n  color: #fff;\n  font-weight: 600;\n}\n.activelabel .al-message {\n  padding: 6px 8px;\n  border-left: 3px solid #8fa6c4;\n  background: #0d1a2d;\n  overflow-wrap: anywhere;\n}\n.activelabel .al-message.al-bad {\n  border-color: #ff8a65;\n}\n.activelabel .al-message.al-good {\n  border-color: #7ddc8a;\n}\n.activelabel input[type='text'] {\n  width: 100%;\n  padding: 4px 6px;\n  border: 1px solid #35547c;\n  border-radius: 4px;\n  background: #07101e;\n  color: #fff;\n}\n.activelabel input[type='range'] {\n  flex: 1;\n  appearance: auto;\n  height: 16px;\n  background: transparent;\n  accent-color: #5acce6;\n}\n.activelabel progress {\n  appearance: auto;\n  width: 100%;\n  accent-color: #5acce6;\n}\n.activelabel .al-skip {\n  display: flex;\n  flex-direction: column;\n  gap: 6px;\n  padding: 8px;\n  border: 1px solid #35547c;\n  border-radius: 4px;\n}\ncanvas.activelabel-uncertainty {\n  position: absolute;\n  inset: 0;\n  width: 100%;\n  height: 100%;\n  pointer-events: none;\n}\n.activelabel .al-column {\n  display: flex;\n  flex-direction: column;\n  gap: 6px;\n}\n.activelabel .al-name input[type='text'] {\n  flex: 1;\n  width: auto;\n}\n.activelabel details {\n  padding-top: 6px;\n  border-top: 1px solid #1f3a5f;\n}\n.activelabel details[open] > * {\n  margin-bottom: 6px;\n}\n.activelabel summary {\n  color: #fff;\n  font-weight: 600;\n  cursor: pointer;\n}\n.activelabel .al-rows {\n  display: flex;\n  flex-direction: column;\n  gap: 2px;\n  max-height: 260px;\n  overflow-y: auto;\n}\n.activelabel button.al-line {\n  display: grid;\n  grid-template-columns: 1fr auto;\n  gap: 0 8px;\n  padding: 4px 8px;\n  border-color: transparent;\n  text-align: left;\n}\n.activelabel .al-line .al-quiet {\n  grid-column: 1 / -1;\n  overflow-wrap: anywhere;\n}\n.activelabel .al-case {\n  overflow-wrap: anywhere;\n}\n.activelabel .al-state {\n  color: #8fa6c4;\n}\n.activelabel .al-state.al-finished,\n.activelabel .al-state.al-approved {\n  color: #7ddc8a;\n}\n.activelabel .al-state.al-draft,\n.activelabel .al-state.al-leased,\n.activelabel .al-state.al-in-review {\n  color: #ffd166;\n}\n.activelabel .al-state.al-returned,\n.activelabel .al-state.al-cannot-be-annotated {\n  color: #ff8a65;\n}\n.activelabel .al-plot svg {\n  width: 100%;\n  max-width: 420px;\n}\n.activelabel .al-plot text {\n  fill: #8fa6c4;\n  font-size: 10px;\n}\n.activelabel .al-plot line,\n.activelabel .al-plot polyline,\n.activelabel .al-plot circle {\n  fill: none;\n  stroke: #5acce6;\n  stroke-width: 1.5;\n}\n.activelabel .al-plot .al-axis {\n  stroke: #35547c;\n  stroke-width: 1;\n}\n.activelabel .al-plot .al-interval {\n  stroke-opacity: 0.45;\n}\n.activelabel .al-plot .al-ahead {\n  stroke-dasharray: 4 3;\n}\n.activelabel .al-plot circle.al-model {\n  fill: #5acce6;\n}\n.activelabel-veil {\n  position: fixed;\n  z-index: 20;\n  display: flex;\n  align-items: center;\n  justify-content: center;\n  background: rgb(4 12 24 / 55%);\n  color: #fff;\n  font-size: 18px;\n  cursor: wait;\n}\n";
+
+  // src/curve.ts
+  var WIDTH = 260;
+  var HEIGHT = 110;
+  var LEFT = 30;
+  var RIGHT = 10;
+  var TOP = 8;
+  var BOTTOM = 20;
+  function effortOf(point, unit) {
+    return unit === "slices" ? point.slices : point.volumes;
+  }
+  function plotOf({ unit, learning_curve, forecast }) {
+    const judged = learning_curve.filter(({ dice }) => dice !== null);
+    if (judged.length === 0) {
+      return void 0;
+    }
+    const expected = forecast !== null && forecast.expected !== null ? { ...forecast, expected: forecast.expected } : void 0;
+    const values = [
+      ...judged.flatMap(({ dice, dice_low }) => [dice ?? 0, dice_low ?? dice ?? 0]),
+      ...expected === void 0 ? [] : [expected.low ?? expected.expected]
+    ];
+    const lowest = Math.max(0, Math.floor(10 * Math.min(...values)) / 10);
+    const last = Math.max(1, ...judged.map((point) => effortOf(point, unit)), expected?.at ?? 0);
+    const x = (effort) => LEFT + (WIDTH - LEFT - RIGHT) * effort / last;
+    const y = (dice) => {
+      const share = lowest === 1 ? 1 : Math.min(1, Math.max(0, (dice - lowest) / (1 - lowest)));
+      return HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * share;
+    };
+    const mark = (effort, dice, low, high) => ({
+      x: x(effort),
+      y: y(dice),
+      low: y(low ?? dice),
+      high: y(high ?? dice)
+    });
+    return {
+      models: judged.map((point) => {
+        const dice = point.dice ?? 0;
+        const title = `model ${point.model_version}: Dice ${dice.toFixed(3)}`;
+        return { ...mark(effortOf(point, unit), dice, point.dice_low, point.dice_high), inUse: point.in_use, title };
+      }),
+      forecast: expected && mark(expected.at, expected.expected, expected.low, expected.high),
+      lowest,
+      last
+    };
+  }
+  var line = (x1, y1, x2, y2, kind) => `<line x1="${x1.toFixed(1)}" y1="${y1.toFixed(1)}" x2="${x2.toFixed(1)}" y2="${y2.toFixed(1)}" class="${kind}"/>`;
+  var bar = ({ x, low, high }) => low === high ? "" : line(x, low, x, high, "al-interval");
+  var text = (x, y, anchor, content) => `<text x="${x.toFixed(1)}" y="${y.toFixed(1)}" text-anchor="${anchor}">${content}</text>`;
+  function drawn({ models, forecast, lowest, last }, unit) {
+    const base = HEIGHT - BOTTOM;
+    const path = models.map(({ x, y }) => `${x.toFixed(1)},${y.toFixed(1)}`).join(" ");
+    const newest = models.at(-1);
+    const ahead = forecast && newest ? line(newest.x, newest.y, forecast.x, forecast.y, "al-ahead") : "";
+    const dots = models.map(
+      ({ x, y, inUse, title }) => `<circle cx="${x.toFixed(1)}" cy="${y.toFixed(1)}" r="${inUse ? 4 : 2.5}" class="al-model"><title>${title}</title></circle>`
+    );
+    const hollow = forecast ? `<circle cx="${forecast.x.toFixed(1)}" cy="${forecast.y.toFixed(1)}" r="3" class="al-expected"/>` : "";
+    return [
+      `<svg viewBox="0 0 ${WIDTH} ${HEIGHT}" role="img" aria-label="Learning curve">`,
+      line(LEFT, TOP, LEFT, base, "al-axis"),
+      line(LEFT, base, WIDTH - RIGHT, base, "al-axis"),
+      text(LEFT - 4, TOP + 8, "end", "1"),
+      text(LEFT - 4, base, "end", String(lowest)),
+      text(WIDTH - RIGHT, HEIGHT - 6, "end", `${Number(last.toFixed(1))} ${unit === "slices" ? "slices" : "volumes"}`),
+      text(LEFT, HEIGHT - 6, "start", "Dice"),
+      ...models.map(bar),
+      forecast ? bar(forecast) : "",
+      `<polyline points="${path}" class="al-curve"/>`,
+      ahead,
+      ...dots,
+      hollow,
+      "</svg>"
+    ].join("");
+  }
+
+  // src/panel_curve.ts
+  var CurvePart = class {
+    element;
+    plot = make("div", { class: "al-plot" });
+    ahead = make("p", { class: "al-quiet" });
+    shown;
+    constructor() {
+      this.element = foldable("Learning curve", this.plot, this.ahead);
+      this.element.hidden = true;
+    }
+    show({ progress }) {
+      if (progress === void 0 || progress.curve === this.shown) {
+        return;
+      }
+      this.shown = progress.curve;
+      const plot = plotOf(progress.curve);
+      this.element.hidden = plot === void 0;
+      this.plot.innerHTML = plot === void 0 ? "" : drawn(plot, progress.curve.unit);
+      tell(this.ahead, progress.ahead);
+    }
+  };
+
+  // src/panel_reader.ts
+  var ReaderPart = class {
+    element;
+    known = make("p", { class: "al-quiet" });
+    field = textField({ maxlength: String(LONGEST_NAME), placeholder: "your name", "aria-label": "Your name" });
+    row = make("label", { class: "al-row al-name" }, "You are", this.field);
+    constructor(setName) {
+      this.field.addEventListener("change", () => {
+        setName(this.field.value.trim());
+      });
+      this.field.addEventListener("keydown", (event) => {
+        if (event.key === "Enter") {
+          this.field.blur();
+        }
+      });
+      this.element = make("div", { class: "al-reader" }, this.known, this.row);
+    }
+    show({ reader, phase }) {
+      const free = phase === "free";
+      const named = reader !== void 0 && (reader.byLogin || !free);
+      this.row.hidden = reader === void 0 || named;
+      tell(this.known, named && reader.name !== "" ? `You are ${reader.name}.` : "");
+      if (reader !== void 0 && document.activeElement !== this.field) {
+        this.field.value = reader.name;
+      }
+    }
+  };
+
+  // src/panel_review.ts
+  var ReviewPart = class {
+    element;
+    take;
+    note = textField({ placeholder: "note, in one line", "aria-label": "Note" });
+    open;
+    readings;
+    hint = make("p", { class: "al-quiet" });
+    seen;
+    constructor(actions) {
+      const noted = (act) => () => {
+        act(this.note.value.trim());
+      };
+      this.take = button("Take the next label", () => {
+        actions.take();
+      });
+      this.seen = {
+        first: button("See the first", () => {
+          actions.show("first");
+        }),
+        second: button("See the second", () => {
+          actions.show("second");
+        })
+      };
+      const takes = [["first", "Take the first"], ["second", "Take the second"], ["staple", "Merge both (STAPLE)"]];
+      this.readings = make(
+        "div",
+        { class: "al-column" },
+        make("div", { class: "al-row" }, this.seen.first, this.seen.second),
+        make("div", { class: "al-row" }, ...takes.map(([take, text2]) => button(text2, noted((note) => {
+          actions.adjudicate(take, note);
+        }))))
+      );
+      const decide = make(
+        "div",
+        { class: "al-row" },
+        button("Approve", noted((note) => {
+          actions.approve(note);
+        }), { class: "al-main" }),
+        button("Return", noted((note) => {
+          actions.returnLabel(note);
+        })),
+        button("Let go", () => {
+          actions.release();
+        })
+      );
+      this.open = make("div", { class: "al-column" }, this.hint, this.note, this.readings, decide);
+      this.element = foldable("Review", this.take, this.open);
+    }
+    show({ reader, review, reading, phase }) {
+      this.element.hidden = reader?.reviews !== true;
+      const open = review !== null && phase === "reviewing";
+      if (open && this.open.hidden) {
+        this.note.value = "";
+        this.element.open = true;
+      }
+      this.open.hidden = !open;
+      this.take.hidden = open;
+      this.take.disabled = phase === "opening" || phase === "sending";
+      this.readings.hidden = reading === void 0;
+      this.seen.first.disabled = reading === "first";
+      this.seen.second.disabled = reading === "second";
+      const differ = `Two readings differ; you see the ${reading ?? "first"}. Take one, merge both, or correct what you see and approve it.`;
+      tell(this.hint, reading === void 0 ? "Correct it if need be; what you draw is approved with it." : differ);
+    }
+  };
 
   // src/progress.ts
   var AGAIN_MS = 3e4;
@@ -748,7 +1024,19 @@
     }
     return seconds < 90 ? `, about ${Math.max(1, Math.round(seconds))} s left` : `, about ${Math.round(seconds / 60)} min left`;
   }
-  function shownProgress({ training, scoring, waits_for, images, annotated, partly_annotated }) {
+  function shownProgress(progress) {
+    const { unit, learning_curve, forecast, advice } = progress;
+    const ahead = forecast === null ? advice : `${forecast.sentence} ${advice}`;
+    return { ...whatRuns(progress), curve: { unit, learning_curve, forecast }, ahead };
+  }
+  function whatRuns({
+    training,
+    scoring,
+    waits_for,
+    images,
+    annotated,
+    partly_annotated
+  }) {
     const part = partly_annotated > 0 ? `, ${partly_annotated} in part` : "";
     const done = `${annotated} of ${images} cases annotated${part}`;
     if (training.running) {
@@ -758,24 +1046,164 @@
       return { line: `A model is being trained${place}.`, done, share: known ? epoch / epochs : void 0 };
     }
     if (scoring.running) {
-      const line = `Cases are being scored: ${scoring.done} of ${scoring.all} ${scoring.unit}${left(scoring.seconds_left)}.`;
-      return { line, done, share: scoring.all > 0 ? scoring.done / scoring.all : void 0 };
+      const line2 = `Cases are being scored: ${scoring.done} of ${scoring.all} ${scoring.unit}${left(scoring.seconds_left)}.`;
+      return { line: line2, done, share: scoring.all > 0 ? scoring.done / scoring.all : void 0 };
     }
     return { line: waits_for, done, share: void 0 };
   }
-  function listenForProgress(address, tell2) {
+  function listenForProgress(address, tell3, casesChange) {
     const events = new EventSource(`${address}/activelabel/events`);
     events.addEventListener("progress", (event) => {
-      tell2(shownProgress(JSON.parse(event.data)));
+      tell3(shownProgress(JSON.parse(event.data)));
+    });
+    ["case", "missed"].forEach((kind) => {
+      events.addEventListener(kind, casesChange);
     });
     events.addEventListener("error", () => {
       if (events.readyState === EventSource.CLOSED) {
         setTimeout(() => {
-          listenForProgress(address, tell2);
+          listenForProgress(address, tell3, casesChange);
         }, AGAIN_MS);
       }
     });
   }
+
+  // src/reviews.ts
+  var REVIEWED = /* @__PURE__ */ new Set(["finished", "in review", "approved"]);
+  var Reviews = class {
+    constructor(server, session2) {
+      this.server = server;
+      this.session = session2;
+    }
+    server;
+    session;
+    /** Open a label for review: that of an image, or the one that has waited longest. */
+    async take(image) {
+      const { phase } = this.session.state;
+      if (phase === "opening" || phase === "sending") {
+        return;
+      }
+      await this.session.attempt(async () => {
+        const review = await this.server.review(image);
+        if (review === null) {
+          this.session.set({ message: { kind: "good", text: "No label waits for your review." } });
+          return;
+        }
+        const labels = this.session.state.labels.length > 0 ? this.session.state.labels : await this.server.labels();
+        this.session.set({ labels, message: void 0 });
+        const sample = await this.server.imageInfo(review.image);
+        this.session.goTo(sample, (shown, givenUp) => this.open(review, shown, givenUp));
+      });
+    }
+    /** Open a case of the worklist: its label for review, the case that the reader holds, or the image alone. */
+    async lookAt({ image, name, state, who }) {
+      const { phase, reader, query } = this.session.state;
+      if (phase === "opening" || phase === "sending") {
+        return;
+      }
+      if (reader?.reviews === true && reader.name !== "" && REVIEWED.has(state) && !who.includes(reader.name)) {
+        await this.take(image);
+        return;
+      }
+      await this.session.attempt(async () => {
+        const sample = await this.server.imageInfo(image);
+        this.session.goTo(sample, async (shown, givenUp) => {
+          if (query?.image === image) {
+            await this.session.openQuery(shown, givenUp);
+          } else {
+            this.session.arrive(`You look at ${name}. What is drawn here is not kept.`);
+          }
+        });
+      });
+    }
+    /** Approve the label. If the reviewer has corrected it, their drawing is saved first, and approved. */
+    async approve(note) {
+      await this.decide(async (review, open) => {
+        let version = review.version;
+        if (open.drawing.changed) {
+          const covered = review.slices === null ? {} : { annotated_slices: review.slices };
+          if (!await this.session.finish(open, { finished: true, confirmed: true, ...covered })) {
+            return void 0;
+          }
+          version = (await this.server.review(review.image))?.version ?? version;
+        }
+        await this.server.approve(review.image, version, note);
+        return "approved";
+      });
+    }
+    /** Return the label to its annotator, who has to be told why. */
+    async returnLabel(note) {
+      if (note === "") {
+        this.session.set({ message: { kind: "bad", text: "Write in the note what the annotator should correct." } });
+        return;
+      }
+      await this.decide(async (review) => {
+        await this.server.returnLabel(review.image, review.version, note);
+        return "returned";
+      });
+    }
+    /** Decide which of two readings counts. */
+    async adjudicate(take, note) {
+      await this.decide(async (review) => {
+        await this.server.adjudicate(review.image, take, note);
+        return take === "staple" ? "approved: both readings, merged" : `approved: the ${take} reading`;
+      });
+    }
+    /** Let go of the label without a decision. */
+    async release() {
+      await this.decide(async () => {
+        await this.server.release();
+        return "left undecided";
+      });
+    }
+    /** Show one of two readings. What the reviewer has drawn is given up, so they are asked to decide first. */
+    async show(reading) {
+      const { review, phase } = this.session.state;
+      if (review === null || phase !== "reviewing") {
+        return;
+      }
+      if (this.session.drawing?.changed === true) {
+        this.session.set({ message: { kind: "bad", text: "You have drawn on this reading: undo that, or approve it, first." } });
+        return;
+      }
+      await this.session.attempt(async () => {
+        const mask = await readMask(await this.server.label(review.image, reading === "first" ? "final" : "reading_2"));
+        this.session.drawing?.remove();
+        if (await this.session.draw(review.image, mask, () => false)) {
+          this.session.set({ reading, message: void 0 });
+        }
+      });
+    }
+    async open(review, sample, givenUp) {
+      const differs = (await this.server.toDecide()).includes(review.image);
+      const mask = await readMask(await this.server.label(review.image));
+      if (givenUp() || !await this.session.draw(review.image, mask, givenUp)) {
+        return;
+      }
+      const from = differs ? "" : `Version ${review.version}, by ${review.annotator}.`;
+      this.session.set({ phase: "reviewing", review, reading: differs ? "first" : void 0, name: nameOf(sample), from });
+    }
+    /** Do something about the label under review, and take it out of the view. */
+    async decide(how) {
+      const { review, phase, name } = this.session.state;
+      const { open } = this.session;
+      if (review === null || open === void 0 || phase !== "reviewing") {
+        return;
+      }
+      this.session.set({ phase: "sending", message: void 0 });
+      await this.session.attempt(async () => {
+        const outcome = await how(review, open);
+        if (outcome === void 0) {
+          this.session.set({ phase: "reviewing" });
+          return;
+        }
+        open.drawing.remove();
+        this.session.forget();
+        const message = { kind: "good", text: `${name}: ${outcome}.` };
+        this.session.set({ phase: "free", review: null, reading: void 0, query: await this.server.query(), message });
+      });
+    }
+  };
 
   // src/activity.ts
   var AT_WORK_MS = 3e4;
@@ -831,11 +1259,96 @@
     }
   }
 
+  // src/outbox.ts
+  var Outbox = class {
+    constructor(server, onRefusal) {
+      this.server = server;
+      this.onRefusal = onRefusal;
+    }
+    server;
+    onRefusal;
+    sending = Promise.resolve();
+    /** Cases that were left, whose drawings the server has not kept yet. */
+    left = [];
+    /** Whether drawings of cases that were left wait for the server. */
+    get waits() {
+      return this.left.length > 0;
+    }
+    /** When everything that was sent is answered. */
+    idle() {
+      return this.sending;
+    }
+    /** Save a case as finished, with what is drawn meanwhile; what is drawn after that belongs to it too. */
+    async finish(open, how) {
+      const save = () => this.send(open.drawing, (mask, info) => this.server.save(open.image, mask, { ...info, ...how }));
+      let saved = await save();
+      while (saved.state === "finished" && open.drawing.changed) {
+        saved = await save();
+      }
+      if (saved.state === "finished") {
+        open.finished = how;
+      }
+      return saved;
+    }
+    /** Keep what is drawn: with the label of a case that is finished, else as a draft. */
+    async keep(open) {
+      if (open.finished !== void 0) {
+        await this.finish(open, open.finished);
+      } else {
+        await this.send(open.drawing, (mask, info) => this.server.saveDraft(open.image, mask, info));
+      }
+    }
+    /** Keep what is drawn on a case that was left. */
+    async keepLeft(attempt, more) {
+      this.left.push(...more === void 0 ? [] : [more]);
+      for (const open of this.left.splice(0)) {
+        await attempt(() => this.keep(open));
+        if (open.drawing.changed) {
+          this.left.push(open);
+        }
+      }
+    }
+    async send(drawing, how) {
+      const sent = this.sending.then(async () => {
+        const { mask, label_info } = await drawing.file();
+        try {
+          return await how(mask, { label_info });
+        } catch (error) {
+          drawing.notKept();
+          this.onRefusal();
+          throw error;
+        }
+      });
+      this.sending = sent.catch(() => void 0);
+      return sent;
+    }
+  };
+
+  // src/questions.ts
+  function questionOf(query, empty, { asks, done }) {
+    if (asks !== "empty" && query.kind === "volume" && empty) {
+      return { asks: "empty", text: "Nothing is drawn. Press again if the image holds none of the structures." };
+    }
+    const asked = query.slices.length;
+    if (asks === void 0 && done.length > 0 && done.length < asked) {
+      const text2 = `${done.length} of the ${asked} slices that are asked for are marked as done. Press again to save only these.`;
+      return { asks: "some", text: text2 };
+    }
+    return void 0;
+  }
+  function coveredBy(query, done) {
+    const marked = query.slices.filter((_, place) => done.includes(place)).map(({ index }) => index);
+    return marked.length > 0 ? { annotated_slices: marked } : {};
+  }
+
   // src/state.ts
   var BEGINNING = {
     phase: "free",
     labels: [],
     query: null,
+    reader: void 0,
+    review: null,
+    reading: void 0,
     name: "",
     from: "",
     message: void 0,
@@ -845,6 +1358,7 @@
     canUndo: false,
     canRedo: false,
     slice: 0,
+    done: [],
     overlay: "none",
     opacity: 0,
     progress: void 0
@@ -859,6 +1373,7 @@
       this.viewer = viewer;
       this.onChange = onChange;
       this.clock = clock;
+      this.outbox = new Outbox(server, () => this.changedAt = this.clock());
     }
     server;
     viewer;
@@ -867,17 +1382,18 @@
     now = BEGINNING;
     activity = new Activity();
     changedAt;
-    /** What the server is told of the open case, one after the other: a draft never overtakes what finishes the case. */
-    sending = Promise.resolve();
     /** How often a study was entered or left: what was begun before is given up. */
     entered = 0;
     coming;
-    /** Drawings of cases that were left, which the server has not kept yet. */
-    left = [];
+    outbox;
     away = false;
-    drawing;
+    /** The case that is drawn on. */
+    open;
     get state() {
       return this.now;
+    }
+    get drawing() {
+      return this.open?.drawing;
     }
     set(change) {
       this.now = { ...this.now, ...change };
@@ -889,26 +1405,25 @@
       const givenUp = () => this.entered !== entered;
       await this.attempt(async () => {
         if (this.coming !== void 0) {
-          await this.open(this.coming, givenUp);
+          await this.coming.open(this.coming.sample, givenUp);
           return;
         }
-        this.set({ phase: "free", labels: await this.server.labels(), query: await this.server.query() });
+        const reader = await this.server.reader();
+        this.set({ phase: "free", reader, review: null, labels: await this.server.labels(), query: await this.server.query() });
         const shown = await this.viewer.shown(givenUp);
         if (this.now.query?.image === shown && !givenUp()) {
-          await this.open(await this.server.imageInfo(shown), givenUp);
+          await this.openQuery(await this.server.imageInfo(shown), givenUp);
         }
       }, givenUp);
     }
-    /** The study is being left: what is not saved is kept as a draft. */
+    /** The study is being left: what is not saved is kept, as a draft or with the case that was finished. */
     async leave() {
       this.entered++;
-      const { drawing } = this;
-      const image = this.now.query?.image;
+      const { open } = this;
       this.forget();
-      if (drawing?.changed === true && image !== void 0) {
-        this.left.push({ drawing, image });
+      if (open?.drawing.changed === true) {
         this.set({ changed: true });
-        await this.keepLeft();
+        await this.keepLeft(open);
       }
     }
     /** Ask for the next case, and open it. */
@@ -917,48 +1432,70 @@
       await this.attempt(async () => {
         const labels = this.now.labels.length > 0 ? this.now.labels : await this.server.labels();
         const sample = await this.server.next();
-        this.forget();
         if (sample === void 0) {
+          await this.putAway();
           this.set({ phase: "free", labels, query: null, message: { kind: "good", text: "No case is left to annotate." } });
           return;
         }
-        this.set({ phase: "opening", labels, query: await this.server.query(), name: nameOf(sample) });
-        this.coming = sample;
-        this.viewer.show(sample);
+        this.set({ phase: "opening", labels, query: await this.server.query() });
+        this.goTo(sample, this.openQuery);
       });
+    }
+    /** Show a study, and do something then. What is drawn until then is kept with its own case. */
+    goTo(sample, open) {
+      this.set({ phase: "opening", name: nameOf(sample) });
+      this.coming = { sample, open };
+      this.viewer.show(sample);
+    }
+    /** The viewer shows a case that is only looked at. */
+    arrive(text2) {
+      this.coming = void 0;
+      this.set({ phase: "free", review: null, message: { kind: "plain", text: text2 } });
+    }
+    /** Draw on a series that the viewer shows, over a mask if there is one. Returns false if it was given up. */
+    async draw(image, mask, givenUp) {
+      const drawing = await this.viewer.open(image, this.now.labels, mask, () => {
+        this.noteStroke();
+      }, givenUp);
+      if (givenUp()) {
+        drawing.close();
+        return false;
+      }
+      this.forget();
+      this.coming = void 0;
+      this.open = { drawing, image };
+      return true;
+    }
+    /** Keep what is still to be kept of the open case, and take its drawing out of the view. */
+    async putAway() {
+      const { open } = this;
+      while (open?.drawing.changed === true) {
+        await this.outbox.keep(open);
+      }
+      this.forget();
+      open?.drawing.remove();
     }
     /** Save the drawing as finished, and open the next case. Asks first whether an empty drawing is meant. */
     async saveAndNext() {
-      const { drawing, now } = this;
+      const { open, now } = this;
       const { query } = now;
-      if (drawing === void 0 || query === null || now.phase !== "drawing") {
+      if (open === void 0 || query === null || now.phase !== "drawing") {
         return;
       }
-      if (now.asks !== "empty" && query.kind === "volume" && drawing.empty) {
-        this.set({
-          asks: "empty",
-          message: { kind: "bad", text: "Nothing is drawn. Press again if the image holds none of the structures." }
-        });
+      const saved = open.finished !== void 0 && !open.drawing.changed;
+      const question = saved ? void 0 : questionOf(query, open.drawing.empty, now);
+      if (question !== void 0) {
+        this.set({ asks: question.asks, message: { kind: "bad", text: question.text } });
         return;
       }
       this.set({ phase: "sending", message: void 0 });
       await this.attempt(async () => {
         await this.tellActive(query);
-        const how = { finished: true, ...now.asks === "confirm" ? { confirmed: true } : {} };
-        const save = () => this.send(drawing, (mask, info) => this.server.save(query.image, mask, { ...info, ...how }));
-        let saved = await save();
-        while (saved.state === "finished" && drawing.changed) {
-          saved = await save();
+        const confirmed = now.asks === "confirm" ? { confirmed: true } : {};
+        const how = { finished: true, ...confirmed, ...coveredBy(query, now.done) };
+        if (saved || await this.finish(open, how)) {
+          await this.next();
         }
-        if (saved.state === "draft") {
-          this.set({
-            phase: "drawing",
-            asks: "confirm",
-            message: { kind: "bad", text: `${saved.message ?? "kept as a draft"} Press again to confirm it.` }
-          });
-          return;
-        }
-        await this.next();
       });
     }
     /** Skip the case, and open the next one. */
@@ -969,8 +1506,9 @@
       }
       this.set({ phase: "sending", message: void 0 });
       await this.attempt(async () => {
-        await this.sending;
+        await this.outbox.idle();
         await this.server.skip(query.image, kind, reason);
+        this.drawing?.remove();
         this.forget();
         await this.next();
       });
@@ -978,19 +1516,10 @@
         this.set({ phase: before });
       }
     }
-    undo() {
-      this.drawing?.undo();
-    }
-    redo() {
-      this.drawing?.redo();
-    }
-    /** Show another of the asked slices: the next one for 1, the previous one for -1. */
-    step(by) {
-      const { query, slice } = this.now;
-      const place = slice + by;
-      if (query !== null && this.drawing !== void 0 && place >= 0 && place < query.slices.length) {
-        this.viewer.jump(query, place);
-        this.set({ slice: place });
+    /** Undo or redo a stroke. */
+    retrace(how) {
+      if (this.now.phase === "drawing" || this.now.phase === "reviewing") {
+        this.drawing?.[how]();
       }
     }
     /** The reader moved the mouse or pressed a key. */
@@ -1021,9 +1550,19 @@
         await this.tellActive(this.now.query);
       }
     }
-    async open(sample, givenUp) {
+    /** Save as finished, with what is drawn meanwhile. Returns false if the server takes it for a draft. */
+    async finish(open, how) {
+      const saved = await this.outbox.finish(open, how);
+      if (saved.state === "draft") {
+        const text2 = `${saved.message ?? "kept as a draft"} Press again to confirm it.`;
+        this.set({ phase: "drawing", asks: "confirm", message: { kind: "bad", text: text2 } });
+      }
+      return saved.state === "finished";
+    }
+    /** Open the case that the reader holds, with what they have drawn on it. */
+    openQuery = async (sample, givenUp) => {
       this.set({ phase: "opening", message: void 0, name: nameOf(sample) });
-      await this.sending;
+      await this.outbox.idle();
       const query = await this.server.query();
       if (query?.image !== sample.id) {
         this.coming = void 0;
@@ -1031,25 +1570,15 @@
         return;
       }
       const [mask, from] = await beginning(this.server, query);
-      if (givenUp()) {
+      if (givenUp() || !await this.draw(sample.id, mask, givenUp)) {
         return;
       }
-      const drawing = await this.viewer.open(sample.id, this.now.labels, mask, () => {
-        this.noteStroke();
-      }, givenUp);
-      if (givenUp()) {
-        drawing.close();
-        return;
-      }
-      this.forget();
       this.activity.take();
-      this.coming = void 0;
-      this.drawing = drawing;
-      this.set({ phase: "drawing", query, from, slice: 0 });
+      this.set({ phase: "drawing", query, review: null, from, slice: 0, done: [] });
       if (query.slices.length > 0) {
         this.viewer.jump(query, 0);
       }
-    }
+    };
     noteStroke() {
       const { drawing } = this;
       if (drawing !== void 0) {
@@ -1058,52 +1587,30 @@
       }
     }
     async keepDraft() {
-      const { drawing } = this;
-      const { query } = this.now;
-      if (drawing?.changed !== true || query === null) {
-        return;
-      }
+      const { open } = this;
       this.changedAt = void 0;
       await this.attempt(async () => {
-        await this.send(drawing, (mask, info) => this.server.saveDraft(query.image, mask, info));
-        if (this.drawing === drawing) {
-          this.set({ kept: new Date(this.clock()).toLocaleTimeString(), changed: drawing.changed });
+        await (open?.drawing.changed === true && this.outbox.keep(open));
+        if (open !== void 0 && this.open === open) {
+          this.set({ kept: new Date(this.clock()).toLocaleTimeString(), changed: open.drawing.changed });
         }
       });
     }
-    /** Keep drafts of cases that were left. Those that the server does not take are tried again when it answers. */
-    async keepLeft() {
-      const waiting = this.left.splice(0);
-      for (const { drawing, image } of waiting) {
-        await this.attempt(() => this.send(drawing, (mask, info) => this.server.saveDraft(image, mask, info)));
-        if (drawing.changed) {
-          this.left.push({ drawing, image });
-        }
-      }
-      this.set({ changed: this.drawing?.changed === true || this.left.length > 0 });
-    }
-    async send(drawing, how) {
-      const sent = this.sending.then(async () => {
-        const { mask, label_info } = await drawing.file();
-        try {
-          return await how(mask, { label_info });
-        } catch (error) {
-          drawing.notKept();
-          this.changedAt = this.clock();
-          throw error;
-        }
-      });
-      this.sending = sent.catch(() => void 0);
-      return sent;
+    /** Keep what was drawn on cases that were left. What the server does not take is tried again when it answers. */
+    async keepLeft(more) {
+      await this.outbox.keepLeft((what) => this.attempt(what), more);
+      this.set({ changed: this.drawing?.changed === true || this.outbox.waits });
     }
     async tellActive(query) {
       await this.attempt(() => this.activity.tell((seconds) => this.server.active(query.image, seconds)));
     }
     forget() {
-      this.drawing?.close();
-      this.drawing = void 0;
+      const { open } = this;
+      this.open = void 0;
+      open?.drawing.close();
       this.changedAt = void 0;
-      this.set({ changed: false, canUndo: false, canRedo: false, kept: void 0, asks: void 0, from: "", overlay: "none" });
+      const changed = this.outbox.waits;
+      this.set({ changed, canUndo: false, canRedo: false, kept: void 0, asks: void 0, from: "", overlay: "none" });
     }
     /** Do something with the server; what goes wrong becomes the message. */
     async attempt(what, givenUp = () => false) {
@@ -1114,15 +1621,49 @@
           return;
         }
         this.away = error instanceof Away;
-        const text = error instanceof Error ? error.message : String(error);
-        const phase = this.drawing === void 0 ? "free" : "drawing";
-        this.set({ phase, message: { kind: "bad", text } });
+        const text2 = error instanceof Error ? error.message : String(error);
+        const back = this.now.review === null ? "drawing" : "reviewing";
+        this.set({ phase: this.drawing === void 0 ? "free" : back, message: { kind: "bad", text: text2 } });
       }
     }
   };
-  function nameOf(sample) {
-    return sample.PatientID ?? sample.id;
-  }
+
+  // src/slices.ts
+  var Slices = class {
+    constructor(session2, viewer) {
+      this.session = session2;
+      this.viewer = viewer;
+    }
+    session;
+    viewer;
+    /** Show another of the asked slices: the next one for 1, the previous one for -1. */
+    step(by) {
+      const { query, slice } = this.session.state;
+      const place = slice + by;
+      if (query !== null && this.session.drawing !== void 0 && place >= 0 && place < query.slices.length) {
+        this.viewer.jump(query, place);
+        this.session.set({ slice: place });
+      }
+    }
+    /** Mark the shown slice as done, or no longer, and show the next that is asked for and not done. */
+    mark() {
+      const { query, done, phase } = this.session.state;
+      if (query === null || phase !== "drawing" || query.slices.length === 0) {
+        return;
+      }
+      const place = this.viewer.shownPlace(query);
+      if (place === void 0) {
+        this.session.set({ message: { kind: "bad", text: "The shown slice is not asked for: go to one that is." } });
+        return;
+      }
+      const marked = done.includes(place) ? done.filter((other) => other !== place) : [...done, place];
+      this.session.set({ done: marked, slice: place, asks: void 0, message: void 0 });
+      const next = query.slices.findIndex((_, other) => !marked.includes(other));
+      if (marked.length > done.length && next >= 0) {
+        this.step(next - place);
+      }
+    }
+  };
 
   // src/toolbar.ts
   var FIRST_TOOL = "CircularBrush";
@@ -1230,6 +1771,35 @@
     use() {
       this.commands.run("setBrushSize", { value: this.radiusMm, toolNames: [] });
       this.commands.run("setToolActiveToolbar", { toolName: this.tool });
+    }
+  };
+
+  // src/veil.ts
+  var IMAGES = '[data-cy="viewport-grid"]';
+  function veilOf({ phase }, isOpen) {
+    if (!isOpen) {
+      return "";
+    }
+    return phase === "sending" ? "Saving …" : phase === "opening" ? "The next case comes …" : "";
+  }
+  var Veil = class {
+    element = make("div", { class: "activelabel-veil", role: "status", hidden: "" });
+    show(state, isOpen) {
+      tell(this.element, veilOf(state, isOpen));
+      if (this.element.hidden) {
+        this.element.remove();
+        return;
+      }
+      const place = document.querySelector(IMAGES)?.getBoundingClientRect();
+      if (place !== void 0) {
+        Object.assign(this.element.style, {
+          left: `${place.left}px`,
+          top: `${place.top}px`,
+          width: `${place.width}px`,
+          height: `${place.height}px`
+        });
+        document.body.append(this.element);
+      }
     }
   };
 
@@ -1357,6 +1927,7 @@
   }
 
   // src/drawing.ts
+  var LONGEST_STROKE_MS = 5e3;
   var Drawing = class _Drawing {
     constructor(services, id, volume, onStroke) {
       this.services = services;
@@ -1440,6 +2011,9 @@
       this.services.segmentationService.setActiveSegment(this.id, segment);
     }
     async file() {
+      if (this.pressed) {
+        await this.strokeEnds();
+      }
       this.record();
       this.changed = false;
       const { values, names } = renumbered(this.history.values, this.segments);
@@ -1448,11 +2022,29 @@
     notKept() {
       this.changed = true;
     }
+    remove() {
+      const { segmentationService } = this.services;
+      if (segmentationService.getSegmentation(this.id) !== void 0) {
+        segmentationService.remove(this.id);
+      }
+    }
     close() {
+      this.record();
       const { Events } = window.cornerstoneTools.Enums;
       window.cornerstone.eventTarget.removeEventListener(Events.SEGMENTATION_DATA_MODIFIED, this.noteTouched);
       window.removeEventListener("pointerdown", this.press, true);
       window.removeEventListener("pointerup", this.lift, true);
+    }
+    /** A stroke that is being drawn is whole when the button is released. It is not waited for without an end. */
+    strokeEnds() {
+      return new Promise((resolve) => {
+        const ended = () => {
+          window.removeEventListener("pointerup", ended, true);
+          setTimeout(resolve);
+        };
+        window.addEventListener("pointerup", ended, true);
+        setTimeout(ended, LONGEST_STROKE_MS);
+      });
     }
     press = () => {
       this.pressed = true;
@@ -1514,7 +2106,7 @@
       this.changed = true;
       this.writing = true;
       try {
-        tell(this.id, [...slices.keys()]);
+        tell2(this.id, [...slices.keys()]);
       } finally {
         this.writing = false;
       }
@@ -1525,7 +2117,7 @@
     const imageId = volume.imageIds[slice];
     return imageId === void 0 ? void 0 : window.cornerstone.cache.getImage(imageId);
   }
-  function tell(id, slices) {
+  function tell2(id, slices) {
     window.cornerstoneTools.segmentation.triggerSegmentationEvents.triggerSegmentationDataModified(id, slices);
   }
   function fill(volume, id, values) {
@@ -1533,7 +2125,7 @@
     volume.imageIds.forEach((_, slice) => {
       imageAt(volume, slice)?.voxelManager.getScalarData().set(values.subarray(slice * size, (slice + 1) * size));
     });
-    tell(id);
+    tell2(id);
   }
   function renumbered(values, segments) {
     const kept = Object.entries(segments).filter((entry) => entry[1] !== void 0).sort(([one], [other]) => Number(one) - Number(other));
@@ -1587,18 +2179,99 @@
     /** The viewports of a series; nothing before all of them show it. */
     viewports(series) {
       const listed = viewportsOf(this.services, series);
-      const drawn = listed.map(({ viewportId }) => drawnViewport(this.services, viewportId));
-      return listed.length > 0 && drawn.every((viewport) => viewport !== void 0) ? drawn : void 0;
+      const drawn2 = listed.map(({ viewportId }) => drawnViewport(this.services, viewportId));
+      return listed.length > 0 && drawn2.every((viewport) => viewport !== void 0) ? drawn2 : void 0;
     }
-    jump(query, place) {
-      const slice = query.slices[place];
+    shownPlace(query) {
+      const shown = this.ofPlane(query)?.getSliceIndex();
+      const place = query.slices.findIndex(({ ohif_number }) => ohif_number - 1 === shown);
+      return place < 0 ? void 0 : place;
+    }
+    ofPlane(query) {
       const asked = viewportsOf(this.services, query.image).find(
         ({ viewportOptions }) => viewportOptions.orientation === query.plane
       );
-      const viewport = asked && drawnViewport(this.services, asked.viewportId);
+      return asked && drawnViewport(this.services, asked.viewportId);
+    }
+    jump(query, place) {
+      const slice = query.slices[place];
+      const viewport = this.ofPlane(query);
       if (slice !== void 0 && viewport !== void 0) {
         void window.cornerstone.utilities.jumpToSlice(viewport.element, { imageIndex: slice.ohif_number - 1 });
       }
+    }
+  };
+
+  // src/worklist.ts
+  var TOGETHER_MS = 1500;
+  function rowOf({ image, name, role, state, who, note, drafts_of }) {
+    const others = drafts_of.filter((annotator) => state !== "draft" || !who.includes(annotator));
+    const parts = [
+      who.join(", "),
+      role === "validation" ? "validation" : "",
+      others.length > 0 ? `draft of ${others.join(", ")}` : "",
+      note
+    ];
+    return { image, name, state, who, detail: parts.filter((part) => part !== "").join(" · ") };
+  }
+  function countsOf(counts) {
+    return Object.entries(counts).filter(([, count]) => count > 0).map(([state, count]) => `${count} ${state}`).join(", ");
+  }
+  var WorklistPart = class {
+    constructor(server, open, failed) {
+      this.server = server;
+      this.open = open;
+      this.failed = failed;
+      this.more = button("More", () => {
+        this.load(this.next ?? "");
+      });
+      this.element = foldable("Worklist", this.counts, this.rows, this.more);
+      this.element.addEventListener("toggle", () => {
+        this.refresh();
+      });
+    }
+    server;
+    open;
+    failed;
+    element;
+    counts = make("p", { class: "al-quiet" });
+    rows = make("div", { class: "al-rows", role: "list" });
+    more;
+    next = null;
+    due;
+    /** Cases have changed. */
+    refresh() {
+      clearTimeout(this.due);
+      if (this.element.open) {
+        this.due = setTimeout(() => {
+          this.load("");
+        }, this.rows.childElementCount === 0 ? 0 : TOGETHER_MS);
+      }
+    }
+    load(after) {
+      this.server.worklist(after).then((list) => {
+        this.fill(list, after !== "");
+      }, this.failed);
+    }
+    fill({ cases, next, counts }, adds) {
+      const lines = cases.map(rowOf).map((row) => this.line(row));
+      if (adds) {
+        this.rows.append(...lines);
+      } else {
+        this.rows.replaceChildren(...lines);
+      }
+      this.next = next;
+      this.more.hidden = next === null;
+      tell(this.counts, countsOf(counts));
+    }
+    line(row) {
+      const title = make("span", { class: "al-case" }, row.name);
+      const state = make("span", { class: `al-state al-${row.state.replace(/\W+/g, "-")}` }, row.state);
+      const press = button("", () => {
+        this.open(row);
+      }, { class: "al-line", role: "listitem", title: "Show this case" });
+      press.append(title, state, make("span", { class: "al-quiet" }, row.detail));
+      return press;
     }
   };
 
@@ -1624,7 +2297,7 @@
     }
   }
   function begin({ servicesManager: { services }, commandsManager }) {
-    const server = new Server(location.origin);
+    const server = new Server(location.origin, void 0, () => nameIn(document.cookie));
     const tools = new Tools(commandsManager);
     tools.follow();
     const viewer = new OhifViewer(services, commandsManager, tools);
@@ -1633,20 +2306,25 @@
     });
     const begun = new Session(server, viewer, (state) => {
       shown.show(state);
+      veil.show(state, begun.drawing !== void 0);
       overlays.follow(state);
     });
+    const slices = new Slices(begun, viewer);
     const actions = {
       next: () => void begun.next(),
       saveAndNext: () => void begun.saveAndNext(),
       skip: (kind, reason) => void begun.skip(kind, reason),
       undo: () => {
-        begun.undo();
+        begun.retrace("undo");
       },
       redo: () => {
-        begun.redo();
+        begun.retrace("redo");
       },
       step: (by) => {
-        begun.step(by);
+        slices.step(by);
+      },
+      mark: () => {
+        slices.mark();
       },
       choose: (structure) => {
         if (structure <= begun.state.labels.length) {
@@ -1657,7 +2335,26 @@
         begun.set({ opacity });
       }
     };
-    const shown = new Panel(actions);
+    const veil = new Veil();
+    const reviews = new Reviews(server, begun);
+    const worklist = new WorklistPart(server, (row) => void reviews.lookAt(row), (error) => {
+      begun.set({ message: { kind: "bad", text: error instanceof Error ? error.message : String(error) } });
+    });
+    const shown = new Panel(
+      actions,
+      [new ReaderPart((name) => {
+        document.cookie = cookieOf(name);
+        void begun.enter();
+      })],
+      [new ReviewPart({
+        take: (image) => void reviews.take(image),
+        approve: (note) => void reviews.approve(note),
+        returnLabel: (note) => void reviews.returnLabel(note),
+        adjudicate: (take, note) => void reviews.adjudicate(take, note),
+        show: (reading) => void reviews.show(reading),
+        release: () => void reviews.release()
+      }), worklist, new CurvePart()]
+    );
     panel = shown;
     shown.show(begun.state);
     listenForKeys(actions);
@@ -1673,6 +2370,8 @@
     });
     listenForProgress(location.origin, (progress) => {
       begun.set({ progress });
+    }, () => {
+      worklist.refresh();
     });
     setInterval(() => void begun.tick(), TICK_MS);
     return begun;

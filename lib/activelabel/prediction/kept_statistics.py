@@ -5,10 +5,10 @@ from torch import Tensor
 from activelabel.acquisition.uncertainty import MonteCarloStatistics
 from activelabel.prediction.predictor import Predictor
 
-SHELF_BYTES = 2 << 30
+MOST_BYTES = 2 << 30
 
 
-class StatisticsShelf:
+class KeptStatistics:
     """Keeps statistics between rounds, so that a volume continues from its last repeat; else it starts at the first.
 
     Statistics of C classes take 4 · (C + 2) bytes a voxel: 1.2 MB for a hippocampus volume with three classes, and 330
@@ -19,7 +19,7 @@ class StatisticsShelf:
     without a race.
     """
 
-    def __init__(self, limit_bytes: int = SHELF_BYTES) -> None:
+    def __init__(self, limit_bytes: int = MOST_BYTES) -> None:
         self._limit_bytes = limit_bytes
         self._held_bytes = 0
         self._kept: dict[str, tuple[float, MonteCarloStatistics]] = {}

@@ -1,4 +1,4 @@
-"""The imports of a server and of its children, seen in a process of its own."""
+"""The imports of a server, of its children and of commands, seen in a process of its own."""
 
 import json
 import sqlite3
@@ -9,7 +9,7 @@ from pathlib import Path
 
 SCORING = """
 import json, sys
-from activelabel.server.lean_imports import NOT_NEEDED_BY_TASKS, import_monai
+from activelabel.lean_imports import NOT_NEEDED_BY_TASKS, import_monai
 import_monai(NOT_NEEDED_BY_TASKS)
 import activelabel.server.task_child
 import pkgutil, monai.utils.module
@@ -33,7 +33,7 @@ def test_a_scoring_imports_neither_training_nor_tracking_packages() -> None:
 TRAINING = """
 import json, sys
 from pathlib import Path
-from activelabel.server.lean_imports import NOT_NEEDED_BY_TASKS, import_monai
+from activelabel.lean_imports import NOT_NEEDED_BY_TASKS, import_monai
 import_monai(NOT_NEEDED_BY_TASKS)
 from activelabel.server.task_child import TaskApp
 from activelabel.server.tasks.training import build_trainers
@@ -61,7 +61,7 @@ def test_a_training_imports_mlflow_only_when_it_tracks(tmp_path: Path) -> None:
 
 SERVER = """
 import json, sys
-from activelabel.server.lean_imports import import_monai_for_host
+from activelabel.server.host_main import import_monai_for_host
 import_monai_for_host()
 import monailabel.app, monailabel.main
 import activelabel.server.app
@@ -81,7 +81,7 @@ def test_a_server_starts_without_what_few_of_its_requests_need() -> None:
 def test_two_readings_are_compared_in_a_process_that_has_imported_monai_as_a_server_does() -> None:
     code = """
 import numpy as np
-from activelabel.server.lean_imports import import_monai_for_host
+from activelabel.server.host_main import import_monai_for_host
 import_monai_for_host()
 from activelabel.annotation.agreement import agreement_of
 one, other = np.zeros((2, 5, 5, 5), np.uint8)
@@ -90,3 +90,52 @@ print(agreement_of(one, other, ("ball",), (1.5, 1.0, 1.0))["ball"])
 """
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=False)
     assert run.stdout.strip() == "Agreement(dice=0.0, distance_mm=3.0)", run.stderr
+
+
+def test_networks_of_monai_that_need_einops_work_where_monai_is_imported_lean() -> None:
+    """A recipe may name one of them, and its server imports MONAI so."""
+    code = """
+from activelabel.lean_imports import import_monai
+import_monai()
+import torch
+from monai.networks.nets import SwinUNETR
+print(tuple(SwinUNETR(in_channels=1, out_channels=2, feature_size=12)(torch.zeros(1, 1, 64, 32, 32)).shape))
+"""
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=False)
+    assert run.stdout.strip() == "(1, 2, 64, 32, 32)", run.stderr
+
+
+HEAVY = {"ignite", "itk", "matplotlib", "mlflow", "sklearn", "torchvision", "transformers"}
+
+
+def test_a_process_of_a_simulation_imports_monai_lean() -> None:
+    code = """
+import json, multiprocessing, sys
+from activelabel.simulation.run_process import begin
+assert "torch" not in sys.modules
+begin(multiprocessing.get_context("spawn").SimpleQueue(), 1)
+import activelabel.simulation.playing, activelabel.simulation.local_app
+print(json.dumps(sorted({name.partition(".")[0] for name in sys.modules})))
+"""
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=False)
+    assert run.returncode == 0, run.stderr
+    assert "monai" in json.loads(run.stdout)
+    assert not HEAVY & set(json.loads(run.stdout))
+
+
+def test_a_command_imports_monai_lean_also_where_another_asked_before() -> None:
+    code = """
+import json, sys
+from activelabel.lean_imports import import_monai, import_monai_lean
+import_monai_lean()
+import_monai()
+import monai.data
+print(json.dumps(sorted({name.partition(".")[0] for name in sys.modules})))
+print(sum("lean_imports" in type(finder).__module__ for finder in sys.meta_path))
+"""
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=False)
+    assert run.returncode == 0, run.stderr
+    imported, left = run.stdout.splitlines()
+    assert "monai" in json.loads(imported)
+    assert not (HEAVY | {"scipy"}) & set(json.loads(imported))
+    assert left == "0"

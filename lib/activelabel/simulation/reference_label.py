@@ -1,22 +1,22 @@
-"""The true label of a case, on the grid of its image."""
+"""The reference label of a case, on the grid of its image."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from activelabel.data.files.channels import AnyImage
+from activelabel.data.files.image_files import AnyImage
 from activelabel.data.label_checking import read_label
 from activelabel.data.volumes import Volume, read_grid
 
 
 @dataclass(frozen=True, eq=False)
-class Truth(Volume):
-    """A true label on the grid of its image: value v is `names[v - 1]` if the file names its values."""
+class ReferenceLabel(Volume):
+    """A reference label on the grid of its image: value v is `names[v - 1]` if the file names its values."""
 
     names: tuple[str, ...] = ()
 
 
-def read_truth(image: AnyImage, label: Path, wanted: Sequence[str] | None = None) -> Truth:
+def read_reference_label(image: AnyImage, label: Path, wanted: Sequence[str] | None = None) -> ReferenceLabel:
     """The label on the grid of its image, as `check_label` puts it there; its values are not checked.
 
     A query counts slices as the image has them, and a label may have been stored with its axes exchanged or turned.
@@ -31,4 +31,4 @@ def read_truth(image: AnyImage, label: Path, wanted: Sequence[str] | None = None
     """
     grid = read_grid(image)
     found = read_label(label, grid, wanted)
-    return Truth(found.array, grid.affine_ras, label, grid.other_affines, names=found.names)
+    return ReferenceLabel(found.array, grid.affine_ras, label, grid.other_affines, names=found.names)

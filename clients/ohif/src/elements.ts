@@ -1,0 +1,45 @@
+/** Parts of a page. */
+
+type Attributes = Record<string, string>;
+
+export function make<K extends keyof HTMLElementTagNameMap>(
+  tag: K,
+  attributes: Attributes = {},
+  ...children: (Node | string)[]
+): HTMLElementTagNameMap[K] {
+  const element = document.createElement(tag);
+  Object.entries(attributes).forEach(([name, value]) => {
+    element.setAttribute(name, value);
+  });
+  element.append(...children);
+  return element;
+}
+
+export function button(text: string, press: () => void, attributes: Attributes = {}): HTMLButtonElement {
+  const element = make('button', { type: 'button', ...attributes }, text);
+  element.addEventListener('click', () => {
+    press();
+    element.blur(); // so that keys go to the image again
+  });
+  return element;
+}
+
+/** A field for one line. */
+export function textField(attributes: Attributes): HTMLInputElement {
+  const field = make('input', { type: 'text', maxlength: '200', ...attributes });
+  field.addEventListener('keydown', event => {
+    event.stopPropagation(); // a letter is no command of the viewer here
+  });
+  return field;
+}
+
+/** Something that is shown when its title is pressed. */
+export function foldable(title: string, ...children: (Node | string)[]): HTMLDetailsElement {
+  return make('details', {}, make('summary', {}, title), ...children);
+}
+
+/** Show a text, or nothing if it is empty. */
+export function tell(element: HTMLElement, text: string): void {
+  element.textContent = text;
+  element.hidden = text === '';
+}

@@ -1,0 +1,154 @@
+/** The work of a reviewer: a finished label is opened, looked at, corrected if need be, and decided about. */
+
+import type { Drawn } from './drawing.ts';
+import { readMask } from './nifti.ts';
+import type { OpenCase } from './outbox.ts';
+import { type Review, type Sample, type Server, type Take, type WorklistCase, nameOf } from './server.ts';
+import type { Session } from './session.ts';
+
+/** States of a case whose label can be reviewed. */
+const REVIEWED = new Set(['finished', 'in review', 'approved']);
+
+export class Reviews<D extends Drawn = Drawn> {
+  constructor(
+    private readonly server: Server,
+    private readonly session: Session<D>
+  ) {}
+
+  /** Open a label for review: that of an image, or the one that has waited longest. */
+  async take(image?: string): Promise<void> {
+    const { phase } = this.session.state;
+    if (phase === 'opening' || phase === 'sending') {
+      return;
+    }
+    await this.session.attempt(async () => {
+      const review = await this.server.review(image);
+      if (review === null) {
+        this.session.set({ message: { kind: 'good', text: 'No label waits for your review.' } });
+        return;
+      }
+      const labels = this.session.state.labels.length > 0 ? this.session.state.labels : await this.server.labels();
+      this.session.set({ labels, message: undefined });
+      const sample = await this.server.imageInfo(review.image);
+      this.session.goTo(sample, (shown, givenUp) => this.open(review, shown, givenUp));
+    });
+  }
+
+  /** Open a case of the worklist: its label for review, the case that the reader holds, or the image alone. */
+  async lookAt({ image, name, state, who }: Pick<WorklistCase, 'image' | 'name' | 'state' | 'who'>): Promise<void> {
+    const { phase, reader, query } = this.session.state;
+    if (phase === 'opening' || phase === 'sending') {
+      return;
+    }
+    // Who has no name may have drawn it: a machine's address stands for all its readers.
+    if (reader?.reviews === true && reader.name !== '' && REVIEWED.has(state) && !who.includes(reader.name)) {
+      await this.take(image);
+      return;
+    }
+    await this.session.attempt(async () => {
+      const sample = await this.server.imageInfo(image);
+      this.session.goTo(sample, async (shown, givenUp) => {
+        if (query?.image === image) {
+          await this.session.openQuery(shown, givenUp);
+        } else {
+          this.session.arrive(`You look at ${name}. What is drawn here is not kept.`);
+        }
+      });
+    });
+  }
+
+  /** Approve the label. If the reviewer has corrected it, their drawing is saved first, and approved. */
+  async approve(note: string): Promise<void> {
+    await this.decide(async (review, open) => {
+      let version = review.version;
+      if (open.drawing.changed) {
+        const covered = review.slices === null ? {} : { annotated_slices: review.slices };
+        if (!(await this.session.finish(open, { finished: true, confirmed: true, ...covered }))) {
+          return undefined;
+        }
+        // The review of the version before has ended with it.
+        version = (await this.server.review(review.image))?.version ?? version;
+      }
+      await this.server.approve(review.image, version, note);
+      return 'approved';
+    });
+  }
+
+  /** Return the label to its annotator, who has to be told why. */
+  async returnLabel(note: string): Promise<void> {
+    if (note === '') {
+      this.session.set({ message: { kind: 'bad', text: 'Write in the note what the annotator should correct.' } });
+      return;
+    }
+    await this.decide(async review => {
+      await this.server.returnLabel(review.image, review.version, note);
+      return 'returned';
+    });
+  }
+
+  /** Decide which of two readings counts. */
+  async adjudicate(take: Take, note: string): Promise<void> {
+    await this.decide(async review => {
+      await this.server.adjudicate(review.image, take, note);
+      return take === 'staple' ? 'approved: both readings, merged' : `approved: the ${take} reading`;
+    });
+  }
+
+  /** Let go of the label without a decision. */
+  async release(): Promise<void> {
+    await this.decide(async () => {
+      await this.server.release();
+      return 'left undecided';
+    });
+  }
+
+  /** Show one of two readings. What the reviewer has drawn is given up, so they are asked to decide first. */
+  async show(reading: 'first' | 'second'): Promise<void> {
+    const { review, phase } = this.session.state;
+    if (review === null || phase !== 'reviewing') {
+      return;
+    }
+    if (this.session.drawing?.changed === true) {
+      this.session.set({ message: { kind: 'bad', text: 'You have drawn on this reading: undo that, or approve it, first.' } });
+      return;
+    }
+    await this.session.attempt(async () => {
+      const mask = await readMask(await this.server.label(review.image, reading === 'first' ? 'final' : 'reading_2'));
+      this.session.drawing?.remove();
+      if (await this.session.draw(review.image, mask, () => false)) {
+        this.session.set({ reading, message: undefined });
+      }
+    });
+  }
+
+  private async open(review: Review, sample: Sample, givenUp: () => boolean): Promise<void> {
+    const differs = (await this.server.toDecide()).includes(review.image);
+    const mask = await readMask(await this.server.label(review.image));
+    if (givenUp() || !(await this.session.draw(review.image, mask, givenUp))) {
+      return;
+    }
+    const from = differs ? '' : `Version ${review.version}, by ${review.annotator}.`;
+    this.session.set({ phase: 'reviewing', review, reading: differs ? 'first' : undefined, name: nameOf(sample), from });
+  }
+
+  /** Do something about the label under review, and take it out of the view. */
+  private async decide(how: (review: Review, open: OpenCase<D>) => Promise<string | undefined>): Promise<void> {
+    const { review, phase, name } = this.session.state;
+    const { open } = this.session;
+    if (review === null || open === undefined || phase !== 'reviewing') {
+      return;
+    }
+    this.session.set({ phase: 'sending', message: undefined });
+    await this.session.attempt(async () => {
+      const outcome = await how(review, open);
+      if (outcome === undefined) {
+        this.session.set({ phase: 'reviewing' });
+        return;
+      }
+      open.drawing.remove();
+      this.session.forget();
+      const message = { kind: 'good' as const, text: `${name}: ${outcome}.` };
+      this.session.set({ phase: 'free', review: null, reading: undefined, query: await this.server.query(), message });
+    });
+  }
+}

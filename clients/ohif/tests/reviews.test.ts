@@ -1,0 +1,136 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+
+import { Reviews } from '../src/reviews.ts';
+import { Refusal } from '../src/server.ts';
+import { type FakeDrawing, Site, queryOf } from './site.ts';
+
+const REVIEW = { image: 'a', version: 2, annotator: 'ann', slices: null };
+
+async function reviewing(differing: string[] = []): Promise<[Site, Reviews<FakeDrawing>]> {
+  const site = new Site();
+  const reviews = new Reviews<FakeDrawing>(site.server, site.session);
+  site.toReview = REVIEW;
+  site.differing = differing;
+  await reviews.take();
+  await site.navigate();
+  assert.equal(site.session.state.phase, 'reviewing');
+  return [site, reviews];
+}
+
+test('a label is opened for review with who drew it, and approved as it is', async () => {
+  const [site, reviews] = await reviewing();
+  assert.deepEqual([site.session.state.name, site.session.state.from], ['a', 'Version 2, by ann.']);
+  assert.equal(site.masks.at(-1)?.values[0], 1);
+  const { drawing } = site.session;
+  site.told();
+  await reviews.approve('well done');
+  assert.deepEqual(site.told(), ['approve a 2 well done']);
+  assert.deepEqual([site.session.state.phase, site.session.state.message?.text], ['free', 'a: approved.']);
+  assert.deepEqual([site.session.drawing, drawing?.removed], [undefined, true]);
+});
+
+test('what the reviewer corrects is saved first, and the new version is approved', async () => {
+  const [site, reviews] = await reviewing();
+  site.drawing().draw();
+  site.told();
+  site.toReview = { ...REVIEW, version: 3 };
+  await reviews.approve('');
+  const saved = 'save a {"label_info":[{"name":"ball","idx":1}],"finished":true,"confirmed":true}';
+  assert.deepEqual(site.told(), [saved, 'review a', 'approve a 3 ']);
+});
+
+test('a label of slices is corrected on the slices that it covers', async () => {
+  const site = new Site();
+  const reviews = new Reviews<FakeDrawing>(site.server, site.session);
+  site.toReview = { ...REVIEW, slices: [4, 5] };
+  await reviews.take('a');
+  await site.navigate();
+  site.drawing().draw();
+  await reviews.approve('');
+  assert.ok(site.told().some(line => line.startsWith('save a') && line.includes('"annotated_slices":[4,5]')));
+});
+
+test('a label is returned with a note only', async () => {
+  const [site, reviews] = await reviewing();
+  site.told();
+  await reviews.returnLabel('');
+  assert.deepEqual(site.told(), []);
+  assert.match(site.session.state.message?.text ?? '', /Write in the note/);
+  await reviews.returnLabel('the tip is missing');
+  assert.deepEqual(site.told(), ['return a 2 the tip is missing']);
+});
+
+test('of two readings that differ one is taken, or both are merged', async () => {
+  const [site, reviews] = await reviewing(['a']);
+  assert.equal(site.session.state.reading, 'first');
+  await reviews.show('second');
+  assert.equal(site.session.state.reading, 'second');
+  site.told();
+  await reviews.adjudicate('staple', '');
+  assert.deepEqual(site.told(), ['adjudicate a staple ']);
+  assert.match(site.session.state.message?.text ?? '', /merged/);
+});
+
+test('the other reading does not replace what the reviewer has drawn', async () => {
+  const [site, reviews] = await reviewing(['a']);
+  const drawing = site.drawing();
+  drawing.draw();
+  await reviews.show('second');
+  assert.equal(site.session.drawing, drawing);
+  assert.equal(site.session.state.reading, 'first');
+});
+
+test('a label may be let go of, and the review of a label that is none is none', async () => {
+  const [site, reviews] = await reviewing();
+  site.told();
+  await reviews.release();
+  assert.deepEqual(site.told(), ['release']);
+  site.toReview = null;
+  await reviews.take();
+  assert.match(site.session.state.message?.text ?? '', /No label waits/);
+  assert.equal(site.session.state.phase, 'free');
+});
+
+test('a refused decision leaves the label open, with the line of the server', async () => {
+  const [site, reviews] = await reviewing();
+  site.server.approve = () => Promise.reject(new Refusal(409, 'a newer version has come'));
+  await reviews.approve('');
+  assert.deepEqual([site.session.state.phase, site.session.state.message?.text], ['reviewing', 'a newer version has come']);
+});
+
+test('what is drawn on a case is kept as a draft when a label is opened for review', async () => {
+  const site = new Site();
+  await site.ask();
+  site.drawing().draw();
+  site.told();
+  site.toReview = { ...REVIEW, image: 'b' };
+  await new Reviews<FakeDrawing>(site.server, site.session).take('b');
+  await site.navigate();
+  assert.ok(site.told().some(line => line.startsWith('draft a')));
+  assert.equal(site.session.state.phase, 'reviewing');
+});
+
+test('a case of the worklist opens for review if it can be reviewed, to be drawn if it is held, and else to be looked at', async () => {
+  const site = new Site();
+  const reviews = new Reviews<FakeDrawing>(site.server, site.session);
+  site.held = queryOf('b');
+  await site.session.enter();
+  const look = async (image: string, state: string, who: string[] = []): Promise<string> => {
+    await reviews.lookAt({ image, name: image, state, who });
+    await site.navigate();
+    return site.session.state.phase;
+  };
+  assert.equal(await look('b', 'leased'), 'drawing');
+  assert.equal(await look('c', 'unseen'), 'free');
+  assert.match(site.session.state.message?.text ?? '', /You look at c/);
+  assert.equal(await look('c', 'finished', ['rev']), 'free'); // their own label
+  site.toReview = { ...REVIEW, image: 'c' };
+  assert.equal(await look('c', 'finished', ['ann']), 'reviewing');
+  site.reader = { byLogin: false, name: '', reviews: true };
+  await site.session.enter();
+  assert.equal(await look('c', 'finished', ['127.0.0.1']), 'free');
+  site.reader = { byLogin: true, name: 'bob', reviews: false };
+  await site.session.enter();
+  assert.equal(await look('c', 'finished', ['ann']), 'free');
+});
