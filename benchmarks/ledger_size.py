@@ -137,7 +137,7 @@ def operations(ledger: Ledger, turn: int, scored_all: list[bool]) -> Iterator[tu
         ledger.images_set_aside()
         ledger.measured_intensities(1000)
         ledger.labels_to_learn("validation")
-        ledger.latest_doubts(10, [1])
+        ledger.latest_uncertainty_checks(10, [1])
         ledger.open_drafts()
         ledger.skipped_for_now()
 

@@ -32,7 +32,10 @@ PARTS = {
     "TensorBoard at its start": ("activelabel.training.engine.tracking.TensorBoard.__init__", "TensorBoard does not"),
     "TensorBoard after an epoch": ("activelabel.training.engine.tracking.TensorBoard.write", "TensorBoard does not"),
     "our statistics": ("activelabel.loop.training.network_training.write_stats", "clients do not see how far"),
-    "the doubt": ("activelabel.loop.training.segmentation.compare_labels", "the doubt is not compared"),
+    "uncertainty": (
+        "activelabel.loop.training.segmentation.compare_labels",
+        "uncertainty is not compared",
+    ),
     "another measurement of the model in use": (
         "activelabel.loop.training.segmentation.measure_again",
         "the model in use is not measured again",

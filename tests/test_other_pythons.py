@@ -35,6 +35,23 @@ def shim(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return file
 
 
+def test_a_failure_on_one_python_does_not_keep_the_others_from_being_tried(
+    other_pythons: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[tuple[str, int]] = []
+
+    def test(python: str, folders: tuple[str, ...]) -> int:
+        tried.append((python, len(folders)))
+        return 1 if python == "python3.10" else 0
+
+    monkeypatch.setattr(other_pythons, "_interpreter", lambda python: Path(python))
+    monkeypatch.setattr(other_pythons, "_install", lambda python, *what: 0)
+    monkeypatch.setattr(other_pythons, "_test", test)
+    assert other_pythons.main([]) == 1
+    all_folders, without_the_host = len(other_pythons.FOLDERS), len(other_pythons.WITHOUT_THE_HOST)
+    assert tried == [("python3.10", all_folders), ("python3.12", all_folders), ("python3.12", without_the_host)]
+
+
 def test_the_files_that_are_left_out_without_slicer_are_those_that_import_it(other_pythons: ModuleType) -> None:
     """One that imports it and is not left out would end the whole run where its tests are collected."""
     files = (file for folder in other_pythons.FOLDERS for file in (ROOT / "tests" / folder).rglob("test_*.py"))

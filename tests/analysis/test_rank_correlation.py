@@ -26,8 +26,10 @@ def test_uncertainty_equal_to_the_error_correlates_fully() -> None:
 
 def test_the_largest_correlation_of_distinct_uncertainties() -> None:
     # sqrt(3 f (1 - f)) for f = 1/5, but for a discrete 1 / n^2.
-    doubt = np.arange(1000.0)
-    assert uncertainty_error_correlation(doubt, doubt >= 800) == pytest.approx(math.sqrt(3 * 0.2 * 0.8), rel=1e-6)
+    uncertainty = np.arange(1000.0)
+    assert uncertainty_error_correlation(uncertainty, uncertainty >= 800) == pytest.approx(
+        math.sqrt(3 * 0.2 * 0.8), rel=1e-6
+    )
 
 
 MAPS = st.integers(2, 40).flatmap(
@@ -40,27 +42,29 @@ MAPS = st.integers(2, 40).flatmap(
 
 @given(MAPS)
 def test_correlation_equals_scipys_with_and_without_ties(maps: tuple[list[int], list[bool]]) -> None:
-    doubt, wrong = np.array(maps[0], dtype=np.float32), np.array(maps[1])
-    found = uncertainty_error_correlation(doubt, wrong)
+    uncertainty, wrong = np.array(maps[0], dtype=np.float32), np.array(maps[1])
+    found = uncertainty_error_correlation(uncertainty, wrong)
     if len(set(maps[0])) == 1 or len(set(maps[1])) == 1:
         assert found is None
     else:
-        assert found == pytest.approx(spearmanr(doubt, wrong).statistic, abs=1e-12)
+        assert found == pytest.approx(spearmanr(uncertainty, wrong).statistic, abs=1e-12)
 
 
 @given(MAPS)
 def test_correlation_depends_on_the_order_only(maps: tuple[list[int], list[bool]]) -> None:
-    doubt, wrong = np.array(maps[0], dtype=np.float64), np.array(maps[1])
-    assert uncertainty_error_correlation(np.exp(3 * doubt), wrong) == uncertainty_error_correlation(doubt, wrong)
+    uncertainty, wrong = np.array(maps[0], dtype=np.float64), np.array(maps[1])
+    assert uncertainty_error_correlation(np.exp(3 * uncertainty), wrong) == uncertainty_error_correlation(
+        uncertainty, wrong
+    )
 
 
 def test_many_voxels_with_few_errors_lose_no_digits() -> None:
-    doubt = np.zeros(2_000_000)
-    doubt[7] = 1.0
+    uncertainty = np.zeros(2_000_000)
+    uncertainty[7] = 1.0
     wrong = np.zeros(2_000_000, dtype=bool)
     wrong[[7, 8]] = True
     # Both maps have two values: the correlation is Pearson's of two indicators, 1 / sqrt(2) up to a term of 1 / n.
-    assert uncertainty_error_correlation(doubt, wrong) == pytest.approx(math.sqrt(0.5), rel=1e-6)
+    assert uncertainty_error_correlation(uncertainty, wrong) == pytest.approx(math.sqrt(0.5), rel=1e-6)
 
 
 def test_constant_and_empty_maps_have_no_correlation() -> None:

@@ -152,7 +152,7 @@ def test_a_running_project_is_reported_with_its_curve_costs_and_uncertainties(
         made.append(record_annotation(ledger, image_id, "f", "0", "ann", foreground_slices=4).id)
         if count > 1:
             ledger.publish_model("m", "0", "quick", ["liver"], {"dice": 0.9 - 0.4 / count}, made)
-    ledger.record_doubt(made[-1], 4, "variance", 0.25, wrong_voxels=10, voxels=100)
+    ledger.record_uncertainty_check(made[-1], 4, "variance", 0.25, wrong_voxels=10, voxels=100)
     text = project_page(tmp_path, monkeypatch)
     assert "6 of 8 volumes are annotated wholly, 0 in part: 60 slices, with something drawn on 24." in text
     assert "Model 5 is in use: the newest; no validation case says how good it is." in text

@@ -13,7 +13,7 @@ from activelabel.prediction.image_scores import image_scores
 from activelabel.recipes import PreprocessingSettings, RegionSettings
 
 
-def doubtful_where_bright(tensor: torch.Tensor) -> MonteCarloStatistics:
+def uncertain_where_bright(tensor: torch.Tensor) -> MonteCarloStatistics:
     """Return one repeat in which the uncertainty (least confidence) of a voxel is the voxel's value."""
     statistics = MonteCarloStatistics()
     statistics.update(torch.stack([1 - tensor, tensor]))
@@ -28,7 +28,7 @@ def test_slice_scores_of_a_turned_image_are_in_its_own_order() -> None:
     settings = PreprocessingSettings(intensity="window", window_hu=(0.0, 1.0))
     image = prepare_image(Volume(array, affine, Path("a.nii")), settings)
     scores = image_scores(
-        doubtful_where_bright(image.tensor[0]), image, RegionSettings(), 1, ["least_confidence"], ["everything"]
+        uncertain_where_bright(image.tensor[0]), image, RegionSettings(), 1, ["least_confidence"], ["everything"]
     )
     total, mean = scores
     assert total.slices == pytest.approx((0.0, 0.8, 0.8))
@@ -38,5 +38,5 @@ def test_slice_scores_of_a_turned_image_are_in_its_own_order() -> None:
 
 def test_without_an_axis_there_are_no_slices() -> None:
     image = prepare_image(Volume(np.ones((2, 2, 2), np.float32), np.eye(4), Path("a.nii")), PreprocessingSettings())
-    scores = image_scores(doubtful_where_bright(torch.zeros(2, 2, 2)), image, RegionSettings(), None)
+    scores = image_scores(uncertain_where_bright(torch.zeros(2, 2, 2)), image, RegionSettings(), None)
     assert {score.slices for score in scores} == {None}

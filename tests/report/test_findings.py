@@ -176,7 +176,7 @@ def test_an_unfinished_arm_is_not_compared(tmp_path: Path) -> None:
     assert list(findings.under["slices"].ranking.index) == ["variance", "random"]
     assert findings.best == "variance"
     assert "bald" in findings.under["slices"].curves
-    assert "`bald` is not finished, so drawn as far as it went, and compared with none." in summary_of(findings)
+    assert "`bald` is not finished, so it is drawn as far as it went, and compared with none." in summary_of(findings)
 
 
 def test_an_arm_that_had_nothing_left_to_ask_for_is_finished(tmp_path: Path) -> None:

@@ -16,10 +16,10 @@ from activelabel.acquisition.score import Score
 from activelabel.data.preprocessing import prepare_image
 from activelabel.data.volumes import read_volume
 from activelabel.errors import InvalidInputError
-from activelabel.loop.doubt import compare_labels
 from activelabel.loop.due import read_situation
 from activelabel.loop.scoring import VolumeScoring
 from activelabel.loop.training.segmentation import SegmentationTraining
+from activelabel.loop.uncertainty_check import compare_labels
 from activelabel.names import ScoreKind
 from activelabel.networks import build_network
 from activelabel.project.models.loaded import LoadedModel
@@ -198,16 +198,18 @@ def test_a_label_is_compared_with_the_model_in_use_when_it_came_not_with_a_worse
 
     compare_labels(annotated.project, annotated.project.ledger.annotations(), annotated, torch.device("cpu"))  # type: ignore[arg-type]
 
-    assert [(item.annotation_id, item.model_version) for item in annotated.project.ledger.doubts()] == [(label, 1)]
+    assert [(item.annotation_id, item.model_version) for item in annotated.project.ledger.uncertainty_checks()] == [
+        (label, 1)
+    ]
 
 
-def test_doubt_of_a_worse_model_that_was_chosen_does_not_spoil_the_record_of_the_better(annotated: Study) -> None:
+def test_uncertainty_of_a_worse_model_that_was_chosen_does_not_spoil_the_record_of_the_better(annotated: Study) -> None:
     publish(annotated, 0.9)
     publish(annotated, 0.1)
     ledger = annotated.project.ledger
     ledger.use_model(2, "ann")
     for label in annotated.annotate(*ledger.pool("training")[:3]):
-        ledger.record_doubt(label, 2, "variance", -0.5, wrong_voxels=50, voxels=100)
+        ledger.record_uncertainty_check(label, 2, "variance", -0.5, wrong_voxels=50, voxels=100)
     assert read_trust(annotated.project).labels == 3
     ledger.use_best()
     assert read_trust(annotated.project).as_json() == {"last": [], "mean": None, "labels": 0, "trusted": True}

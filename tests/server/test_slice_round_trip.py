@@ -30,7 +30,7 @@ from activelabel.training.transforms import LoadCase
     slices_last=st.booleans(),
     place=st.floats(0, 0.999),
 )
-def test_the_slice_that_is_doubted_is_the_one_that_is_asked_for_drawn_and_learnt(
+def test_the_most_uncertain_slice_is_the_one_that_is_asked_for_drawn_and_learnt(
     tmp_path_factory: pytest.TempPathFactory,
     codes: str,
     plane: SlicePlane,

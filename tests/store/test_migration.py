@@ -243,12 +243,12 @@ def test_a_ledger_of_0003_keeps_every_row_and_its_labels_may_be_compared(ledger_
         command.upgrade(config, "0003")
         columns = columns_of_all_tables(connection)
         before = rows_of_all_tables(connection, columns)
-    assert ledger_of_0001.doubts() == []
+    assert ledger_of_0001.uncertainty_checks() == []
     with engine.connect() as connection:
         assert rows_of_all_tables(connection, columns) == before
     assert len(before["annotations"]) == 2
-    doubt = ledger_of_0001.record_doubt(2, 1, "entropy", 0.25, wrong_voxels=3, voxels=10)
-    assert ledger_of_0001.doubts() == [doubt]
+    check = ledger_of_0001.record_uncertainty_check(2, 1, "entropy", 0.25, wrong_voxels=3, voxels=10)
+    assert ledger_of_0001.uncertainty_checks() == [check]
 
 
 def test_a_ledger_of_0010_keeps_every_row_and_its_labels_may_be_reviewed(ledger_of_0001, engine):

@@ -102,7 +102,7 @@ def test_every_strategy_asks_for_a_validation_case_that_is_due_before_what_its_m
     training, validation = project.ledger.pool("training"), project.ledger.pool("validation")
     label = record_annotation(project.ledger, training[0], "f", "0", "ann")
     if worth is not None:  # so that the uncertainty of the model is not trusted
-        project.ledger.record_doubt(label.id, 2, "variance", worth, wrong_voxels=50, voxels=100)
+        project.ledger.record_uncertainty_check(label.id, 2, "variance", worth, wrong_voxels=50, voxels=100)
     first = first_of_each(project)
     assert set(roles(project, first).values()) == {"validation"}
     assert {proposal.reason for proposal in first.values()} == {DUE}

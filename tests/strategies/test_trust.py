@@ -48,7 +48,9 @@ def come_back(project: Project, *worths: float | None) -> None:
         # Half of many voxels are wrong: the largest Spearman's correlation there can be is √(3/4).
         correlation = None if worth is None else worth * 0.75**0.5
         wrong = 0 if worth is None else 500_000
-        project.ledger.record_doubt(label.id, 1, "variance", correlation, wrong_voxels=wrong, voxels=1_000_000)
+        project.ledger.record_uncertainty_check(
+            label.id, 1, "variance", correlation, wrong_voxels=wrong, voxels=1_000_000
+        )
 
 
 def labelled(project: Project) -> set[str]:

@@ -34,7 +34,7 @@ def slice_sums(
     masks = regions_of(statistics, regions, settings)
     shape = statistics.mean.shape[1:]
     thickness = max(_PART_VOXELS // math.prod(shape[1:]), 1)
-    sums: Tensor | None = None
+    sums: list[Tensor] = []
     for first in range(0, shape[0], thickness):
         part = slice(first, first + thickness)
         turned = statistics.part(part).turned(axis)
@@ -42,12 +42,9 @@ def slice_sums(
         if by_class:
             weights += [predicted_foreground(turned.mean), *turned.mean[1:]]
         maps = turned.maps(measures)
-        of_part = slice_products(torch.stack([*maps, torch.ones_like(turned.mean[0])]), _stacked(weights), 0).cpu()
-        if axis != 0:
-            sums = of_part if sums is None else sums + of_part
-            continue
-        sums = of_part if sums is None else torch.cat([sums, of_part], dim=2)
-    return torch.zeros(len(measures) + 1, len(masks), shape[axis]) if sums is None else sums
+        maps.append(torch.ones_like(turned.mean[0]))
+        sums.append(slice_products(torch.stack(maps), _stacked(weights), 0).cpu())
+    return torch.cat(sums, dim=2) if axis == 0 else torch.stack(sums).sum(dim=0)
 
 
 def _stacked(maps: Sequence[Tensor]) -> Tensor:

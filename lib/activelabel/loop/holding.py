@@ -155,7 +155,6 @@ class Holding:
                 if len(waiting) <= ahead:
                     continue
             if waiting:
-                began = time.monotonic()
                 yield waiting.popleft()
                 pace.note(time.monotonic() - began)
             elif self._has_in_hand(job):  # what is scored and not written yet

@@ -11,7 +11,7 @@ from activelabel.data.files.image_files import ImageFiles
 from activelabel.data.preprocessing import prepare_image
 from activelabel.data.slices import prepared_axis, prepared_positions, slice_axis
 from activelabel.data.volumes import read_volume
-from activelabel.loop.doubt import compared_measure
+from activelabel.loop.uncertainty_check import compared_measure
 from activelabel.prediction.pictures import most_uncertain_slice, uncertainty_figure
 from activelabel.prediction.predictor import Predictor
 from activelabel.recipes import Recipe

@@ -148,20 +148,20 @@ def _readings(project: Project) -> Iterator[Block]:
 
 
 def _worth_of_uncertainty(project: Project) -> Iterator[Block]:
-    doubts = project.ledger.doubts()[-_SHOWN_LABELS:]
-    if not doubts:
+    checks = project.ledger.uncertainty_checks()[-_SHOWN_LABELS:]
+    if not checks:
         yield Text("No label has come back yet that a model had been asked about before.")
         return
     rows = [
-        {"label": doubt.annotation_id, "model": doubt.model_version, "measure": doubt.measure,
-         "wrong voxels": doubt.wrong_voxels, "n (voxels)": doubt.voxels, "correlation": doubt.correlation,
-         "worth": doubt.worth}
-        for doubt in doubts
+        {"label": check.annotation_id, "model": check.model_version, "measure": check.measure,
+         "wrong voxels": check.wrong_voxels, "n (voxels)": check.voxels, "correlation": check.correlation,
+         "worth": check.worth}
+        for check in checks
     ]  # fmt: skip
     yield Picture(
         name="worth_of_uncertainty",
-        title=f"Worth of the uncertainty, of the last {len(doubts)} labels",
-        figure=draw_worths([doubt.worth for doubt in doubts]),
+        title=f"Worth of the uncertainty, of the last {len(checks)} labels",
+        figure=draw_worths([check.worth for check in checks]),
         alt="How well the uncertainty went with the errors, label by label, from -1 to 1.",
         note="1: every wrong voxel was more uncertain than every other; 0: the uncertainty says nothing of the errors.",
     )

@@ -18,14 +18,15 @@ def summarise(findings: Findings) -> Iterator[str]:
         yield f"`{findings.best}`: {ahead.sentence}"
     if findings.results.shorter:
         yield (
-            "Some runs have fewer rounds than were asked for, because they go on still, were stopped, or had nothing "
+            "Some runs have fewer rounds than were asked for, because they still go on, were stopped, or had nothing "
             f"left to ask for: {'; '.join(findings.results.shorter)}."
         )
     left_out = [arm for arm in findings.arms if arm in findings.results.unfinished]
     if left_out:
+        are, they = ("is", "it") if len(left_out) == 1 else ("are", "they")
         yield (
-            f"{_listed(_named(left_out))} {'is' if len(left_out) == 1 else 'are'} not finished, so drawn as far as it "
-            "went, and compared with none."
+            f"{_listed(_named(left_out))} {are} not finished, so {they} {are} drawn as far as {they} went, and "
+            "compared with none."
         )
 
 

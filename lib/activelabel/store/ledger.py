@@ -12,8 +12,8 @@ from activelabel.store.cases.skips import Skips
 from activelabel.store.claims import Claims
 from activelabel.store.facts import Facts
 from activelabel.store.images import Images
-from activelabel.store.models.doubts import Doubts
 from activelabel.store.models.scores import Scores
+from activelabel.store.models.uncertainty_checks import UncertaintyChecks
 from activelabel.store.models.uses import ModelUses
 from activelabel.store.models.versions import Models
 from activelabel.store.progress import Overview
@@ -34,7 +34,7 @@ class Ledger(
     Skips,
     Reviews,
     Readings,
-    Doubts,
+    UncertaintyChecks,
     Facts,
     Models,
     ModelUses,

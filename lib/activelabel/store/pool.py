@@ -67,9 +67,9 @@ def complete() -> ColumnElement[bool]:
 def learnable(only_approved: bool) -> ColumnElement[bool]:
     """Annotations that a training may learn from, at most one per image.
 
-    Without review these are the annotations that count, but not one from which a second reading differs, unless a
-    reviewer has approved it. If only approved ones are learnt from, it is the newest
-    approved version of each image whose label was not taken back since: a later version waits for its review.
+    Without review these are the annotations that count, without those from which a second reading differs unless a
+    reviewer has approved them. If only approved ones are learnt from, these are the newest approved version of each
+    image whose label was not taken back since: a later version waits for its review.
     """
     if not only_approved:
         undisputed = or_(AnnotationRow.id.not_in(disputed()), AnnotationRow.id.in_(decided(Verdict.APPROVED)))

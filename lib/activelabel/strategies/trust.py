@@ -14,7 +14,7 @@ class Trust:
     """How well the uncertainty of a model agreed with its errors in the labels that came back.
 
     Attributes:
-        latest: `Doubt.worth` of the `window` newest labels that have one, oldest first.
+        latest: `UncertaintyCheck.worth` of the `window` newest labels that have one, oldest first.
         labels: the number of labels that have one.
         window: the number of labels needed to judge.
         least: the smallest mean with which the uncertainty is trusted.
@@ -52,9 +52,9 @@ def read_trust(project: Project) -> Trust:
     Comparisons with a worse model, which somebody had chosen or which was withdrawn, do not count.
     """
     window, models = project.settings.uncertainty_window, project.ledger.sound_models()
-    worths = (doubt.worth for doubt in project.ledger.latest_doubts(window, models))
+    worths = (check.worth for check in project.ledger.latest_uncertainty_checks(window, models))
     latest = tuple(worth for worth in worths if worth is not None)
-    return Trust(latest, project.ledger.correlated_doubts(models), window, project.settings.min_correlation)
+    return Trust(latest, project.ledger.count_uncertainty_checks(models), window, project.settings.min_correlation)
 
 
 def proposals_by_uncertainty(project: Project, by_uncertainty: Proposals, instead: Proposals) -> Iterator[Proposal]:

@@ -143,10 +143,10 @@ def test_comparisons_of_a_worse_model_do_not_count_for_the_model_in_use(judged):
     judged.use_model(2, "ann")
     labels = [record_annotation(judged, image_id, "f", "0", "ann").id for image_id in judged.pool("training")[:3]]
     for label, model in zip(labels, (1, 2, 2), strict=True):
-        judged.record_doubt(label, model, "variance", 0.25, wrong_voxels=10, voxels=100)
+        judged.record_uncertainty_check(label, model, "variance", 0.25, wrong_voxels=10, voxels=100)
     assert judged.sound_models() == {1, 2}
     judged.use_best()
     assert judged.sound_models() == {1}
-    assert [doubt.annotation_id for doubt in judged.latest_doubts(9, judged.sound_models())] == labels[:1]
-    assert judged.correlated_doubts(judged.sound_models()) == 1
-    assert len(judged.doubts()) == 3
+    assert [check.annotation_id for check in judged.latest_uncertainty_checks(9, judged.sound_models())] == labels[:1]
+    assert judged.count_uncertainty_checks(judged.sound_models()) == 1
+    assert len(judged.uncertainty_checks()) == 3

@@ -17,7 +17,6 @@ import torch
 
 from activelabel.acquisition.effort import AnnotatedQuery, effort
 from activelabel.errors import InvalidInputError, NotReadyError
-from activelabel.loop.doubt import compare_labels
 from activelabel.loop.holding import only_training
 from activelabel.loop.judging import case_metrics, measure_again
 from activelabel.loop.noisy_labels import NoisyLabels
@@ -28,6 +27,7 @@ from activelabel.loop.training.run import VALIDATION_FILE, Run
 from activelabel.loop.training.semi_supervised import SemiSupervisedTraining
 from activelabel.loop.training.stats import read_stats, with_models
 from activelabel.loop.training_cases import annotated_case, check_training_cases, readable_annotations
+from activelabel.loop.uncertainty_check import compare_labels
 from activelabel.optional_parts import optional
 from activelabel.project.images import Images
 from activelabel.project.models.proxy import initial_weights
@@ -66,7 +66,7 @@ class SegmentationTraining(NetworkTraining):
     nothing. The next one continues after one of its last epochs if it has the same files, network, options and first
     weights; a second stage starts from its beginning.
 
-    Before the training, new labels are compared with the uncertainty of the model in use: see `loop.doubt`.
+    Before the training, new labels are compared with the uncertainty of the model in use: see `loop.uncertainty_check`.
     """
 
     def __init__(self, project: Project, tracking_address: str = "") -> None:

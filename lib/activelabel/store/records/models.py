@@ -71,7 +71,7 @@ class ModelEffort:
 
 
 @dataclass(frozen=True)
-class Doubt:
+class UncertaintyCheck:
     """How well the uncertainty of the model in use agreed with its errors in a label, over the voxels new to the model.
 
     `correlation` is Spearman's, between `measure` and whether the prediction differs from the label; None if no voxel

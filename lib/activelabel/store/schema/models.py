@@ -113,7 +113,7 @@ class ModelAnnotationRow(Base):
     annotation_id: Mapped[int] = mapped_column(ForeignKey("annotations.id"), primary_key=True)
 
 
-class DoubtRow(Base):
+class UncertaintyCheckRow(Base):
     """How well the uncertainty of the model in use when a label came back agrees with the model's errors in it."""
 
     __tablename__ = "doubts"

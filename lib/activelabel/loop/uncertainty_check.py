@@ -65,7 +65,7 @@ def _uncompared(ledger: Ledger, annotations: Iterable[Annotation]) -> Iterator[t
     if not models:
         return
     newest = models[max(models)]
-    done = {doubt.annotation_id for doubt in ledger.doubts()}.union(newest.trained_on, newest.validated_on)
+    done = {check.annotation_id for check in ledger.uncertainty_checks()}.union(newest.trained_on, newest.validated_on)
     new = sorted((item for item in annotations if item.id not in done), key=lambda item: item.id)
     uses = [use for use in ledger.model_uses() if use.model_version in models]
     for version, labels in itertools.groupby(new, key=lambda item: _in_use(uses, item)):
@@ -96,17 +96,17 @@ def _compare(
     reference = check_label(project.labels_folder / annotation.file, image.original, project.labels).array
     statistics = predictor.sample(image.tensor, project.recipe.prediction.repeats, project.settings.seed)
     measure = compared_measure(project.recipe.query.strategy)
-    doubt: NDArray[np.float32] = restore_maps(MEASURES[measure](statistics)[None], image)[0].numpy()
-    if not np.isfinite(doubt).all():
+    uncertainty: NDArray[np.float32] = restore_maps(MEASURES[measure](statistics)[None], image)[0].numpy()
+    if not np.isfinite(uncertainty).all():
         raise InvalidInputError(f"the {measure} of model {model.version} is no number: train a new model")
     drawn, wanted = (
         project.labels.part_numbers(label)
         for label in (restore_label(statistics.mean, image, project.labels), reference)
     )
     judged = project.labels.judged(reference).take(slices, axis)
-    doubt, wrong = doubt.take(slices, axis)[judged], (drawn != wanted).take(slices, axis)[judged]
-    correlation = uncertainty_error_correlation(doubt, wrong)
-    record = project.ledger.record_doubt(
+    uncertainty, wrong = uncertainty.take(slices, axis)[judged], (drawn != wanted).take(slices, axis)[judged]
+    correlation = uncertainty_error_correlation(uncertainty, wrong)
+    record = project.ledger.record_uncertainty_check(
         annotation.id,
         model.version,
         measure,

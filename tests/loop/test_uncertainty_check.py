@@ -18,13 +18,13 @@ from training_study import Study
 from activelabel.acquisition.uncertainty import MEASURES
 from activelabel.data.preprocessing import prepare_image
 from activelabel.data.volumes import read_volume
-from activelabel.loop.doubt import compare_labels, compared_measure
 from activelabel.loop.scoring import VolumeScoring
+from activelabel.loop.uncertainty_check import compare_labels, compared_measure
 from activelabel.networks import build_network
 from activelabel.project.models.publishing import publish_model
 from activelabel.recipes.strategy_traits import TRAITS
 from activelabel.store.records.labels import Annotation
-from activelabel.store.records.models import Doubt
+from activelabel.store.records.models import UncertaintyCheck
 from activelabel.strategies.catalogue import build_strategies, build_strategy, strategy_names
 
 CPU = torch.device("cpu")
@@ -57,9 +57,9 @@ def labels(study: Study) -> list[Annotation]:
     return study.project.ledger.annotations()
 
 
-def compare(study: Study, datastore: object = None) -> list[Doubt]:
+def compare(study: Study, datastore: object = None) -> list[UncertaintyCheck]:
     compare_labels(study.project, labels(study), datastore or study, CPU)  # type: ignore[arg-type]
-    return study.project.ledger.doubts()
+    return study.project.ledger.uncertainty_checks()
 
 
 def seen_by(study: Study, image_id: str) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
@@ -85,12 +85,12 @@ def test_errors_where_uncertainty_is_largest_are_worth_1_and_where_least_minus_1
         _, variance = seen_by(study, image_id)
         draw(study, image_id, sign * variance > np.sort(sign * variance, axis=None)[-101])
 
-    doubts = compare(study)
+    checks = compare(study)
 
-    assert [(doubt.measure, doubt.wrong_voxels, doubt.voxels) for doubt in doubts] == [("variance", 100, 7680)] * 2
-    assert [doubt.worth for doubt in doubts] == pytest.approx([1.0, -1.0], abs=1e-3)
+    assert [(check.measure, check.wrong_voxels, check.voxels) for check in checks] == [("variance", 100, 7680)] * 2
+    assert [check.worth for check in checks] == pytest.approx([1.0, -1.0], abs=1e-3)
     largest = math.sqrt(3 * 100 * 7580 / (7680**2 - 1))
-    assert [doubt.correlation for doubt in doubts] == pytest.approx([largest, -largest], abs=1e-3)
+    assert [check.correlation for check in checks] == pytest.approx([largest, -largest], abs=1e-3)
 
 
 def test_the_correlation_is_scipys_over_the_whole_volume(study: Study) -> None:
@@ -99,19 +99,19 @@ def test_the_correlation_is_scipys_over_the_whole_volume(study: Study) -> None:
     (made,) = study.annotate(first)
     reference = np.asarray(nibabel.load(study.labels / f"{first}.nii.gz").dataobj) == 1
 
-    (doubt,) = compare(study)
+    (check,) = compare(study)
 
-    assert (doubt.annotation_id, doubt.model_version) == (made, 1)
-    assert doubt.wrong_voxels == np.count_nonzero(ball != reference)
-    assert doubt.correlation == pytest.approx(spearmanr(variance, ball != reference, axis=None).statistic)
+    assert (check.annotation_id, check.model_version) == (made, 1)
+    assert check.wrong_voxels == np.count_nonzero(ball != reference)
+    assert check.correlation == pytest.approx(spearmanr(variance, ball != reference, axis=None).statistic)
 
 
 def test_a_perfect_prediction_is_no_evidence_against_the_uncertainty(study: Study) -> None:
     draw(study, study.ids("training")[0], np.zeros(SHAPE, dtype=bool))
 
-    (doubt,) = compare(study)
+    (check,) = compare(study)
 
-    assert (doubt.correlation, doubt.wrong_voxels, doubt.voxels) == (None, 0, 7680)
+    assert (check.correlation, check.wrong_voxels, check.voxels) == (None, 0, 7680)
 
 
 def test_only_annotated_slices_count(study: Study) -> None:
@@ -122,11 +122,11 @@ def test_only_annotated_slices_count(study: Study) -> None:
     draw(study, first, wrong, slices=[2, 3])
     _, variance = seen_by(study, first)
 
-    (doubt,) = compare(study)
+    (check,) = compare(study)
 
-    assert (doubt.wrong_voxels, doubt.voxels) == (4 * 20, 2 * SLICE_VOXELS)
+    assert (check.wrong_voxels, check.voxels) == (4 * 20, 2 * SLICE_VOXELS)
     expected = spearmanr(variance[..., [2, 3]], wrong[..., [2, 3]], axis=None).statistic
-    assert doubt.correlation == pytest.approx(expected)
+    assert check.correlation == pytest.approx(expected)
 
 
 def test_slices_that_the_model_has_learned_do_not_count(study: Study) -> None:
@@ -135,7 +135,7 @@ def test_slices_that_the_model_has_learned_do_not_count(study: Study) -> None:
     publish(study, seen=before)
     study.annotate(first, slices=[2, 3, 7])
 
-    assert [doubt.voxels for doubt in compare(study)] == [SLICE_VOXELS]
+    assert [check.voxels for check in compare(study)] == [SLICE_VOXELS]
 
 
 def test_a_volume_that_the_model_has_learned_and_that_was_corrected_is_not_compared(study: Study) -> None:
@@ -152,9 +152,9 @@ def test_each_label_is_compared_with_the_model_that_was_in_use_when_it_came(stud
     publish(study, seed=1)
     after_it = study.annotate(second, third)
 
-    doubts = compare(study)
+    checks = compare(study)
 
-    assert [(doubt.annotation_id, doubt.model_version) for doubt in doubts] == [
+    assert [(check.annotation_id, check.model_version) for check in checks] == [
         (during_the_training[0], 1), (after_it[0], 2), (after_it[1], 2),
     ]  # fmt: skip
 
@@ -163,7 +163,7 @@ def test_a_model_that_was_withdrawn_is_not_judged(study: Study) -> None:
     study.project.ledger.withdraw_model(publish(study, seed=1))
     study.annotate(study.ids("training")[0])
 
-    assert [doubt.model_version for doubt in compare(study)] == [1]
+    assert [check.model_version for check in compare(study)] == [1]
 
 
 def test_labels_saved_before_the_first_model_are_not_compared(make_study: Callable[..., Study], blobs) -> None:
@@ -191,7 +191,7 @@ def test_a_killed_comparison_goes_on_where_it_was(study: Study, make_study: Call
         files.killed_at = killed_at
         with pytest.raises(Killed):
             compare(study, files)
-        assert len(study.project.ledger.doubts()) == killed_at
+        assert len(study.project.ledger.uncertainty_checks()) == killed_at
     files.killed_at = None
     resumed = compare(study, files)
     assert files.read == ids
@@ -201,8 +201,8 @@ def test_a_killed_comparison_goes_on_where_it_was(study: Study, make_study: Call
     publish(undisturbed)
     undisturbed.annotate(*ids)
     numbers = [
-        [(doubt.annotation_id, doubt.correlation, doubt.wrong_voxels) for doubt in doubts]
-        for doubts in (resumed, compare(undisturbed))
+        [(check.annotation_id, check.correlation, check.wrong_voxels) for check in checks]
+        for checks in (resumed, compare(undisturbed))
     ]
     assert numbers[0] == numbers[1]
 
@@ -214,9 +214,9 @@ def test_a_case_that_cannot_be_read_is_passed_over(study: Study, caplog: pytest.
     (study.project.labels_folder / f"{bad_label}.nii.gz").write_bytes(b"broken")
 
     with caplog.at_level(logging.WARNING):
-        doubts = compare(study)
+        checks = compare(study)
 
-    assert [doubt.annotation_id for doubt in doubts] == [made[2]]
+    assert [check.annotation_id for check in checks] == [made[2]]
     ledger = study.project.ledger
     assert "cannot be read" in ledger.image(broken).unreadable_reason
     assert f"{broken} is set aside" in caplog.text
@@ -234,9 +234,9 @@ def test_a_model_whose_file_is_gone_is_compared_with_nothing_and_the_next_one_is
     (study.project.models_folder / study.project.ledger.model(1).file).unlink()
 
     with caplog.at_level(logging.WARNING):
-        doubts = compare(study)
+        checks = compare(study)
 
-    assert [doubt.annotation_id for doubt in doubts] == made
+    assert [check.annotation_id for check in checks] == made
     assert "the uncertainty of model 1 is compared with no label" in caplog.text
 
 
@@ -259,16 +259,16 @@ def test_a_training_compares_the_new_labels_before_it_learns_from_them(
         patch.setattr("activelabel.loop.training.segmentation.SegmentationTraining.learn", _cut_power)
         with pytest.raises(PowerCut):
             study.train()
-    before = study.project.ledger.doubts()
-    assert [(doubt.annotation_id, doubt.model_version) for doubt in before] == [(label, 1) for label in made]
+    before = study.project.ledger.uncertainty_checks()
+    assert [(check.annotation_id, check.model_version) for check in before] == [(label, 1) for label in made]
 
     study.train(max_epochs=1)
     later = study.annotate(study.ids("training")[2])
     study.train(max_epochs=1)
 
-    doubts = study.project.ledger.doubts()
-    assert doubts[:-1] == before
-    assert (doubts[-1].annotation_id, doubts[-1].model_version) == (later[0], 2)
+    checks = study.project.ledger.uncertainty_checks()
+    assert checks[:-1] == before
+    assert (checks[-1].annotation_id, checks[-1].model_version) == (later[0], 2)
     assert study.project.ledger.latest_model().version == 3
 
 
@@ -345,7 +345,7 @@ def test_a_model_that_is_wrong_where_it_is_certain_is_distrusted_and_the_reason_
     misled: Callable[..., Study], strategy: str
 ) -> None:
     study = misled()
-    assert [doubt.correlation < 0 for doubt in study.project.ledger.doubts()] == [True, True]
+    assert [check.correlation < 0 for check in study.project.ledger.uncertainty_checks()] == [True, True]
 
     answer = ask(study, strategy)
 

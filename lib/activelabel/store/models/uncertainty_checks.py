@@ -1,4 +1,4 @@
-"""Doubts: for each label that came back, how well a model's uncertainty agrees with its errors."""
+"""Checks of uncertainty: for each label that came back, how well a model's uncertainty agrees with its errors."""
 
 from collections.abc import Collection
 
@@ -7,15 +7,15 @@ from sqlalchemy import ColumnElement, func, select
 from activelabel.store.checks import checked_word
 from activelabel.store.database import Database
 from activelabel.store.lookup import model_row, record_of
-from activelabel.store.records.models import Doubt
+from activelabel.store.records.models import UncertaintyCheck
 from activelabel.store.schema.labels import AnnotationRow
-from activelabel.store.schema.models import DoubtRow
+from activelabel.store.schema.models import UncertaintyCheckRow
 
 
-class Doubts(Database):
+class UncertaintyChecks(Database):
     """The comparisons of labels with models that had not learned from them."""
 
-    def record_doubt(
+    def record_uncertainty_check(
         self,
         annotation_id: int,
         model_version: int,
@@ -24,7 +24,7 @@ class Doubts(Database):
         *,
         wrong_voxels: int,
         voxels: int,
-    ) -> Doubt:
+    ) -> UncertaintyCheck:
         """Record how well the uncertainty of the model in use agreed with its errors in one label; once per label.
 
         Args:
@@ -42,7 +42,7 @@ class Doubts(Database):
         checked_word(measure, "measure")
         with self._writing() as session:
             model_row(session, model_version)
-            row = DoubtRow(
+            row = UncertaintyCheckRow(
                 annotation_id=annotation_id,
                 model_version=model_version,
                 measure=measure,
@@ -53,31 +53,33 @@ class Doubts(Database):
             )
             session.add(row)
             session.flush()
-            return record_of(row, Doubt)
+            return record_of(row, UncertaintyCheck)
 
-    def doubts(self) -> list[Doubt]:
+    def uncertainty_checks(self) -> list[UncertaintyCheck]:
         """The records of all labels that were not deleted, in the order of the labels: the newest is the last."""
-        statement = select(DoubtRow).where(*_IS_NOT_DELETED).order_by(DoubtRow.annotation_id)
+        statement = select(UncertaintyCheckRow).where(*_IS_NOT_DELETED).order_by(UncertaintyCheckRow.annotation_id)
         with self._reading() as session:
-            return [record_of(row, Doubt) for row in session.scalars(statement)]
+            return [record_of(row, UncertaintyCheck) for row in session.scalars(statement)]
 
-    def latest_doubts(self, count: int, models: Collection[int]) -> list[Doubt]:
+    def latest_uncertainty_checks(self, count: int, models: Collection[int]) -> list[UncertaintyCheck]:
         """The last `count` records of these models that have a correlation, in the order of the labels."""
-        statement = select(DoubtRow).where(*_IS_NOT_DELETED, DoubtRow.correlation.is_not(None), _is_of_models(models))
+        statement = select(UncertaintyCheckRow).where(
+            *_IS_NOT_DELETED, UncertaintyCheckRow.correlation.is_not(None), _is_of_models(models)
+        )
         with self._reading() as session:
-            rows = session.scalars(statement.order_by(DoubtRow.annotation_id.desc()).limit(count))
-            return [record_of(row, Doubt) for row in rows][::-1]
+            rows = session.scalars(statement.order_by(UncertaintyCheckRow.annotation_id.desc()).limit(count))
+            return [record_of(row, UncertaintyCheck) for row in rows][::-1]
 
-    def correlated_doubts(self, models: Collection[int]) -> int:
+    def count_uncertainty_checks(self, models: Collection[int]) -> int:
         """The number of records of these models that have a correlation."""
-        statement = select(func.count(DoubtRow.correlation)).where(*_IS_NOT_DELETED, _is_of_models(models))
+        statement = select(func.count(UncertaintyCheckRow.correlation)).where(*_IS_NOT_DELETED, _is_of_models(models))
         with self._reading() as session:
             return session.scalar(statement) or 0
 
 
-_IS_NOT_DELETED = (AnnotationRow.id == DoubtRow.annotation_id, AnnotationRow.deleted_at.is_(None))
+_IS_NOT_DELETED = (AnnotationRow.id == UncertaintyCheckRow.annotation_id, AnnotationRow.deleted_at.is_(None))
 """Selects the records of labels that were not deleted."""
 
 
 def _is_of_models(models: Collection[int]) -> ColumnElement[bool]:
-    return DoubtRow.model_version.in_(sorted(models))
+    return UncertaintyCheckRow.model_version.in_(sorted(models))
