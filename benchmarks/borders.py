@@ -15,7 +15,7 @@ image and its margin, and all are trained with the learning rate and loss of `qu
 
 import argparse
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -120,8 +120,14 @@ def window_of(recipe: Recipe, size: Size3D) -> Size3D:
     return size if recipe.prediction.window_size[2] > 1 else (*size[:2], 1)
 
 
-def train(recipe: Recipe, files: list[Path], steps: int, size: Size3D) -> nn.Module:
-    """A network that has seen each of `files` some times, in steps of two."""
+def train(
+    recipe: Recipe,
+    files: list[Path],
+    steps: int,
+    size: Size3D,
+    seen: Callable[[int, nn.Module], None] = lambda steps, network: None,
+) -> nn.Module:
+    """A network that has seen each of `files` some times, in steps of two; `seen` is called after each step."""
     torch.manual_seed(WEIGHTS_SEED)
     network = with_cpu_layers(build_network(recipe.network, 1 + len(LABELS))).train()
     cases = []
@@ -139,6 +145,7 @@ def train(recipe: Recipe, files: list[Path], steps: int, size: Size3D) -> nn.Mod
         optimiser.zero_grad()
         loss(network(images), labels).backward()
         optimiser.step()
+        seen(step + 1, network)
     plain = build_network(recipe.network, 1 + len(LABELS))  # those for training have dropout that no pass makes random
     plain.load_state_dict(network.state_dict())
     return plain

@@ -1,12 +1,10 @@
-"""Forward passes, training steps, dropout masks and compilation of the papers' networks, for `gpu.py`."""
+"""Forward passes, training steps and dropout masks of the papers' networks, for `gpu.py`."""
 
 import itertools
-import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
 
 import torch
-from gpu_timing import Conditions, peak_bytes, synchronise
+from gpu_timing import Conditions, Row, bandwidth, peak_bytes
 from monai.losses import DiceCELoss
 from torch import Tensor, nn
 
@@ -18,44 +16,79 @@ from activelabel.recipes import Recipe, load_recipe
 
 RECIPES = ("quick", "rahimi2022", "ma2024", "nath2022", "chlebus2022")
 CLASSES = 3
-LAYOUTS = {"contiguous": torch.contiguous_format, "channels_last_3d": torch.channels_last_3d}
-PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+LAYOUTS = {"channels_last_3d": torch.channels_last_3d, "contiguous": torch.contiguous_format}
+PRECISIONS = {"bfloat16": torch.bfloat16, "float32": torch.float32, "float16": torch.float16}
 SEED = 20261129
 
 
-def networks(conditions: Conditions) -> Iterator[dict[str, Any]]:
-    """Each network in each layout and precision: forward pass, training step, peak memory, agreement."""
-    for name in RECIPES:
-        recipe = load_recipe(name)
-        window, batch = window_of(recipe, conditions.small), batch_of(recipe, conditions.small)
-        images = noise((batch, 1, *window), conditions.device)
-        reference = exact_logits(build(recipe, conditions.device), images)
-        for (layout, memory_format), (precision, dtype) in itertools.product(LAYOUTS.items(), PRECISIONS.items()):
+def networks(conditions: Conditions) -> Iterator[Row]:
+    """Each network in each layout and precision: forward pass, training step, peak memory, agreement, traffic.
+
+    What is expected to be fastest comes first, so that each network has a row if time is short.
+    """
+    bytes_per_second = bandwidth(conditions)
+    for (layout, memory_format), (precision, dtype) in itertools.product(LAYOUTS.items(), PRECISIONS.items()):
+        for name in RECIPES:
             if not conditions.reaches(f"{name} {layout} {precision}"):
                 continue
-            network = build(recipe, conditions.device).to(memory_format=memory_format)
-            measured = measure(conditions, network, images.to(memory_format=memory_format), dtype, reference)
+            recipe = load_recipe(name)
+            window, batch = window_of(recipe, conditions.small), batch_of(recipe, conditions.small)
             size = f"{batch} x {'x'.join(map(str, window))}"
-            yield {"network": name, "batch": size, "layout": layout, "precision": precision, **measured}
+            case: Row = {"network": name, "batch": size, "layout": layout, "precision": precision}
+            try:
+                images = noise((batch, 1, *window), conditions.device)
+                reference = exact_logits(build(recipe, conditions.device), images)
+                network = build(recipe, conditions.device).to(memory_format=memory_format)
+                images = images.to(memory_format=memory_format)
+                case |= measure(conditions, network, images, dtype, reference, bytes_per_second)
+            except RuntimeError as error:  # a precision that has no kernel, or too little memory, is a result
+                case["problem"] = str(error).partition("\n")[0][:200]
+            yield case
 
 
 def measure(
-    conditions: Conditions, network: nn.Module, images: Tensor, dtype: torch.dtype, reference: Tensor
-) -> dict[str, Any]:
-    """The times, the memory and the agreement of one network."""
+    conditions: Conditions,
+    network: nn.Module,
+    images: Tensor,
+    dtype: torch.dtype,
+    reference: Tensor,
+    bytes_per_second: float,
+) -> Row:
+    """The times, the memory, the agreement and the traffic of one network."""
+    logits = predict(network, images, dtype)
+    distance, same = agreement(logits, reference)
     forward = conditions.seconds_of(lambda: predict(network, images, dtype))
-    distance, same = agreement(predict(network, images, dtype), reference)
+    traffic = least_traffic(network, images, dtype)
     step = training_step(network, images, dtype)
+    peak = peak_bytes(conditions.device, step)
     return {
         "forward s": forward,
         "step s": conditions.seconds_of(step),
-        "step peak GB": gigabytes(peak_bytes(conditions.device, step)),
+        "step peak GB": None if peak is None else peak / 1e9,
         "distance": distance,
         "same class": same,
+        "traffic GB": traffic / 1e9,
+        "of bandwidth": traffic / forward / bytes_per_second,
     }
 
 
-def masks(conditions: Conditions) -> Iterator[dict[str, Any]]:
+def least_traffic(network: nn.Module, images: Tensor, dtype: torch.dtype) -> int:
+    """The bytes that the layers of a forward pass read and write, if each reads its inputs and weights once."""
+    total = 0
+
+    def count(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        nonlocal total
+        total += sum(values.nbytes for values in (*inputs, output, *layer.parameters()))
+
+    leaves = [layer for layer in network.modules() if not any(True for _ in layer.children())]
+    hooks = [layer.register_forward_hook(count) for layer in leaves]
+    predict(network, images, dtype)
+    for hook in hooks:
+        hook.remove()
+    return total
+
+
+def masks(conditions: Conditions) -> Iterator[Row]:
     """The cost of dropout in a forward pass of repeats, by who draws the masks."""
     for name in ("quick", "rahimi2022"):
         if not conditions.reaches(f"masks {name}"):
@@ -116,40 +149,6 @@ def hashed(words: Tensor) -> Tensor:
     words = (words ^ ((words >> 16) & 0xFFFF)) * -2048144789
     words = (words ^ ((words >> 13) & 0x7FFFF)) * -1028477387
     return words ^ ((words >> 16) & 0xFFFF)
-
-
-def compiled_networks(conditions: Conditions) -> Iterator[dict[str, Any]]:
-    """Forward passes of compiled networks beside the network as it is."""
-    modes = {"default": None, "CUDA graphs": "reduce-overhead"}
-    for name, (shown, mode) in itertools.product(RECIPES, modes.items()):
-        if conditions.device.type != "cuda" and mode is not None:
-            continue
-        if not conditions.reaches(f"compiled {name} {shown}"):
-            continue
-        recipe = load_recipe(name)
-        images = noise((batch_of(recipe, conditions.small), 1, *window_of(recipe, conditions.small)), conditions.device)
-        network = build(recipe, conditions.device).to(memory_format=torch.channels_last_3d)
-        measured = compiled_beside_plain(conditions, network, images.to(memory_format=torch.channels_last_3d), mode)
-        yield {"network": name, "mode": shown, **measured}
-
-
-def compiled_beside_plain(
-    conditions: Conditions, network: nn.Module, images: Tensor, mode: str | None
-) -> dict[str, Any]:
-    """Seconds of a pass as it is and compiled, and of the first pass, in which the compiler works."""
-    dtype = choose_precision("auto", conditions.device).dtype
-    plain = conditions.seconds_of(lambda: predict(network, images, dtype))
-    compiled = torch.compile(network, mode=mode)
-    begun = time.perf_counter()
-    try:
-        predict(compiled, images, dtype)
-        synchronise(conditions.device)
-        first = time.perf_counter() - begun
-        seconds = conditions.seconds_of(lambda: predict(compiled, images, dtype))
-    except RuntimeError as error:  # what the compiler cannot do is a result
-        problem = str(error).partition("\n")[0][:200]
-        return {"plain s": plain, "compiled s": None, "first s": None, "problem": problem}
-    return {"plain s": plain, "compiled s": seconds, "first s": first, "problem": ""}
 
 
 def build(recipe: Recipe, device: torch.device) -> nn.Module:
@@ -213,8 +212,3 @@ def training_step(network: nn.Module, images: Tensor, dtype: torch.dtype) -> Cal
         scaler.update()
 
     return step
-
-
-def gigabytes(count: int | None) -> float | None:
-    """In units of 10⁹ bytes."""
-    return None if count is None else count / 1e9

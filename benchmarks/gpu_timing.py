@@ -3,31 +3,58 @@
 import statistics
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 
+Row = dict[str, Any]
+"""One line of the result: texts say what was measured, numbers are what came out."""
 
-@dataclass
+
+def _nobody(name: str, why: str) -> None:
+    """Tell nobody what is left out."""
+
+
+@dataclass(frozen=True)
 class Conditions:
-    """Where and for how long is measured. `not_reached` names what was left out when time was over."""
+    """Where and for how long is measured.
+
+    Attributes:
+        device: what is measured.
+        small: whether the script itself is tried, with small windows and single runs.
+        deadline: when no new measurement begins, in seconds of `time.monotonic`.
+        leave_out: called with the name of what is left out, and why.
+    """
 
     device: torch.device
     small: bool
     deadline: float
-    not_reached: list[str] = field(default_factory=list)
+    leave_out: Callable[[str, str], None] = _nobody
+
+    @property
+    def left(self) -> float:
+        """The seconds that are left."""
+        return self.deadline - time.monotonic()
 
     def reaches(self, name: str) -> bool:
-        """Whether there is time for one more measurement; if not, its name is noted."""
-        if time.monotonic() < self.deadline:
+        """Whether there is time for one more measurement; if not, it is left out."""
+        if self.left > 0:
             return True
-        self.not_reached.append(name)
+        self.leave_out(name, "no time is left")
         return False
 
-    def seconds_of(self, work: Callable[[], object]) -> float:
-        """Median seconds of `work` after a warm-up, each run waited for; if small, of one run without."""
-        warm_up, repeats = (0, 1) if self.small else (3, 10)
-        taken = []
+    def share(self, of: int) -> "Conditions":
+        """The same with the first of `of` equal shares of the time that is left."""
+        return replace(self, deadline=time.monotonic() + max(self.left, 0) / of)
+
+    def seconds_of(self, work: Callable[[], object], most: float = 1.0) -> float:
+        """Median seconds of up to ten runs of `work`, each waited for, after two that do not count.
+
+        After `most` seconds no further run begins. If small, it is one run without a warm-up.
+        """
+        warm_up, repeats = (0, 1) if self.small else (2, 10)
+        taken: list[float] = []
         for number in range(warm_up + repeats):
             synchronise(self.device)
             begun = time.perf_counter()
@@ -35,6 +62,8 @@ class Conditions:
             synchronise(self.device)
             if number >= warm_up:
                 taken.append(time.perf_counter() - begun)
+            if taken and sum(taken) > most:
+                break
         return statistics.median(taken)
 
 
@@ -54,3 +83,38 @@ def peak_bytes(device: torch.device, work: Callable[[], object]) -> int | None:
     work()
     synchronise(device)
     return torch.cuda.max_memory_allocated(device)
+
+
+def busy_share(device: torch.device, work: Callable[[], object]) -> float | None:
+    """The share of the time of `work` in which a kernel or a copy runs on the device; None on a CPU."""
+    if device.type != "cuda":
+        return None
+    activities = [torch.profiler.ProfilerActivity.CPU, torch.profiler.ProfilerActivity.CUDA]
+    with torch.profiler.profile(activities=activities) as profiler:
+        synchronise(device)
+        begun = time.perf_counter()
+        work()
+        synchronise(device)
+        seconds = time.perf_counter() - begun
+    spans = [
+        (event.time_range.start, event.time_range.end)
+        for event in profiler.events()
+        if event.device_type.name == "CUDA"
+    ]
+    return covered(spans) / 1e6 / seconds
+
+
+def covered(spans: list[tuple[float, float]]) -> float:
+    """The length of the union of spans, each (start, end)."""
+    total, until = 0.0, float("-inf")
+    for start, end in sorted(spans):
+        total += max(end - max(start, until), 0)
+        until = max(until, end)
+    return total
+
+
+def bandwidth(conditions: Conditions) -> float:
+    """The bytes a second that a copy within the device's memory reads and writes."""
+    values = torch.zeros(1 << (20 if conditions.small else 28), device=conditions.device)
+    into = torch.empty_like(values)
+    return 2 * values.nbytes / conditions.seconds_of(lambda: into.copy_(values))

@@ -38,9 +38,9 @@ from activelabel.annotation.archive import open_archive
 from activelabel.names import ScoreKind
 from activelabel.project.opening import open_project
 from activelabel.server.datastores.folder import LedgerDatastore
+from activelabel.server.tasks.strategy import host_strategies
 from activelabel.store.cases.new_annotation import NewAnnotation
 from activelabel.store.ledger import Ledger
-from activelabel.strategies.catalogue import build_strategies
 
 SHAPE = (64, 64, 32)
 KIND = ScoreKind("variance")
@@ -49,6 +49,8 @@ OPERATIONS = ("next sample", "save label", "keep a score")
 SETTLE_SECONDS = 2  # time for work after an answer, so that it does not slow down the other arm
 
 T = TypeVar("T")
+Times = tuple[float, float]
+"""Milliseconds of the processor, which other programs change little, and of the wall."""
 
 
 class Arm(Protocol):
@@ -138,7 +140,7 @@ class Ours(Served):
         archive = open_archive(project)
         cases = project.recipe.training.validation_cases
         datastore = LedgerDatastore(str(studies), project.ledger, archive, validation_cases=cases, follow_changes=True)
-        super().__init__(datastore, build_strategies(project)["variance"], "variance", label)
+        super().__init__(datastore, host_strategies(project)["variance"], "variance", label)
         project.ledger.publish_model("none.pt", "0" * 64, project.recipe.name, project.labels, {}, [])
         self.alone = LedgerAlone(project.ledger)
         for image_id, value in scores.items():
@@ -173,7 +175,7 @@ def report(images: int, repeats: int, work: Path) -> None:
     ours = Ours(linked_studies(work / "ours", scores), label, scores)
     print(f"first start and all {images} scores one by one, ours: {time.perf_counter() - started:.0f} s")
     arms: dict[str, Arm] = {"host": host, "ours": ours, "the ledger in ours": ours.alone}
-    took: dict[str, dict[str, list[float]]] = {name: {operation: [] for operation in OPERATIONS} for name in arms}
+    took: dict[str, dict[str, list[Times]]] = {name: {operation: [] for operation in OPERATIONS} for name in arms}
     for turn in range(repeats + 1):
         for name, arm in arms.items():
             for operation, milliseconds in one_case(arm, f"{name} {turn}", list(scores)[turn]).items():
@@ -185,7 +187,7 @@ def report(images: int, repeats: int, work: Path) -> None:
     print_table(took)
 
 
-def one_case(arm: Arm, annotator: str, other_id: str) -> dict[str, float]:
+def one_case(arm: Arm, annotator: str, other_id: str) -> dict[str, Times]:
     """Score one image, ask for another and label it; return the milliseconds of each operation."""
     _, scored = timed(lambda: arm.keep_score(other_id, 0.0))
     image_id, asked = timed(lambda: arm.next_sample(annotator))
@@ -193,21 +195,23 @@ def one_case(arm: Arm, annotator: str, other_id: str) -> dict[str, float]:
     return {"keep a score": scored, "next sample": asked, "save label": saved}
 
 
-def timed(action: Callable[[], T]) -> tuple[T, float]:
+def timed(action: Callable[[], T]) -> tuple[T, Times]:
     """The result of an action, and its milliseconds."""
-    started = time.perf_counter()
+    processor, wall = time.process_time(), time.perf_counter()
     result = action()
-    return result, 1000 * (time.perf_counter() - started)
+    return result, (1000 * (time.process_time() - processor), 1000 * (time.perf_counter() - wall))
 
 
-def print_table(took: dict[str, dict[str, list[float]]]) -> None:
-    """Print one row for each operation: median and maximum of each arm, and the ratio of the host's median to ours."""
+def print_table(took: dict[str, dict[str, list[Times]]]) -> None:
+    """Print two rows for each operation: median and maximum of each arm, and the ratio of the host's median to ours."""
     print(f"| median (largest), ms | {' | '.join(took)} | host / ours |")
     print(f"|---|{'---:|' * len(took)}---:|")
     for operation in OPERATIONS:
-        medians = {name: statistics.median(times[operation]) for name, times in took.items()}
-        cells = [f"{medians[name]:.1f} ({max(times[operation]):.1f})" for name, times in took.items()]
-        print(f"| {operation} | {' | '.join(cells)} | {medians['host'] / medians['ours']:.1f} |")
+        for place, unit in enumerate(("processor", "wall")):
+            times = {name: [one[place] for one in took[name][operation]] for name in took}
+            medians = {name: statistics.median(values) for name, values in times.items()}
+            cells = [f"{medians[name]:.1f} ({max(values):.1f})" for name, values in times.items()]
+            print(f"| {operation}, {unit} | {' | '.join(cells)} | {medians['host'] / medians['ours']:.1f} |")
 
 
 def linked_studies(folder: Path, image_ids: Iterable[str]) -> Path:

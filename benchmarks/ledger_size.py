@@ -86,10 +86,10 @@ def measure(work: Path, images: int, repeats: int, url: str) -> dict[str, Any]:
     url = url or sqlite_url(work / "ledger.sqlite")
     fill(url, work / "ledger.sqlite", images)
     took: Times = {}
-    ledger = Ledger(url)
+    ledger, scored_all = Ledger(url), list[bool]()
     timed(took, "start", lambda: start(ledger, images))
     for turn in range(repeats + 1):
-        for name, operation in operations(ledger, turn):
+        for name, operation in operations(ledger, turn, scored_all):
             timed(took if turn else {}, name, operation)
     timed(took, "claim, when none is left", lambda: ledger.claim_images(JOB, "worker", 60))
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
@@ -102,8 +102,8 @@ def start(ledger: Ledger, images: int) -> None:
     ledger.progress()
 
 
-def operations(ledger: Ledger, turn: int) -> Iterator[tuple[str, Callable[[], object]]]:
-    """Each operation by its name."""
+def operations(ledger: Ledger, turn: int, scored_all: list[bool]) -> Iterator[tuple[str, Callable[[], object]]]:
+    """Each operation by its name; `scored_all` remembers that all is scored, as the server does."""
     annotator, asked = f"ann {turn}", list[str]()
 
     def ask() -> None:
@@ -112,7 +112,14 @@ def operations(ledger: Ledger, turn: int) -> Iterator[tuple[str, Callable[[], ob
         ledger.drafts_to_finish(annotator)
         ledger.returned_to(annotator)
         ledger.pool("validation")
-        ledger.progress()
+        ledger.asked_so_far()
+        ledger.model_use()
+        ledger.sound_models()
+        ledger.model_uses()
+        ledger.model(1)
+        ledger.has_scores(1, KIND)
+        if not scored_all and not ledger.count_unscored(1, KIND):
+            scored_all.append(True)
         for image_id in ledger.ranking(1, KIND, 16 + ledger.count_passed_over()):
             ledger.image(image_id)
             if ledger.grant_lease(annotator, image_id, 60, "variance") is not None:
@@ -159,6 +166,7 @@ def fill(url: str, file: Path, images: int) -> None:
         ledger.publish_model("none", "0" * 64, "quick", ["liver"], {}, [])
     ledger.use_model(1, "ann")
     ledger.mark_readable(name_of(0))
+    ledger.record_scores(1, name_of(0), [Score.of_kind(KIND, 0.0)], 5, 0)
     ledger.close()
     labelled = range(150, images, 100)[:LABELS_AT_MOST]
     tables: dict[str, tuple[Sequence[str], Iterator[tuple[object, ...]]]] = {
@@ -173,14 +181,14 @@ def fill(url: str, file: Path, images: int) -> None:
             for table, (columns, rows) in tables.items():
                 places = ", ".join("?" * len(columns))
                 database.executemany(f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({places})", rows)  # noqa: S608
-            database.execute("INSERT INTO scored_counts VALUES (1, ?)", count)
+            database.execute("UPDATE scored_counts SET images = images + ?", count)
         return
     with psycopg.connect(url) as server:
         for table, (columns, rows) in tables.items():
             with server.cursor().copy(f"COPY {table} ({', '.join(columns)}) FROM STDIN") as copy:
                 for row in rows:
                     copy.write_row(row)
-        server.execute("INSERT INTO scored_counts VALUES (1, %s)", count)
+        server.execute("UPDATE scored_counts SET images = images + %s", count)
         server.commit()
         server.autocommit = True
         server.execute("VACUUM ANALYZE")  # as autovacuum does soon

@@ -11,7 +11,7 @@ resamples of the volumes.
 
 import argparse
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,16 +41,17 @@ REPEATS = 20
 MARK = 0.95
 RESAMPLES = 1000
 SCORES = ("total", "object")
+SNAPSHOTS = (20, 10, 0)
+"""How many steps before the end of the training a network is kept."""
+TEMPERATURES = (1.25, 1.5, 2.0, 3.0)
 
 
 @dataclass(frozen=True)
 class Way:
-    """A way to score: the last random layers (None: all), the repeats (0: a single pass), and the seed."""
+    """A way to score, from an image `(1, W, H, D)` to its statistics."""
 
     name: str
-    last_layers: int | None
-    repeats: int
-    seed: int = 1
+    sample: Callable[[Tensor], MonteCarloStatistics]
 
 
 @dataclass(frozen=True)
@@ -77,46 +78,84 @@ def main() -> None:
     print(f"{arguments.steps} steps on {TRAINING_CASES} cases, seed {WEIGHTS_SEED}; {len(pool)} volumes")
     for name in arguments.recipes:
         recipe = small(load_recipe(name), None)
-        network = trained(recipe, files, arguments.steps, arguments.networks)
-        compare(recipe, network, pool, window_of(recipe, patch_size(recipe, files)))
+        networks = trained(recipe, files, arguments.steps, arguments.networks)
+        compare(recipe, networks, pool, window_of(recipe, patch_size(recipe, files)))
 
 
-def trained(recipe: Recipe, files: list[Path], steps: int, folder: Path | None) -> nn.Module:
-    """The network after its training, from `folder` if it is there."""
+def trained(recipe: Recipe, files: list[Path], steps: int, folder: Path | None) -> list[nn.Module]:
+    """The network after its training and, before it, some snapshots on the way; from `folder` if they are there."""
+    wanted = [steps - apart for apart in SNAPSHOTS]
     kept = None if folder is None else folder / f"{recipe.name}_{steps}.pt"
-    network = build_network(recipe.network, 1 + len(LABELS))
+    states: list[dict[str, Tensor]] = []
     if kept is not None and kept.is_file():
-        network.load_state_dict(torch.load(kept, weights_only=True))
-        return network
-    network = train(recipe, files[:TRAINING_CASES], steps, patch_size(recipe, files))
-    if kept is not None:
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        torch.save(network.state_dict(), kept)
-    return network
+        states = torch.load(kept, weights_only=True)
+    else:
+
+        def keep(step: int, network: nn.Module) -> None:
+            if step in wanted:
+                states.append({name: value.clone() for name, value in network.state_dict().items()})
+
+        train(recipe, files[:TRAINING_CASES], steps, patch_size(recipe, files), keep)
+        if kept is not None:
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            torch.save(states, kept)
+    networks = [build_network(recipe.network, 1 + len(LABELS)) for _ in states]
+    for network, state in zip(networks, states, strict=True):
+        network.load_state_dict(state)
+    return networks
 
 
-def ways_of(layers: int) -> list[Way]:
-    """The ways to compare, the first of which is the reference, for a network with so many dropout layers."""
-    fewer = [count for count in (1, 2) if count < layers]
+def ways_of(recipe: Recipe, networks: list[nn.Module], window: tuple[int, int, int]) -> list[Way]:
+    """The ways to compare, the first of which is the reference; the last network is the one in use."""
+
+    def predictor(network: nn.Module, last_layers: int | None = None) -> Predictor:
+        overlap, margin = recipe.prediction.window_overlap, recipe.prediction.window_margin
+        return Predictor(network, window, overlap, precision="float32", last_layers=last_layers, margin=margin)
+
+    snapshots = [predictor(network) for network in networks]
+    whole, last = snapshots[-1], predictor(networks[-1], last_layers=1)
+
+    def repeats(count: int, seed: int, of: Predictor = whole) -> Callable[[Tensor], MonteCarloStatistics]:
+        return lambda image: of.sample(image, count, seed)
+
+    def passes(*of: Callable[[Tensor], Tensor], temperature: float = 1.0) -> Callable[[Tensor], MonteCarloStatistics]:
+        def sample(image: Tensor) -> MonteCarloStatistics:
+            probabilities = torch.stack([softened(one(image), temperature) for one in of]).mean(dim=0)
+            return MonteCarloStatistics.of_single_pass(probabilities)
+
+        return sample
+
+    one = whole.probabilities
     return [
-        Way(f"all {layers} layers, {REPEATS} repeats", None, REPEATS, seed=0),
-        Way(f"all layers, {REPEATS} repeats, another seed", None, REPEATS),
-        Way("all layers, 5 repeats", None, 5),
-        *(Way(f"last {count}, {REPEATS} repeats", count, REPEATS) for count in fewer),
-        Way("one pass without dropout", None, 0),
+        Way(f"all {len(random_layers(networks[-1]))} layers, {REPEATS} repeats", repeats(REPEATS, 0)),
+        Way(f"all layers, {REPEATS} repeats, another seed", repeats(REPEATS, 1)),
+        Way("all layers, 5 repeats", repeats(5, 1)),
+        Way(f"last layer, {REPEATS} repeats", repeats(REPEATS, 1, last)),
+        Way("one pass without dropout", passes(one)),
+        *(Way(f"one pass, temperature {value:g}", passes(one, temperature=value)) for value in TEMPERATURES),
+        Way("two passes, mirrored", passes(one, mirrored(one, 1))),
+        Way("two passes, mirrored, temperature 1.5", passes(one, mirrored(one, 1), temperature=1.5)),
+        Way("four passes, mirrored", passes(one, *(mirrored(one, axis) for axis in (1, 2, 3)))),
+        Way(f"{len(snapshots)} snapshots, a pass each", passes(*(each.probabilities for each in snapshots))),
     ]
 
 
-def compare(recipe: Recipe, network: nn.Module, pool: list[Path], window: tuple[int, int, int]) -> None:
+def softened(probabilities: Tensor, temperature: float) -> Tensor:
+    """The softmax `(C, *S)` of the logits divided by a temperature, from their softmax."""
+    if temperature == 1:
+        return probabilities
+    powers = probabilities ** (1 / temperature)
+    return powers / powers.sum(dim=0)
+
+
+def mirrored(of: Callable[[Tensor], Tensor], axis: int) -> Callable[[Tensor], Tensor]:
+    """The prediction of the image mirrored along an axis, mirrored back."""
+    return lambda image: of(image.flip(axis)).flip(axis)
+
+
+def compare(recipe: Recipe, networks: list[nn.Module], pool: list[Path], window: tuple[int, int, int]) -> None:
     """Print the table of a recipe."""
-    ways = ways_of(len(random_layers(network)))
-    predictors = {
-        way.last_layers: Predictor(
-            network, window, recipe.prediction.window_overlap, precision="float32", last_layers=way.last_layers,
-            margin=recipe.prediction.window_margin,
-        )
-        for way in ways
-    }  # fmt: skip
+    ways = ways_of(recipe, networks, window)
     seconds = dict.fromkeys(ways, 0.0)
     scores: dict[Way, list[dict[tuple[str, str], float]]] = {way: [] for way in ways}
     errors = []
@@ -124,7 +163,7 @@ def compare(recipe: Recipe, network: nn.Module, pool: list[Path], window: tuple[
         image = prepare_image(volume := read_volume(file), recipe.preprocessing)
         for way in ways:
             started = time.process_time()
-            statistics = predictors[way.last_layers].sample(image.tensor, way.repeats, way.seed)
+            statistics = way.sample(image.tensor)
             seconds[way] += time.process_time() - started
             scores[way].append(scores_of(statistics, recipe))
             if way is ways[0]:

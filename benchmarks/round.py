@@ -229,10 +229,10 @@ def timed_parts() -> Iterator[Took]:
         (KnownFiles, "source", "read"),
         (prepared_images, "prepare_image", "prepare"),
         (MonteCarloStatistics, "update_all", "statistics"),
+        (MonteCarloStatistics, "update_logits", "statistics"),
         (MonteCarloStatistics, "of_single_pass", "statistics"),
         (Predictor, "_probable", "statistics"),
-        (loop_scoring, "image_scores", "statistics"),
-        (loop_scoring, "image_class_scores", "statistics"),
+        (loop_scoring, "all_image_scores", "statistics"),
         *((Ledger, name, "ledger") for name in LEDGER),
     ]
     with ExitStack() as patches:

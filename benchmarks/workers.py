@@ -1,13 +1,18 @@
 """Workers that share a pool through the ledger: what each added one is worth, and what is lost when some are killed.
 
-    python benchmarks/workers.py [--images 10000] [--forward 0.2] [--most 8] [--seconds 30]
+    python benchmarks/workers.py [--images 10000] [--forward 0.2] [--most 8] [--seconds 10] [--database-url URL]
+    python benchmarks/workers.py --cost [--database-url URL]
     python benchmarks/workers.py --real [--images 24]
 
 The images are made up and scoring one is a pause of `--forward` seconds, so that many workers fit on few cores: what is
 measured is how they share the work, not how fast a network is. The workers are actors of a Ray cluster on this
 machine; claims, heartbeats and scores go through the ledger, as with `activelabel work`. For each number of workers the
 rate is measured over `--seconds`; then the rest of the pool is scored by `--most` workers, of which one is killed at
-random every few seconds. At the end each image must have been scored once.
+random every few seconds. At the end each image must have been scored once. The images of the table are those that
+workers have finished; whether each is in the ledger is seen at the end.
+
+With `--cost`, one process claims images and writes their scores without a pause: the processor milliseconds of an
+image, of this process and of the database's, which bound how many workers one database feeds.
 
 With `--real`, one and two workers with one thread each score hippocampus-sized volumes with the network of `quick`.
 """
@@ -23,17 +28,21 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
+from typing import TextIO
 
 import nibabel
 import numpy as np
+import psutil
+import psycopg
 import torch
 
 from activelabel.acquisition.score import ImageScores, Score
 from activelabel.loop.holding import Holding
+from activelabel.loop.written_behind import ScoresBehind
 from activelabel.names import ScoreKind
 from activelabel.networks import build_network
 from activelabel.project.models.publishing import publish_model
@@ -47,6 +56,7 @@ from activelabel.work.launching import Fleet, RayWorkers
 KIND = ScoreKind("variance")
 JOB = Job("score", 1, KIND)
 LEASE_SECONDS = 6.0
+COSTED = 300
 SHAPE = (36, 50, 35)  # of the hippocampus volumes of the Decathlon
 
 
@@ -56,10 +66,11 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=10_000)
     parser.add_argument("--forward", type=float, default=0.2, help="seconds that scoring an image takes")
     parser.add_argument("--most", type=int, default=8, help="up to how many workers")
-    parser.add_argument("--seconds", type=float, default=30, help="for how long each rate is measured")
+    parser.add_argument("--seconds", type=float, default=10, help="for how long each rate is measured")
     parser.add_argument("--kill-every", type=float, default=7, help="seconds between two workers that are killed")
     parser.add_argument("--database-url", default="", help="an empty PostgreSQL database; default an SQLite file")
     parser.add_argument("--real", action="store_true", help="one and two real workers instead")
+    parser.add_argument("--cost", action="store_true", help="what a claim and a result cost instead")
     arguments = parser.parse_args()
     print(
         f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} at start"
@@ -67,27 +78,84 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as work:
         if arguments.real:
             real(Path(work), min(arguments.images, 24))
+            return
+        url = arguments.database_url or sqlite_url(Path(work) / "ledger.sqlite")
+        if arguments.cost:
+            cost(filled(url, arguments.images), url)
         else:
-            url = arguments.database_url or sqlite_url(Path(work) / "ledger.sqlite")
             simulated(url, Path(work), arguments)
+
+
+def filled(url: str, images: int) -> Ledger:
+    """A ledger with images and a model that has scored none of them."""
+    ledger = Ledger(url)
+    if ledger.file is None:
+        with psycopg.connect(url, autocommit=True) as database:
+            database.execute("DROP SCHEMA public CASCADE")
+            database.execute("CREATE SCHEMA public")
+    ledger.sync_images([f"case_{number:06}" for number in range(images)], 0)
+    ledger.publish_model("none", "0" * 64, "quick", ["liver"], {}, [])
+    if ledger.file is None:
+        with psycopg.connect(url, autocommit=True) as database:
+            database.execute("ANALYZE")  # as autovacuum does within a minute
+    return ledger
+
+
+def cost(ledger: Ledger, url: str) -> None:
+    """Print the processor milliseconds that an image costs, by how many are claimed and written at once."""
+    print("| images at once | scores of an image | claim | result | the database | together, ms an image |")
+    print("|---:|---:|---:|---:|---:|---:|")
+    after = ""
+    for at_once, scores in ((1, 1), (1, 53), (10, 1), (10, 53), (64, 1)):
+        turns = max(COSTED // at_once, 8)
+        claims, results, before = 0.0, 0.0, 0.0
+        for turn in range(turns + 2):
+            if turn == 2:  # statements are built and prepared by then
+                claims, results, before = 0.0, 0.0, seconds_of_database(ledger, url)
+            began = time.process_time()
+            image_ids = ledger.claim_images(JOB, "worker", 60, at_once, after)
+            claimed = time.process_time()
+            ledger.record_scores_of_images(1, [scores_of(one, scores) for one in image_ids], 0, worker="worker")
+            claims += claimed - began
+            results += time.process_time() - claimed
+            after = image_ids[-1]
+        database = seconds_of_database(ledger, url) - before
+        parts = [1000 * part / (turns * at_once) for part in (claims, results, database)]
+        print(f"| {at_once} | {scores} | {' | '.join(f'{part:.2f}' for part in [*parts, sum(parts)])} |", flush=True)
+
+
+def seconds_of_database(ledger: Ledger, url: str) -> float:
+    """The processor seconds of the processes of a PostgreSQL on this machine that serve the ledger; 0 for SQLite."""
+    if ledger.file is not None:
+        return 0.0
+    with psycopg.connect(url) as database:
+        mine = "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        processes = [psutil.Process(pid) for (pid,) in database.execute(f"SELECT pid {mine}")]
+    return sum(sum(process.cpu_times()[:2]) for process in processes)
+
+
+def scores_of(image_id: str, count: int = 1) -> ImageScores:
+    """Scores of an image as a model gives them: one of a volume, or those of several measures and regions."""
+    kinds = [KIND, *(ScoreKind("variance", f"region {number}", "total") for number in range(1, count))]
+    return ImageScores(image_id, tuple(Score.of_kind(kind, 1.0) for kind in kinds), 5)
 
 
 def simulated(url: str, work: Path, arguments: argparse.Namespace) -> None:
     """Measure the rates, then kill workers until all is scored, and check that each image was scored once."""
-    ledger = Ledger(url)
-    ledger.sync_images([f"case_{number:06}" for number in range(arguments.images)], 0)
-    ledger.publish_model("none", "0" * 64, "quick", ["liver"], {}, [])
-    written = work / "written"
+    ledger = filled(url, arguments.images)
+    written, finished = work / "written", work / "finished"
     written.mkdir()
+    finished.mkdir()
+    os.environ.setdefault("RAY_worker_niceness", "0")  # by default Ray's processes give way to all others
     fleet = Fleet(arguments.most, cpus=1)
-    workers = RayWorkers(fleet, partial(work_through, url, str(written), arguments.forward))
+    workers = RayWorkers(fleet, partial(work_through, url, str(work), arguments.forward))
     kind = "SQLite" if ledger.file else "PostgreSQL"
     print(f"{arguments.images} images of {arguments.forward} s, {kind}, Ray {version('ray')} on this machine")
     print("| workers | images/s | of the ideal | of one per added worker |\n|---:|---:|---:|---:|")
     rates: list[float] = []
     for count in range(1, arguments.most + 1):
         workers.scale(count)
-        rates.append(rate(written, count, arguments.seconds))
+        rates.append(rate(finished, count, arguments.seconds))
         added = (rates[-1] - (rates[-2] if count > 1 else 0)) / rates[0]
         print(f"| {count} | {rates[-1]:.2f} | {rates[-1] * arguments.forward / count:.3f} | {added:.2f} |", flush=True)
     print(f"mean of one per added worker: {(rates[-1] / rates[0] - 1) / (len(rates) - 1):.3f}")
@@ -114,19 +182,36 @@ def simulated(url: str, work: Path, arguments: argparse.Namespace) -> None:
         sys.exit("an image was lost or scored twice")
 
 
-def work_through(url: str, written: str, forward: float, stopped: Callable[[], bool]) -> int:
-    """What a worker does: claim, pause as long as a forward pass takes, write the score, and note it in a file."""
+class Noting(Holding):
+    """A holding that notes in a file which images it has written to the ledger."""
+
+    file: TextIO
+
+    def record(self, model_version: int, images: Sequence[ImageScores], seed: int) -> list[str]:
+        """Write scores, then note of which images."""
+        lost = super().record(model_version, images, seed)
+        self.file.writelines(f"{image.image_id}\n" for image in images if image.image_id not in lost)
+        self.file.flush()
+        return lost
+
+
+def work_through(url: str, work: str, forward: float, stopped: Callable[[], bool]) -> int:
+    """What a worker does: claim, pause as long as a forward pass takes, and have the score written behind it."""
     ledger = Ledger(url)
+    held = Noting(ledger, LEASE_SECONDS, stopped)
+    name = held.worker.replace("/", "_")
     with (
-        Holding(ledger, LEASE_SECONDS, stopped) as held,
-        open(Path(written) / held.worker.replace("/", "_"), "a", encoding="utf-8") as file,
+        open(Path(work) / "written" / name, "a", encoding="utf-8") as held.file,
+        open(Path(work) / "finished" / name, "a", encoding="utf-8") as finished,
+        held,
+        ScoresBehind(ledger, 1, 0, held) as behind,
     ):
         for image_id in held.images(JOB):
             time.sleep(forward)
-            if not held.record(1, [ImageScores(image_id, (Score.of_kind(KIND, 1.0),), 5)], 0):
-                file.write(f"{image_id}\n")
-                file.flush()
-        return held.recorded
+            behind.add(image_id, scores_of(image_id).scores, 5)
+            finished.write(f"{image_id}\n")
+            finished.flush()
+    return held.recorded
 
 
 def rate(written: Path, count: int, seconds: float) -> float:

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import ndimage
@@ -90,6 +90,7 @@ def test_a_tie_with_the_background_is_not_foreground() -> None:
     hnp.arrays(np.float32, hnp.array_shapes(min_dims=1, max_dims=3, max_side=9), elements=st.floats(0, 1, width=16)),
     st.sampled_from([1, 3, 5, 11]),
 )
+@example(np.array([1, 0, 0, 0], np.float32), 11)
 def test_dilation_equals_scipy(foreground: np.ndarray, kernel: int) -> None:
     p = torch.from_numpy(foreground)
     expected = ndimage.binary_dilation(foreground > 1 - foreground, np.ones((kernel,) * foreground.ndim))

@@ -9,6 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from scipy import special
 from torch import Tensor
 
 from activelabel.acquisition import uncertainty
@@ -251,3 +252,46 @@ def test_measures_that_would_be_0_everywhere_are_none(repeats: int, count: int) 
     names = measures_with(repeats)
     assert len(names) == count
     assert {"entropy", "least_confidence", "margin"} <= set(names)
+
+
+@pytest.mark.parametrize("scale", [1.0, 30.0])
+def test_logits_give_the_statistics_of_their_softmax_in_double_precision(scale: float) -> None:
+    """Two halves of the repeats, in a layout with the classes innermost; every measure to 1e-6, and its sum to 1e-5."""
+    logits = scale * torch.randn((6, 9, 8, 7, 3), generator=torch.Generator().manual_seed(1)).movedim(-1, 1)
+    statistics = MonteCarloStatistics()
+    for half in logits.split(3):
+        statistics.update_logits(half)
+    p = torch.softmax(logits.double(), dim=1).numpy()
+    mean = p.mean(axis=0)
+    entropies = -special.xlogy(p, p).sum(axis=1).mean(axis=0)
+    entropy = -special.xlogy(mean, mean).sum(axis=0)
+    expected = {
+        "variance": p.var(axis=0).mean(axis=0),
+        "entropy": entropy,
+        "mutual_information": entropy - entropies,
+        "least_confidence": 1 - mean.max(axis=0),
+    }
+    for name, map in expected.items():
+        found = MEASURES[name](statistics).double().numpy()
+        np.testing.assert_allclose(found, map, atol=2e-6)
+        assert found.sum() == pytest.approx(map.sum(), rel=1e-5)
+
+
+def test_a_logit_of_minus_infinity_is_a_probability_of_zero() -> None:
+    statistics = MonteCarloStatistics()
+    statistics.update_logits(torch.tensor([[[0.0], [0.0], [-math.inf]]]))
+    assert statistics.mean[:, 0].tolist() == [0.5, 0.5, 0.0]
+    assert statistics.entropy().item() == pytest.approx(math.log(2))
+    assert statistics.mutual_information().item() == pytest.approx(0, abs=1e-6)
+
+
+def test_logits_of_structures_that_overlap_are_refused() -> None:
+    with pytest.raises(ValueError, match="no softmax"):
+        MonteCarloStatistics(overlapping=True).update_logits(torch.zeros(1, 3, 2))
+
+
+def test_maps_of_several_measures_are_those_of_each() -> None:
+    statistics = MonteCarloStatistics()
+    statistics.update_all(torch.rand((4, 3, 5), generator=torch.Generator().manual_seed(2)).softmax(dim=1))
+    for name, map in zip(MEASURES, statistics.maps(tuple(MEASURES)), strict=True):
+        assert map.equal(MEASURES[name](statistics)), name

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import torch
 
+from activelabel.acquisition.class_scores import class_scores
 from activelabel.acquisition.uncertainty import MEASURES, MonteCarloStatistics
-from activelabel.acquisition.volume_scores import volume_scores
+from activelabel.acquisition.volume_scores import all_scores, volume_scores
 from activelabel.recipes import RegionSettings
 
 SETTINGS = RegionSettings(target_threshold=0.45, boundary_width=0.1, dilation_kernel=1, object_kernel=1)
@@ -79,3 +80,30 @@ def test_a_single_pass_has_the_scores_of_three_measures() -> None:
     assert {score.measure for score in scores} == {"entropy", "least_confidence", "margin"}
     (total,) = (s for s in scores if (s.measure, s.region, s.aggregation) == ("margin", "everything", "total"))
     assert total.value == pytest.approx(0.2 + 1.0 + 0.9 + 0.2)
+
+
+@pytest.mark.parametrize("axis", [None, 0, 1, 2])
+def test_all_scores_are_those_of_regions_and_then_those_of_classes(axis: int | None) -> None:
+    statistics = MonteCarloStatistics()
+    statistics.update_all(torch.rand((3, 4, 6, 5, 7), generator=torch.Generator().manual_seed(0)).softmax(dim=1))
+    expected = [*volume_scores(statistics, SETTINGS, axis), *class_scores(statistics, axis)]
+    found = all_scores(statistics, SETTINGS, axis)
+    assert [score.kind for score in found] == [score.kind for score in expected]
+    for mine, other in zip(found, expected, strict=True):
+        assert mine.value == pytest.approx(other.value, rel=1e-6)
+        assert (mine.slices is None) == (axis is None)
+        assert mine.slices == (None if other.slices is None else pytest.approx(other.slices, rel=1e-5))
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_slices_of_a_volume_of_many_parts_against_numpy(axis: int) -> None:
+    """A volume that is summed part by part along its first axis."""
+    p = torch.rand((3, 9, 200, 160), generator=torch.Generator().manual_seed(0)).softmax(dim=0)
+    statistics = MonteCarloStatistics()
+    statistics.update(p)
+    scores = volume_scores(statistics, SETTINGS, axis, ["entropy"], ["everything", "target"])
+    map = -(p.double() * p.double().log()).sum(dim=0).numpy()
+    inside = (p[1:].amax(dim=0) > SETTINGS.target_threshold).numpy()
+    others = tuple(other for other in range(3) if other != axis)
+    for score, expected in zip(scores[::2], (map, map * inside), strict=True):
+        np.testing.assert_allclose(score.slices, expected.sum(axis=others), rtol=1e-5)

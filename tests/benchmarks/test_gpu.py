@@ -1,16 +1,19 @@
 """The parts of `benchmarks/gpu.py` that a processor can prove."""
 
 import json
-import sys
+import multiprocessing
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import gpu
+import gpu_parts
+import gpu_parts_of_tests
 import pytest
 import torch
-from gpu_networks import agreement, hashing_hook
-from gpu_timing import Conditions
+from gpu_networks import agreement, hashing_hook, least_traffic, masks, networks
+from gpu_parts import Found
+from gpu_scoring import NETWORKS, SMALL_VOLUME, memory, prepared_files, score_files, scoring
+from gpu_timing import Conditions, covered
 from torch import nn
 
 CPU = torch.device("cpu")
@@ -41,30 +44,89 @@ def test_agreement_is_the_relative_distance_and_the_share_of_equal_classes() -> 
     assert same == pytest.approx(1 / 2)
 
 
-def test_what_time_does_not_suffice_for_is_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # the processes of this test use no library
+def test_a_part_that_fails_dies_or_hangs_takes_no_other_along(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(gpu, "contexts", lambda: iter([multiprocessing.get_context("fork")]))
+    monkeypatch.setattr(gpu, "machine", gpu_parts_of_tests.machine)
+    monkeypatch.setattr(gpu_parts, "GRACE_SECONDS", 0.5)
+    parts = {name: (getattr(gpu_parts_of_tests, name), 1.0) for name in ("broken", "dead", "hanging", "whole")}
     out = tmp_path / "gpu.json"
-    arguments = ["--device", "cpu", "--small", "--seconds", "0", "--only", "masks", "memory", "--out", str(out)]
-    monkeypatch.setattr(sys, "argv", ["gpu.py", *arguments])
-    gpu.main()
-    assert (
-        "not reached in 0 s: masks quick, masks rahimi2022, memory: it needs a CUDA device" in capsys.readouterr().out
-    )
+    failed = gpu.measure(Conditions(CPU, True, time.monotonic() + 12), parts, out)
+    printed, found = capsys.readouterr().out, json.loads(out.read_text(encoding="utf-8"))["parts"]
+
+    assert failed == ["broken", "dead"]
+    assert found["broken"]["error"] == "RuntimeError: the device is gone"
+    assert found["dead"]["error"] == "the process ended with code 7"
+    assert found["hanging"]["left_out"] == ["the rest: it was stopped, because its time was over"]
+    assert found["whole"]["left_out"] == ["rahimi2022: it is not here"]
+    assert [found[name]["status"] for name in parts] == ["failed", "failed", "cut short", "cut short"]
+    for name in parts:
+        assert found[name]["rows"] == [{"network": "quick", "forward s": 0.5}]
+        assert f"| {name} | quick | forward s 0.5 |" in printed
+    assert found["machine"]["rows"] == [{"device": "a made-up one"}]
 
 
-def test_rows_are_kept_as_soon_as_they_are_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    out = tmp_path / "gpu.json"
+def test_without_a_process_that_can_use_the_device_the_measurement_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gpu, "contexts", lambda: iter([None, None]))
+    monkeypatch.setattr(gpu, "run_part", lambda *_: Found(status="failed", error="RuntimeError: no device"))
+    assert gpu.measure(Conditions(CPU, True, time.monotonic() + 9), gpu.PARTS, tmp_path / "gpu.json") == ["machine"]
+    found = json.loads((tmp_path / "gpu.json").read_text(encoding="utf-8"))["parts"]
+    assert {name: part["error"] for name, part in found.items()} == {"machine": "RuntimeError: no device"}
 
-    def broken(conditions: Conditions) -> Iterator[dict[str, object]]:
-        yield {"network": "quick", "forward s": 0.5}
-        raise RuntimeError("the device is gone")
 
-    monkeypatch.setitem(gpu.SECTIONS, "networks", broken)
-    monkeypatch.setattr(sys, "argv", ["gpu.py", "--device", "cpu", "--only", "networks", "--out", str(out)])
-    with pytest.raises(RuntimeError, match="the device is gone"):
-        gpu.main()
-    assert json.loads(out.read_text(encoding="utf-8"))["networks"] == [{"network": "quick", "forward s": 0.5}]
+def test_no_part_begins_after_its_time_and_what_is_left_out_is_named() -> None:
+    left_out: list[str] = []
+    over = Conditions(CPU, True, time.monotonic() - 1, lambda name, why: left_out.append(f"{name}: {why}"))
+    assert [*masks(over), *scoring(over)] == []
+    assert left_out == [f"{name}: no time is left" for name in ("masks quick", "masks rahimi2022", *NETWORKS)]
+
+
+def test_too_little_memory_halves_the_batches_and_the_result_is_the_same() -> None:
+    """The network refuses more than three items at once."""
+    (row,) = memory(Conditions(CPU, True, time.monotonic() + 60))
+    assert row["warnings"].endswith("out of memory with 6 windows at once, going on with 3")
+    assert row["difference"] < 1e-5
+
+
+def test_the_smallest_measurement_of_scoring_has_all_its_figures(tmp_path: Path) -> None:
+    files = prepared_files(tmp_path, SMALL_VOLUME, 2)
+    row = score_files(Conditions(CPU, True, time.monotonic() + 60), "quick", files, SMALL_VOLUME)
+    assert (row["network"], row["volumes"], row["repeats"], row["busy share"]) == ("quick", 2, 5, None)
+    parts = row["waiting s"] + row["sample s"] + row["statistics s"]
+    assert parts == pytest.approx(row["volumes"] / row["images/s"], rel=0.1)
+    assert row["bare share"] == pytest.approx(row["bare s"] * row["images/s"] / 2)
+
+
+def test_the_first_network_is_measured_in_the_layout_and_precision_that_count_most() -> None:
+    row = next(networks(Conditions(CPU, True, time.monotonic() + 60)))
+    assert [row[key] for key in ("network", "layout", "precision")] == ["quick", "channels_last_3d", "bfloat16"]
+    assert row["same class"] > 0.98
+    assert 0 < row["distance"] < 0.05
+    assert row["forward s"] > 0
+    assert row["step s"] > 0
+
+
+def test_the_traffic_of_a_layer_is_its_input_its_weights_and_its_output() -> None:
+    network = nn.Sequential(nn.Conv3d(1, 2, 1, bias=False), nn.ReLU())
+    images = torch.zeros(1, 1, 2, 2, 2)
+    assert least_traffic(network, images, torch.float32) == 4 * ((8 + 2 + 16) + (16 + 16))
+
+
+def test_the_busy_time_is_that_in_which_anything_runs() -> None:
+    assert covered([(5.0, 6.0), (0.0, 2.0), (1.0, 3.0), (1.5, 2.0)]) == 4.0
+    assert covered([]) == 0.0
+
+
+def test_goals_are_judged_where_there_are_figures() -> None:
+    scored = Found(rows=[{"network": "quick", "busy share": None, "bare share": 0.6}])
+    trained = Found(rows=[{"device": "cuda"}, {gpu.BELOW: 0.01}])
+    judged = [(goal["goal"], goal["met"]) for goal in gpu.goals({"scoring": scored, "training": trained})]
+    assert judged == [("bare share, quick", False), (gpu.BELOW, True)]
+    assert gpu.goals({}) == []
 
 
 def test_time_of_small_work_is_one_run_of_it() -> None:
@@ -72,3 +134,14 @@ def test_time_of_small_work_is_one_run_of_it() -> None:
     seconds = Conditions(CPU, True, time.monotonic() + 60).seconds_of(lambda: runs.append(1))
     assert len(runs) == 1
     assert 0 <= seconds < 1
+
+
+def test_after_its_time_slow_work_is_run_no_more() -> None:
+    runs: list[int] = []
+
+    def slow() -> None:
+        runs.append(1)
+        time.sleep(0.02)
+
+    assert Conditions(CPU, False, time.monotonic() + 60).seconds_of(slow, most=0.05) >= 0.02
+    assert len(runs) == 2 + 3

@@ -58,7 +58,7 @@ def test_cases_are_drawn_skipped_and_taken_up_again_after_a_crash_until_a_traini
     ann.write("reason of a skip, in one line", "moved while it was taken")
     ann.click("Cannot be annotated")
     assert ann.session.case is None
-    (note,) = [row.note for row in ann.session.worklist() if row.image == skipped]
+    (note,) = [row.note for row in ann.session.worklist().rows if row.image == skipped]
     assert note == "moved while it was taken"
 
     # One left as a draft: kept after 30 s without a click. More is drawn, and the server is killed.
@@ -96,6 +96,6 @@ def test_cases_are_drawn_skipped_and_taken_up_again_after_a_crash_until_a_traini
     )
     server.wait_for(lambda: bool(server.children("train")), "a training")
     again.show_tab(2)
-    states = dict(row[:2] for row in [(r.image, r.state) for r in again.session.worklist()])
+    states = dict(row[:2] for row in [(r.image, r.state) for r in again.session.worklist().rows])
     assert [states[name] for name in (*drawn, image)] == ["finished"] * 4
     assert states[skipped] == "cannot be annotated"

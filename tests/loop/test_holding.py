@@ -4,6 +4,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -97,6 +98,42 @@ def test_images_are_claimed_ahead_and_told_of_before_they_come(ledger: Ledger) -
         for image_id in "abc":
             assert held.record(1, scores_of(image_id), 0) == []
         assert list(images) == ["c"]
+
+
+def test_slow_work_is_claimed_one_at_a_time_and_quick_work_many_at_a_time(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger.sync_images([f"case_{number:03}" for number in range(60)], 0)
+    claimed: list[int] = []
+    claim = ledger.claim_images
+
+    def noted(*rest: Any) -> list[str]:
+        new = claim(*rest)
+        claimed.append(len(new))
+        return new
+
+    monkeypatch.setattr(ledger, "claim_images", noted)
+    monkeypatch.setattr(holding, "CLAIMED_SECONDS", 0.2)
+    with Holding(ledger) as held:
+        for number, image_id in enumerate(held.images(JOB)):
+            time.sleep(0.25 if number < 3 else 0)
+            assert held.record(1, scores_of(image_id), 0) == []
+    assert claimed[:3] == [1, 1, 1]
+    assert max(claimed) > 4
+    assert held.recorded == 60
+
+
+def test_what_was_lost_before_it_was_begun_is_not_begun(ledger: Ledger) -> None:
+    ledger.sync_images([f"case_{number:02}" for number in range(20)], 0)
+    with Holding(ledger, lease_seconds=0.6) as held:
+        images = held.images(JOB)
+        begun = [next(images) for _ in range(4)]
+        mine = {claim.item for claim in ledger.claims()}
+        assert len(mine) > len(begun)  # some are claimed and not begun
+        ledger.release_claims(held.worker)
+        ledger.claim_images(JOB, "another", 60, len(mine))
+        time.sleep(0.5)  # the heart finds out
+        assert next(images) not in mine
 
 
 def test_scores_that_are_written_behind_are_waited_for_and_not_claimed_again(ledger: Ledger) -> None:

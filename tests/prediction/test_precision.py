@@ -40,7 +40,10 @@ def test_an_explicit_precision_is_used(cpu_flags: Path, name: str) -> None:
 
 @pytest.mark.parametrize(
     ("capability", "expected"),
-    [((9, 0), "bfloat16 (H multiplies it natively)"), ((7, 5), "float32 (H has no native bfloat16)")],
+    [
+        ((9, 0), "bfloat16 (H multiplies it natively; float32 where it is faster)"),
+        ((7, 5), "float32 (H has no native bfloat16)"),
+    ],
 )
 def test_the_precision_on_a_gpu_depends_on_its_generation(
     monkeypatch: pytest.MonkeyPatch, capability: tuple[int, int], expected: str

@@ -1,6 +1,7 @@
 """Claims of several workers in any order, on both databases: no image for two, each scored once, none lost."""
 
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -112,6 +113,7 @@ def test_workers_at_the_same_time_share_all_images_and_none_twice(ledger: Ledger
         together.wait()
         while claimed := ledger.claim_images(JOB, worker, 60, after=done[-1] if done else ""):
             for image_id in claimed:
+                time.sleep(0.01)  # scoring takes a moment, in which others can write
                 claim = Claim("score", 1, image_id, worker)
                 assert ledger.record_scores(1, image_id, [Score.of_kind(KIND, 1.0)], 5, 0, claim=claim)
                 done.append(image_id)

@@ -77,6 +77,10 @@ class Study(RuleBasedStateMachine):
         assert progress.annotated == sum(
             label.slices is None for label in ledger.annotations() if label.image_id in {one.id for one in present}
         )
+        asked = ledger.asked_so_far()
+        assert (asked.validation, asked.leased) == (progress.validation, progress.leased)
+        assert asked.labelled == progress.annotated + progress.partly_annotated
+        assert asked.has_model == (progress.latest_model is not None)
         usable = [image for image in present if image.usable]
         assert ledger.count_usable() == len(usable)
         assert list(ledger.usable_images()) == usable

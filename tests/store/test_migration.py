@@ -216,6 +216,8 @@ def test_the_first_ledgers_scores_of_volumes_survive(ledger_of_0001, engine):
         assert connection.scalar(text("SELECT count(*) FROM scores")) == 1
         assert connection.scalar(text("SELECT seed FROM scores")) == 7
         assert "scores_0001" not in inspect(connection).get_table_names()
+        counts = connection.execute(text("SELECT * FROM scored_counts ORDER BY measure")).tuples().all()
+        assert counts == [(1, "", "", "", 1), (1, "entropy", "everything", "mean", 1)]
     ledger_of_0001.record_scores(1, "a", [Score.of_kind(kind, 0.5, slices=(0.25, 0.75))], repeats=5, seed=0)
     assert ledger_of_0001.volume_scores(1, kind) == {"a": 0.5}
     assert ledger_of_0001.slice_scores(1, kind) == {"a": (0.25, 0.75)}

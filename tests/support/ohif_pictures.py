@@ -1,6 +1,7 @@
 """Draws the pictures of OHIF in docs/clients.md: `python tests/support/ohif_pictures.py http://127.0.0.1:8000`.
 
-The server is that of `make ohif`, with a model. The case that is asked for stays as it is, and is held afterwards.
+The server is that of `make ohif`, with a model, and with a finished label of somebody else. The case that is asked for
+stays as it is, and is held afterwards.
 """
 
 import sys
@@ -23,6 +24,7 @@ def main(server: str) -> None:
         ohif.page.set_viewport_size({"width": 1440, "height": 810})
         ohif.page.set_default_timeout(PATIENCE_MS)
         open_a_study(ohif.page, server)
+        ohif.give_name("Dr. Jörg Ott")
         panel = ohif.page.locator("section.activelabel")
         steps = [panel.screenshot()]
         ohif.next_case()
@@ -38,7 +40,23 @@ def main(server: str) -> None:
         ohif.show_uncertainty(0.8)
         ohif.page.wait_for_timeout(SETTLED_MS)
         save(ohif.page.screenshot(), "ohif_uncertainty")
+        others = [unfolded(ohif, part) for part in ("Worklist", "Learning curve")]
+        panel.get_by_text("Review", exact=True).click()
+        panel.get_by_role("button", name="Take the next label").click()
+        panel.get_by_role("button", name="Approve").wait_for()
+        ohif.page.wait_for_timeout(SETTLED_MS)
+        save(ohif.page.screenshot(), "ohif_review")
+        panel.get_by_role("button", name="Let go").click()
+        side_by_side(others, "ohif_worklist")
         ohif.close()
+
+
+def unfolded(ohif: OhifPage, part: str) -> bytes:
+    """Open a part of the panel, and return its picture."""
+    ohif.unfold(part)
+    ohif.page.wait_for_timeout(SETTLED_MS)
+    folded = ohif.page.locator("section.activelabel details", has=ohif.page.get_by_text(part, exact=True))
+    return folded.screenshot()
 
 
 def open_a_study(page: Page, server: str) -> None:

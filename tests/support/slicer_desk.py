@@ -1,11 +1,11 @@
 """A scene and a server made up for tests of the Slicer module: what a session does with them can be read off."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ActiveLabelLib.answers import Places, Project, Query, Review, Saved, User
+from ActiveLabelLib.answers import Places, Project, Query, Review, Row, Saved, User, Worklist
 from ActiveLabelLib.errors import RefusedError, SilentError
 
 PLACES = Places(2, "axial", "S", 0.0, 2.0, 20)
@@ -66,6 +66,7 @@ class Desk:
         self.queries = [VOLUME]
         self.reviews = [Review("case7", 2, "bob")]
         self.silent = False
+        self.deaf_to = ""
         self.refuses = ""
         self.answer = Saved("finished")
         self.originals: dict[str, str] = {}
@@ -138,9 +139,20 @@ class Desk:
         return self.reviews[0] if self.reviews else None
 
     def approve(self, image: str, note: str, version: int) -> None:
+        if self.deaf_to == "approve":
+            raise SilentError(f"{self.address} does not answer (made up)")
         if version != self.reviews[0].version:
             raise RefusedError(409, "its label has changed since you opened it")
         self._hear("approve", image, note, version)
+
+    def adjudicate(self, image: str, take: str, note: str) -> None:
+        self._hear("adjudicate", image, take, note)
+
+    def worklist(self, states: Collection[str] = ()) -> Worklist:
+        self._hear("worklist", tuple(states))
+        rows = (Row("case7", "training", "finished", "bob", ""), Row("case8", "validation", "returned", "rev", "tip"))
+        shown = tuple(row for row in rows if not states or row.state in states)
+        return Worklist(shown, {"unseen": 0, "finished": 1, "returned": 1})
 
     def return_label(self, image: str, note: str, version: int) -> None:
         self._hear("return", image, note, version)

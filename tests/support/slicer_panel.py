@@ -59,6 +59,7 @@ class PanelOnScreen:
     """
 
     def __init__(self, folder: Path, make_server: Callable[..., Any] = connect, **entered: str) -> None:
+        self.folder = folder
         self.application = QtWidgets.QApplication.instance() or QtWidgets.QApplication([])
         self.clicks = 0
         self.questions: list[str] = []
@@ -89,6 +90,10 @@ class PanelOnScreen:
     def is_enabled(self, name: str) -> bool:
         return bool(self._find(QtWidgets.QPushButton, name).isEnabled())
 
+    def is_shown(self, name: str) -> bool:
+        """Whether a button would be seen, were the panel on a screen."""
+        return not self._find(QtWidgets.QPushButton, name).parentWidget().parentWidget().isHidden()
+
     def press(self, key: str) -> None:
         """Press a key."""
         (shortcut,) = (
@@ -98,6 +103,12 @@ class PanelOnScreen:
 
     def write(self, hint: str, text: str) -> None:
         self._find(QtWidgets.QLineEdit, hint).setText(text)
+
+    def choose(self, name: str, text: str) -> None:
+        """Choose a text of a list."""
+        box = self._find(QtWidgets.QComboBox, name)
+        box.setCurrentText(text)
+        box.activated.emit(box.currentIndex())
 
     def slide(self, percent: int) -> None:
         """Set how strongly the uncertainty is shown."""
@@ -120,11 +131,11 @@ class PanelOnScreen:
 
     def show_tab(self, number: int) -> None:
         self.clicks += 1
-        self.panel._tabs.setCurrentIndex(number)
+        self.panel._tabs.widget.setCurrentIndex(number)
 
     def worklist(self) -> list[tuple[str, ...]]:
-        table = self.panel._worklist
-        return [tuple(table.item(row, column).text() for column in range(4)) for row in range(table.rowCount())]
+        table = self.panel._tabs._worklist
+        return [tuple(table.item(row, column).text() for column in range(5)) for row in range(table.rowCount())]
 
     def picture(self, file: Path, width: int = 420) -> None:
         """Draw the panel into a file."""
@@ -134,7 +145,7 @@ class PanelOnScreen:
     def tabs_picture(self, file: Path) -> None:
         """Draw the part with the tabs into a file."""
         self.panel.widget.resize(560, self.panel.widget.sizeHint().height())
-        assert self.panel._tabs.grab().save(str(file))
+        assert self.panel._tabs.widget.grab().save(str(file))
 
     def _find(self, kind: Callable[..., Any], name: str) -> Any:
         found = self.panel.widget.findChild(kind, name)

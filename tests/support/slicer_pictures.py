@@ -5,6 +5,7 @@ The panel is the module's own, drawn by Qt off screen with made-up answers, with
 
 import sys
 import tempfile
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,9 @@ ROOT = Path(__file__).parents[2]
 sys.path[:0] = [str(ROOT / "clients" / "slicer" / "ActiveLabel"), str(ROOT / "lib")]
 from slicer_desk import SLICES, Desk  # noqa: E402
 from slicer_panel import PanelOnScreen  # noqa: E402
-from small_studies import write_image  # noqa: E402
+from small_studies import boxes, write_image, write_nifti  # noqa: E402
 
-from ActiveLabelLib.answers import Places, Progress, Row  # noqa: E402  # isort: skip
+from ActiveLabelLib.answers import CurvePoint, Places, Progress, Readings, Review, Row, Saved, Worklist  # noqa: E402  # isort: skip
 
 PICTURES = ROOT / "docs" / "pictures"
 QUERY = replace(
@@ -35,10 +36,17 @@ ROWS = (
 PROGRESS = Progress(
     line="The next model is trained after 12 training slices; 5 are there.",
     running="training, epoch 31 of 100, 2 min left",
-    curve=((12.0, 0.41), (24.0, 0.63), (36.0, 0.74), (48.0, 0.79)),
+    curve=(
+        CurvePoint(12.0, 0.41, 0.3, 0.5, 1),
+        CurvePoint(24.0, 0.63, 0.53, 0.71, 2),
+        CurvePoint(36.0, 0.74, 0.68, 0.8, 3),
+        CurvePoint(48.0, 0.79, 0.74, 0.83, 4, True),
+    ),
     unit="slices",
     forecast="12 more slices are expected to bring 0.02 Dice (0.00 to 0.04).",
 )
+
+REVIEW = Review("abdomen_03", 1, "ann", None, Readings("ann", "bob", "liver Dice 0.94, 0.8 mm apart; spleen Dice 0.61"))
 
 
 class Shown(Desk):
@@ -47,8 +55,14 @@ class Shown(Desk):
     def image_file(self, image: str, path: str, folder: Path) -> Path:
         return write_image(folder / "image.nii.gz")
 
-    def worklist(self) -> tuple[Row, ...]:
-        return ROWS
+    def label_file(self, image: str, tag: str, folder: Path) -> Path | None:
+        return write_nifti(folder.parent / "label.nii.gz", boxes(1)) if tag in self.originals else None
+
+    def save_draft(self, image: str, file: Path, params: Mapping[str, Any]) -> Saved:
+        return Saved("draft")
+
+    def worklist(self, states: Collection[str] = ()) -> Worklist:
+        return Worklist(ROWS, {"unseen": 31, "leased": 1, "draft": 1, "finished": 9, "approved": 4, "returned": 1})
 
     def progress(self) -> Progress:
         return PROGRESS
@@ -65,6 +79,10 @@ def main() -> None:
         ann.click("Next case")
         ann.press("Shift+D")
         ann.picture(PICTURES / "slicer_panel.png")
+        ann.click("Release")
+        desk.reviews, desk.originals = [REVIEW], {"final": ""}
+        ann.click("Take the next label")
+        ann.tabs_picture(PICTURES / "slicer_review.png")
         for tab, name in ((1, "worklist"), (2, "progress")):
             ann.show_tab(tab)
             ann.tabs_picture(PICTURES / f"slicer_{name}.png")

@@ -40,7 +40,8 @@ export class Reviews<D extends Drawn = Drawn> {
     if (phase === 'opening' || phase === 'sending') {
       return;
     }
-    if (reader?.reviews === true && REVIEWED.has(state) && !who.includes(reader.name)) {
+    // Who has no name may have drawn it: a machine's address stands for all its readers.
+    if (reader?.reviews === true && reader.name !== '' && REVIEWED.has(state) && !who.includes(reader.name)) {
       await this.take(image);
       return;
     }

@@ -127,6 +127,9 @@ test('a case of the worklist opens for review if it can be reviewed, to be drawn
   assert.equal(await look('c', 'finished', ['rev']), 'free'); // their own label
   site.toReview = { ...REVIEW, image: 'c' };
   assert.equal(await look('c', 'finished', ['ann']), 'reviewing');
+  site.reader = { byLogin: false, name: '', reviews: true };
+  await site.session.enter();
+  assert.equal(await look('c', 'finished', ['127.0.0.1']), 'free');
   site.reader = { byLogin: true, name: 'bob', reviews: false };
   await site.session.enter();
   assert.equal(await look('c', 'finished', ['ann']), 'free');

@@ -6,6 +6,8 @@ where files lie and which widget a person draws with.
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -49,8 +51,9 @@ class ActiveLabelWidget(ScriptedLoadableModuleWidget):
     def setup(self) -> None:
         """Make the panel, once."""
         ScriptedLoadableModuleWidget.setup(self)
-        folder = Path(str(slicer.app.temporaryPath)) / "ActiveLabel"
-        folder.mkdir(parents=True, exist_ok=True)
+        # Images of patients lie here, and another Slicer has a folder of its own.
+        folder = Path(tempfile.mkdtemp(prefix="ActiveLabel-", dir=str(slicer.app.temporaryPath)))
+        self._work_folder = folder
         self._scene = SlicerScene(slicer.mrmlScene, slicer.app.applicationLogic())
         self._session = Session(
             self._scene, Path(str(slicer.app.slicerUserSettingsFilePath)).parent / "ActiveLabel", folder
@@ -66,8 +69,9 @@ class ActiveLabelWidget(ScriptedLoadableModuleWidget):
         self._observed = slicer.mrmlScene.AddObserver(slicer.vtkMRMLScene.StartCloseEvent, self._scene_closes)
 
     def enter(self) -> None:
-        """Take the editor's keys when the module is shown."""
+        """Take the editor's keys when the module is shown, and show effects that were added since Slicer began."""
         self._editor.installKeyboardShortcuts()
+        self._editor.updateEffectList()
 
     def exit(self) -> None:
         """Give the editor's keys back, and stop drawing, when another module is shown."""
@@ -76,15 +80,14 @@ class ActiveLabelWidget(ScriptedLoadableModuleWidget):
         self._editor.removeViewObservations()
 
     def cleanup(self) -> None:
-        """Keep what is unsaved when Slicer closes."""
+        """Keep what is unsaved when Slicer closes, and remove what was downloaded."""
         self._panel.close()
+        shutil.rmtree(self._work_folder, ignore_errors=True)
         slicer.mrmlScene.RemoveObserver(self._observed)
 
     def _scene_closes(self, *_: object) -> None:
         """Keep what is unsaved before the scene loses it."""
-        self._session.close()
-        self._session.leave()
-        self._panel.refresh()
+        self._panel.leave()
 
     def _show_case(self) -> None:
         """Draw in the segmentation of the open case."""

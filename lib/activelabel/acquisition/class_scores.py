@@ -2,10 +2,10 @@
 
 from torch import Tensor
 
-from activelabel.acquisition.aggregation import slice_totals
-from activelabel.acquisition.regions import predicted_foreground
 from activelabel.acquisition.score import Score
+from activelabel.acquisition.slice_sums import slice_sums
 from activelabel.acquisition.uncertainty import MonteCarloStatistics
+from activelabel.recipes import RegionSettings
 
 
 def class_region(label: int) -> str:
@@ -23,15 +23,14 @@ def class_scores(statistics: MonteCarloStatistics, slice_axis: int | None = None
     Returns:
         Totals: `foreground` over everything, a number of voxels, then `entropy` over each `class_region`.
     """
-    entropy = statistics.entropy()
-    maps: list[tuple[str, str, Tensor]] = [("foreground", "everything", predicted_foreground(statistics.mean))]
-    maps += [
-        ("entropy", class_region(label), entropy * probability)
-        for label, probability in enumerate(statistics.mean[1:], start=1)
+    entropy, voxels = slice_sums(statistics, RegionSettings(), slice_axis or 0, ["entropy"], (), by_class=True)
+    return scores_by_class(voxels[0], entropy[1:], slice_axis is not None)
+
+
+def scores_by_class(foreground: Tensor, entropies: Tensor, of_slices: bool) -> list[Score]:
+    """`class_scores` from the voxels of foreground `(slices,)` and the entropy of each class `(C - 1, slices)`."""
+    kinds = [("foreground", "everything"), *(("entropy", class_region(one + 1)) for one in range(len(entropies)))]
+    return [
+        Score(measure, region, "total", float(sums.sum()), tuple(sums.tolist()) if of_slices else None)
+        for (measure, region), sums in zip(kinds, (foreground, *entropies), strict=True)
     ]
-    scores = []
-    for measure, region, map in maps:
-        totals = slice_totals(map, slice_axis or 0)
-        slices = None if slice_axis is None else tuple(totals.tolist())
-        scores.append(Score(measure, region, "total", float(totals.sum()), slices))
-    return scores

@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from activelabel.acquisition import overlapping
 from activelabel.acquisition.uncertainty import MonteCarloStatistics, two_largest
@@ -50,12 +49,27 @@ def dilated_foreground(mean: Tensor, kernel: int = 11) -> Tensor:
     """
     if kernel < 1 or kernel % 2 == 0:
         raise ValueError(f"kernel must be an odd number of voxels, got {kernel}")
-    dilated = predicted_foreground(mean).float()
+    dilated = predicted_foreground(mean).view(torch.uint8)
     for axis in range(dilated.ndim):  # a dilation by a cube equals dilations along each axis in turn
-        lines = dilated.movedim(axis, -1)
-        pooled = functional.max_pool1d(lines.reshape(1, -1, lines.shape[-1]), kernel, stride=1, padding=kernel // 2)
-        dilated = pooled.view(lines.shape).movedim(-1, axis)
-    return dilated > 0
+        dilated = _dilated_along(dilated, axis, kernel // 2)
+    return dilated.view(torch.bool)
+
+
+def _dilated_along(mask: Tensor, axis: int, reach: int) -> Tensor:
+    """0 or 1 per voxel: 1 where a 1 is at most `reach` voxels away along `axis`.
+
+    Each step shifts what is reached already, so that a few steps of bytes do what a pooling does value by value. A step
+    goes no farther than from voxel to voxel of the mask: a longer one would need what is reached beyond its ends.
+    """
+    length, reached = mask.shape[axis], 0
+    while reached < min(reach, length - 1):
+        step = min(reached + 1, reach - reached, length - 1)
+        left, before = length - step, mask
+        mask = before.clone()
+        mask.narrow(axis, step, left).bitwise_or_(before.narrow(axis, 0, left))
+        mask.narrow(axis, 0, left).bitwise_or_(before.narrow(axis, step, left))
+        reached += step
+    return mask
 
 
 def seen_voxels(shape: Sequence[int], kernel: int) -> Tensor:

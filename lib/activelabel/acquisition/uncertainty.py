@@ -9,7 +9,7 @@ ranked (`selection.top_k`). For structures that overlap, `MonteCarloStatistics` 
 `overlapping`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -20,6 +20,11 @@ from activelabel.recipes import LEAST_REPEATS, needs_repeats
 # Values that are updated together: their temporaries then fit into a processor's second-level cache.
 _BLOCK_VALUES = 1 << 17
 _LEAST_BLOCK_VOXELS = 1 << 10
+# Its exponential is 0 in single precision: no product of 0 and minus infinity comes up.
+_LEAST_LOGIT = -200.0
+
+_Block = tuple[Tensor, Tensor, Tensor]
+"""Of some repeats of n voxels: the mean `(C, n)`, the sum of squared deviations from it, and that of entropies."""
 
 
 def variance(samples: Tensor) -> Tensor:
@@ -115,6 +120,20 @@ class MonteCarloStatistics:
 
     def update_all(self, samples: Tensor) -> None:
         """Take several more repeats, `(R, C, *S)`, as `update` takes each. Faster than one at a time."""
+        self._update(samples.detach(), self._of_probabilities)
+
+    def update_logits(self, logits: Tensor) -> None:
+        """Take several more repeats as `update_all` takes their softmax, from logits `(R, C, *S)`, in less time.
+
+        The entropy of a softmax needs one logarithm a voxel then, and not one for each class. Raises what `update`
+        does, and `ValueError` where structures overlap: their probabilities are no softmax.
+        """
+        if self.overlapping:
+            raise ValueError("structures overlap: their probabilities are no softmax, give them to update_all()")
+        self._update(logits.detach().to(torch.float32, memory_format=torch.contiguous_format), _of_logits)
+
+    def _update(self, samples: Tensor, of_block: Callable[[Tensor], "_Block"]) -> None:
+        """Add repeats `(R, C, *S)` block by block; `of_block` gives what is added for some voxels, `(R, C, n)`."""
         if self._is_single_pass:
             raise ValueError("these are the statistics of a single pass with dropout off, to which no repeat is added")
         if self._mean is None:
@@ -126,31 +145,36 @@ class MonteCarloStatistics:
         repeats, classes = samples.shape[:2]
         at_once = max(_BLOCK_VALUES // (repeats * classes), _LEAST_BLOCK_VOXELS)
         blocks = zip(
-            samples.detach().reshape(repeats, classes, -1).split(at_once, dim=2),
+            samples.reshape(repeats, classes, -1).split(at_once, dim=2),
             self._mean.view(classes, -1).split(at_once, dim=1),
             self._squared_deviations.view(-1).split(at_once),
             self._entropies.view(-1).split(at_once),
             strict=True,
         )
-        for of_block in blocks:
-            self._update_block(*of_block)
+        for some, *maps in blocks:
+            self._combine(of_block(some.float()), repeats, *maps)
         self.repeats += repeats
 
-    def _update_block(self, samples: Tensor, mean: Tensor, squared_deviations: Tensor, entropies: Tensor) -> None:
-        """Add repeats `(R, C, n)` to the maps of these n voxels: two sets of values combined (Chan et al. 1979)."""
-        before, added = self.repeats, len(samples)
-        samples = samples.float()
-        own_mean = samples.mean(dim=0)
-        if added > 1:
-            squares = (samples - own_mean).square_().movedim(1, 0)
-            squared_deviations += self._decided(squares).sum(dim=(0, 1))
+    def _combine(
+        self, block: "_Block", added: int, mean: Tensor, squared_deviations: Tensor, entropies: Tensor
+    ) -> None:
+        """Add repeats to the maps of n voxels: two sets of values combined (Chan et al. 1979)."""
+        before = self.repeats
+        own_mean, own_squares, own_entropies = block
         apart = own_mean - mean
+        squared_deviations += own_squares
         mean.add_(apart, alpha=added / (before + added))
         if before:
             squared_deviations.add_(self._decided(apart.square_()).sum(dim=0), alpha=before * added / (before + added))
-        entropies += self._entropy(samples.movedim(1, 0)).sum(dim=0)
+        entropies += own_entropies
         if self.overlapping:
             mean[0] = 1 - mean[1:].amax(dim=0)
+
+    def _of_probabilities(self, samples: Tensor) -> "_Block":
+        own_mean = samples.mean(dim=0)
+        squares = (samples - own_mean).square_().movedim(1, 0)
+        entropies = self._entropy(samples.movedim(1, 0)).sum(dim=0)
+        return own_mean, self._decided(squares).sum(dim=(0, 1)), entropies
 
     def part(self, rows: slice) -> "MonteCarloStatistics":
         """The statistics of a part of the volume along its first axis, which share memory with these."""
@@ -159,6 +183,18 @@ class MonteCarloStatistics:
         part._mean = self.mean[:, rows]
         part._squared_deviations, part._entropies = self._squared_deviations[rows], self._entropies[rows]
         return part
+
+    def turned(self, axis: int) -> "MonteCarloStatistics":
+        """The statistics with `axis` of the volume as the first one, also in memory; for axis 0 these themselves."""
+        if axis == 0:
+            return self
+        turned = MonteCarloStatistics(self.overlapping)
+        turned.repeats, turned._is_single_pass = self.repeats, self._is_single_pass
+        turned._mean = self.mean.movedim(1 + axis, 1).contiguous()
+        turned._squared_deviations, turned._entropies = (
+            map.movedim(axis, 0).contiguous() for map in (self._squared_deviations, self._entropies)
+        )
+        return turned
 
     def _begin(self, probabilities: Tensor) -> Tensor:
         """Create empty maps for predictions of this shape, and return the map of the mean."""
@@ -194,8 +230,24 @@ class MonteCarloStatistics:
 
     def mutual_information(self) -> Tensor:
         """See the function `mutual_information`."""
+        return self._mutual_information(self.entropy())
+
+    def maps(self, measures: Sequence[str]) -> list[Tensor]:
+        """The maps of several measures of `MEASURES`; what two of them need is computed once."""
+        entropy = self.entropy() if {"entropy", "mutual_information"} & set(measures) else None
+        found = []
+        for measure in measures:
+            if entropy is not None and measure == "entropy":
+                found.append(entropy)
+            elif entropy is not None and measure == "mutual_information":
+                found.append(self._mutual_information(entropy))
+            else:
+                found.append(MEASURES[measure](self))
+        return found
+
+    def _mutual_information(self, entropy: Tensor) -> Tensor:
         self._check_repeated("mutual_information")
-        return (self._entropy(self.mean) - self._entropies / self.repeats).clamp_min_(0)
+        return (entropy - self._entropies / self.repeats).clamp_min_(0)
 
     def least_confidence(self) -> Tensor:
         """See the function `least_confidence`."""
@@ -239,6 +291,17 @@ def _checked_samples(samples: Tensor) -> Tensor:
     if samples.ndim < 2 or samples.shape[0] < 1 or samples.shape[1] < 2:
         raise ValueError(f"samples must be (R, C, *S) with R >= 1 and C >= 2, got {tuple(samples.shape)}")
     return samples.float()
+
+
+def _of_logits(logits: Tensor) -> _Block:
+    """What the softmax of logits `(R, C, n)` adds, with log Σ e^l − Σ p·l as its entropy."""
+    logits = (logits - logits.amax(dim=1, keepdim=True)).clamp_min_(_LEAST_LOGIT)
+    probabilities = logits.exp()
+    sums = probabilities.sum(dim=1, keepdim=True)
+    probabilities /= sums
+    entropies = sums.log_().sum(dim=(0, 1)) - logits.mul_(probabilities).sum(dim=(0, 1))
+    own_mean = probabilities.sum(dim=0).div_(len(logits))
+    return own_mean, probabilities.sub_(own_mean).square_().sum(dim=(0, 1)), entropies
 
 
 def _entropy(probabilities: Tensor) -> Tensor:

@@ -47,21 +47,27 @@ def differing_slices(first: NDArray[np.generic], second: NDArray[np.generic] | i
     return {int(index) for index in np.flatnonzero((first != second).any(axis=others))}
 
 
-def own_slice_values(values: Sequence[float], prepared: Grid, original: Grid, axis: int) -> NDArray[np.float64]:
+def own_slice_values(
+    values: Sequence[float] | Sequence[Sequence[float]], prepared: Grid, original: Grid, axis: int
+) -> NDArray[np.float64]:
     """A number for each slice of the original, interpolated from the numbers of the prepared slices.
 
     Args:
-        values: one for each slice along the axis of `prepared` that `prepared_axis` gives.
+        values: one for each slice along the axis of `prepared` that `prepared_axis` gives; or several such rows.
         prepared: the grid of the prepared image: the original's axes exchanged, reversed or resampled.
         original: the image's own grid.
         axis: an axis of `original`.
 
     Returns:
-        float64 `(original.shape[axis],)`. If both have the same slices, these are the same numbers in the original's
+        float64 `(…, original.shape[axis])`. If both have the same slices, these are the same numbers in the original's
         order; else they are interpolated linearly, and beyond the ends they have the value at the end.
     """
-    positions = prepared_positions(prepared, original, axis)
-    return np.interp(positions, np.arange(len(values)), np.asarray(values, dtype=np.float64))
+    known = np.asarray(values, dtype=np.float64)
+    last = known.shape[-1] - 1
+    positions = np.clip(prepared_positions(prepared, original, axis), 0, last)
+    below = np.floor(positions).astype(np.intp)
+    share, lower, upper = positions - below, known[..., below], known[..., np.minimum(below + 1, last)]
+    return np.where(share == 0, lower, lower + share * (upper - lower))
 
 
 def prepared_positions(prepared: Grid, original: Grid, axis: int) -> NDArray[np.float64]:

@@ -30,6 +30,10 @@ BEATS_PER_LEASE = 6
 """How often a claim is extended before it would expire, so that it outlives a few beats that the ledger misses."""
 WRITTEN_SECONDS = 0.05
 """The pause until this process looks again whether its own scores are written."""
+CLAIMED_SECONDS = 2.0
+"""How much work of its own a process claims at once; so much comes back late to the others if it is killed."""
+CLAIMED_AT_MOST = 64
+"""The most images that are claimed at once."""
 LOOK_AGAIN_SECONDS = 0.5
 """The pause before a process that found every image held by others looks again."""
 
@@ -66,6 +70,21 @@ def only_training(ledger: Ledger, claim: Claim | None = None) -> Iterator[Claim]
     with Holding(ledger) as holding, holding.whole("train", wait=True) as own:
         assert own is not None  # it was not stopped
         yield own
+
+
+class _Pace:
+    """How many images a process works on in `CLAIMED_SECONDS`; one until that is known."""
+
+    def __init__(self) -> None:
+        self._seconds = CLAIMED_SECONDS
+
+    def note(self, seconds: float) -> None:
+        """Take into account how long an image took; a later one counts more."""
+        self._seconds = (self._seconds + seconds) / 2
+
+    def images(self) -> int:
+        """The number of images to claim at once."""
+        return min(max(int(CLAIMED_SECONDS / max(self._seconds, 1e-3)), 1), CLAIMED_AT_MOST)
 
 
 class Holding:
@@ -112,31 +131,43 @@ class Holding:
     ) -> Iterator[str]:
         """The images of a job that this process is to work on, each claimed before it comes.
 
-        Some are claimed `ahead`, and `expect` is told of each, so that they can be prepared. While others hold all that
-        is left, this waits: what they lose comes here. It ends when the job is done or the process is stopped.
+        As many are claimed at once as this process works on in two seconds, so that quick work does not wait for the
+        ledger. Some wait `ahead`, and `expect` is told of each, so that they can be prepared. While others hold all
+        that is left, this waits: what they lose comes here. It ends when the job is done or the process is stopped.
         """
-        waiting, after = deque[str](), ""
+        claimed, waiting, after, pace = deque[str](), deque[str](), "", _Pace()
         while not self._stopped():
             began = time.monotonic()
-            claimed = []
-            if len(waiting) <= ahead:
-                claimed = self._ledger.claim_images(job, self.worker, self._lease_seconds, after=after)
-                after = claimed[-1] if claimed else ""
-            if claimed:
+            if not claimed and len(waiting) <= ahead:
+                new = self._ledger.claim_images(job, self.worker, self._lease_seconds, pace.images(), after)
+                after = new[-1] if new else ""
                 with self._lock:
-                    self._held |= {self.claim_for(job, image_id) for image_id in claimed}
-                expect(claimed)
-                waiting.extend(claimed)
+                    self._held |= {self.claim_for(job, image_id) for image_id in new}
+                claimed.extend(new)
+            if claimed and len(waiting) <= ahead:
+                if self._still_has(job, claimed[0]):
+                    waiting.append(claimed[0])
+                    expect([claimed[0]])
+                claimed.popleft()
                 if len(waiting) <= ahead:
                     continue
             if waiting:
                 yield waiting.popleft()
+                pace.note(time.monotonic() - began)
             elif self._has_in_hand(job):  # what is scored and not written yet
-                self._ended.wait(WRITTEN_SECONDS)
+                self._wait_until_written(job)
             elif not self._ledger.is_left(job):
                 return
             else:
                 self._ended.wait(max(LOOK_AGAIN_SECONDS, 10 * (time.monotonic() - began)))
+
+    def _wait_until_written(self, job: Job) -> None:
+        while self._has_in_hand(job) and not self._stopped():
+            self._ended.wait(WRITTEN_SECONDS)
+
+    def _still_has(self, job: Job, image_id: str) -> bool:
+        with self._lock:
+            return self.claim_for(job, image_id) in self._held
 
     def _has_in_hand(self, job: Job) -> bool:
         with self._lock:

@@ -16,7 +16,7 @@ from activelabel.loop.progress_log import Remaining
 from activelabel.loop.race import race_project
 from activelabel.loop.written_behind import ScoresBehind
 from activelabel.names import ScoreKind
-from activelabel.prediction.image_scores import image_class_scores, image_scores
+from activelabel.prediction.image_scores import all_image_scores
 from activelabel.prediction.prepared.ahead import Ahead, preparing_threads
 from activelabel.prediction.volume_race import Sample
 from activelabel.project.images import Images
@@ -105,11 +105,7 @@ class VolumeScoring:
     def _scores(self, image: PreparedImage, statistics: MonteCarloStatistics, axis: int) -> list[Score]:
         # Slices do not race: the slices of volumes that dropped out would have no comparable scores.
         complete = statistics.repeats == self._project.recipe.prediction.repeats
-        of_slices = axis if complete else None
-        return [
-            *image_scores(statistics, image, self._project.recipe.regions, of_slices),
-            *image_class_scores(statistics, image, of_slices),
-        ]
+        return all_image_scores(statistics, image, self._project.recipe.regions, axis if complete else None)
 
 
 class _Reader:

@@ -1,13 +1,12 @@
 """All scores of an image and of the slices of its own voxels, from its Monte Carlo repeats."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from activelabel.acquisition.class_scores import class_scores
 from activelabel.acquisition.regions import REGIONS
 from activelabel.acquisition.score import Score
 from activelabel.acquisition.uncertainty import MonteCarloStatistics
-from activelabel.acquisition.volume_scores import volume_scores
+from activelabel.acquisition.volume_scores import all_scores, volume_scores
 from activelabel.data.preprocessing import PreparedImage
 from activelabel.data.slices import own_slice_values, prepared_axis
 from activelabel.recipes import RegionSettings
@@ -29,6 +28,14 @@ def image_scores(
     return _of_own_slices(volume_scores(statistics, settings, along, measures, regions), image, axis)
 
 
+def all_image_scores(
+    statistics: MonteCarloStatistics, image: PreparedImage, settings: RegionSettings, axis: int | None
+) -> list[Score]:
+    """The scores of `image_scores`, of every measure and region, and then those of `image_class_scores`, at once."""
+    along = None if axis is None else prepared_axis(image.grid, image.original, axis)
+    return _of_own_slices(all_scores(statistics, settings, along), image, axis)
+
+
 def image_class_scores(statistics: MonteCarloStatistics, image: PreparedImage, axis: int | None) -> list[Score]:
     """`class_scores` of the prepared image, with scores of slices as in `image_scores`."""
     along = None if axis is None else prepared_axis(image.grid, image.original, axis)
@@ -38,7 +45,8 @@ def image_class_scores(statistics: MonteCarloStatistics, image: PreparedImage, a
 def _of_own_slices(scores: list[Score], image: PreparedImage, axis: int | None) -> list[Score]:
     if axis is None:
         return scores
+    own = own_slice_values([score.slices or () for score in scores], image.grid, image.original, axis)
     return [
-        replace(score, slices=tuple(own_slice_values(score.slices or (), image.grid, image.original, axis).tolist()))
-        for score in scores
+        Score(score.measure, score.region, score.aggregation, score.value, tuple(slices))
+        for score, slices in zip(scores, own.tolist(), strict=True)
     ]

@@ -1,7 +1,8 @@
 """A network run over a volume in sliding windows, once or many times with Monte Carlo dropout."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -12,8 +13,9 @@ from activelabel.errors import InvalidInputError
 from activelabel.prediction.batching import BatchLimit, Job
 from activelabel.prediction.blending import Blend
 from activelabel.prediction.dropout import Draw, RandomDropout, keep_last_random, monte_carlo_dropout, random_layers
-from activelabel.prediction.layout import channels_last_copy
-from activelabel.prediction.precision import PrecisionName, choose_precision
+from activelabel.prediction.fastest_copy import fastest_copy
+from activelabel.prediction.freed_memory import keep_freed_memory
+from activelabel.prediction.precision import PrecisionName
 from activelabel.prediction.sharing import SharedFeatures, each_repeated, split_before_dropout
 from activelabel.prediction.windows import Size3D, WindowedVolume, image_size, window_grid
 
@@ -52,6 +54,7 @@ class Predictor:
         channels: int = 1,
         overlapping: bool = False,
         last_layers: int | None = None,
+        choices_file: Path | None = None,
     ) -> None:
         """Copy the network to `device` and try it on empty windows.
 
@@ -60,7 +63,7 @@ class Predictor:
             window_size: in voxels.
             window_overlap: fraction of a side that neighbours share, in [0, 1).
             device: where the network runs and the maps are held: a CPU or a CUDA device.
-            precision: `auto` takes bfloat16 where the hardware multiplies it natively.
+            precision: `auto` takes bfloat16 where the hardware multiplies it natively, unless float32 is faster there.
             skip_outside_body: whether constant windows are not run.
             margin: the least number of voxels by which windows reach beyond the ends of a volume. The margin is filled
                 by reflection: without it, voxels at an end see the zeros with which convolutions pad a window.
@@ -68,19 +71,22 @@ class Predictor:
             overlapping: whether the network gives a logit of its own for each structure, and none for the background,
                 `(B, C - 1, *window_size)`.
             last_layers: how many of the dropout layers that run last are random in repeats; by default all.
+            choices_file: where the layout and the precision that are measured on a GPU are kept; None keeps none.
 
         Raises:
             InvalidInputError: the network does not take such windows, or gives an output of another shape.
         """
         self._device = torch.device(device)
+        if self._device.type == "cpu":
+            keep_freed_memory()
         self._window_size = window_size
         self._overlap = window_overlap
         self._skip_outside_body = skip_outside_body
         self._margin = margin
         self._channels = channels
         self.overlapping = overlapping
-        self.precision = choose_precision(precision, self._device)
-        self._network = channels_last_copy(network, self._device)
+        item = (channels, *window_size)
+        self._network, self.precision = fastest_copy(network, self._device, precision, item, choices_file)
         self._limit = BatchLimit(window_size[0] * window_size[1] * window_size[2], self._device)
         with torch.no_grad(), self._autocast():
             empty = torch.zeros((2, channels, *window_size), device=self._device)
@@ -138,26 +144,38 @@ class Predictor:
         volume = self._windowed(image)
         wanted = range(statistics.repeats, statistics.repeats + repeats)
         with torch.no_grad(), self._autocast(), monte_carlo_dropout(self._network, self._device, True) as dropout:
-            for samples in self._samples(volume, wanted, dropout, seed):
-                statistics.update_all(samples)
+            self._add_repeats(statistics, volume, wanted, dropout, seed)
         return statistics
 
-    def _samples(self, volume: WindowedVolume, repeats: range, dropout: RandomDropout, seed: int) -> Iterator[Tensor]:
-        """The probabilities of the volume in each of `repeats`, some at a time: `(r, C, W, H, D)`."""
+    def _add_repeats(
+        self,
+        statistics: MonteCarloStatistics,
+        volume: WindowedVolume,
+        repeats: range,
+        dropout: RandomDropout,
+        seed: int,
+    ) -> None:
+        """Add the probabilities of the volume in each of `repeats`, some at a time."""
         at_once = self._repeats_at_once(volume, len(repeats))
         groups = [repeats[first : first + at_once] for first in range(0, len(repeats), at_once)]
         features = SharedFeatures(self._split.shared, self._kept_bytes() if len(groups) > 1 else 0)
         forward = self._stochastic_forward(volume, features, dropout, seed)
         if len(volume.grid.starts) == 1 and not volume.skipped:  # Nothing to blend: what lies beyond the ends is cut.
             for group in groups:
-                jobs = self._limit.jobs(volume.occupied, group)
-                cut = self._limit.run(jobs, lambda job: self._probable(volume.grid.crop(forward(job))))
-                yield from (probabilities for _, probabilities in cut)
+                for _, logits in self._limit.run(self._limit.jobs(volume.occupied, group), forward):
+                    self._add_logits(statistics, volume.grid.crop(logits))
             return
         blend = Blend(volume.grid, at_once, self.classes, self._device)
         for group in groups:
             self._fill(blend, volume, group, forward)
-            yield blend.maps()[: len(group)]
+            statistics.update_all(blend.maps()[: len(group)])
+
+    def _add_logits(self, statistics: MonteCarloStatistics, logits: Tensor) -> None:
+        """Add the repeats of logits `(r, C, W, H, D)`."""
+        if self.overlapping:
+            statistics.update_all(self._probable(logits))
+        else:
+            statistics.update_logits(logits)
 
     def _stochastic_forward(
         self, volume: WindowedVolume, features: SharedFeatures, dropout: RandomDropout, seed: int

@@ -250,6 +250,11 @@ class Project:
             expected = expected.model_copy(update={"labels": learnt})
         return load_model(self.models_folder / model.file, expected, model.sha256)
 
+    @property
+    def choices_file(self) -> Path:
+        """The file that keeps the layout and the precision in which each network is fastest on each GPU."""
+        return self.folder / "layouts.json"
+
     def predictor(self, model: ModelVersion) -> Predictor:
         """The network of a model version, ready to run over volumes. Raises the errors of `network`."""
         return self.predictor_of(self.network(model), self.device, self.description_of(model.kind))
@@ -265,6 +270,7 @@ class Project:
             window_overlap=settings.window_overlap,
             device=device,
             precision=self.settings.precision,
+            choices_file=self.choices_file,
             skip_outside_body=settings.skip_outside_body,
             margin=settings.window_margin,
             overlapping=labels.overlaps,

@@ -5,20 +5,34 @@ what it does not extend expires: another worker may claim it, and the first one 
 
 On PostgreSQL workers claim at the same time: each locks the images that it looks at and skips those that others have
 locked (`FOR NO KEY UPDATE SKIP LOCKED`). On SQLite one transaction writes at a time.
+
+A claim comes with every few images of every worker, so its statements are built once, and each answers for all images
+that it is about.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, and_, delete, insert, select
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Select,
+    and_,
+    bindparam,
+    delete,
+    func,
+    insert,
+    select,
+    union_all,
+    update,
+)
 from sqlalchemy.orm import Session
 
 from activelabel.names import ScoreKind
 from activelabel.store.checks import checked_name
-from activelabel.store.claim_rows import claims_of
+from activelabel.store.columns import UtcDateTime
 from activelabel.store.database import Database
-from activelabel.store.models.scores import of_kind
 from activelabel.store.pool import complete, set_aside
 from activelabel.store.records.work import WHOLE_JOB, Claim, WorkKind
 from activelabel.store.schema.images import ImageRow
@@ -27,8 +41,10 @@ from activelabel.store.schema.models import ScoreRow
 from activelabel.store.schema.queries import SkipRow
 from activelabel.store.schema.work import WorkClaimRow
 
-_AT_FIRST, _AT_MOST = 64, 4096
+_AT_FIRST, _AT_MOST = 32, 4096
 """How many images are read at a time to find those that may be claimed: more, the longer none is found."""
+_LOOKED_AT = 2
+"""How many images are locked for each that is to be claimed, as others may have taken some meanwhile."""
 
 
 @dataclass(frozen=True)
@@ -43,14 +59,82 @@ class Job:
     model_version: int = 0
     scored: ScoreKind | None = None
 
-    def claims(self, items: Sequence[str]) -> ColumnElement[bool]:
-        """The claims of this job for these images, as an SQL condition."""
-        return claims_of(self.kind, self.model_version, items)
+    @property
+    def values(self) -> dict[str, object]:
+        """The values of the statements below that tell this job from others."""
+        scored = self.scored or ScoreKind("")
+        of_score = {"measure": scored.measure, "region": scored.region, "aggregation": scored.aggregation}
+        return {"kind": self.kind, "model": self.model_version, **of_score}
 
-    def claims_at(self, now: datetime) -> ColumnElement[bool]:
-        """All claims of this job that hold at a time, as an SQL condition."""
-        mine = and_(WorkClaimRow.kind == self.kind, WorkClaimRow.model_version == self.model_version)
-        return and_(mine, WorkClaimRow.expires_at > now)
+
+_ITEMS: BindParameter[str] = bindparam("items", expanding=True)
+_NOW = bindparam("now", type_=UtcDateTime)
+_OF_JOB = and_(WorkClaimRow.kind == bindparam("kind"), WorkClaimRow.model_version == bindparam("model"))
+_HOLDS = and_(_OF_JOB, WorkClaimRow.expires_at > _NOW)
+_USABLE = and_(ImageRow.present.is_(True), ImageRow.unreadable_reason.is_(None))
+_TO_PREPARE = and_(_USABLE, ImageRow.content_sha256.is_(None))
+_TO_SCORE = and_(_USABLE, ImageRow.role == "training")
+_SCORED = and_(
+    ScoreRow.model_version == bindparam("model"),
+    ScoreRow.measure == bindparam("measure"),
+    ScoreRow.region == bindparam("region"),
+    ScoreRow.aggregation == bindparam("aggregation"),
+)
+
+_ANY_HELD = select(select(WorkClaimRow).where(_HOLDS).exists())
+_HELD = select(WorkClaimRow.item).where(_HOLDS, WorkClaimRow.item.in_(_ITEMS))
+_DONE = (
+    select(ScoreRow.image_id).where(_SCORED, ScoreRow.image_id.in_(_ITEMS)),
+    select(AnnotationRow.image_id).where(AnnotationRow.image_id.in_(_ITEMS), complete()),
+    select(SkipRow.image_id).where(SkipRow.image_id.in_(_ITEMS), set_aside()),
+)
+_DONE_OR_HELD = union_all(*_DONE, _HELD)
+_DONE_ALONE = union_all(*_DONE)
+
+
+def _page(wanted: ColumnElement[bool]) -> Select[str]:
+    """The next images by id, scored or not."""
+    statement = select(ImageRow.id).where(wanted, ImageRow.id > bindparam("after"))
+    return statement.order_by(ImageRow.id).limit(bindparam("size"))
+
+
+# A page is cut off before scores and claims are looked for: without statistics PostgreSQL would do that for all images.
+_TO_SCORE_NEXT, _TO_PREPARE_NEXT = _page(_TO_SCORE).subquery("next"), _page(_TO_PREPARE).subquery("next")
+_WITH_SCORE = select(ScoreRow.image_id).where(ScoreRow.image_id == _TO_SCORE_NEXT.c.id, _SCORED)
+_NEXT_TO_SCORE = select(_TO_SCORE_NEXT.c.id).where(~_WITH_SCORE.exists()).order_by(_TO_SCORE_NEXT.c.id)
+_NEXT_TO_PREPARE = select(_TO_PREPARE_NEXT.c.id).order_by(_TO_PREPARE_NEXT.c.id)
+_END_TO_SCORE = select(func.max(_TO_SCORE_NEXT.c.id), func.count()).select_from(_TO_SCORE_NEXT)
+_END_TO_PREPARE = select(func.max(_TO_PREPARE_NEXT.c.id), func.count()).select_from(_TO_PREPARE_NEXT)
+
+
+def _not_held(statement: Select[str]) -> Select[str]:
+    (image_id,) = statement.selected_columns
+    return statement.where(~select(WorkClaimRow.item).where(_HOLDS, WorkClaimRow.item == image_id).exists())
+
+
+_FREE_TO_SCORE, _FREE_TO_PREPARE = _not_held(_NEXT_TO_SCORE), _not_held(_NEXT_TO_PREPARE)
+
+
+def _among(wanted: ColumnElement[bool]) -> Select[str]:
+    return select(ImageRow.id).where(wanted, ImageRow.id.in_(_ITEMS)).order_by(ImageRow.id)
+
+
+_AMONG_TO_SCORE, _AMONG_TO_PREPARE = _among(_TO_SCORE), _among(_TO_PREPARE)
+# `key_share`: who writes a score of the image, which refers to it, need not wait.
+_LOCKED_TO_SCORE = _AMONG_TO_SCORE.with_for_update(skip_locked=True, key_share=True)
+_LOCKED_TO_PREPARE = _AMONG_TO_PREPARE.with_for_update(skip_locked=True, key_share=True)
+
+_END_EXPIRED = delete(WorkClaimRow).where(_OF_JOB, WorkClaimRow.item.in_(_ITEMS), WorkClaimRow.expires_at <= _NOW)
+_END_OWN = delete(WorkClaimRow).where(_OF_JOB, WorkClaimRow.item.in_(_ITEMS), WorkClaimRow.worker == bindparam("name"))
+_LIVE = and_(WorkClaimRow.worker == bindparam("name"), WorkClaimRow.expires_at > _NOW)
+_LOCKED_LIVE = (
+    select(WorkClaimRow.kind, WorkClaimRow.model_version, WorkClaimRow.item, WorkClaimRow.worker)
+    .where(_LIVE)
+    .order_by(WorkClaimRow.item)
+    .with_for_update()
+)
+_EXTEND = update(WorkClaimRow).where(_LIVE).values(expires_at=bindparam("until", type_=UtcDateTime))
+_QUIETLY = {"synchronize_session": False}
 
 
 class Claims(Database):
@@ -68,8 +152,8 @@ class Claims(Database):
         """
         checked_name(worker, "worker")
         _check_seconds(seconds)
-        step = 4 * limit
-        while free := self._find(job, after):
+        step = _LOOKED_AT * limit
+        while free := self._find(job, after, max(_AT_FIRST, step)):
             for start in range(0, len(free), step):
                 claimed = self._claim_some(job, free[start : start + step], worker, seconds, limit)
                 if claimed:
@@ -101,11 +185,11 @@ class Claims(Database):
         _check_seconds(seconds)
         with self._beside_writers() as session:
             now = self._shared_now(session)
-            live = and_(WorkClaimRow.worker == worker, WorkClaimRow.expires_at > now)
-            rows = session.scalars(select(WorkClaimRow).where(live).order_by(WorkClaimRow.item).with_for_update()).all()
-            for row in rows:
-                row.expires_at = now + timedelta(seconds=seconds)
-            return {_record(row) for row in rows}
+            rows = session.execute(_LOCKED_LIVE, {"name": worker, "now": now}).all()
+            if rows:
+                until = {"name": worker, "now": now, "until": now + timedelta(seconds=seconds)}
+                session.execute(_EXTEND, until, execution_options=_QUIETLY)
+            return {Claim(*row) for row in rows}
 
     def release_claims(self, worker: str, items: Collection[str] | None = None) -> None:
         """Give back what a worker holds, or only these images, so that others can claim it at once."""
@@ -124,70 +208,68 @@ class Claims(Database):
     def is_left(self, job: Job) -> bool:
         """Whether an image of a job is left, claimed or not."""
         with self._reading() as session:
-            held = job.claims_at(self._shared_now(session))
-            if session.scalar(select(select(WorkClaimRow).where(held).exists())):
+            if session.scalar(_ANY_HELD, {**job.values, "now": self._shared_now(session)}):
                 return True
-        return bool(self._find(job, "", claimed_too=True))
+        return bool(self._find(job, "", _AT_FIRST, claimed_too=True))
 
-    def _find(self, job: Job, after: str, claimed_too: bool = False) -> list[str]:
-        """The first images after `after` that may be claimed, at most a few thousand; nothing is locked."""
-        size = _AT_FIRST
+    def _find(self, job: Job, after: str, size: int, claimed_too: bool = False) -> list[str]:
+        """Some of the first images after `after` that may be claimed; empty if there is none. Nothing is locked."""
+        if job.scored is None:
+            page, end = _NEXT_TO_PREPARE if claimed_too else _FREE_TO_PREPARE, _END_TO_PREPARE
+        else:
+            page, end = _NEXT_TO_SCORE if claimed_too else _FREE_TO_SCORE, _END_TO_SCORE
+        some = size
         with self._reading() as session:
             now = self._shared_now(session)
             while True:
-                page = select(ImageRow.id).where(_wanted(job), ImageRow.id > after).order_by(ImageRow.id).limit(size)
-                if job.scored is not None:
-                    scored = (ScoreRow.image_id == ImageRow.id, of_kind(job.model_version, job.scored))
-                    page = page.where(~select(ScoreRow.image_id).where(*scored).exists())
-                ids = session.scalars(page).all()
-                free = _left(session, job, ids, None if claimed_too else now)
-                if free or len(ids) < size:
-                    return free
-                after, size = ids[-1], min(2 * size, _AT_MOST)
+                values = {**job.values, "after": after, "size": size, "now": now}
+                ids = session.scalars(page, values).all()
+                for start in range(0, len(ids), some):
+                    if free := _left(session, job, ids[start : start + some], None):
+                        return free
+                last, count = session.execute(end, values).one()
+                if count < size:
+                    return []
+                after, size = last, min(2 * size, _AT_MOST)
 
     def _claim_some(self, job: Job, ids: Sequence[str], worker: str, seconds: float, limit: int) -> list[str]:
         """Claim up to `limit` of these images that are still left and that nobody else looks at."""
         with self._beside_writers() as session:
-            rows = select(ImageRow.id).where(_wanted(job), ImageRow.id.in_(ids)).order_by(ImageRow.id)
-            # `key_share`: who writes a score of the image, which refers to it, need not wait.
-            locked = rows.with_for_update(skip_locked=True, key_share=True)
-            seen = session.scalars(locked if self.file is None else rows).all()
+            seen = session.scalars(_among_of(job, lock=self.file is None), {"items": ids}).all()
             now = self._shared_now(session)
             wanted = _left(session, job, seen, now)[:limit]
             if not wanted:
                 return []
-            session.execute(delete(WorkClaimRow).where(job.claims(wanted), WorkClaimRow.expires_at <= now))
+            ours = {"kind": job.kind, "model": job.model_version}
+            session.execute(_END_EXPIRED, {**ours, "items": wanted, "now": now}, execution_options=_QUIETLY)
             values = [_values(job.kind, job.model_version, one, worker, now, seconds) for one in wanted]
             session.execute(insert(WorkClaimRow), values)
+            if self.file is not None:
+                return wanted
             # The deletion may have waited for an earlier holder who was about to write: what is done now is let go.
             still = set(_left(session, job, wanted, None))
             done = [one for one in wanted if one not in still]
             if done:
-                session.execute(delete(WorkClaimRow).where(job.claims(done), WorkClaimRow.worker == worker))
+                session.execute(_END_OWN, {**ours, "items": done, "name": worker}, execution_options=_QUIETLY)
             return [one for one in wanted if one in still]
 
 
-def _wanted(job: Job) -> ColumnElement[bool]:
-    usable = and_(ImageRow.present.is_(True), ImageRow.unreadable_reason.is_(None))
+def _among_of(job: Job, *, lock: bool) -> Select[str]:
+    """The statement that reads which of some images a job is for, in a transaction that claims some."""
     if job.scored is None:
-        return and_(usable, ImageRow.content_sha256.is_(None))
-    return and_(usable, ImageRow.role == "training")
+        return _LOCKED_TO_PREPARE if lock else _AMONG_TO_PREPARE
+    return _LOCKED_TO_SCORE if lock else _AMONG_TO_SCORE
 
 
 def _left(session: Session, job: Job, ids: Sequence[str], now: datetime | None) -> list[str]:
     """Those of the images that the job has not done, and that nobody holds at `now` if it is given."""
-    if not ids:
-        return []
-    taken = set[str]()
-    if job.scored is not None:
-        scored = select(ScoreRow.image_id).where(of_kind(job.model_version, job.scored), ScoreRow.image_id.in_(ids))
-        annotated = select(AnnotationRow.image_id).where(AnnotationRow.image_id.in_(ids), complete())
-        aside = select(SkipRow.image_id).where(SkipRow.image_id.in_(ids), set_aside())
-        for statement in (scored, annotated, aside):
-            taken.update(session.scalars(statement))
-    if now is not None:
-        held = select(WorkClaimRow.item).where(job.claims(ids), WorkClaimRow.expires_at > now)
-        taken.update(session.scalars(held))
+    if not ids or (job.scored is None and now is None):
+        return list(ids)
+    values: Mapping[str, object] = {**job.values, "items": ids, "now": now}
+    if job.scored is None:
+        taken = set(session.scalars(_HELD, values))
+    else:
+        taken = set(session.scalars(_DONE_ALONE if now is None else _DONE_OR_HELD, values))
     return [image_id for image_id in ids if image_id not in taken]
 
 

@@ -4,13 +4,14 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 
-from sqlalchemy import func, insert, null, or_, select, update
+from sqlalchemy import Select, bindparam, func, insert, null, or_, select, update
 from sqlalchemy.orm import Session
 
 from activelabel.data.splits import choose_validation, validation_count
 from activelabel.errors import InvalidInputError
 from activelabel.store.cases.leases import end_leases, unended_leases
 from activelabel.store.checks import checked_name
+from activelabel.store.columns import UtcDateTime
 from activelabel.store.image_counts import ImageCounting
 from activelabel.store.lookup import image_row, record_of
 from activelabel.store.pool import active, counting, current_final, in_pool, of_role, unfinished
@@ -20,6 +21,11 @@ from activelabel.store.schema.labels import AnnotationRow
 from activelabel.store.schema.models import ScoreRow
 from activelabel.store.schema.queries import LeaseRow
 
+_POOL: dict[Role, Select[str]] = {
+    role: select(ImageRow.id).where(in_pool(role, bindparam("now", type_=UtcDateTime)))
+    for role in ("training", "validation")
+}
+"""Built once: they are executed whenever somebody asks for a case."""
 _AT_ONCE = 10_000  # ids in one query
 _PAGE = 500
 
@@ -216,13 +222,12 @@ class Images(ImageCounting):
     def has_pool(self, role: Role) -> bool:
         """Whether an image of this role may be asked for now."""
         with self._reading() as session:
-            return bool(session.scalar(select(select(ImageRow.id).where(in_pool(role, self._clock())).exists())))
+            return session.scalar(_POOL[role].limit(1), {"now": self._clock()}) is not None
 
     def pool(self, role: Role) -> list[str]:
         """The sorted ids of images that may be asked for now: present, readable, not fully annotated, not leased."""
-        statement = select(ImageRow.id).where(in_pool(role, self._clock())).order_by(ImageRow.id)
         with self._reading() as session:
-            return list(session.scalars(statement))
+            return list(session.scalars(_POOL[role].order_by(ImageRow.id), {"now": self._clock()}))
 
     def count_unfinished(self, role: Role) -> int:
         """The number of present, readable images that are neither fully annotated nor set aside; some may be leased."""

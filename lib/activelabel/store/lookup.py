@@ -4,7 +4,7 @@ from dataclasses import fields
 from enum import Enum
 from typing import Any, TypeVar, get_args, get_type_hints
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
 from activelabel.errors import NotFoundError
@@ -15,6 +15,19 @@ from activelabel.store.schema.models import ModelUseRow, ModelVersionRow
 
 Record = TypeVar("Record")
 _LARGEST_VERSION = 2**31 - 1  # of which a database can be asked
+_OF_KIND = ModelVersionRow.kind == bindparam("kind")
+_LATEST_MODEL = (
+    select(ModelVersionRow)
+    .where(ModelVersionRow.withdrawn_at.is_(None), _OF_KIND)
+    .order_by(ModelVersionRow.version.desc())
+    .limit(1)
+)
+_LATEST_USE = (
+    select(ModelUseRow.model_version)
+    .where(ModelUseRow.kind == bindparam("kind"))
+    .order_by(ModelUseRow.id.desc())
+    .limit(1)
+)
 _fields: dict[type[Any], tuple[tuple[str, type[Enum] | None], ...]] = {}
 """For each kind of record: the names of its fields, and the enum of each field that holds an enum member."""
 
@@ -60,12 +73,10 @@ def model_row(session: Session, version: int) -> ModelVersionRow:
 
 def latest_model_row(session: Session, kind: ModelKind = "task") -> ModelVersionRow | None:
     """The newest model of a kind that was not withdrawn."""
-    newest_first = select(ModelVersionRow).order_by(ModelVersionRow.version.desc()).limit(1)
-    return session.scalar(newest_first.where(ModelVersionRow.withdrawn_at.is_(None), ModelVersionRow.kind == kind))
+    return session.scalar(_LATEST_MODEL, {"kind": kind})
 
 
 def model_in_use_row(session: Session, kind: ModelKind = "task") -> ModelVersionRow | None:
     """The model of a kind that is in use."""
-    newest = select(ModelUseRow.model_version).where(ModelUseRow.kind == kind).order_by(ModelUseRow.id.desc()).limit(1)
-    version = session.scalar(newest)
+    version = session.scalar(_LATEST_USE, {"kind": kind})
     return None if version is None else session.get(ModelVersionRow, version)

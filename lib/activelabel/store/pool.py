@@ -6,7 +6,7 @@ images on a PostgreSQL without row statistics, as in the first minute of a study
 
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, ScalarSelect, Select, and_, func, literal_column, null, or_, select
+from sqlalchemy import BindParameter, ColumnElement, ScalarSelect, Select, and_, func, literal_column, null, or_, select
 from sqlalchemy.orm import aliased
 
 from activelabel.store.case_states import Verdict
@@ -18,7 +18,7 @@ from activelabel.store.schema.queries import LeaseRow, SkipRow
 from activelabel.store.schema.reviews import ReadingRow, ReviewRow
 
 
-def in_pool(role: Role, now: datetime) -> ColumnElement[bool]:
+def in_pool(role: Role, now: datetime | BindParameter[datetime]) -> ColumnElement[bool]:
     """Images of this role that may be asked for: `unfinished` and not leased."""
     return and_(unfinished(role), ImageRow.id.not_in(select(LeaseRow.image_id).where(active(now))))
 
@@ -116,6 +116,6 @@ def being_reviewed(now: datetime) -> ColumnElement[bool]:
     return and_(ReviewRow.outcome.is_(None), ReviewRow.expires_at > now)
 
 
-def active(now: datetime) -> ColumnElement[bool]:
+def active(now: datetime | BindParameter[datetime]) -> ColumnElement[bool]:
     """Active leases: neither ended nor expired, whether or not the expiry was written down."""
     return and_(LeaseRow.ended_at.is_(None), LeaseRow.expires_at > now)

@@ -5,23 +5,48 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, func, not_, null, or_, select
+from sqlalchemy import ColumnElement, Select, and_, bindparam, func, not_, null, or_, select
 from sqlalchemy.orm import Session
 
 from activelabel.acquisition.effort import AnnotatedQuery, Effort, effort
+from activelabel.store.columns import UtcDateTime
 from activelabel.store.image_counts import ImageCounting
 from activelabel.store.lookup import latest_model_row, model_in_use_row
+from activelabel.store.models.scores import ANY_KIND
 from activelabel.store.pool import active, counting, current, current_final, learnable
 from activelabel.store.records.images import Role
 from activelabel.store.records.labels import FINAL
 from activelabel.store.records.models import ModelEffort
 from activelabel.store.records.queries import SECOND_READING
-from activelabel.store.records.study import Progress
+from activelabel.store.records.study import Asked, Progress
 from activelabel.store.schema.images import ImageRow
 from activelabel.store.schema.labels import AnnotationRow
 from activelabel.store.schema.models import ModelAnnotationRow, ScoreRow
 from activelabel.store.schema.queries import LeaseRow
 from activelabel.store.schema.work import ScoredCountRow
+
+
+def _labels(*columns: Any) -> Select[Any]:
+    """Columns of labels and their images: few rows beside all images, from which a query should begin."""
+    return select(*columns).select_from(AnnotationRow).join(ImageRow, ImageRow.id == AnnotationRow.image_id)
+
+
+_LABELLED = _labels(func.count()).where(counting(), ImageRow.present.is_(True))
+"""Built once: it is executed whenever somebody asks for a case."""
+
+
+_HELD = (
+    select(LeaseRow.image_id)
+    .where(active(bindparam("now", type_=UtcDateTime)), LeaseRow.strategy != SECOND_READING)
+    .distinct()
+    .subquery()
+)
+_LEASED = (
+    select(func.count())
+    .select_from(_HELD)
+    .join(ImageRow, ImageRow.id == _HELD.c.image_id)
+    .where(ImageRow.present.is_(True))
+)
 
 
 class Overview(ImageCounting):
@@ -67,6 +92,18 @@ class Overview(ImageCounting):
                 new_annotations=sum(by_role.values()),
                 new_training_annotations=by_role.get("training", 0),
                 new_training_slices=new_slices,
+            )
+
+    def asked_so_far(self) -> Asked:
+        """The part of `progress` by which a strategy decides whether a validation case is due."""
+        with self._reading() as session:
+            latest = latest_model_row(session)
+            labelled = session.scalar(_LABELLED) or 0
+            return Asked(
+                validation=self._image_counts(session).validation,
+                labelled=labelled,
+                leased=_leased(session, self._clock()),
+                has_model=latest is not None,
             )
 
     def new_foreground_slices(self) -> int:
@@ -164,21 +201,14 @@ def _new_slices(session: Session, new: ColumnElement[bool], seen: Select[int]) -
     return count
 
 
-def _labels(*columns: Any) -> Select[Any]:
-    """Columns of labels and their images: few rows beside all images, from which a query should begin."""
-    return select(*columns).select_from(AnnotationRow).join(ImageRow, ImageRow.id == AnnotationRow.image_id)
-
-
 def _leased(session: Session, now: datetime) -> int:
     """The number of present images that somebody annotates now; those of a second reading are annotated already."""
-    held = select(LeaseRow.image_id).where(active(now), LeaseRow.strategy != SECOND_READING).distinct().subquery()
-    present = select(func.count()).select_from(held).join(ImageRow, ImageRow.id == held.c.image_id)
-    return session.scalar(present.where(ImageRow.present.is_(True))) or 0
+    return session.scalar(_LEASED, {"now": now}) or 0
 
 
 def _scored(session: Session, version: int) -> int:
     """The number of present images with a score by a model: those counted, less the absent ones among them."""
-    row = session.get(ScoredCountRow, version)
+    row = session.get(ScoredCountRow, (version, *ANY_KIND))
     scores = select(ScoreRow.image_id).where(ScoreRow.image_id == ImageRow.id, ScoreRow.model_version == version)
     absent = select(func.count()).select_from(ImageRow).where(not_(ImageRow.present), scores.exists())
     return 0 if row is None else row.images - (session.scalar(absent) or 0)

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from activelabel.acquisition.selection import shuffled
 from activelabel.project.project import Project
 from activelabel.store.records.images import Slices
-from activelabel.store.records.study import Progress
 
 CANDIDATES = 16
 """The number of cases read from the ledger at a time; others may lease some at the same moment, hardly all."""
@@ -55,10 +54,10 @@ def validation_due(project: Project) -> Iterator[Proposal]:
     waiting = project.ledger.pool("validation")
     if not waiting:
         return
-    progress = project.ledger.progress()
-    validation_asked = progress.validation - len(waiting)
-    training_asked = progress.annotated + progress.partly_annotated + progress.leased - validation_asked
-    if validation_asked < training_asked or _completes_start(project, progress, training_asked):
+    asked = project.ledger.asked_so_far()
+    validation_asked = asked.validation - len(waiting)
+    training_asked = asked.labelled + asked.leased - validation_asked
+    if validation_asked < training_asked or _completes_start(project, asked.has_model, training_asked):
         for image_id in shuffled(waiting, project.settings.seed):
             yield Proposal(image_id, "a validation case, chosen once and never trained on: it measures the model")
 
@@ -69,8 +68,8 @@ def proposals_left(project: Project, proposals: Iterable[Proposal]) -> Iterator[
     return (proposal for proposal in proposals if proposal.image_id in left)
 
 
-def _completes_start(project: Project, progress: Progress, training_asked: int) -> bool:
+def _completes_start(project: Project, has_model: bool, training_asked: int) -> bool:
     """Whether the next query for a training case may complete the start set."""
-    if progress.latest_model is not None:
+    if has_model:
         return False
     return project.recipe.query.starts_with_slices or training_asked + 1 >= project.thresholds.start

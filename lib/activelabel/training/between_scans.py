@@ -75,25 +75,25 @@ def _places(size: Sequence[int], matrix: np.ndarray[Any, np.dtype[np.float64]]) 
 
 def _nearest(label: Tensor, places: Sequence[Tensor]) -> Tensor:
     """The value at the voxel nearest to each place; 0 beyond the ends."""
-    index, inside = torch.zeros((), dtype=torch.int64), torch.ones((), dtype=torch.bool)
+    index, inside = torch.zeros((), dtype=torch.int32), torch.ones((), dtype=torch.bool)
     for length, place in zip(label.shape, places, strict=True):
         rounded = place.round()
         within = rounded.clamp(0, length - 1)
         inside = inside & (rounded == within)
-        index = index * length + within.long()
+        index = index * length + within.int()  # of 32 bits, which a processor converts eight at once
     return label.flatten().index_select(0, index.flatten()).view(label.shape) * inside
 
 
 def _between(channel: Tensor, places: Sequence[Tensor]) -> Tensor:
     """The trilinear interpolation at each place, reflected beyond the ends."""
-    corner, axes = torch.zeros((), dtype=torch.int64), list[tuple[int, Tensor]]()
+    corner, axes = torch.zeros((), dtype=torch.int32), list[tuple[int, Tensor]]()
     for axis, (length, place) in enumerate(zip(channel.shape, places, strict=True)):
         if length == 1:
             continue
         reflected = _reflected(place, length)
         lower = reflected.floor().clamp_(max=length - 2)
         axes.append((math.prod(channel.shape[axis + 1 :]), (reflected - lower).flatten()))
-        corner = corner * length + lower.long()
+        corner = corner * length + lower.int()
     values, corner = channel.flatten(), corner.expand(channel.shape).flatten()
 
     def read(offset: int, left: Sequence[tuple[int, Tensor]]) -> Tensor:
@@ -107,7 +107,9 @@ def _between(channel: Tensor, places: Sequence[Tensor]) -> Tensor:
 
 def _reflected(place: Tensor, length: int) -> Tensor:
     """Places within 0 and `length` - 1, reflected at the outer sides of the outermost voxels."""
-    folded = (place + 0.5).abs_().remainder_(2 * length)
+    folded = (place + 0.5).abs_()
+    if folded.max() >= 2 * length:  # seldom, and slow: a patch is turned about its middle, by little
+        folded.remainder_(2 * length)
     return torch.minimum(folded, 2 * length - folded).sub_(0.5).clamp_(0, length - 1)
 
 

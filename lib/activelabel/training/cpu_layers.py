@@ -56,11 +56,10 @@ class QuickDropout(nn.Dropout):
         kept = torch.empty((values.shape[0], *values.shape[2:], values.shape[1]), dtype=torch.int8)
         draw_kept(stream, self.p, out=kept.numpy().reshape(-1).view(np.bool_))
         factor = 1 / (1 - self.p)
-        mask = kept.to(values.dtype).movedim(-1, 1)
         if values.dtype is torch.float32:
-            return values * mask.mul_(factor)
+            return values * (kept * factor).movedim(-1, 1)
         # Within the mask the factor would be rounded to three digits in half precision.
-        return (values * mask) * factor
+        return (values * kept.to(values.dtype).movedim(-1, 1)) * factor
 
 
 class QuickPReLU(nn.Module):

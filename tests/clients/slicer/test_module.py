@@ -12,6 +12,7 @@ OF_SLICER = {
     "scene.py": {"numpy", "slicer", "vtk"},
     "panel.py": {"qt"},
     "panel_parts.py": {"qt"},
+    "panel_tabs.py": {"qt"},
     "ActiveLabel.py": {"qSlicerSegmentationsModuleWidgetsPythonQt", "qt", "slicer"},
 }
 """What a file needs beside the standard library; all others need nothing."""

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import nibabel
 import numpy as np
 import pytest
 import slicer
@@ -15,7 +16,11 @@ from slicer_desk import SLICES, VOLUME, Desk
 from slicer_panel import PanelOnScreen, QtAsInSlicer
 from small_studies import AFFINE_RAS, SHAPE, boxes, write_image, write_nifti
 
+from activelabel.store.case_states import CaseState
+from ActiveLabelLib.answers import Readings, Review
 from ActiveLabelLib.outbox import Outbox
+from ActiveLabelLib.panel import DONE_KEY, NEXT_KEY, PREVIOUS_KEY
+from ActiveLabelLib.panel_tabs import STATES
 
 STUBS = Path(__file__).parents[3] / "clients" / "slicer" / "stubs"
 
@@ -73,11 +78,28 @@ def test_keys_go_through_the_asked_slices_and_mark_them(ann: PanelOnScreen, desk
     ann.click("Connect")
     ann.click("Next case")
     at = [ann.scene.slice_position("axial")]
-    for key in (".", ".", ",", "Shift+D"):
+    for key in ("Shift+F", "Shift+F", "Shift+B", "Shift+D"):
         ann.press(key)
         at.append(ann.scene.slice_position("axial"))
     assert at == pytest.approx([6.0, 18.0, 20.0, 18.0, 20.0])
     assert ann.panel._slices_text.text() == "Asked: axial 4, 10-11 of 20, counted from 1. Done: 10."
+
+
+def test_no_key_of_the_panel_is_one_of_the_segment_editor() -> None:
+    """Its keys, by Slicer's source; of two shortcuts with one key Qt follows neither."""
+    digits = [f"{shift}{digit}" for shift in ("", "Shift+") for digit in range(10)]
+    editor = {*digits, "Esc", "Space", "Z", "Ctrl+Z", "Y", "Ctrl+Y", "Ctrl+Shift+Z", *"QW/*,.<>I"}
+    assert editor.isdisjoint((PREVIOUS_KEY, NEXT_KEY, DONE_KEY))
+
+
+def test_a_scene_that_closes_takes_no_drawing_along(ann: PanelOnScreen, desk: DeskWithImages) -> None:
+    ann.click("Connect")
+    ann.click("Next case")
+    ann.paint("liver", boxes(1) == 1, AFFINE_RAS)
+    desk.silent = True
+    ann.panel.leave()
+    assert ann.session.case is None
+    assert [entry.kind for entry in Outbox(ann.folder / "unsent", desk.address, "ann").all()] == ["draft"]
 
 
 def test_something_unfinished_is_asked_about_before_it_is_left(ann: PanelOnScreen, desk: DeskWithImages) -> None:
@@ -169,6 +191,59 @@ def test_review_buttons_are_for_reviewers(ann: PanelOnScreen, desk: DeskWithImag
     desk.may_review = False
     ann.click("Connect")
     assert not ann.is_enabled("Take the next label")
+
+
+def test_a_reviewer_decides_between_two_readings(ann: PanelOnScreen, desk: DeskWithImages) -> None:
+    desk.reviews = [Review("case7", 2, "bob", None, Readings("bob", "cid", "liver Dice 0.61"))]
+    desk.originals = {"final": "", "reading_2": ""}
+    ann.click("Connect")
+    assert not ann.is_shown("Merge both")
+    ann.click("Take the next label")
+    assert ann.is_shown("Merge both")
+    assert "the first by bob, the second by cid. Shown is the first." in ann.panel._tabs._readings_text.text()
+    ann.click("Show second")
+    assert "Shown is the second." in ann.panel._tabs._readings_text.text()
+    assert ann.questions == []
+    ann.paint("spleen", boxes(1) == 1, AFFINE_RAS)
+    ann.agrees = False
+    ann.click("Merge both")
+    assert ann.questions == ["What you have drawn is given up. Go on?"]
+    assert ann.session.case is not None
+    ann.agrees = True
+    ann.write("note for the annotator", "both are right")
+    ann.click("Merge both")
+    assert desk.sent[-1] == ("adjudicate", "case7", "staple", "both are right")
+    assert ann.line == "case7: one label of both readings is approved"
+    assert ann.panel._tabs._note.text() == "", "it belongs to no other label"
+    assert not ann.is_shown("Merge both")
+
+
+def test_a_reading_that_is_shown_takes_the_place_of_the_one_before(ann: PanelOnScreen, desk: DeskWithImages) -> None:
+    desk.reviews = [Review("case7", 2, "bob", None, Readings("bob", "cid", "liver Dice 0.00"))]
+    desk.originals = {"final": "", "reading_2": ""}
+    ann.click("Connect")
+    ann.click("Take the next label")
+    ann.paint("spleen", boxes(0, 1) == 1, AFFINE_RAS)
+    ann.click("Show second")
+    ann.scene.write_label(ann.folder / "shown.nii.gz", ("liver", "spleen"))
+    np.testing.assert_array_equal(np.asarray(nibabel.load(ann.folder / "shown.nii.gz").dataobj), boxes(1))
+
+
+def test_the_worklist_shows_one_state_or_all(ann: PanelOnScreen, desk: DeskWithImages) -> None:
+    ann.click("Connect")
+    ann.show_tab(1)
+    assert ann.worklist() == [
+        ("case7", "training", "finished", "bob", ""),
+        ("case8", "validation", "returned", "rev", "tip"),
+    ]
+    assert ann.panel._tabs._counts.text() == "1 finished, 1 returned"
+    ann.choose("state", "returned")
+    assert [row[0] for row in ann.worklist()] == ["case8"]
+    assert desk.sent[-1] == ("worklist", ("returned",))
+
+
+def test_the_states_that_can_be_chosen_are_those_of_the_server() -> None:
+    assert sorted(STATES) == sorted(state.value for state in CaseState)
 
 
 def test_every_second_is_quiet_while_nothing_happens(ann: PanelOnScreen, desk: DeskWithImages) -> None:

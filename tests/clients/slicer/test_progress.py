@@ -10,14 +10,16 @@ from activelabel.server.actions.progress_answers import (
     ScoringProgress,
     TrainingProgress,
 )
+from ActiveLabelLib.answers import CurvePoint as Point
 from ActiveLabelLib.answers import Progress
 from ActiveLabelLib.progress import read_progress
 
 
 def point(version: int, volumes: int, dice: float | None) -> CurvePoint:
     return CurvePoint(
-        model_version=version, in_use=True, volumes=volumes, slices=volumes * 40, foreground_slices=volumes * 20,
-        validation_cases=2, dice=dice, dice_low=None, dice_high=None,
+        model_version=version, in_use=version == 2, volumes=volumes, slices=volumes * 40,
+        foreground_slices=volumes * 20, validation_cases=2, dice=dice, dice_low=0.4 if version == 1 else None,
+        dice_high=0.6 if version == 1 else None,
     )  # fmt: skip
 
 
@@ -52,7 +54,7 @@ def test_what_runs_is_said_with_the_time_that_is_left() -> None:
     assert read_progress(answer(training, scoring, forecast)) == Progress(
         line="The next model is trained after 4 training volumes; 1 is there.",
         running="training, epoch 3 of 50, 2 min left; scoring, 5 of 14 images, 42 s left",
-        curve=((4.0, 0.5), (8.0, 0.75)),
+        curve=(Point(4.0, 0.5, 0.4, 0.6, 1, False), Point(8.0, 0.75, None, None, 2, True)),
         unit="volumes",
         forecast="More.",
     )

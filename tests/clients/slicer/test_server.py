@@ -1,11 +1,22 @@
 """The server's routes, as the module uses them, with answers that are made up."""
 
 from collections.abc import Callable, Mapping
+from datetime import datetime, timezone
 from typing import Any
 
 import pytest
 
-from ActiveLabelLib.answers import User, read_project, read_query, read_review, read_saved, read_worklist
+from activelabel.server.actions.case_answers import ReadingsOfCase, ReviewAnswer, ReviewTaken
+from ActiveLabelLib.answers import (
+    Readings,
+    Review,
+    User,
+    read_project,
+    read_query,
+    read_review,
+    read_saved,
+    read_worklist,
+)
 from ActiveLabelLib.errors import ClientError
 from ActiveLabelLib.progress import read_progress
 from ActiveLabelLib.server import MOST_ROWS, Server
@@ -36,14 +47,14 @@ class Answers:
 
 def test_the_worklist_is_read_page_by_page() -> None:
     answers: Any = Answers(cases=750)
-    rows = Server(answers).worklist()
+    rows = Server(answers).worklist().rows
     assert [row.image for row in rows] == [f"case_{number:05d}" for number in range(750)]
     assert [params["after"] for _, params in answers.asked] == [None, "case_00399"]
 
 
 def test_of_a_very_long_worklist_the_first_pages_are_shown_and_the_last_row_says_so() -> None:
     answers: Any = Answers(cases=5000)
-    rows = Server(answers).worklist()
+    rows = Server(answers).worklist().rows
     assert len(rows) == 1201 > MOST_ROWS
     assert rows[-1].note == "only the first 1200 cases are shown"
 
@@ -60,6 +71,16 @@ def test_of_a_very_long_worklist_the_first_pages_are_shown_and_the_last_row_says
 def test_who_may_review(roles: list[str] | None, user: User) -> None:
     answers: Any = Answers(roles=roles)
     assert Server(answers).log_in() == user
+
+
+def test_a_label_to_review_is_read_with_its_two_readings() -> None:
+    readings = ReadingsOfCase(first="bob", second="cid", agreement="liver Dice 0.61")
+    when = datetime(2026, 11, 29, 12, tzinfo=timezone.utc)
+    taken = ReviewTaken(image="a", version=2, annotator="bob", slices=None, expires=when, readings=readings)
+    answer = ReviewAnswer(review=taken).model_dump(mode="json")
+    assert read_review(answer) == Review("a", 2, "bob", None, Readings("bob", "cid", "liver Dice 0.61"))
+    del answer["review"]["readings"]  # a server of an older version
+    assert read_review(answer) == Review("a", 2, "bob")
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """The work of one person, with a scene and a server made up by the test: what is sent when, and nothing is lost."""
 
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 import pytest
 from slicer_desk import SLICES, VOLUME, Desk, Paper
 
-from ActiveLabelLib.answers import Review, Saved
+from ActiveLabelLib.answers import Readings, Review, Saved
 from ActiveLabelLib.errors import CaseError, ClientError, RefusedError, SilentError
 from ActiveLabelLib.outbox import Outbox
 from ActiveLabelLib.session import Session
@@ -32,9 +33,16 @@ class Person:
             self.now += 1.0
             self.session.tick(activity)
 
+    def crashed(self) -> Session:
+        """Another Slicer, after the one before has crashed: the system takes the locks of a process that dies."""
+        self.session._link.end()
+        return self.another()
+
+    def box(self) -> Outbox:
+        return Outbox(self.folder / "unsent", self.server.address, "ann")
+
     def waiting(self) -> list[tuple[str, str]]:
-        box = Outbox(self.folder / "unsent", self.server.address, "ann")
-        return [(entry.kind, entry.file.read_text(encoding="utf-8")) for entry in box.all()]
+        return [(entry.kind, entry.file.read_text(encoding="utf-8")) for entry in self.box().all()]
 
 
 @pytest.fixture
@@ -120,7 +128,7 @@ def test_marks_that_the_server_has_forgotten_are_those_of_this_machine(ann: Pers
     assert later.case.done == {3, 9}
     later.finish()
     assert later.case is None
-    assert Outbox(ann.folder / "unsent", ann.server.address, "ann").marks_of("case7") == ()
+    assert ann.box().marks_of("case7") == ()
 
 
 def test_without_marks_the_label_covers_what_was_asked_for(ann: Person) -> None:
@@ -223,8 +231,49 @@ def test_another_slicer_after_a_crash_sends_what_waits(ann: Person) -> None:
     ann.scene.drawing = "half"
     ann.pass_by(30)
     ann.server.silent = False
-    ann.another().connect("desk", "ann")
+    ann.crashed().connect("desk", "ann")
     assert ann.server.drawings() == [("draft", "half")]
+    assert ann.waiting() == []
+
+
+def test_two_slicers_of_a_person_at_one_case_lose_neither_drawing(ann: Person) -> None:
+    ann.session.next_case()
+    other = ann.another()
+    other.connect("desk", "ann")
+    ann.server.silent = True
+    ann.scene.drawing = "of the first Slicer"
+    ann.pass_by(30)
+    ann.scene.drawing = ""
+    ann.server.silent = False
+    other.next_case()
+    assert ann.scene.drawing == "of the first Slicer", "the newest there is, though it is not sent yet"
+    ann.scene.drawing = "of the second Slicer"
+    ann.server.silent = True
+    other.keep_draft()
+    assert sorted(ann.waiting()) == [("draft", "of the first Slicer"), ("draft", "of the second Slicer")]
+    ann.server.silent = False
+    ann.now += 10
+    other.tick()
+    assert ann.server.drawings() == [("draft", "of the second Slicer")], "the first one runs, and sends its own"
+    ann.pass_by(10)
+    assert ann.server.drawings() == [("draft", "of the second Slicer"), ("draft", "of the first Slicer")]
+    assert ann.waiting() == []
+
+
+def test_a_damaged_drawing_is_said_and_the_others_are_sent(ann: Person) -> None:
+    ann.session.next_case()
+    ann.server.silent = True
+    ann.scene.drawing = "half"
+    ann.pass_by(30)
+    (entry,) = ann.box().all()
+    damaged = entry.file.with_name("0" * 24 + "-123.json")
+    damaged.write_text("{", encoding="utf-8")
+    os.utime(damaged, (1, 1))
+    ann.server.silent = False
+    ann.pass_by(10)
+    assert ann.server.drawings() == [("draft", "half")]
+    assert "is damaged" in ann.session.line
+    assert str(damaged) + ".damaged" in ann.session.line
 
 
 def test_a_refused_drawing_stays_here_and_opens_again(ann: Person) -> None:
@@ -235,7 +284,7 @@ def test_a_refused_drawing_stays_here_and_opens_again(ann: Person) -> None:
         ann.session.finish()
     assert ann.waiting() == [("finished", "wrong")]
     ann.server.refuses = ""
-    later = ann.another()
+    later = ann.crashed()
     later.connect("desk", "ann")
     assert ann.server.drawings() == [], "it would be refused again"
     later.next_case()
@@ -322,10 +371,12 @@ def test_nothing_left_is_said(ann: Person) -> None:
     assert ann.session.line == "nothing is left to annotate"
 
 
-@pytest.mark.parametrize("act", ["finish", "mark_slice", "approve"])
-def test_without_a_case_buttons_say_so(ann: Person, act: str) -> None:
+@pytest.mark.parametrize(
+    "act", [Session.finish, Session.mark_slice, lambda session: session.reviews.approve()], ids=["finish", "mark", "ok"]
+)
+def test_without_a_case_buttons_say_so(ann: Person, act: Callable[[Session], object]) -> None:
     with pytest.raises(CaseError, match="no case is open"):
-        getattr(ann.session, act)()
+        act(ann.session)
 
 
 def test_without_a_connection_buttons_say_so(tmp_path: Path) -> None:
@@ -338,9 +389,9 @@ def test_without_a_connection_buttons_say_so(tmp_path: Path) -> None:
 
 def test_a_label_is_approved_as_it_is_with_the_version_that_was_seen(ann: Person) -> None:
     ann.server.originals = {"final": "of bob"}
-    assert ann.session.take_review()
+    assert ann.session.reviews.take()
     assert ann.scene.drawing == "of bob"
-    ann.session.approve("fine")
+    ann.session.reviews.approve("fine")
     assert ann.server.sent[-1] == ("approve", "case7", "fine", 2)
     assert ann.server.drawings() == []
 
@@ -348,12 +399,12 @@ def test_a_label_is_approved_as_it_is_with_the_version_that_was_seen(ann: Person
 def test_a_corrected_label_is_sent_before_it_is_approved_and_covers_the_same_slices(ann: Person) -> None:
     ann.server.originals = {"final": "of bob"}
     ann.server.reviews = [Review("case7", 2, "bob", (4, 5))]
-    ann.session.take_review()
+    ann.session.reviews.take()
     ann.scene.drawing = "corrected"
     ann.pass_by(60)
     assert ann.server.drawings() == [], "a correction is no draft"
     assert ann.waiting() == [("correction", "corrected")]
-    ann.session.approve()
+    ann.session.reviews.approve()
     sent = {"finished": True, "confirmed": True, "annotated_slices": [4, 5], **NAMES}
     heard = [("label", "case7", "corrected", sent), ("review", "case7"), ("approve", "case7", "", 3)]
     assert ann.server.sent[-3:] == heard
@@ -362,25 +413,98 @@ def test_a_corrected_label_is_sent_before_it_is_approved_and_covers_the_same_sli
 
 def test_a_correction_that_was_begun_opens_again(ann: Person) -> None:
     ann.server.originals = {"final": "of bob"}
-    ann.session.take_review()
+    ann.session.reviews.take()
     ann.scene.drawing = "corrected"
-    ann.session.close()
+    ann.session.end()
     later = ann.another()
     later.connect("desk", "ann")
-    later.take_review()
+    later.reviews.take()
     assert ann.scene.drawing == "corrected"
-    later.return_label("the tip is missing")
+    later.reviews.send_back("the tip is missing")
     assert ann.server.sent[-1] == ("return", "case7", "the tip is missing", 2)
     assert ann.waiting() == []
 
 
 def test_a_label_is_returned_only_with_a_note(ann: Person) -> None:
     ann.server.originals = {"final": "of bob"}
-    ann.session.take_review()
+    ann.session.reviews.take()
     with pytest.raises(CaseError, match="what the annotator should correct"):
-        ann.session.return_label("  ")
+        ann.session.reviews.send_back("  ")
     with pytest.raises(CaseError, match="approve it, or return it"):
         ann.session.finish()
+
+
+# Two readings that differ
+
+DIFFER = Review("case7", 2, "bob", None, Readings("bob", "cid", "liver Dice 0.61"))
+
+
+@pytest.fixture
+def rev(ann: Person) -> Person:
+    ann.server.reviews, ann.server.originals = [DIFFER], {"final": "of bob", "reading_2": "of cid"}
+    ann.session.reviews.take()
+    return ann
+
+
+def test_the_reading_on_the_screen_is_the_one_that_is_approved(rev: Person) -> None:
+    assert rev.scene.drawing == "of bob"
+    rev.session.reviews.show_reading("second")
+    assert rev.scene.drawing == "of cid"
+    rev.pass_by(60)
+    assert rev.waiting() == [], "another reading is no correction"
+    rev.session.reviews.approve("closer to the border")
+    assert rev.server.sent[-1] == ("adjudicate", "case7", "second", "closer to the border")
+    assert rev.server.drawings() == []
+    assert rev.session.case is None
+    assert rev.session.line == "case7: the second reading is approved"
+
+
+def test_the_first_reading_is_taken_and_both_are_merged(rev: Person) -> None:
+    rev.session.reviews.show_reading("second")
+    rev.session.reviews.show_reading("first")
+    assert rev.scene.drawing == "of bob"
+    rev.session.reviews.approve()
+    assert rev.server.sent[-1] == ("adjudicate", "case7", "first", "")
+    rev.session.reviews.take()
+    rev.session.reviews.adjudicate("staple", "both are right")
+    assert rev.server.sent[-1] == ("adjudicate", "case7", "staple", "both are right")
+
+
+def test_a_corrected_reading_is_the_reviewers_own_label(rev: Person) -> None:
+    rev.session.reviews.show_reading("second")
+    rev.scene.drawing = "corrected"
+    assert rev.session.reviews.is_corrected
+    rev.session.reviews.approve()
+    assert [what[0] for what in rev.server.sent[-3:]] == ["label", "review", "approve"]
+    assert rev.server.drawings() == [("label", "corrected")]
+
+
+def test_a_correction_that_is_given_up_for_a_reading_does_not_open_again(rev: Person) -> None:
+    rev.scene.drawing = "corrected"
+    rev.pass_by(30)
+    assert rev.waiting() == [("correction", "corrected")]
+    rev.session.reviews.show_reading("second")
+    assert rev.waiting() == []
+    assert not rev.session.reviews.is_corrected
+
+
+def test_an_approval_that_the_server_did_not_hear_is_asked_again_and_takes_no_reading(rev: Person) -> None:
+    rev.scene.drawing = "corrected"
+    rev.server.deaf_to = "approve"
+    with pytest.raises(SilentError):
+        rev.session.reviews.approve()
+    rev.server.deaf_to = ""
+    rev.session.reviews.approve()
+    assert rev.server.sent[-1] == ("approve", "case7", "", 3)
+    assert rev.server.drawings() == [("label", "corrected")], "sent once"
+
+
+def test_without_two_readings_there_is_nothing_to_decide_between(ann: Person) -> None:
+    ann.server.originals = {"final": "of bob"}
+    ann.session.reviews.take()
+    for decide in (ann.session.reviews.show_reading, ann.session.reviews.adjudicate):
+        with pytest.raises(CaseError, match="no two readings"):
+            decide("second")
 
 
 # Uncertainty

@@ -40,7 +40,10 @@ def test_why_another_file_is_no_image(name: str, expected: str) -> None:
     assert expected in (no_image(name) or "")
 
 
-@pytest.mark.parametrize("name", ["dataset.json", "README.txt", "datastore_v2.json", "datastore_v2.json.damaged-12"])
+@pytest.mark.parametrize(
+    "name",
+    ["dataset.json", "README.txt", "datastore_v2.json", "datastore_v2.json.damaged-12", "datastore_v2.changes.jsonl"],
+)
 def test_files_that_nobody_takes_for_images_are_passed_over_without_a_word(name: str) -> None:
     assert no_image(name) == ""
 

@@ -1,11 +1,13 @@
 """Reviews as clients request them: a real project and datastore behind the real routes, without the host."""
 
 import csv
+import io
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import timedelta
+from email.message import Message
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -36,6 +38,10 @@ from activelabel.server.login.roles import LEAST
 from activelabel.server.routes import case_routes, datastore_routes
 from activelabel.server.tasks.strategy import host_strategies
 from activelabel.store.case_states import MOVES, CaseEvent
+from ActiveLabelLib.answers import Readings
+from ActiveLabelLib.connection import Connection
+from ActiveLabelLib.errors import RefusedError
+from ActiveLabelLib.server import FINAL, SECOND_READING, Server
 
 NAMES = [f"case_{number}" for number in range(4)]
 BALL, BOX, BOTH = boxes(1), boxes(2), boxes(1, 2)
@@ -557,7 +563,10 @@ def test_readings_that_differ_are_not_learnt_from_until_a_third_person_has_decid
     assert (case["image"], case["note"]) == (image, "two readings differ: ball Dice 1.00, 0.0 mm apart; box Dice 0.00")
     other = next(name for name in NAMES if name != image)
     twice.send(other, "eve")
-    assert twice.post("review")["review"]["image"] == image  # before what has merely waited
+    taken = twice.post("review")["review"]
+    assert taken["image"] == image  # before what has merely waited
+    agreement = "ball Dice 1.00, 0.0 mm apart; box Dice 0.00"
+    assert taken["readings"] == {"first": "ann", "second": "bob", "agreement": agreement}
     twice.post("release")
     line = f"image '{image}' was read by you: somebody else has to decide between the readings"
     assert twice.post("adjudicate", "bob", image=image, take="first", status=409) == line
@@ -567,6 +576,8 @@ def test_readings_that_differ_are_not_learnt_from_until_a_third_person_has_decid
     assert (final.version, final.annotator) == (2, "bob")
     assert np.array_equal(np.asarray(nibabel.load(twice.store.label_file(image, "final")).dataobj), BALL)
     assert sorted(twice.learnt()) == sorted([image, other])
+    waiting = twice.post("review")["review"]
+    assert (waiting["image"], waiting["annotator"], waiting["readings"]) == (other, "eve", None)
     line = f"image '{image}' has no two readings about which somebody has to decide"
     assert twice.post("adjudicate", image=image, take="first", status=409) == line
 
@@ -759,3 +770,44 @@ def test_the_roles_of_the_state_machine_are_those_of_the_routes() -> None:
     assert {event: LEAST[route].word for event, route in ROUTES.items()} == {
         event: MOVES[event].least for event in ROUTES
     }
+
+
+class OfTheModule(Connection):
+    """The connection of our module for 3D Slicer, whose requests go to the routes of a ward."""
+
+    def __init__(self, ward: Ward) -> None:
+        super().__init__("http://127.0.0.1:8000", "rev")
+        self._ward = ward
+
+    def _open(self, method: str, path: str, body: bytes | None, headers: Mapping[str, str], seconds: float) -> Any:
+        answer = self._ward.client.request(method, path, content=body, headers=dict(headers))
+        if not answer.is_success:
+            raise RefusedError(answer.status_code, answer.json()["detail"])
+        received = Message()
+        for name, value in answer.headers.items():
+            received[name] = value
+        content = io.BytesIO(answer.content)
+        content.headers = received  # type: ignore[attr-defined]
+        return content
+
+
+@pytest.mark.parametrize("take", ["second", "staple"])
+def test_our_module_for_slicer_shows_both_readings_and_decides(twice: Ward, take: str, tmp_path: Path) -> None:
+    image = judging(twice)
+    twice.ask("bob")
+    twice.send(image, "bob", drawn=BALL)
+    server = Server(OfTheModule(twice))
+    review = server.review()
+    assert review is not None
+    assert review.image == image
+    assert review.readings == Readings("ann", "bob", "ball Dice 1.00, 0.0 mm apart; box Dice 0.00")
+    first, second = (server.label_file(image, tag, tmp_path / tag) for tag in (FINAL, SECOND_READING))
+    assert first is not None
+    assert second is not None
+    assert np.array_equal(np.asarray(nibabel.load(first).dataobj), BOTH)
+    assert np.array_equal(np.asarray(nibabel.load(second).dataobj), BALL)
+    server.adjudicate(image, take, "why")
+    assert [row.state for row in server.worklist(["approved"]).rows] == ["approved"]
+    assert server.worklist().counts["approved"] == 1
+    with pytest.raises(RefusedError, match="no two readings"):
+        server.adjudicate(image, take, "")

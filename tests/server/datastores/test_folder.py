@@ -22,6 +22,7 @@ from activelabel.data.slices import SlicePlane, slice_mask
 from activelabel.data.volumes import read_grid
 from activelabel.errors import AskedBackError, InvalidInputError, NotReadyError
 from activelabel.prediction.prepared.images import PreparedImages
+from activelabel.project.listing import labelled, listed_labels
 from activelabel.recipes import PreprocessingSettings
 from activelabel.server.datastores.folder import LedgerDatastore
 from activelabel.store.connection.location import sqlite_url
@@ -443,6 +444,36 @@ def test_the_view_is_written_only_when_something_changed(store: LedgerDatastore,
     store.refresh()
     store.close()
     assert set(view(studies)) == {"a", "b"}
+
+
+def test_labels_and_questions_do_not_write_the_view_and_a_killed_server_still_knows_them(
+    store: LedgerDatastore, open_store: Callable[..., LedgerDatastore], studies: Path, tmp_path: Path
+) -> None:
+    store.close()
+    before = (studies / "datastore_v2.json").read_bytes()
+    store.update_image_info("a", {"strategy": {"random": {"client_id": "ann"}}})
+    store.save_label("a", str(label_file(tmp_path, 2, 1)), "final", {"client_id": "ann", "colour": "red"})
+    store.save_label("b", str(label_file(tmp_path, 1)), "final", {"client_id": "bob"})
+    store.remove_label("b", "final")
+    time.sleep(1.5)  # a write that was requested would have come within a second
+    assert (studies / "datastore_v2.json").read_bytes() == before
+    with (studies / "datastore_v2.changes.jsonl").open("a", encoding="utf-8") as changes:
+        changes.write('{"image": "b", "tag": "fin')  # a power cut
+    assert labelled(studies, "final") == {"a"}
+    assert listed_labels(studies)["a", "final"]["colour"] == "red"
+
+    again = open_store()
+    assert again.get_label_info("a", "final")["colour"] == "red"
+    assert again.get_label_info("b", "final") == {}
+    again.json()  # who asks for the listing gets its file too
+    assert view(studies)["a"]["labels"]["final"]["info"]["colour"] == "red"
+    assert not (studies / "datastore_v2.changes.jsonl").exists()
+
+
+def test_an_image_that_comes_is_in_the_view_soon(store: LedgerDatastore, studies: Path) -> None:
+    store.close()
+    write_nifti(studies / "new.nii.gz", boxes(1))
+    wait_for(lambda: "new" in view(studies))
 
 
 def test_a_child_writes_nothing(open_store: Callable[..., LedgerDatastore], ledger: Ledger, studies: Path) -> None:

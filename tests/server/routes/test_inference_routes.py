@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import httpx
@@ -10,9 +10,10 @@ import pytest
 from fastapi import FastAPI
 
 from activelabel.server.routes import inference_routes
-from activelabel.server.routes.inference_routes import INFERENCES_AT_ONCE
+from activelabel.server.routes.turns import AT_ONCE, MOST_WAITING
 
 CROWD = 60  # the web server answers with 40 threads
+TAKEN = AT_ONCE + MOST_WAITING
 
 
 class SlowApp:
@@ -40,28 +41,38 @@ def slow(monkeypatch: pytest.MonkeyPatch) -> SlowApp:
     return app
 
 
-def test_a_crowd_that_waits_for_inferences_leaves_threads_to_others(slow: SlowApp) -> None:
+def test_of_a_crowd_a_few_wait_the_others_come_later_and_threads_are_left(slow: SlowApp) -> None:
     server = FastAPI()
     server.router.routes[:0] = inference_routes.router.routes
     server.get("/other")(lambda: "answered")
 
-    async def ask() -> list[int]:
+    async def all_have_come(crowd: Sequence[asyncio.Task[httpx.Response]]) -> None:
+        while len(slow.requests) < AT_ONCE or sum(task.done() for task in crowd) < CROWD - TAKEN:
+            await asyncio.sleep(0.01)
+
+    async def ask() -> tuple[int, list[httpx.Response]]:
         transport = httpx.ASGITransport(server)
         async with httpx.AsyncClient(transport=transport, base_url="http://localhost", timeout=60) as client:
             crowd = [
                 asyncio.create_task(client.post("/infer/segmentation?image=case_0", data={"params": '{"roi": 5}'}))
                 for _ in range(CROWD)
             ]
-            while len(slow.requests) < INFERENCES_AT_ONCE:
-                await asyncio.sleep(0.01)
             try:
+                await asyncio.wait_for(all_have_come(crowd), 20)
                 other = await asyncio.wait_for(client.get("/other"), 20)
             finally:
                 slow.end.set()
-            return [other.status_code, *(answer.status_code for answer in await asyncio.gather(*crowd))]
+            return other.status_code, await asyncio.gather(*crowd)
 
-    assert asyncio.run(ask()) == [200] * (CROWD + 1)
-    assert len(slow.requests) == CROWD
+    other, crowd = asyncio.run(ask())
+    assert other == 200
+    assert len(slow.requests) == TAKEN == 36
+    refused = [answer for answer in crowd if answer.status_code != 200]
+    assert len(refused) == CROWD - TAKEN
+    for answer in refused:
+        assert answer.status_code == 429
+        assert int(answer.headers["Retry-After"]) > 0
+        assert answer.json() == {"detail": "32 requests wait for the model already: ask again later"}
 
 
 def test_a_model_is_given_its_own_params_and_those_that_all_have(slow: SlowApp) -> None:

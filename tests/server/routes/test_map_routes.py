@@ -6,11 +6,11 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from anyio import CapacityLimiter
 
 from activelabel.errors import TooManyError
 from activelabel.server.actions.maps import ModelMap
 from activelabel.server.routes import map_routes
+from activelabel.server.routes.turns import Turns
 
 RUNNING, WAITING = 1, 2
 
@@ -27,10 +27,9 @@ def test_when_many_maps_wait_a_further_one_is_refused(tmp_path: Path, monkeypatc
     app = SimpleNamespace(maps=SimpleNamespace(uncertainty=compute), datastore=None)
     monkeypatch.setattr(map_routes, "application", lambda: app)
     monkeypatch.setattr(map_routes, "require_image", lambda *_: None)
-    monkeypatch.setattr(map_routes, "MOST_WAITING", WAITING, raising=False)
 
     async def ask() -> list[int]:
-        monkeypatch.setattr(map_routes, "turns", CapacityLimiter(RUNNING))
+        monkeypatch.setattr(map_routes, "turns", Turns(RUNNING, WAITING))
         asked = [asyncio.create_task(map_routes.uncertainty_map(None, "a")) for _ in range(RUNNING + WAITING)]
         await asyncio.sleep(0.2)
         try:

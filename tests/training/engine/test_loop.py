@@ -145,6 +145,22 @@ def test_patience_is_counted_over_both_processes(plan: Plan, monkeypatch: pytest
     assert run(patient)[1] == [], "it stays stopped"
 
 
+def test_the_network_is_in_training_mode_at_each_step_also_after_a_validation(
+    plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    modes: list[bool] = []
+    train_step = TrainingLoop.train_step
+
+    def step(loop: TrainingLoop, batch: Batch) -> Step:
+        modes.append(all(layer.training for layer in loop.learner.network.modules()))
+        return train_step(loop, batch)
+
+    monkeypatch.setattr(TrainingLoop, "train_step", step)
+    by_steps = plan.training.model_copy(update={"validate_every_steps": 1})
+    run(replace(plan, training=by_steps, epochs_file=None))
+    assert modes == [True] * 2 * EPOCHS
+
+
 def test_a_batch_is_the_same_whether_made_ahead_or_not(plan: Plan) -> None:
     outcomes = [run(replace(plan, ahead=ahead, epochs_file=None))[0] for ahead in (True, False)]
     assert equal(*map(weights_of, outcomes))

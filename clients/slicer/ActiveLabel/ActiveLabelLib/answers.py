@@ -55,6 +55,21 @@ class Query:
 
 
 @dataclass(frozen=True)
+class Readings:
+    """Two readings of a case that differ, between which a reviewer decides.
+
+    Attributes:
+        first: who drew the first, which is the label under review.
+        second: who drew the second.
+        agreement: how much both agree, in words.
+    """
+
+    first: str
+    second: str
+    agreement: str
+
+
+@dataclass(frozen=True)
 class Review:
     """A label that a reviewer has before them.
 
@@ -63,12 +78,14 @@ class Review:
         version: the version of the label.
         annotator: who sent it.
         slices: the slices that it covers; None for the whole volume.
+        readings: the two readings of the case, if they differ and nobody has decided.
     """
 
     image: str
     version: int
     annotator: str
     slices: tuple[int, ...] | None = None
+    readings: Readings | None = None
 
 
 @dataclass(frozen=True)
@@ -80,6 +97,19 @@ class Row:
     state: str
     who: str
     note: str
+
+
+@dataclass(frozen=True)
+class Worklist:
+    """The cases that were asked for.
+
+    Attributes:
+        rows: a line for each case.
+        counts: how many cases of the project are in each state, in the order of the states.
+    """
+
+    rows: tuple[Row, ...]
+    counts: Mapping[str, int]
 
 
 @dataclass(frozen=True)
@@ -116,20 +146,40 @@ class Project:
 
 
 @dataclass(frozen=True)
+class CurvePoint:
+    """A model in the learning curve.
+
+    Attributes:
+        labels: how many labels it has learnt from.
+        dice: its mean Dice on the validation cases.
+        low: the lower end of the 95 % interval of that mean, where it is known; `high` is the upper end.
+        version: the version of the model.
+        in_use: whether it is the model in use.
+    """
+
+    labels: float
+    dice: float
+    low: float | None = None
+    high: float | None = None
+    version: int = 0
+    in_use: bool = False
+
+
+@dataclass(frozen=True)
 class Progress:
     """How far the project is.
 
     Attributes:
         line: what happens next, in a sentence.
         running: what runs now, in a few words; empty if nothing runs.
-        curve: a point for each model: how many labels it has learnt from, and its Dice.
+        curve: a point for each model that was measured.
         unit: what labels are counted in.
         forecast: what the next labels are expected to bring, in a sentence; empty while nobody knows.
     """
 
     line: str
     running: str = ""
-    curve: tuple[tuple[float, float], ...] = field(default=())
+    curve: tuple[CurvePoint, ...] = field(default=())
     unit: str = "volumes"
     forecast: str = ""
 
@@ -180,12 +230,15 @@ def read_review(answer: Mapping[str, Any]) -> Review | None:
     found = _key(answer, "review")
     if found is None:
         return None
-    slices = _key(found, "slices")
+    slices, readings = _key(found, "slices"), found.get("readings")
     return Review(
         image=str(_key(found, "image")),
         version=int(_key(found, "version")),
         annotator=str(_key(found, "annotator")),
         slices=None if slices is None else tuple(int(index) for index in slices),
+        readings=None
+        if readings is None
+        else Readings(*(str(_key(readings, name)) for name in ("first", "second", "agreement"))),
     )
 
 

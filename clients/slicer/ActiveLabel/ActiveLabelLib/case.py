@@ -17,7 +17,7 @@ class Scene(Protocol):
         """Show an image, with an empty segment for each label."""
 
     def open_label(self, file: Path, values: Mapping[str, int]) -> None:
-        """Draw what a label file has: each name with its value."""
+        """Draw what a label file has, in the stead of what is drawn: each name with its value."""
 
     def write_label(self, file: Path, labels: Sequence[str]) -> None:
         """Write the drawing on the grid of the image: value n is the n-th label."""
@@ -55,6 +55,7 @@ class Case:
         review: the label under review; None for an annotation.
         done: the slices that the person has marked as done.
         overlay: whether the uncertainty is shown.
+        reading: which of two readings that differ is shown, `first` or `second`; None if there is nothing to decide.
         opened: the drawing when the case opened.
         kept: the drawing that was kept last.
     """
@@ -65,5 +66,6 @@ class Case:
     review: Review | None = None
     done: set[int] = field(default_factory=set)
     overlay: bool = False
+    reading: str | None = None
     opened: Hashable = None
     kept: Hashable = None

@@ -22,7 +22,7 @@ FILE_SECONDS = 120.0
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _LONGEST_LINE = 500
 
-Params = Mapping[str, "str | int | float | None"]
+Params = Mapping[str, "str | int | float | list[str] | None"]
 
 
 class Connection:
@@ -188,7 +188,7 @@ def _trusted(certificate: str) -> ssl.SSLContext:
 
 def _with(path: str, params: Params | None) -> str:
     given = {key: value for key, value in (params or {}).items() if value is not None}
-    return f"{path}?{urlencode(given)}" if given else path
+    return f"{path}?{urlencode(given, doseq=True)}" if given else path
 
 
 def _form(file: Path, fields: Mapping[str, str]) -> tuple[bytes, dict[str, str]]:

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from ActiveLabelLib.answers import Project, Query, Review
 from ActiveLabelLib.case import Scene
-from ActiveLabelLib.errors import RefusedError
-from ActiveLabelLib.outbox import Unsent
-from ActiveLabelLib.server import MARKED, Server
+from ActiveLabelLib.errors import CaseError, RefusedError
+from ActiveLabelLib.server import FINAL, MARKED, SECOND_READING, Server
+from ActiveLabelLib.unsent import Unsent
 
 NO_MODEL = 409
 """The server's status for a prediction while there is no model."""
@@ -66,9 +66,21 @@ def open_review(
     if waiting is not None:
         _open(scene, image, review.image, project, waiting.file, _values_of(waiting))
     else:
-        drawing = server.label_file(review.image, "final", folder / "drawing")
+        drawing = server.label_file(review.image, FINAL, folder / "drawing")
         _open(scene, image, review.image, project, drawing, project.values)
     return Opened(review.image, "label", review=review)
+
+
+def open_reading(server: Server, scene: Scene, project: Project, image: str, *, second: bool, folder: Path) -> None:
+    """Draw the first or the second reading of an open image, in the stead of what is drawn.
+
+    Raises:
+        CaseError: the server has it no more.
+    """
+    drawing = server.label_file(image, SECOND_READING if second else FINAL, folder / "drawing")
+    if drawing is None:
+        raise CaseError(f"{image}: the server has this reading no more; take the label for review again")
+    scene.open_label(drawing, project.values)
 
 
 def _open(

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import qt
 
-from ActiveLabelLib.curve import curve_svg
 from ActiveLabelLib.errors import ClientError
-from ActiveLabelLib.panel_parts import box, button, fill, line, row, table, text_of, words
+from ActiveLabelLib.panel_parts import box, button, line, row, text_of, words
+from ActiveLabelLib.panel_tabs import Tabs
 from ActiveLabelLib.session import Session
 from ActiveLabelLib.texts import case_text, slices_text
 
-PREVIOUS_KEY, NEXT_KEY, DONE_KEY = ",", ".", "Shift+D"
+PREVIOUS_KEY, NEXT_KEY, DONE_KEY = "Shift+B", "Shift+F", "Shift+D"
+"""Slicer's views go to the next slice with F and back with B; a key that its Segment Editor has would do nothing."""
 SECOND_MS = 1000
 PROGRESS_SECONDS = 5
-REVIEW_TAB, WORKLIST_TAB, PROGRESS_TAB = range(3)
+FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
 NOT_NOW, CANNOT = "not now", "cannot be annotated"
 
 
@@ -52,7 +54,6 @@ class Panel:
         self._confirm = confirm
         self._case_changed = case_changed
         self._remember = remember
-        self._work_folder = work_folder
         self._shown_case: object = None
         self._seconds = 0
         self._enters = True
@@ -62,7 +63,8 @@ class Panel:
         self._server = self._server_box(remembered)
         self._case = self._case_box()
         self._slices = self._slices_box()
-        for part in (self._status, self._server, self._case, self._slices, editor, self._tabs_of_others()):
+        self._tabs = Tabs(session, self._do, self._may_leave, confirm, work_folder)
+        for part in (self._status, self._server, self._case, self._slices, editor, self._tabs.widget):
             layout.addWidget(part)
         self._add_keys()
         self._timer = qt.QTimer()
@@ -114,21 +116,6 @@ class Panel:
         self._opacity.valueChanged.connect(lambda *_: self._overlay())
         steps = row(self._previous_slice, self._slice_done, self._next_slice)
         return box("Slices", self._slices_text, steps, row(words("Uncertainty"), self._opacity))
-
-    def _tabs_of_others(self) -> qt.QWidget:
-        self._note = line("note for the annotator")
-        self._take = button("Take the next label", lambda: self._take_review(None), "The one that has waited longest")
-        self._approve = button("Approve", self._do_approve, "The label is right, or you have corrected it")
-        self._return = button("Return", self._do_return, "Its annotator corrects it; say what in the note")
-        self._worklist = table(["Case", "State", "Who", "Note"])
-        self._worklist.cellDoubleClicked.connect(lambda number, *_: self._review_row(int(number)))
-        self._curve, self._progress_text = qt.QLabel(), words()
-        self._tabs = qt.QTabWidget()
-        self._tabs.addTab(box("", self._note, self._take, row(self._approve, self._return)), "Review")
-        self._tabs.addTab(box("", button("Refresh", self._fill_worklist), self._worklist), "Worklist")
-        self._tabs.addTab(box("", self._progress_text, self._curve), "Progress")
-        self._tabs.currentChanged.connect(lambda *_: self._show_tab())
-        return self._tabs
 
     def _add_keys(self) -> None:
         actions = ((PREVIOUS_KEY, lambda: self._show_slice(-1)), (NEXT_KEY, lambda: self._show_slice(1)))
@@ -198,20 +185,6 @@ class Panel:
     def _overlay(self) -> None:
         self._do(lambda: self._session.show_uncertainty(int(self._opacity.property("value")) / 100))
 
-    def _take_review(self, image: str | None) -> None:
-        if self._may_leave():
-            self._do(lambda: self._session.take_review(image))
-
-    def _review_row(self, number: int) -> None:
-        if self._session.user is not None and self._session.user.may_review:
-            self._take_review(str(self._worklist.item(number, 0).text()))
-
-    def _do_approve(self) -> None:
-        self._do(lambda: self._session.approve(text_of(self._note)))
-
-    def _do_return(self) -> None:
-        self._do(lambda: self._session.return_label(text_of(self._note)))
-
     def _may_finish(self) -> bool:
         """Ask before a label counts for less than was asked for."""
         case = self._session.case
@@ -229,33 +202,6 @@ class Panel:
         becomes = "kept on this machine" if case.review is not None else "kept as a draft, which comes first again"
         return self._confirm(f"{case.image} is not finished. Its drawing is {becomes}. Go on?")
 
-    # Others
-
-    def _show_tab(self) -> None:
-        shown = int(self._tabs.property("currentIndex"))
-        if self._session.server is not None and shown == WORKLIST_TAB:
-            self._fill_worklist()
-        if self._session.server is not None and shown == PROGRESS_TAB:
-            self._show_progress()
-
-    def _fill_worklist(self) -> None:
-        def read() -> None:
-            rows = self._session.worklist()
-            fill(self._worklist, [(found.image, found.state, found.who, found.note) for found in rows])
-
-        self._do(read)
-
-    def _show_progress(self) -> None:
-        def read() -> None:
-            found = self._session.progress()
-            lines = (found.running, found.line, found.forecast)
-            self._progress_text.setText("\n".join(text for text in lines if text))
-            picture = self._work_folder / "curve.svg"
-            picture.write_text(curve_svg(found.curve, found.unit), encoding="utf-8")
-            self._curve.setPixmap(qt.QPixmap(str(picture)))
-
-        self._do(read)
-
     # Always
 
     def tick(self) -> None:
@@ -264,14 +210,19 @@ class Panel:
         active = qt.QApplication.activeWindow() is not None
         mouse = qt.QCursor.pos()
         self._do(lambda: self._session.tick((mouse.x(), mouse.y()) if active else None), busy=False)
-        showing = int(self._tabs.property("currentIndex")) == PROGRESS_TAB
-        if self._session.connected and showing and self._seconds % PROGRESS_SECONDS == 0:
-            self._show_progress()
+        if self._seconds % PROGRESS_SECONDS == 0:
+            self._tabs.renew_progress()
+
+    def leave(self) -> None:
+        """Keep what is unsaved, and forget the case: called before the scene loses it."""
+        self._do(self._session.close)
+        self._session.leave()
+        self.refresh()
 
     def close(self) -> None:
         """Keep what is unsaved: called when the module or Slicer closes."""
         self._timer.stop()
-        self._do(self._session.close)
+        self._do(self._session.end)
 
     def _do(self, action: Callable[[], object], *, busy: bool = True) -> None:
         """Do something that a person wants, and show what came of it; a refusal is a line, never a lost drawing."""
@@ -284,8 +235,9 @@ class Panel:
                 self._say(self._session.line)
         except ClientError as error:
             self._say(str(error), bad=True)
-        except OSError as error:  # a full disk, for example
-            self._say(f"{error}: make room on this machine, and try again; nothing drawn is lost", bad=True)
+        except OSError as error:  # of this machine, where drawings are kept
+            todo = "make room on this machine" if error.errno in FULL else "look at the rights of this file"
+            self._say(f"{error}: {todo}, and try again; nothing drawn is lost", bad=True)
         finally:
             if busy:
                 qt.QApplication.restoreOverrideCursor()
@@ -305,19 +257,15 @@ class Panel:
             self._opacity.blockSignals(False)
             self._case_changed()
         query = None if case is None else case.query
-        annotates, reviews = query is not None, case is not None and case.review is not None
         self._entry.setVisible(self._enters)
         self._change.setVisible(not self._enters)
         self._case_text.setText(case_text(session))
         self._slices_text.setText(slices_text(case))
         self._next.setEnabled(session.server is not None)
         for made in (self._finish, self._finish_next, self._draft, self._not_now, self._cannot, self._slice_done):
-            made.setEnabled(annotates)
+            made.setEnabled(query is not None)
         self._release.setEnabled(case is not None)
         self._opacity.setEnabled(case is not None and session.project is not None and session.project.has_model)
         for made in (self._previous_slice, self._next_slice):
             made.setEnabled(query is not None and bool(query.asked))
-        may_review = session.user is not None and session.user.may_review
-        self._take.setEnabled(may_review)
-        for made in (self._approve, self._return):
-            made.setEnabled(reviews)
+        self._tabs.refresh()

@@ -64,6 +64,15 @@ def box(title: str, *widgets: qt.QWidget) -> qt.QGroupBox:
     return made
 
 
+def choice(name: str, texts: Sequence[str], action: Callable[[], None]) -> qt.QComboBox:
+    """A list of texts, of which a person chooses one, and what is done when they have."""
+    made = qt.QComboBox()
+    made.setObjectName(name)
+    made.addItems(list(texts))
+    made.activated.connect(lambda *_: action())
+    return made
+
+
 def table(heads: Sequence[str]) -> qt.QTableWidget:
     """An empty table that nobody writes in."""
     made = qt.QTableWidget()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ActiveLabelLib.answers import Progress, understood
+from ActiveLabelLib.answers import CurvePoint, Progress, understood
 
 
 @understood
@@ -17,7 +17,14 @@ def read_progress(answer: Mapping[str, Any]) -> Progress:
         line=str(answer["waits_for"]),
         running="; ".join(text for text in running if text),
         curve=tuple(
-            (float(point[unit]), float(point["dice"]))
+            CurvePoint(
+                labels=float(point[unit]),
+                dice=float(point["dice"]),
+                low=_number(point.get("dice_low")),
+                high=_number(point.get("dice_high")),
+                version=int(point["model_version"]),
+                in_use=bool(point["in_use"]),
+            )
             for point in answer["learning_curve"]
             if point["dice"] is not None
         ),
@@ -38,6 +45,10 @@ def _scoring(found: Mapping[str, Any]) -> str:
     if not found["running"]:
         return ""
     return f"scoring, {found['done']} of {found['all']} {found['unit']}{_left(found['seconds_left'])}"
+
+
+def _number(found: float | None) -> float | None:
+    return None if found is None else float(found)
 
 
 def _left(seconds: float | None) -> str:

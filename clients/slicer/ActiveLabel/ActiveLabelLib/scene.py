@@ -71,7 +71,9 @@ class SlicerScene:
             self._application.FitSliceToBackground()
 
     def open_label(self, file: Path, values: Mapping[str, int]) -> None:
-        """Draw what a label file has: each name with its value. A name without a segment gets one.
+        """Draw what a label file has, in the stead of what is drawn: each name with its value.
+
+        A name without a segment gets one.
 
         Raises:
             ClientError: Slicer cannot read the label, or it has a value without a name.
@@ -93,6 +95,8 @@ class SlicerScene:
         node = self._drawing()
         segment = node.GetSegmentation().GetSegmentIdBySegmentName(name)
         if not drawn.any():
+            if segment and not self._is_empty(segment):
+                self._logic.ClearSegment(node, segment)
             return
         if not segment:
             colour = COLOURS[node.GetSegmentation().GetNumberOfSegments() % len(COLOURS)]

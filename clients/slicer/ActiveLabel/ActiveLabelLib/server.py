@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from ActiveLabelLib.answers import (
     Row,
     Saved,
     User,
+    Worklist,
     read_project,
     read_query,
     read_review,
@@ -147,16 +148,18 @@ class Server:
         body = {**self._named(), "image": image, "seconds": round(seconds, 1)}
         self._connection.post("/activelabel/heartbeat", body, seconds=3.0)
 
-    def worklist(self) -> tuple[Row, ...]:
-        """The cases with their states and notes; of more than `MOST_ROWS` a last row says that these are not all."""
+    def worklist(self, states: Collection[str] = ()) -> Worklist:
+        """The cases in some states, or in all; of more than `MOST_ROWS` a last row says that these are not all."""
         rows: list[Row] = []
+        counts: dict[str, int] = {}
         after: str | None = ""
         while after is not None and len(rows) < MOST_ROWS:
-            page = self._connection.get("/activelabel/worklist", {"after": after or None}, seconds=30.0)
+            asked = {"after": after or None, "state": list(states) or None}
+            page = self._connection.get("/activelabel/worklist", asked, seconds=30.0)
             rows += read_worklist(page)
-            after = page.get("next")
+            counts, after = dict(page.get("counts") or {}), page.get("next")
         more = () if after is None else (Row("…", "", "", "", f"only the first {len(rows)} cases are shown"),)
-        return (*rows, *more)
+        return Worklist((*rows, *more), counts)
 
     def review(self, image: str | None = None) -> Review | None:
         """Take a label for review: that of an image, or the one that has waited longest."""
@@ -171,6 +174,11 @@ class Server:
         """Return a label to its annotator."""
         self._decide("return", image, note, version)
 
+    def adjudicate(self, image: str, take: str, note: str) -> None:
+        """Decide between two readings: `first`, `second`, or `staple`, which merges both."""
+        body = {**self._named(), "image": image, "take": take, "note": note}
+        self._connection.post("/activelabel/adjudicate", body, seconds=60.0)
+
     def _decide(self, verdict: str, image: str, note: str, version: int) -> None:
         body = {**self._named(), "image": image, "note": note, "version": version}
         self._connection.post(f"/activelabel/{verdict}", body)
@@ -179,6 +187,8 @@ class Server:
         return {"client_id": self._connection.name} if self._connection.name else {}
 
 
+FINAL, SECOND_READING = "final", "reading_2"
+"""The tags under which the server has the label of a case, and the second of two readings."""
 MARKED = "slices_done"
 """The key of the marked slices among what is kept beside a draft."""
 

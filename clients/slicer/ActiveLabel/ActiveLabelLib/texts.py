@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from ActiveLabelLib.case import Case
 from ActiveLabelLib.session import Session
 from ActiveLabelLib.slices import in_words
@@ -27,6 +29,22 @@ def case_text(session: Session) -> str:
     returned = f" Returned by {case.query.returned}." if case.query.returned else ""
     reason, opened = case.query.reason.rstrip("."), _OPENED[case.opened_with].capitalize()
     return f"{case.image} ({case.query.role}): {reason}. {opened}.{returned}"
+
+
+def readings_text(case: Case | None) -> str:
+    """Which two readings a reviewer decides between, and which is shown; empty if there are none."""
+    if case is None or case.review is None or case.review.readings is None or case.reading is None:
+        return ""
+    readings = case.review.readings
+    return (
+        f"Two readings differ ({readings.agreement}): the first by {readings.first}, the second by {readings.second}. "
+        f"Shown is the {case.reading}. Approve takes what is shown, or what you have drawn."
+    )
+
+
+def counts_text(counts: Mapping[str, int]) -> str:
+    """How many cases are in each state that any case is in."""
+    return ", ".join(f"{count} {state}" for state, count in counts.items() if count)
 
 
 def slices_text(case: Case | None) -> str:

@@ -89,6 +89,8 @@ class vtkSlicerSegmentationsModuleLogic:
         self, image: vtkOrientedImageData, node: vtkMRMLSegmentationNode, segment_id: str
     ) -> bool: ...
     @staticmethod
+    def ClearSegment(node: vtkMRMLSegmentationNode, segment_id: str) -> bool: ...
+    @staticmethod
     def ExportSegmentsToLabelmapNode(
         node: vtkMRMLSegmentationNode,
         segment_ids: vtk.vtkStringArray,

@@ -75,7 +75,10 @@ def no_image(name: str) -> str | None:
         return "a segmentation of 3D Slicer is a label, no image: it belongs into labels/final"
     if lower.endswith(_IN_TWO_FILES):
         return "an image in two files cannot be sent to a client: save it as one, .nii.gz"
-    if lower.startswith("datastore_v2.json") or PurePosixPath(lower).suffix[1:] in _NO_DATA:
+    if (
+        lower.startswith(("datastore_v2.json", "datastore_v2.changes.jsonl"))
+        or PurePosixPath(lower).suffix[1:] in _NO_DATA
+    ):
         return ""
     ending = ending_of(name)
     if not ending:

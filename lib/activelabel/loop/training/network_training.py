@@ -118,7 +118,7 @@ class NetworkTraining:
             weights=self.first_weights(),
             keep=_KEEP[options.dataset],
             prepared=project.prepared_images(),
-            layouts_file=project.folder / "layouts.json",
+            choices_file=project.choices_file,
             cache_bytes=None if project.settings.cache_gb is None else int(project.settings.cache_gb * 1e9),
             ahead=options.dataloader == "ThreadDataLoader",
             tracked=self._tracked(run),

@@ -116,6 +116,14 @@ class ActiveNoted(BaseModel):
     active_seconds: float = Field(description="how long the annotator has worked on the query")
 
 
+class ReadingsOfCase(BaseModel):
+    """Two readings of a case that differ, between which a reviewer decides."""
+
+    first: str = Field(description="who drew the first, the label under review")
+    second: str = Field(description="who drew the second, the label `reading_2`")
+    agreement: str = Field(description="how much both agree, structure by structure, in words")
+
+
 class ReviewTaken(BaseModel):
     """A label that a reviewer has before them."""
 
@@ -124,6 +132,9 @@ class ReviewTaken(BaseModel):
     annotator: str = Field(description="who sent that version")
     slices: list[int] | None = Field(description="the slices that it covers, from 0; null for the whole volume")
     expires: datetime = Field(description="until when nobody else can review it")
+    readings: ReadingsOfCase | None = Field(
+        default=None, description="two readings of the case that differ; null if there is nothing to decide between"
+    )
 
 
 class ReviewAnswer(BaseModel):

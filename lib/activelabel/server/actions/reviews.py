@@ -13,7 +13,7 @@ from activelabel.data.label_checking import check_label, write_label
 from activelabel.data.volumes import read_grid
 from activelabel.errors import NotReadyError
 from activelabel.project.project import Project
-from activelabel.server.actions.case_answers import Decided, ReviewAnswer, ReviewTaken
+from activelabel.server.actions.case_answers import Decided, ReadingsOfCase, ReviewAnswer, ReviewTaken
 from activelabel.server.actions.worklist import review_of_case
 from activelabel.server.client_info import annotator_of
 from activelabel.server.datastores.folder import LedgerDatastore
@@ -56,8 +56,19 @@ class ReviewActions:
             annotator=label.annotator,
             slices=slices,
             expires=review.expires_at,
+            readings=self._readings(review.image_id),
         )
         return ReviewAnswer(review=taken)
+
+    def _readings(self, image_id: str) -> ReadingsOfCase | None:
+        """Two readings of an image that differ, about which nobody has decided."""
+        reading = self._project.ledger.disagreements().get(image_id)
+        if reading is None:
+            return None
+        drawn_by = {label.id: label.annotator for label in self._project.ledger.history(image_id)}
+        return ReadingsOfCase(
+            first=drawn_by[reading.first_id], second=drawn_by[reading.second_id], agreement=reading.in_words
+        )
 
     def decide(
         self,

@@ -19,6 +19,11 @@ class DelayedCall:
         self._took_seconds = 0.0
         self._lock = threading.Lock()
         self._timer: threading.Timer | None = None
+        self._noted = False
+
+    def note(self) -> None:
+        """Have the function run with the next request or at `flush`, but not by itself."""
+        self._noted = True
 
     def request(self) -> None:
         """Run the function within the delay."""
@@ -29,11 +34,13 @@ class DelayedCall:
                 self._timer.start()
 
     def flush(self) -> None:
-        """Run the function now if it was requested."""
+        """Run the function now if it was requested or noted."""
         with self._lock:
             timer, self._timer = self._timer, None
+            noted, self._noted = self._noted, False
         if timer is not None:
             timer.cancel()
+        if timer is not None or noted:
             began = time.thread_time()
             self._call()
             self._took_seconds = time.thread_time() - began

@@ -1,21 +1,15 @@
 """The images of a studies folder, listed in the host's format and watched for changes.
 
-The listing, `datastore_v2.json`, is only a view: the server alone writes it, atomically, after each change. The ledger
-decides which images and labels the project has.
+The ledger decides which images and labels the project has.
 """
 
 import copy
-import json
 import logging
 import os
-import shutil
-import threading
-import time
-from collections.abc import Hashable
 from pathlib import Path
 from typing import Any, ClassVar
 
-from monailabel.datastore.local import DataModel, ImageLabelModel, LocalDatastore, LocalDatastoreModel
+from monailabel.datastore.local import DataModel, ImageLabelModel
 
 from activelabel.annotation.archive import LabelArchive
 from activelabel.annotation.history_reader import ORIGINAL
@@ -35,6 +29,7 @@ from activelabel.prediction.prepared.images import PreparedImages
 from activelabel.project.given.channel_files import SHOWN, shown_channel
 from activelabel.project.readability import has_changed, readmit_mended, set_aside, set_aside_unreadable
 from activelabel.server.datastores.delayed_call import DelayedCall
+from activelabel.server.datastores.folder_listing import DELAY_SECONDS, FolderListing
 from activelabel.server.datastores.folder_watch import FolderWatch
 from activelabel.server.datastores.found_labels import FoundLabels
 from activelabel.server.datastores.image_files import require_new_image
@@ -47,12 +42,11 @@ from activelabel.store.records.labels import FINAL
 
 logger = logging.getLogger(__name__)
 
-DELAY_SECONDS = 1.0
-VIEW_SHARE, LOOK_SHARE = 100.0, 10.0
-"""Writing the listing takes at most a hundredth of the time, reading the folder a tenth, and both wait for a second."""
+LOOK_SHARE = 10.0
+"""While something changes, reading the folder takes at most a tenth of the time."""
 
 
-class FolderImages(LocalDatastore):
+class FolderImages(FolderListing):
     """The part of `LedgerDatastore` that manages images and keeps the listing consistent with folder and ledger."""
 
     watches_folder: ClassVar[bool] = True
@@ -94,13 +88,7 @@ class FolderImages(LocalDatastore):
         self._ledger = ledger
         self._archive = archive
         self._validation_cases = validation_cases
-        self._follows = follow_changes
-        self._view_was_read = False
-        self._revision = 0
-        self._lock = threading.RLock()
-        self._view = DelayedCall(self._write_view, DELAY_SECONDS, share=VIEW_SHARE)
         self._look = DelayedCall(self.refresh, DELAY_SECONDS, share=LOOK_SHARE)
-        self._written = b""  # content of the listing that was written last
         self._content: FolderContent | None = None
         self._logged_lines: list[str] = []
         self._logged_label_errors: set[str] = set()
@@ -117,18 +105,13 @@ class FolderImages(LocalDatastore):
             ours_elsewhere=self._beside is not None,
             links_out=links_out,
         )
-        self._images_dir = str(images or ".")
         for tag in ("", FINAL, ORIGINAL):
             self._require_within(Path(studies) / "labels" / tag, Path(studies))
-        super().__init__(
-            studies,
-            images_dir=self._images_dir,
-            extensions=tuple(f"*{ending}" for ending in ENDINGS),
-            auto_reload=False,
-        )
+        extensions = tuple(f"*{ending}" for ending in ENDINGS)
+        super().__init__(studies, str(images or "."), extensions, follow_changes=follow_changes)
         if follow_changes and self.watches_folder:
             watched = [Path(studies), *([] if self._beside is None else [self._beside])]
-            self._observer = FolderWatch(watched, self, self._is_on_mount(str(watched[-1])))
+            self._observer = FolderWatch(watched, self)
             self._observer.start()
 
     def add_image(self, image_id: str, image_filename: str, image_info: dict[str, Any]) -> str:
@@ -148,7 +131,8 @@ class FolderImages(LocalDatastore):
             added = ImageLabelModel(image=new_image(image_id, target.name, image_info))
             self._datastore.objects = {**self._datastore.objects, image_id: added}
             self._sync_ledger()
-        self._changed_listing()
+        self._revision += 1
+        self._view.request()
         return image_id
 
     def get_image_uri(self, image_id: str) -> str:
@@ -216,41 +200,6 @@ class FolderImages(LocalDatastore):
         """
         return {} if self._patients is None else self._patients.of_all(self._datastore.objects)
 
-    def update_image_info(self, image_id: str, info: dict[str, Any]) -> None:
-        """Add entries to the information about an image."""
-        with self._lock:
-            self._datastore.objects[image_id].image.info.update(info)
-        self._changed_listing()
-
-    @property
-    def revision(self) -> Hashable:
-        """A value that changes whenever the result of `status`, `passed_over` or `patients` changes."""
-        return self._revision
-
-    def _changed_listing(self) -> None:
-        self._revision += 1
-        self._view.request()
-
-    def _init_from_datastore_file(self, throw_exception: bool = False) -> None:
-        """Read the listing once, at the start. A damaged one is set aside and made anew from ledger and folder."""
-        path = Path(self._datastore_config_path)
-        if self._beside is not None and not path.is_file():  # an earlier server may have written it there
-            path = self._beside / path.name
-        if self._view_was_read or not path.is_file():
-            return
-        self._view_was_read = True
-        try:
-            self._datastore = LocalDatastoreModel.model_validate_json(path.read_text(encoding="utf-8"))
-            self._datastore.base_path = self._datastore_path
-            self._datastore.images_dir = self._images_dir
-        except ValueError as error:
-            damaged = Path(self._datastore_path) / f"{path.name}.damaged-{time.time_ns()}"
-            shutil.copy(path, damaged)
-            logger.warning("%s is damaged (%s): kept as %s and made anew", path, type(error).__name__, damaged.name)
-
-    def _update_datastore_file(self, lock: bool = True) -> None:
-        self._view.request()
-
     def on_change(self) -> None:
         """React to an image or a label that came, went or changed. Changes to the listing have no effect."""
         self._look.request()
@@ -258,12 +207,13 @@ class FolderImages(LocalDatastore):
     def _reconcile_datastore(self) -> None:
         """Update the listing to the images in the folder and the labels in the ledger."""
         with self._lock:
-            before = self._shown()
+            before, images_before = self._shown(), self._listed_paths()
             found, shown = self._find_images(), dict(self._datastore.objects)
             for image_id, image in found.items():
                 shown.setdefault(image_id, ImageLabelModel(image=image)).image = image
             # Always assign a new dictionary: other threads iterate over the old one.
             self._datastore.objects = {image_id: shown[image_id] for image_id in sorted(found)}
+            self._apply_changes()
             self._sync_ledger()
             if self._follows:
                 self.readmit_mended()
@@ -273,7 +223,10 @@ class FolderImages(LocalDatastore):
                 self._revision += 1
         if self._follows and self.watches_folder:
             self._notice_changed()
-        self._view.request()
+        if self._listed_paths() != images_before or not Path(self._datastore_config_path).is_file():
+            self._view.request()
+        else:
+            self._view.note()
 
     def _shown(self) -> object:
         """The content of the listing on which `status`, `passed_over` and `patients` depend."""
@@ -329,20 +282,6 @@ class FolderImages(LocalDatastore):
             if self._split is not None:
                 images, given = self._split.without_test(images), self._split.is_validation
             self._ledger.sync_images(images, self._validation_cases, self.patients(), given)
-
-    def _write_view(self) -> None:
-        if not self._follows:
-            return
-        with self._lock:
-            content = json.dumps(self._datastore.model_dump(exclude={"base_path"}), indent=2, default=str).encode()
-            path = Path(self._datastore_config_path)
-            if content != self._written or not path.is_file():
-                write_atomically(path, content)
-                self._written = content
-
-    def close(self) -> None:
-        """Write the listing if a write is pending."""
-        self._view.flush()
 
     def on_put_in_place(self, target: Path) -> None:
         """React to an image or a label that was put in place."""

@@ -35,6 +35,7 @@ from activelabel.server.routes.pacs_proxy import pass_to_pacs
 from activelabel.server.routes.request_checks import check_params
 from activelabel.server.routes.served import application
 from activelabel.server.routes.task_options import ScoringOptions, parse_options, trainer_params
+from activelabel.server.routes.turns import queued
 from activelabel.server.routes.uploads import received
 from activelabel.server.routes.viewer import ohif_configuration
 from activelabel.server.routes.whole_file import whole_file
@@ -70,10 +71,11 @@ def run_all_training(user: AnyUser, params: dict[str, Any] | None = None, run_sy
     asked = {trainer: trainer_params(params, trainer, trainers) for trainer in trainers}
     for trainer in trainers:
         app.check_training(trainer, asked[trainer])
-    return {
-        trainer: {"result": train.run_model(trainer, asked[trainer], run_sync, enqueue=True), "detail": None}
-        for trainer in trainers
-    }
+    with queued("train", now=run_sync):
+        return {
+            trainer: {"result": train.run_model(trainer, asked[trainer], run_sync, enqueue=True), "detail": None}
+            for trainer in trainers
+        }
 
 
 @router.post("/train/{model}", response_model=None)
@@ -86,7 +88,8 @@ def run_training(
     require_known(model, trainers, "trainer")
     asked = trainer_params(params, model, trainers)
     app.check_training(model, asked)
-    return train.run_model(model, asked, run_sync, enqueue)
+    with queued("train", now=run_sync):
+        return train.run_model(model, asked, run_sync, enqueue)
 
 
 @router.post("/scoring/", response_model=None, include_in_schema=False)
@@ -94,7 +97,8 @@ def run_all_scoring(user: AnyUser, params: dict[str, Any] | None = None, run_syn
     """Score with every method."""
     parse_options(ScoringOptions, params, "scoring")
     application().models.require_model()
-    return scoring.run({}, run_sync)
+    with queued("scoring", now=run_sync):
+        return scoring.run({}, run_sync)
 
 
 @router.post("/scoring/{method}", response_model=None)
@@ -104,7 +108,8 @@ def run_scoring(method: str, user: AnyUser, params: dict[str, Any] | None = None
     require_known(method, app.tasks.scoring_methods, "scoring method")
     parse_options(ScoringOptions, params, "scoring")
     app.models.require_model_of(method)
-    return scoring.run_method(method, {}, run_sync)
+    with queued("scoring", now=run_sync):
+        return scoring.run_method(method, {}, run_sync)
 
 
 @router.get("/model/info/{model}")

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, BackgroundTasks, File, Form, UploadFile
 from fastapi.concurrency import run_in_threadpool
 from monailabel.endpoints import batch_infer, infer, session
@@ -23,16 +22,10 @@ from activelabel.server.routes.request_checks import (
 )
 from activelabel.server.routes.served import application
 from activelabel.server.routes.task_options import BatchInferOptions, InferOptions, parse_options
+from activelabel.server.routes.turns import queued, turns
 from activelabel.server.routes.uploads import check_room_for_session, received, safe_name
 
 router = APIRouter(route_class=OneLineRoute)
-
-
-INFERENCES_AT_ONCE = 4
-"""Limit of concurrent inferences. Further ones wait without taking a worker thread; models run one at a time anyway."""
-
-turns = CapacityLimiter(INFERENCES_AT_ONCE)
-"""The turns of everything that runs a model for a client."""
 
 
 @router.post("/infer/{model}", response_model=None)
@@ -53,7 +46,7 @@ async def run_inference(
         result = _infer(model, image, session_id, parse_params(params), file, output)
         return infer.send_response(application().datastore, result, output, background_tasks)
 
-    return await to_thread.run_sync(run, limiter=turns)
+    return await turns.run(run)
 
 
 def _infer(
@@ -110,7 +103,8 @@ def run_batch_inference(
     options = parse_options(BatchInferOptions, params, "batch inference")
     app.models.require_labels_of(model)
     app.models.require_model()
-    return batch_infer.run(model, images, options.host_request(str(app.project.device)), run_sync)
+    with queued("batch_infer", now=run_sync):
+        return batch_infer.run(model, images, options.host_request(str(app.project.device)), run_sync)
 
 
 @router.put("/session/")

@@ -3,24 +3,19 @@
 from collections.abc import Callable
 from typing import Annotated
 
-from anyio import to_thread
 from fastapi import APIRouter, Query
 from fastapi.responses import StreamingResponse
 
-from activelabel.errors import TooManyError
 from activelabel.server.actions.maps import MapForm, ModelMap
-from activelabel.server.routes.inference_routes import turns
 from activelabel.server.routes.one_line_route import AnyUser, OneLineRoute
 from activelabel.server.routes.request_checks import require_image
 from activelabel.server.routes.served import application
+from activelabel.server.routes.turns import turns
 from activelabel.server.routes.whole_file import whole_file
 
 router = APIRouter(route_class=OneLineRoute, prefix="/activelabel")
 
 Name = Annotated[str, Query(min_length=1, max_length=255)]
-MOST_WAITING = 32
-"""How many requests may wait for the model before a map is refused, so that one client does not keep it from others."""
-WAIT_SECONDS = 30
 MODEL_HEADER, QUANTITY_HEADER = "X-Activelabel-Model", "X-Activelabel-Quantity"
 """Headers of the answer: the version of the model, and the measure or `probability`."""
 
@@ -43,18 +38,15 @@ async def _map(image: str, compute: Callable[[], ModelMap]) -> StreamingResponse
     """Compute the map in a worker thread, in turn with the inferences.
 
     Raises:
-        TooManyError: too many requests wait for their turn, and a map takes longer than an inference.
+        TooManyError: too many requests wait for their turn.
     """
-    waiting = turns.statistics().tasks_waiting
-    if waiting >= MOST_WAITING:
-        raise TooManyError(f"{waiting} requests wait for the model already: ask again later", WAIT_SECONDS)
 
     def run() -> tuple[ModelMap, StreamingResponse]:
         require_image(image, application().datastore)
         made = compute()
         return made, whole_file(made.file, f"{image}_{made.quantity}{made.ending}")
 
-    made, response = await to_thread.run_sync(run, limiter=turns)
+    made, response = await turns.run(run)
     response.headers[MODEL_HEADER], response.headers[QUANTITY_HEADER] = str(made.model_version), made.quantity
     response.headers["Cache-Control"] = "no-store"  # another model may be in use at the next request
     return response

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import bindparam, func, or_, select
 from sqlalchemy.orm import Session
 
 from activelabel.store.cases.label_rows import copy_label, current_row, last_version, open_draft_row, shows_draft
@@ -15,6 +15,15 @@ from activelabel.store.pool import complete, unfinished
 from activelabel.store.records.labels import FINAL, Draft
 from activelabel.store.schema.images import ImageRow
 from activelabel.store.schema.labels import AnnotationRow, DraftRow
+
+_TO_FINISH = (
+    select(DraftRow)
+    .join(ImageRow, ImageRow.id == DraftRow.image_id)
+    .where(DraftRow.annotator == bindparam("name"), DraftRow.ended_at.is_(None))
+    .where(or_(unfinished("training"), unfinished("validation")))
+    .order_by(DraftRow.id)
+)
+"""Built once: it is executed whenever somebody asks for a case."""
 
 
 class Drafts(Database):
@@ -75,15 +84,8 @@ class Drafts(Database):
 
     def drafts_to_finish(self, annotator: str) -> list[Draft]:
         """The open drafts of an annotator whose cases are still to be annotated, oldest first."""
-        statement = (
-            select(DraftRow)
-            .join(ImageRow, ImageRow.id == DraftRow.image_id)
-            .where(DraftRow.annotator == annotator, DraftRow.ended_at.is_(None))
-            .where(or_(unfinished("training"), unfinished("validation")))
-            .order_by(DraftRow.id)
-        )
         with self._reading() as session:
-            return [record_of(row, Draft) for row in session.scalars(statement)]
+            return [record_of(row, Draft) for row in session.scalars(_TO_FINISH, {"name": annotator})]
 
     def draft_history(self, image_id: str) -> list[Draft]:
         """Every draft that this image ever had, oldest first."""

@@ -7,7 +7,7 @@ expired lease holds nothing, whether or not the expiry was written down already.
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete, exists, or_, select
+from sqlalchemy import bindparam, delete, exists, or_, select
 from sqlalchemy.orm import Session
 
 from activelabel.store.cases.rounds import current_round
@@ -20,6 +20,10 @@ from activelabel.store.records.queries import SECOND_READING, Lease, Outcome
 from activelabel.store.schema.images import ImageRow
 from activelabel.store.schema.labels import AnnotationRow
 from activelabel.store.schema.queries import WHOLE_VOLUME, LeaseItemRow, LeaseRow, SkipRow
+
+_SET_ASIDE = select(select(SkipRow.id).where(SkipRow.image_id == bindparam("image"), set_aside()).exists())
+_COVERED = select(AnnotationRow.slices).where(AnnotationRow.image_id == bindparam("image"), counting())
+"""Built once: they are executed whenever somebody asks for a case."""
 
 
 class Leases(Database):
@@ -143,11 +147,10 @@ def _is_available(session: Session, image: ImageRow, wanted: Slices) -> bool:
     """Whether an image, or the slices `wanted` of it, may be leased; the caller has ended the expired leases before."""
     if not image.usable_now:
         return False
-    if session.scalar(select(select(SkipRow).where(SkipRow.image_id == image.id, set_aside()).exists())):
+    if session.scalar(_SET_ASIDE, {"image": image.id}):
         return False
-    annotation = session.scalar(select(AnnotationRow).where(AnnotationRow.image_id == image.id, counting()))
-    if annotation is not None:
-        covered = annotation.slices
+    labels = session.scalars(_COVERED, {"image": image.id}).all()
+    for covered in labels:
         if covered is None or (wanted is not None and not set(wanted).isdisjoint(covered)):
             return False
     return not _is_held(session, image, wanted)

@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import func, select
+from sqlalchemy import bindparam, func, select
 from sqlalchemy.orm import Session
 
 from activelabel.store.case_states import CaseEvent, CaseFacts, Verdict
@@ -19,6 +19,28 @@ from activelabel.store.schema.queries import LeaseRow, SkipRow
 NOT_NOW: SkipKind = "not now"
 CANNOT: SkipKind = "cannot be annotated"
 _EVENTS = {NOT_NOW: CaseEvent.SKIP, CANNOT: CaseEvent.SET_ASIDE}
+
+# These are built once, because they are executed whenever somebody asks for a case.
+_RETURNED = (
+    select(AnnotationRow.image_id)
+    .where(current_final(), AnnotationRow.id.in_(decided(Verdict.RETURNED)))
+    .where(AnnotationRow.annotator != bindparam("name"))
+    .order_by(AnnotationRow.id)
+)
+_DRAFTS = (
+    select(DraftRow.image_id)
+    .where(DraftRow.ended_at.is_(None), DraftRow.annotator != bindparam("name"))
+    .order_by(DraftRow.id)
+)
+_PASSED_OVER = select(func.count()).select_from(
+    select(SkipRow.image_id)
+    .where(SkipRow.kind == NOT_NOW)
+    .union(
+        select(DraftRow.image_id).where(DraftRow.ended_at.is_(None)),
+        select(AnnotationRow.image_id).where(AnnotationRow.id.in_(decided(Verdict.RETURNED))),
+    )
+    .subquery()
+)
 
 
 class Skips(Database):
@@ -102,20 +124,13 @@ class Skips(Database):
         """
         with self._reading() as session:
             skipped = [row.image_id for row in skips_in_force(session, annotator)]
-            drafts = select(DraftRow.image_id).where(DraftRow.ended_at.is_(None), DraftRow.annotator != annotator)
-            returned = select(AnnotationRow.image_id).where(
-                current_final(), AnnotationRow.id.in_(decided(Verdict.RETURNED)), AnnotationRow.annotator != annotator
-            )
-            others = session.scalars(returned.order_by(AnnotationRow.id)), session.scalars(drafts.order_by(DraftRow.id))
+            others = [session.scalars(statement, {"name": annotator}) for statement in (_RETURNED, _DRAFTS)]
             return list(dict.fromkeys([*skipped, *others[0], *others[1]]))
 
     def count_passed_over(self) -> int:
         """An upper bound on the images passed over for any annotator: ever skipped, returned, or with a draft."""
-        skipped = select(SkipRow.image_id).where(SkipRow.kind == NOT_NOW)
-        drafts = select(DraftRow.image_id).where(DraftRow.ended_at.is_(None))
-        returned = select(AnnotationRow.image_id).where(AnnotationRow.id.in_(decided(Verdict.RETURNED)))
         with self._reading() as session:
-            return session.scalar(select(func.count()).select_from(skipped.union(drafts, returned).subquery())) or 0
+            return session.scalar(_PASSED_OVER) or 0
 
     def case_facts(self, image_id: str) -> CaseFacts:
         """The facts of a case as of now.

@@ -1,17 +1,19 @@
 """Scores: numbers that a model version gives an image and each of its slices; strategies rank by them."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Insert, and_, func, not_, select, union
+from sqlalchemy import BindParameter, ColumnElement, Insert, and_, bindparam, case, func, not_, select, union
 from sqlalchemy.orm import Session
 
 from activelabel.acquisition.score import ImageScores, Score
 from activelabel.names import ScoreKind
 from activelabel.store.checks import checked_word
-from activelabel.store.claim_rows import LostClaimError, end_claim, still_holds
+from activelabel.store.claim_rows import LostClaimError, end_held, still_holds
+from activelabel.store.columns import UtcDateTime
 from activelabel.store.image_counts import ImageCounting
 from activelabel.store.lookup import image_row, model_row
 from activelabel.store.pool import complete, in_pool, of_role, set_aside, unfinished
@@ -23,6 +25,44 @@ from activelabel.store.schema.queries import SkipRow
 from activelabel.store.schema.work import ScoredCountRow
 
 _LARGEST_SEED = 2**63 - 1  # the largest value of the column
+_ITEMS: BindParameter[str] = bindparam("items", expanding=True)
+_AMONG = select(ImageRow.id).where(ImageRow.id.in_(_ITEMS))
+_SCORED_AMONG = select(ScoreRow.image_id, ScoreRow.measure, ScoreRow.region, ScoreRow.aggregation).where(
+    ScoreRow.model_version == bindparam("model"), ScoreRow.image_id.in_(_ITEMS)
+)
+_OF_KIND = and_(
+    ScoreRow.model_version == bindparam("model"),
+    ScoreRow.measure == bindparam("measure"),
+    ScoreRow.region == bindparam("region"),
+    ScoreRow.aggregation == bindparam("aggregation"),
+)
+# These are built once, because they are executed whenever somebody asks for a case.
+_RANKING = (
+    select(ScoreRow.image_id, ScoreRow.value)
+    .join(ImageRow, ImageRow.id == ScoreRow.image_id)
+    .where(_OF_KIND, in_pool("training", bindparam("now", type_=UtcDateTime)))
+    .order_by(ScoreRow.repeats.desc(), ScoreRow.value.desc(), ScoreRow.image_id)
+    .limit(bindparam("size"))
+)
+_OUT = union(
+    select(AnnotationRow.image_id.label("id")).where(complete()),
+    select(SkipRow.image_id).where(set_aside()),
+    select(ImageRow.id).where(not_(ImageRow.present)),
+    select(ImageRow.id).where(ImageRow.unreadable_reason.is_not(None)),
+    select(ImageRow.id).where(of_role("validation")),
+).subquery()
+"""The images that are not to be scored: few beside all."""
+_USABLE = and_(ImageRow.role == "training", ImageRow.present.is_(True), ImageRow.unreadable_reason.is_(None))
+_OUT_COUNTS = (
+    select(func.count(case((_USABLE, 1))), func.count(ScoreRow.image_id))
+    .select_from(_OUT)
+    .join(ImageRow, ImageRow.id == _OUT.c.id)
+    .outerjoin(ScoreRow, and_(ScoreRow.image_id == _OUT.c.id, _OF_KIND))
+)
+"""How many of them would be usable for training otherwise, and how many have a score of a kind."""
+_Kind = tuple[str, str, str]
+ANY_KIND: _Kind = ("", "", "")
+"""Under which images with any score are counted."""
 
 
 class Scores(ImageCounting):
@@ -80,13 +120,13 @@ class Scores(ImageCounting):
         }
         with self._beside_writers() if worker else self._writing() as session:
             model_row(session, model_version)
-            for image_id in rows:
-                image_row(session, image_id)
+            for unknown in rows.keys() - set(session.scalars(_AMONG, {"items": list(rows)})):
+                image_row(session, unknown)  # raises
             lost = self._end_claims(session, model_version, sorted(rows), worker) if worker else []
             if job is not None and not still_holds(session, job, self._shared_now(session)):
                 raise LostClaimError(f"this {job.kind} was lost to another worker: nothing more of it is written")
             kept = [image_id for image_id in rows if image_id not in lost and rows[image_id]]
-            new = _count_new(session, model_version, kept)
+            new = _count_new(session, model_version, {image_id: rows[image_id] for image_id in kept})
             if kept:
                 session.execute(_upsert(session), [row for image_id in kept for row in rows[image_id]])
             _count_scored(session, model_version, new)  # last: others wait for this row until the end
@@ -94,14 +134,8 @@ class Scores(ImageCounting):
 
     def _end_claims(self, session: Session, model_version: int, image_ids: Sequence[str], worker: str) -> list[str]:
         """Give back a worker's claims of images that it has scored; return the images that it does not hold."""
-        now, lost = self._shared_now(session), []
-        for image_id in image_ids:
-            claim = Claim("score", model_version, image_id, worker)
-            if still_holds(session, claim, now):
-                end_claim(session, claim)
-            else:
-                lost.append(image_id)
-        return lost
+        held = end_held(session, "score", model_version, image_ids, worker, self._shared_now(session))
+        return [image_id for image_id in image_ids if image_id not in held]
 
     def scored_images(self, model_version: int, kind: ScoreKind) -> set[str]:
         """The ids of the images that have a score of this kind from this model version."""
@@ -168,27 +202,13 @@ class Scores(ImageCounting):
             return list(session.scalars(statement))
 
     def count_unscored(self, model_version: int, kind: ScoreKind) -> int:
-        """The number of images that `unscored` lists, without reading them: of all, less the few that are out.
-
-        Only the scores of this kind are counted one by one, in their index.
-        """
-        usable = and_(ImageRow.role == "training", ImageRow.present.is_(True), ImageRow.unreadable_reason.is_(None))
-        annotated, aside = select(AnnotationRow.image_id).where(complete()), select(SkipRow.image_id).where(set_aside())
-        done = union(annotated, aside).subquery()
-        # IN, not JOIN: for a join SQLite may first read all images into a filter.
-        finished = select(func.count()).where(ImageRow.id.in_(select(done.c.image_id)), usable)
-        scored = select(func.count()).select_from(ScoreRow).where(of_kind(model_version, kind))
-        out = union(
-            select(done.c.image_id.label("id")),
-            select(ImageRow.id).where(not_(ImageRow.present)),
-            select(ImageRow.id).where(ImageRow.unreadable_reason.is_not(None)),
-            select(ImageRow.id).where(of_role("validation")),
-        ).subquery()
-        out_of = select(func.count()).where(ScoreRow.image_id.in_(select(out.c.id)))
+        """The number of images that `unscored` lists, without reading them: of all, less the few that are out."""
+        values = _values_of(model_version, kind)
         with self._reading() as session:
-            left = self._image_counts(session).usable_training - (session.scalar(finished) or 0)
-            scored_left = session.scalar(scored) or 0
-            return left - scored_left + (session.scalar(out_of.where(of_kind(model_version, kind))) or 0)
+            usable_out, scored_out = session.execute(_OUT_COUNTS, values).one()
+            counted = session.get(ScoredCountRow, (model_version, kind.measure, kind.region, kind.aggregation))
+            scored = 0 if counted is None else counted.images
+            return self._image_counts(session).usable_training - usable_out - (scored - scored_out)
 
     def ranking(self, model_version: int, kind: ScoreKind, limit: int) -> dict[str, float]:
         """The best training images that may be asked for now, with their volume scores: largest first, ties by id.
@@ -196,16 +216,14 @@ class Scores(ImageCounting):
         These images are present, readable, not fully annotated and not leased. The result is empty if none has such a
         score. Scores of different numbers of repeats, which a race leaves, are not compared: more repeats come first.
         """
-        statement = (
-            select(ScoreRow.image_id, ScoreRow.value)
-            .join(ImageRow, ImageRow.id == ScoreRow.image_id)
-            .where(of_kind(model_version, kind))
-            .where(in_pool("training", self._clock()))
-            .order_by(ScoreRow.repeats.desc(), ScoreRow.value.desc(), ScoreRow.image_id)
-            .limit(limit)
-        )
+        values = {**_values_of(model_version, kind), "now": self._clock(), "size": limit}
         with self._reading() as session:
-            return {image_id: value for image_id, value in session.execute(statement)}
+            return {image_id: value for image_id, value in session.execute(_RANKING, values)}
+
+
+def _values_of(model_version: int, kind: ScoreKind) -> dict[str, object]:
+    names = {"measure": kind.measure, "region": kind.region, "aggregation": kind.aggregation}
+    return {"model": model_version, **names}
 
 
 def of_kind(model_version: int, kind: ScoreKind) -> ColumnElement[bool]:
@@ -218,30 +236,44 @@ def of_kind(model_version: int, kind: ScoreKind) -> ColumnElement[bool]:
     )
 
 
-def _count_new(session: Session, model_version: int, image_ids: Sequence[str]) -> int:
-    """How many of the images are about to get their first score by a model version."""
-    mine = (ScoreRow.model_version == model_version, ScoreRow.image_id.in_(image_ids))
-    return len(image_ids) - len(session.scalars(select(ScoreRow.image_id).where(*mine).distinct()).all())
+def _count_new(session: Session, model_version: int, rows: Mapping[str, Sequence[Mapping[str, Any]]]) -> Counter[_Kind]:
+    """How many of the images are about to get their first score of each kind by a model version."""
+    if not rows:
+        return Counter()
+    before = session.execute(_SCORED_AMONG, {"model": model_version, "items": list(rows)}).tuples().all()
+    known = {(image_id, (measure, region, aggregation)) for image_id, measure, region, aggregation in before}
+    known |= {(image_id, ANY_KIND) for image_id, *_ in before}
+    now = {
+        (image_id, (row["measure"], row["region"], row["aggregation"])) for image_id in rows for row in rows[image_id]
+    }
+    now |= {(image_id, ANY_KIND) for image_id in rows}
+    return Counter(kind for _, kind in now - known)
 
 
-def _count_scored(session: Session, model_version: int, new: int) -> None:
-    """Count images that got their first score, in one statement, since others may count at the same time."""
+def _count_scored(session: Session, model_version: int, new: Counter[_Kind]) -> None:
+    """Count images that got their first score of a kind, by statements that others may execute at the same time."""
     if not new:
         return
-    insert = _insert_of(session)(ScoredCountRow).values(model_version=model_version, images=new)
-    session.execute(
-        insert.on_conflict_do_update(
-            index_elements=["model_version"], set_={"images": ScoredCountRow.images + insert.excluded.images}
-        )
+    insert = _insert_of(session)(ScoredCountRow)
+    counted = insert.on_conflict_do_update(
+        index_elements=[column.name for column in ScoredCountRow.__table__.primary_key],
+        set_={"images": ScoredCountRow.images + insert.excluded.images},
     )
+    names = ("measure", "region", "aggregation")
+    rows = [
+        {"model_version": model_version, **dict(zip(names, kind, strict=True)), "images": count}
+        for kind, count in sorted(new.items())  # in one order, so that two transactions never wait for each other
+    ]
+    session.execute(counted, rows)
 
 
 def _values(image_id: str, score: Score) -> dict[str, str | float | tuple[float, ...] | None]:
-    for value in (score.value, *(score.slices or ())):
-        if not math.isfinite(value):
-            raise ValueError(
-                f"score of image '{image_id}', measure '{score.measure}': expected a finite number, got {value}"
-            )
+    values = (score.value, *(score.slices or ()))
+    if not all(map(math.isfinite, values)):
+        wrong = next(value for value in values if not math.isfinite(value))
+        raise ValueError(
+            f"score of image '{image_id}', measure '{score.measure}': expected a finite number, got {wrong}"
+        )
     return {
         "measure": checked_word(score.measure, "measure"),
         "region": checked_word(score.region, "region"),
@@ -261,8 +293,8 @@ def _insert_of(session: Session) -> Any:
 
 
 def _upsert(session: Session) -> Insert:
-    """An insert that replaces an existing value."""
-    statement = _insert_of(session)(ScoreRow)
+    """An insert that replaces an existing value, into the table itself: mapped classes cost time for each row."""
+    statement = _insert_of(session)(ScoreRow.__table__)
     replaced = ("value", "slices", "repeats", "seed", "created_at")
     upsert: Insert = statement.on_conflict_do_update(
         index_elements=[column.name for column in ScoreRow.__table__.primary_key],

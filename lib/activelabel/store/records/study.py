@@ -23,6 +23,19 @@ class Round:
 
 
 @dataclass(frozen=True)
+class Asked:
+    """What has been asked for so far: images with a label that counts or with a lease, and images for validation.
+
+    `has_model`: a model of the task was published and not withdrawn.
+    """
+
+    validation: int
+    labelled: int
+    leased: int
+    has_model: bool
+
+
+@dataclass(frozen=True)
 class Progress:
     """The progress of a study. Every count is of images whose file is present.
 

@@ -11,7 +11,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
-from activelabel.store.columns import Name, UtcDateTime
+from activelabel.store.columns import Name, UtcDateTime, Word
 from activelabel.store.records.work import WorkKind
 from activelabel.store.schema.base import Base
 
@@ -38,11 +38,17 @@ class WorkClaimRow(Base):
 
 
 class ScoredCountRow(Base):
-    """How many images have a score by a model version, so that nobody needs to count them."""
+    """How many images have a score of a kind by a model version, so that nobody needs to count them.
+
+    The row without a measure, region and aggregation counts the images that have any score.
+    """
 
     __tablename__ = "scored_counts"
 
     model_version: Mapped[int] = mapped_column(
         ForeignKey("model_versions.version"), primary_key=True, autoincrement=False
     )
+    measure: Mapped[str] = mapped_column(Word, primary_key=True)
+    region: Mapped[str] = mapped_column(Word, primary_key=True)
+    aggregation: Mapped[str] = mapped_column(Word, primary_key=True)
     images: Mapped[int]

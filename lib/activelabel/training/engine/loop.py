@@ -6,19 +6,17 @@ import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from activelabel.networks import build_network
 from activelabel.optional_parts import OptionalPart, optional
 from activelabel.prediction.reflected_windows import ReflectedWindowInferer
-from activelabel.training.cpu_layers import with_cpu_layers
 from activelabel.training.engine.adamw import AdamW
 from activelabel.training.engine.epochs_file import EpochsFile
-from activelabel.training.engine.layout_choice import measured_layout
+from activelabel.training.engine.first_network import first_network
+from activelabel.training.engine.freed_memory import freed_memory_kept
 from activelabel.training.engine.loading import (
     Batch,
     Cache,
@@ -36,7 +34,6 @@ from activelabel.training.engine.steps import (
     SemiSupervisedStep,
     Step,
     TakeStep,
-    mixed_precision,
     supervised_step,
 )
 from activelabel.training.engine.together import ALONE, Together
@@ -80,8 +77,8 @@ class TrainingLoop:
         self._together = together
         device = together.device_of(plan)
         torch.manual_seed(plan.seed)
-        settings, self._precision = plan.training, mixed_precision(plan.precision, device)
-        network = first_network(plan, self._precision)
+        settings = plan.training
+        network, self._precision = first_network(plan, device, together)
         self.learner = Learner(
             together.shared(network, device),
             MarkedLabelLoss(build_loss(settings.loss, plan.model.labels)),
@@ -115,7 +112,7 @@ class TrainingLoop:
             self._open_epochs_file()
             self.show()
         try:
-            with closing(self._batches()) as batches:
+            with freed_memory_kept(self._precision.device.type), closing(self._batches()) as batches:
                 while self.progress.epoch < self.progress.epochs and not self.stopped:
                     self.run_epoch(batches, tracking)
                     if self._epochs_file is not None and self._together.is_first:
@@ -161,6 +158,7 @@ class TrainingLoop:
         if progress.judged is None:
             return
         found = self._validator.measure(self._network, (self._judges[number] for number in range(len(self._judges))))
+        self.learner.network.train()
         value = mean_of(self._together.gathered(found))
         logger.info("epoch %d: %s %.4f", progress.epoch, progress.judged.name, value)
         if progress.judged.note(value, progress.epoch):
@@ -208,7 +206,8 @@ class TrainingLoop:
         return in_turn(make, range(self.progress.step, self._all_steps), self.plan.ahead)
 
     def _begin_epoch(self) -> None:
-        """Set the learning rate, and seed dropout."""
+        """Set the learning rate, seed dropout, and put the network into training mode, which takes 3 ms."""
+        self.learner.network.train()
         for group in self.learner.optimizer.param_groups:
             group["lr"] = self.learning_rate(self.progress.epoch)
         torch.manual_seed(seed_of(self.plan.seed + self._together.rank, self.progress.epoch))
@@ -251,10 +250,7 @@ class TrainingLoop:
         self.learner.optimizer.load_state_dict(state["optimizer"])
         self.learner.scaler.load_state_dict(state["scaler"])
         self._best, self.stopped = state["best"], state["stopped"]
-        for name, value in state["progress"].items():
-            part = self.progress if "." not in name else getattr(self.progress, name.partition(".")[0])
-            setattr(part, name.rpartition(".")[2], value)
-        self.progress.first_step = self.progress.step
+        self.progress.go_on_from(state["progress"])
         logger.info("training goes on after epoch %d of %d", self.progress.epoch, self.progress.epochs)
 
     def _write_epochs_file_if_due(self) -> None:
@@ -262,12 +258,6 @@ class TrainingLoop:
         if time.monotonic() - self._written_at < self.plan.epochs_file_seconds:
             return
         self._written_at = time.monotonic()
-        progress = self.progress
-        counts: dict[str, Any] = {name: getattr(progress, name) for name in ("epoch", "step", "without_better")}
-        for part in ("learnt", "judged"):
-            metric = getattr(progress, part)
-            if metric is not None:
-                counts |= {f"{part}.{name}": getattr(metric, name) for name in ("value", "best", "epoch")}
         self._epochs_file.write(
             {
                 "network": self._network.state_dict(),
@@ -275,23 +265,9 @@ class TrainingLoop:
                 "scaler": self.learner.scaler.state_dict(),
                 "best": self._best,
                 "stopped": self.stopped,
-                "progress": counts,
+                "progress": self.progress.counts(),
             }
         )
-
-
-def first_network(plan: Plan, precision: MixedPrecision) -> nn.Module:
-    """The network of a plan with its first weights, on a device, in the memory layout that trains fastest."""
-    settings, device = plan.training, precision.device
-    network = build_network(plan.model.network, plan.model.classes, plan.model.inputs)
-    if plan.weights is not None:
-        network.load_state_dict(plan.weights)
-    if device.type == "cpu":
-        return with_cpu_layers(network)
-    network = network.to(device)
-    shape = (settings.batch_size * settings.patches_per_volume, plan.model.inputs, *settings.patch_size)
-    layout = measured_layout(network, shape, precision, plan.layouts_file)
-    return network.to(memory_format=layout)
 
 
 def validator_of(plan: Plan, precision: MixedPrecision) -> Validator:

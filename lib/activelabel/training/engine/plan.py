@@ -59,7 +59,7 @@ class Plan:
         prepared: the prepared images that the project keeps.
         cache_bytes: how much memory prepared cases take at most, of all processes together; further ones lie on the
             disk. None is half of what is free.
-        layouts_file: where the memory layouts that were measured on GPUs are kept.
+        choices_file: where the layouts and precisions that were measured on GPUs are kept.
         ahead: whether batches are made in a thread of their own, ahead of the network.
         steps: the number of all steps, if the last epoch is shorter than the others.
         unannotated: a second source of patches, if any.
@@ -82,7 +82,7 @@ class Plan:
     keep: Keep = "memory"
     prepared: PreparedImages = field(default_factory=lambda: PreparedImages(None))
     cache_bytes: int | None = None
-    layouts_file: Path | None = None
+    choices_file: Path | None = None
     ahead: bool = True
     steps: int | None = None
     unannotated: Unannotated | None = None

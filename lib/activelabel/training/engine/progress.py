@@ -1,6 +1,7 @@
 """How far a training is: its counts and metrics, and the statistics made of them, with the host's keys."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -70,6 +71,22 @@ class Progress:
         if done <= 0:
             return None
         return (now - self.started) / done * max(self.epochs * self.steps_per_epoch - self.step, 0)
+
+    def counts(self) -> dict[str, Any]:
+        """The counts and metrics by name, from which another process goes on."""
+        counts: dict[str, Any] = {name: getattr(self, name) for name in ("epoch", "step", "without_better")}
+        for part in ("learnt", "judged"):
+            metric = getattr(self, part)
+            if metric is not None:
+                counts |= {f"{part}.{name}": getattr(metric, name) for name in ("value", "best", "epoch")}
+        return counts
+
+    def go_on_from(self, counts: Mapping[str, Any]) -> None:
+        """Take over the `counts` of an earlier process of the same training."""
+        for name, value in counts.items():
+            part = self if "." not in name else getattr(self, name.partition(".")[0])
+            setattr(part, name.rpartition(".")[2], value)
+        self.first_step = self.step
 
     def as_stats(self) -> Stats:
         """The host's statistics of a training that runs: the host marks one that is done by a `total_time`."""

@@ -71,8 +71,7 @@ class TakeStep(Protocol):
 
 
 def supervised_step(learner: Learner, batch: Mapping[str, Tensor]) -> Step:
-    """One step on annotated patches."""
-    learner.network.train()
+    """One step on annotated patches; the network is in training mode."""
     learner.optimizer.zero_grad()
     with learner.precision.autocast():
         logits = learner.network(batch["image"])

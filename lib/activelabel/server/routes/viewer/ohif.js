@@ -1101,7 +1101,7 @@
       if (phase === "opening" || phase === "sending") {
         return;
       }
-      if (reader?.reviews === true && REVIEWED.has(state) && !who.includes(reader.name)) {
+      if (reader?.reviews === true && reader.name !== "" && REVIEWED.has(state) && !who.includes(reader.name)) {
         await this.take(image);
         return;
       }

@@ -1,0 +1,50 @@
+"""A frozen copy of a network, as it predicts fastest on its device."""
+
+import copy
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from activelabel.prediction.device_choice import Measure, measured_choice
+from activelabel.prediction.layout import channels_last_copy
+from activelabel.prediction.precision import Precision, PrecisionName, choose_precision
+
+_BATCH = 8
+"""The items of a batch that is measured: as many as keep a GPU busy, and as fit into most."""
+
+
+def fastest_copy(
+    network: nn.Module, device: torch.device, requested: PrecisionName, item: Sequence[int], file: Path | None = None
+) -> tuple[nn.Module, Precision]:
+    """A copy of `network` on `device`, in evaluation mode, and the precision for it.
+
+    Args:
+        network: from `(B, *item)`.
+        device: a CPU, whose layout and precision are known, or a GPU, on which they are measured at the first use.
+        requested: the precision; only `auto` lets a measurement decide.
+        item: the shape of an input.
+        file: where choices are kept, see `measured_choice`.
+    """
+    if device.type == "cpu":
+        return channels_last_copy(network, device), choose_precision(requested, device)
+    return measured_copy(network, device, requested, item, file)
+
+
+def measured_copy(
+    network: nn.Module,
+    device: torch.device,
+    requested: PrecisionName,
+    item: Sequence[int],
+    file: Path | None,
+    measure: Measure | None = None,
+) -> tuple[nn.Module, Precision]:
+    """`fastest_copy`, by measurement."""
+    precision = choose_precision(requested, device)
+    dtypes = list(dict.fromkeys([precision.dtype, torch.float32])) if requested == "auto" else [precision.dtype]
+    copied = copy.deepcopy(network).to(device).eval()
+    chosen = measured_choice("pass", copied, (_BATCH, *item), dtypes, device, file, measure)
+    if chosen.dtype is not precision.dtype:
+        precision = Precision(chosen.dtype, "it is the fastest for this network here")
+    return copied.to(memory_format=chosen.memory_format), precision

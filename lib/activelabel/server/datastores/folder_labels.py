@@ -1,0 +1,156 @@
+"""The labels of a studies folder: the ledger's are put where the host looks for them, those of others taken in."""
+
+import logging
+from collections import defaultdict
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from activelabel.annotation.archive import Kept
+from activelabel.annotation.coverage import WHOLE
+from activelabel.annotation.history_reader import ORIGINAL
+from activelabel.data.files.studies_folder import LABEL_ENDING
+from activelabel.data.files.writing import write_atomically
+from activelabel.data.volumes import read_grid
+from activelabel.errors import (
+    ActiveLabelError,
+    InvalidInputError,
+)
+from activelabel.project.listing import listed_labels
+from activelabel.server.client_info import read_label_info
+from activelabel.server.datastores.folder_images import FolderImages
+from activelabel.server.datastores.listed import (
+    COVERED,
+    NOT_USED,
+    SLICE_AXIS,
+    is_listed,
+    listed_label,
+)
+from activelabel.server.datastores.segmentation_meta import meta_of
+from activelabel.store.records.labels import FINAL, Annotation, Draft
+
+logger = logging.getLogger(__name__)
+
+
+class FolderLabels(FolderImages):
+    """The part of `LedgerDatastore` that keeps the folder of labels consistent with the ledger."""
+
+    def _list_current(self, image_id: str, tag: str) -> None:
+        """List a label that a child process has saved; labels of this process are already listed."""
+        with self._lock:
+            annotation = self._ledger.current_annotation(image_id, tag)
+            if annotation is not None and image_id in self._datastore.objects and not self._lists(annotation):
+                self._show_label(annotation, {})
+                self._changed_label(image_id, tag)
+
+    def _reconcile_labels(self) -> None:
+        current = {(item.image_id, item.tag): item for item in self._ledger.current_labels()}
+        if self._follows:
+            self._take_in_foreign_labels(current)
+        for image_id, shown in self._datastore.objects.items():
+            shown.labels = {tag: label for tag, label in shown.labels.items() if (image_id, tag) in current}
+        for (image_id, tag), annotation in current.items():
+            if image_id not in self._datastore.objects:
+                continue
+            listed = self._lists(annotation)
+            if self._follows and not (listed and self._label_path(image_id, tag).is_file()):
+                self._put_back(annotation, listed)
+            if not listed:
+                self._show_label(annotation, {})
+
+    def _put_back(self, annotation: Annotation, listed: bool) -> None:
+        """Copy a kept label to its place in the studies, unless its archived file has changed on disk."""
+        try:
+            self._place(annotation)
+        except InvalidInputError as error:
+            if str(error) not in self._logged_label_errors:
+                logger.warning("%s", error)
+            self._logged_label_errors.add(str(error))
+            return
+        if listed:
+            logger.warning(
+                "the label '%s' of '%s' was gone from its folder and is back", annotation.tag, annotation.image_id
+            )
+
+    def _take_in_foreign_labels(self, current: dict[tuple[str, str], Annotation]) -> None:
+        """Record foreign label files (of other projects, or put there by hand) that pass the checks, also in `current`.
+
+        The listed information about an unused label is kept with its image as long as the file exists: it may say which
+        slices the file covers, and without it the other slices would count as background.
+        """
+        not_used = defaultdict[str, dict[str, Any]](dict)
+        beside = {} if self._beside is None else listed_labels(self._beside)
+
+        def take(path: Path, image_id: str, tag: str, name: str) -> None:
+            shown = self._datastore.objects[image_id]
+            known = shown.labels[tag].info if tag in shown.labels else shown.image.info.get(NOT_USED, {}).get(tag, {})
+            known = beside.get((image_id, tag), known)
+            try:
+                self._take_in(path, image_id, tag, known, name)
+            except ActiveLabelError:
+                if known:
+                    not_used[image_id][tag] = known
+                raise
+            for kept_tag in (tag, ORIGINAL):
+                annotation = self._ledger.current_annotation(image_id, kept_tag)
+                if annotation is not None:
+                    current[image_id, kept_tag] = annotation
+
+        if self._content is not None:
+            self._found_labels.take_in(self._content, current.keys(), take)
+        for image_id, shown in self._datastore.objects.items():
+            info = {key: value for key, value in shown.image.info.items() if key != NOT_USED}
+            shown.image.info = {**info, NOT_USED: not_used[image_id]} if image_id in not_used else info
+
+    def _take_in(self, path: Path, image_id: str, tag: str, known: Mapping[str, Any], name: str) -> None:
+        """Keep a label file that covers the slices in `known`, or the whole volume if `known` names none."""
+        info = {"client_id": f"found in labels/{tag}", COVERED: WHOLE, **known, "finished": True, "confirmed": True}
+        if tag == FINAL and info[COVERED] != WHOLE:
+            listed = info.get(SLICE_AXIS)
+            axis = self._archive.slice_axis(image_id, read_grid(self.image_files(image_id)))
+            if listed != axis:
+                raise InvalidInputError(
+                    f"its slices are listed along axis {listed}, expected {axis}: choose the --conf slice_plane in "
+                    "which they were drawn"
+                )
+        self._archive.keep(image_id, tag, path, read_grid(self.image_files(image_id)), read_label_info(info), name)
+        self._show_current(image_id, tag, info)
+
+    def _show_kept(self, kept: Kept, info: dict[str, Any]) -> None:
+        self._show_current(kept.image_id, ORIGINAL if isinstance(kept, Draft) else kept.tag, info)
+
+    def _show_current(self, image_id: str, tag: str, info: dict[str, Any]) -> None:
+        """Show the ledger's current label, which may have been saved after the one of the caller.
+
+        If the label under `original` is a final label too, it is shown along with the final one.
+        """
+        with self._lock:
+            both = tag == FINAL and self._archive.is_shown_as_original(image_id)
+            for shown in (FINAL, ORIGINAL) if both else (tag,):
+                annotation = self._ledger.current_annotation(image_id, shown)
+                if annotation is not None:
+                    self._place(annotation)
+                    self._show_label(annotation, info)
+                self._changed_label(image_id, shown)
+
+    def _place(self, annotation: Annotation) -> None:
+        """Copy the kept label to the place where the host and other tools look for it."""
+        target = self._label_path(annotation.image_id, annotation.tag)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        self._require_within(target.parent, Path(self._datastore_path))
+        self._found_labels.keep_copy(target, annotation.image_id, annotation.tag)
+        write_atomically(target, self._archive.sound_file(annotation).read_bytes(), lasting=False)
+
+    def _label_path(self, image_id: str, tag: str) -> Path:
+        return Path(self._datastore.label_path(tag)) / f"{image_id}{LABEL_ENDING}"
+
+    def _show_label(self, annotation: Annotation, info: Mapping[str, Any]) -> None:
+        """List a label; see `listed_label`."""
+        axis = self._ledger.image(annotation.image_id).slice_axis
+        image = self._datastore.objects[annotation.image_id]
+        decision = self._ledger.decision_about(annotation.id)
+        info = info if decision is None else {**meta_of(decision), **info}
+        image.labels = {**image.labels, annotation.tag: listed_label(annotation, info, self._archive.labels, axis)}
+
+    def _lists(self, annotation: Annotation) -> bool:
+        return is_listed(annotation, self._datastore.objects[annotation.image_id])

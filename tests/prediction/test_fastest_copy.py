@@ -1,0 +1,67 @@
+"""A copy of a network in the layout and the precision that were measured to be the fastest."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from activelabel.prediction import fastest_copy as module
+from activelabel.prediction.device_choice import Choice
+from activelabel.prediction.fastest_copy import fastest_copy, measured_copy
+from activelabel.prediction.precision import Precision, PrecisionName
+
+CPU, ITEM = torch.device("cpu"), (1, 6, 6, 6)
+
+
+@pytest.fixture
+def native(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A device with native bfloat16."""
+
+    def choose(requested: PrecisionName, device: torch.device) -> Precision:
+        wanted = torch.float32 if requested == "float32" else torch.bfloat16
+        return Precision(wanted, "native" if requested == "auto" else "as requested")
+
+    monkeypatch.setattr(module, "choose_precision", choose)
+
+
+def fastest(layout: str, precision: str) -> object:
+    """A measurement by which this way is the fastest."""
+    return lambda network, way: 1.0 if way == Choice(layout, precision) else 2.0
+
+
+@pytest.mark.usefixtures("native")
+@pytest.mark.parametrize(
+    ("requested", "quickest", "shown"),
+    [
+        ("auto", "bfloat16", "bfloat16 (native)"),
+        ("auto", "float32", "float32 (it is the fastest for this network here)"),
+        ("bfloat16", "float32", "bfloat16 (as requested)"),
+        ("float32", "bfloat16", "float32 (as requested)"),
+    ],
+)
+def test_only_auto_lets_a_measurement_decide_on_the_precision(
+    requested: PrecisionName, quickest: str, shown: str
+) -> None:
+    measure = fastest("contiguous", quickest)
+    _, precision = measured_copy(nn.Conv3d(1, 2, 3), CPU, requested, ITEM, None, measure)  # type: ignore[arg-type]
+    assert str(precision) == shown
+
+
+@pytest.mark.parametrize("layout", ["channels_last_3d", "contiguous"])
+def test_the_copy_has_the_fastest_layout_and_the_network_stays_as_it_is(layout: str) -> None:
+    network = nn.Conv3d(4, 2, 3)
+    copied, _ = measured_copy(network, CPU, "float32", (4, 6, 6, 6), None, fastest(layout, "float32"))  # type: ignore[arg-type]
+    innermost = copied.weight.is_contiguous(memory_format=torch.channels_last_3d)
+    assert innermost == (layout == "channels_last_3d")
+    assert torch.equal(copied.weight, network.weight)
+    assert network.weight.is_contiguous()
+    assert network.training
+    assert not copied.training
+
+
+def test_on_a_processor_nothing_is_measured(tmp_path: Path) -> None:
+    copied, precision = fastest_copy(nn.Conv3d(4, 2, 3), CPU, "float32", (4, 6, 6, 6), tmp_path / "layouts.json")
+    assert copied.weight.is_contiguous(memory_format=torch.channels_last_3d)
+    assert precision.dtype is torch.float32
+    assert not (tmp_path / "layouts.json").exists()
