@@ -32,6 +32,8 @@ WITHOUT_THE_HOST = (
     "store", "strategies", "training",
 )  # fmt: skip
 """Numpy 2 excludes the host, of which the tests of the other folders use something."""
+NEED_NUMPY_1 = ("tests/data/dicom_objects/test_seg.py",)
+"""Tests that write a SEG by highdicom, whose last version for pydicom 2 uses names that numpy 2 no longer has."""
 
 
 def main(arguments: "list[str]") -> int:
@@ -44,7 +46,9 @@ def main(arguments: "list[str]") -> int:
             return 2
     what = ("--constraint", "constraints.txt", "--editable", ".[export]", *TOOLS)
     codes = [_install(python, *what) or _test(python, FOLDERS) for python in (LOWEST, HIGHEST)]
-    codes.append(_install(HIGHEST, "numpy>=2", "--no-deps", "--upgrade") or _test(HIGHEST, WITHOUT_THE_HOST))
+    codes.append(
+        _install(HIGHEST, "numpy>=2", "--no-deps", "--upgrade") or _test(HIGHEST, WITHOUT_THE_HOST, NEED_NUMPY_1)
+    )
     return next((code for code in codes if code), 0)
 
 
@@ -99,11 +103,14 @@ def _has_slicer(python: str) -> bool:
     return subprocess.run([str(_environment(python)), "-c", "import slicer, vtk"], capture_output=True).returncode == 0
 
 
-def _test(python: str, folders: "tuple[str, ...]") -> int:
-    left_out = () if _has_slicer(python) else NEED_SLICER
-    for file in left_out:
+def _test(python: str, folders: "tuple[str, ...]", need_other_numpy: "tuple[str, ...]" = ()) -> int:
+    need_slicer = () if _has_slicer(python) else NEED_SLICER
+    for file in need_slicer:
         sys.stderr.write(f"{file}: left out, as Slicer cannot be imported on {python}\n")
-    where = [*(f"tests/{folder}" for folder in folders), *(f"--ignore={file}" for file in left_out)]
+    for file in need_other_numpy:
+        sys.stderr.write(f"{file}: left out, as it needs numpy 1\n")
+    left_out = (f"--ignore={file}" for file in (*need_slicer, *need_other_numpy))
+    where = [*(f"tests/{folder}" for folder in folders), *left_out]
     command = [str(_environment(python)), "-m", "pytest", "-q", "--continue-on-collection-errors", *where]
     return subprocess.run(command, cwd=ROOT, env={**os.environ, "OMP_NUM_THREADS": "1"}, check=False).returncode
 

@@ -40,7 +40,7 @@ def test_a_failure_on_one_python_does_not_keep_the_others_from_being_tried(
 ) -> None:
     tried: list[tuple[str, int]] = []
 
-    def test(python: str, folders: tuple[str, ...]) -> int:
+    def test(python: str, folders: tuple[str, ...], need_other_numpy: tuple[str, ...] = ()) -> int:
         tried.append((python, len(folders)))
         return 1 if python == "python3.10" else 0
 
