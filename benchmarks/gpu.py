@@ -46,7 +46,8 @@ PARTS: dict[str, tuple[Part, float]] = {
 }
 """Each part with its share of the time; what it does not use is shared by those after it."""
 
-MACHINE_SECONDS = 60.0
+MACHINE_SHARE = 1 / 3
+"""The most of the time that it may take until a process can use the device, for each way to start one."""
 
 
 def main() -> None:
@@ -88,8 +89,8 @@ def measure(conditions: Conditions, parts: Mapping[str, tuple[Part, float]], out
 
 def usable_context(conditions: Conditions) -> tuple[Any, Found]:
     """How processes are started, so that they can use the device, and what the machine is."""
-    own = dataclasses.replace(conditions, deadline=min(conditions.deadline, time.monotonic() + MACHINE_SECONDS))
     for context in contexts():
+        own = dataclasses.replace(conditions, deadline=time.monotonic() + conditions.left * MACHINE_SHARE)
         found = run_part(context, machine, own, partial(print_row, "machine"))
         if found.status == "done":
             return context, found

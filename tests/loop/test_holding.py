@@ -4,6 +4,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -112,14 +113,15 @@ def test_slow_work_is_claimed_one_at_a_time_and_quick_work_many_at_a_time(
         claimed.append(len(new))
         return new
 
+    clock = SimpleNamespace(now=0.0)
+    monkeypatch.setattr(holding, "time", SimpleNamespace(monotonic=lambda: clock.now))
     monkeypatch.setattr(ledger, "claim_images", noted)
-    monkeypatch.setattr(holding, "CLAIMED_SECONDS", 0.2)
     with Holding(ledger) as held:
         for number, image_id in enumerate(held.images(JOB)):
-            time.sleep(0.25 if number < 3 else 0)
+            clock.now += 3.0 if number < 3 else 0.05
             assert held.record(1, scores_of(image_id), 0) == []
-    assert claimed[:3] == [1, 1, 1]
-    assert max(claimed) > 4
+    # Each image counts half: 2.5, 2.75, 2.88, 1.46, 0.76, 0.40, 0.23, and after eight more 0.0507 of two seconds.
+    assert claimed[:8] == [1, 1, 1, 1, 1, 2, 8, 39]
     assert held.recorded == 60
 
 

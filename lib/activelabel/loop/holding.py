@@ -139,8 +139,11 @@ class Holding:
         while not self._stopped():
             began = time.monotonic()
             if not claimed and len(waiting) <= ahead:
+                looked_after = after
                 new = self._ledger.claim_images(job, self.worker, self._lease_seconds, pace.images(), after)
                 after = new[-1] if new else ""
+                if looked_after and not (new or waiting):
+                    continue  # some may be left before those that this process had
                 with self._lock:
                     self._held |= {self.claim_for(job, image_id) for image_id in new}
                 claimed.extend(new)

@@ -32,6 +32,8 @@ logger = logging.getLogger(__name__)
 
 MODELS = "models"
 PREPARED = "prepared"
+MAPS = "maps"
+PSEUDO_LABELS = "pseudo_labels"
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,7 @@ class Project:
     @property
     def pseudo_labels_folder(self) -> Path:
         """The folder of the images' pseudo-labels, from which the proxy model learns."""
-        return self.folder / "pseudo_labels"
+        return self.folder / PSEUDO_LABELS
 
     @property
     def features_folder(self) -> Path:
@@ -92,7 +94,7 @@ class Project:
     @property
     def maps_folder(self) -> Path:
         """The folder of maps of uncertainty and probability that clients have asked for; it may be removed."""
-        return self.folder / "maps"
+        return self.folder / MAPS
 
     @property
     def prepared_folder(self) -> Path:

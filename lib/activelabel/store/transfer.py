@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import exc, func, select
+from sqlalchemy import delete, exc, func, select
 from sqlalchemy.orm import Session
 
 from activelabel.errors import InvalidInputError
@@ -58,12 +58,13 @@ class Transfer(Database):
         not here. Its number is not given again, so that rows which name it stay true.
 
         Raises:
-            InvalidInputError: the ledger knows images already; or a row contradicts others, or lacks something.
+            InvalidInputError: the ledger knows images or models already; a row contradicts others, or lacks something.
         """
         now = self._clock()
         with self._writing() as session:
-            if session.scalar(select(func.count()).select_from(ImageRow)):
-                raise InvalidInputError(f"ledger {self.shown_url}: it knows images already: name an empty one")
+            for known, what in ((ImageRow, "images"), (ModelVersionRow, "models")):
+                if session.scalar(select(func.count()).select_from(known)):
+                    raise InvalidInputError(f"ledger {self.shown_url}: it knows {what} already: name an empty one")
             for table, kind in TABLES.items():
                 for row in (row for row in rows if row.table == table):
                     _add(session, kind, row, now)
@@ -72,6 +73,13 @@ class Transfer(Database):
                 session.add(ModelUseRow(kind=model_kind, model_version=None, chosen_by=None, began_at=now))
             if self.file is None:
                 advance_id_sequences(session, ModelUseRow, SkipRow)
+
+    def give_back(self, rows: Sequence[TransferredRow]) -> None:
+        """Remove all that `take_over` has written of these rows, which no one has worked with since."""
+        facts = {str(row.values["name"]) for row in rows if row.table == FactRow.__tablename__}
+        with self._writing() as session:
+            for kind in reversed(list(TABLES.values())):
+                session.execute(delete(kind).where(FactRow.name.in_(facts)) if kind is FactRow else delete(kind))
 
 
 def _add(session: Session, kind: type[Base], row: TransferredRow, now: object) -> None:

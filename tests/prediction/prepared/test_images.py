@@ -3,6 +3,7 @@
 import logging
 import multiprocessing
 import os
+import shutil
 import time
 from pathlib import Path
 
@@ -162,6 +163,25 @@ def test_a_damaged_file_is_prepared_again_with_a_line(
     PreparedImages(folder).get(file, SETTINGS, reads)
     assert not reads
     assert not caplog.text
+
+
+def test_a_file_that_was_copied_under_another_name_is_prepared_again_with_a_line(
+    file: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    kept, other = PreparedImages(tmp_path / "kept"), made(tmp_path / "other.nii.gz", seed=5)
+    kept.get(file, SETTINGS)
+    (of_file,) = kept_files(tmp_path / "kept")
+    kept.get(other, SETTINGS)
+    (of_other,) = set(kept_files(tmp_path / "kept")) - {of_file}
+    shutil.copyfile(of_file, of_other)
+    assert_same(kept.get(other, SETTINGS), prepare_image(read_volume(other), SETTINGS))
+    (line,) = [record.message for record in caplog.records]
+    assert line == f"{of_other.name}: it was written under another name, so it may be of another image: " + (
+        "the image is prepared again"
+    )
+    caplog.clear()
+    assert_same(kept.get(other, SETTINGS), prepare_image(read_volume(other), SETTINGS))
+    assert not caplog.records
 
 
 @pytest.mark.parametrize("lost", ["crc32", "shape", "original", "affine_ras"])

@@ -24,6 +24,7 @@ from activelabel.data.given_splits import read_split
 from activelabel.data.labels.label_texts import text_of
 from activelabel.data.volumes import read_grid, read_volume
 from activelabel.errors import InvalidInputError, NotReadyError
+from activelabel.project.export import layouts
 from activelabel.project.export.audit import audit_table
 from activelabel.project.export.folder_images import FolderImages
 from activelabel.project.export.writing import export_dataset
@@ -101,6 +102,12 @@ def test_monai_reads_the_decathlon_layout(clinic: Clinic) -> None:
     assert np.array_equal(voxels(out / "labelsTr/c.nii.gz"), label)
     assert np.array_equal(voxels(out / "annotatedTr/c.nii.gz"), mask)
     assert read_split(out / "dataset.json").roles == {"a": "validation", "b": "validation", "c": "training"}
+
+
+def test_no_cell_of_a_bids_table_is_a_formula_or_ends_its_row() -> None:
+    rows = [("image", "role"), ("=1+1", "-x"), ("@a\tb", "+c\nd"), ("plain", "2-1")]
+    lines = layouts._tsv(rows).split("\n")
+    assert lines == ["image\trole", "'=1+1\t'-x", "'@a\\tb\t'+c\\nd", "plain\t2-1", ""]
 
 
 def test_bids_numbers_patients_and_keeps_their_names_out(clinic: Clinic) -> None:

@@ -14,6 +14,9 @@ import numpy as np
 import pytest
 from channel_files import made_up_channels, write_task01
 from clinic import NAMES, Clinic
+from postgresql_fixtures import administrator as administrator
+from postgresql_fixtures import new_postgresql as new_postgresql
+from postgresql_fixtures import postgresql_server as postgresql_server
 from small_studies import TINY_RECIPE, boxes, write_nifti
 from sqlalchemy import select
 
@@ -22,7 +25,7 @@ from activelabel.annotation.label_info import LabelInfo
 from activelabel.cli.main import main
 from activelabel.data.volumes import read_grid, read_volume
 from activelabel.errors import InvalidInputError
-from activelabel.project.export import audit
+from activelabel.project.export import audit, importing
 from activelabel.project.export.audit import audit_table
 from activelabel.project.export.audit_reading import read_trail
 from activelabel.project.export.folder_images import FolderImages
@@ -34,6 +37,7 @@ from activelabel.project.readability import note_image
 from activelabel.store.case_states import Verdict
 from activelabel.store.ledger import Ledger
 from activelabel.store.records.queries import SECOND_READING
+from activelabel.store.schema.base import Base
 from activelabel.store.transfer import TABLES
 
 Export = Callable[[str], Path]
@@ -128,7 +132,11 @@ def new_project(folder: Path, **conf: str) -> Project:
 
 def imported(source: Path, studies: Path, **conf: str) -> tuple[Project, Imported]:
     project = new_project(studies, **conf)
-    return project, import_dataset(project, source, read_trail(source))
+    return project, fill(project, source)
+
+
+def fill(project: Project, source: Path) -> Imported:
+    return import_dataset(project, source, read_trail(source))
 
 
 def rows_of(ledger: Ledger) -> dict[str, list[dict[str, Any]]]:
@@ -367,6 +375,90 @@ def test_an_import_that_failed_leaves_nothing_and_can_be_done_again(exported: Ex
         imported(source, tmp_path / "new")
     (source / "audit.csv").write_bytes(whole)
     assert imported(source, tmp_path / "new")[1].images > 0
+
+
+def on(url: str, folder: Path) -> dict[str, str]:
+    """The settings of a project on PostgreSQL."""
+    file = folder / "url"
+    file.write_text(url, encoding="utf-8")
+    return {"database_url_file": str(file)}
+
+
+def all_rows(ledger: Ledger) -> dict[str, list[tuple[Any, ...]]]:
+    """Return all rows of all tables of a ledger, but the marks of what depends on its last change."""
+    with ledger._reading() as session:
+        tables = {table.name: table for table in Base.metadata.sorted_tables}
+        return {name: sorted(map(tuple, session.execute(select(table))), key=str) for name, table in tables.items()}
+
+
+def test_on_postgresql_every_row_comes_back(
+    story: Story, exported: Export, tmp_path: Path, new_postgresql: Callable[..., str]
+) -> None:
+    source = exported("nnunet")
+    on_file, _ = imported(source, tmp_path / "on file")
+    on_server, _ = imported(source, tmp_path / "on a server", **on(new_postgresql(), tmp_path))
+    assert on_server.ledger.file is None
+    before, after = rows_of(on_file.ledger), rows_of(on_server.ledger)
+    assert all(after.values())
+    for rows in (before, after):  # each import withdraws the models when it is done
+        for model in rows["model_versions"]:
+            assert model.pop("withdrawn_at")
+        rows["model_uses"] = [use for use in rows["model_uses"] if use["model_version"] is not None]
+    assert after == before
+    on_server.ledger.grant_lease("zoe", "a", 5, "random_volumes")  # with an id that is free
+    on_server.ledger.close()
+
+
+@pytest.mark.parametrize("step", ["sync_images", "write_missing_records"])
+@pytest.mark.parametrize("on_server", [False, True], ids=["sqlite", "postgresql"])
+def test_an_import_that_fails_after_the_ledger_was_filled_leaves_nothing(
+    story: Story,
+    exported: Export,
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+    step: str,
+    on_server: bool,
+) -> None:
+    source, conf = exported("nnunet"), {}
+    if on_server:
+        conf = on(request.getfixturevalue("new_postgresql")(), tmp_path)
+    project = new_project(tmp_path / "new", **conf)
+    if on_server:  # a ledger in a file is a new file
+        project.ledger.fix_fact("of before", "7", "set before")
+        project.ledger.add_user("ann", "annotator", "hash")
+        empty = all_rows(project.ledger)
+
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(*((Ledger, step) if step == "sync_images" else (importing, step)), full)
+        with pytest.raises(OSError, match="No space"):
+            fill(project, source)
+    assert not any(path.is_file() for path in (tmp_path / "new").rglob("*") if path.suffix in (".gz", ".json"))
+    if on_server:
+        assert all_rows(project.ledger) == empty
+        project.labels_folder.mkdir(exist_ok=True)
+        assert fill(project, source).images > 0
+        assert project.ledger.user("ann") is not None
+    project.ledger.close()
+    if not on_server:
+        assert imported(source, tmp_path / "new")[1].images > 0
+
+
+def test_a_ledger_that_another_import_has_filled_meanwhile_keeps_its_rows(
+    story: Story, exported: Export, tmp_path: Path, new_postgresql: Callable[..., str]
+) -> None:
+    source, url = exported("nnunet"), new_postgresql()
+    late = new_project(tmp_path / "late", **on(url, tmp_path))
+    first, _ = imported(source, tmp_path / "first", **on(url, tmp_path))
+    kept = all_rows(first.ledger)
+    with pytest.raises(InvalidInputError, match="images"):
+        fill(late, source)
+    assert all_rows(first.ledger) == kept
+    for project in (first, late):
+        project.ledger.close()
 
 
 @pytest.mark.parametrize(("event", "column"), [("label", "structures"), ("model", "structures"), ("model", "detail")])

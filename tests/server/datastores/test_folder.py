@@ -23,6 +23,7 @@ from activelabel.data.volumes import read_grid
 from activelabel.errors import AskedBackError, InvalidInputError, NotReadyError
 from activelabel.prediction.prepared.images import PreparedImages
 from activelabel.project.listing import labelled, listed_labels
+from activelabel.project.models.kept_maps import KeptMaps
 from activelabel.recipes import PreprocessingSettings
 from activelabel.server.datastores.folder import LedgerDatastore
 from activelabel.store.connection.location import sqlite_url
@@ -521,6 +522,33 @@ def test_a_removed_image_is_not_kept_prepared(
     store.remove_image("a")
     assert len(list((tmp_path / "kept").glob("*.safetensors"))) == 1
     assert len(list((tmp_path / "kept" / "known").iterdir())) == 1
+    store.close()
+
+
+def test_what_can_be_made_again_goes_with_an_image_that_is_gone_and_records_stay(
+    open_store: Callable[..., LedgerDatastore], ledger: Ledger, studies: Path, tmp_path: Path
+) -> None:
+    first = open_store()
+    project, kept = first._archive.project_folder, PreparedImages(tmp_path / "kept")
+    first.close()
+    write_image(studies / "b.nii.gz", 9)
+    store = LedgerDatastore(
+        str(studies), ledger, first._archive, validation_cases=0, follow_changes=True, prepared=kept
+    )
+    maps = KeptMaps(project / "maps")
+    made = {}
+    for image_id in "ab":
+        kept.get(store.image_files(image_id), PreprocessingSettings(intensity="zscore"))
+        files = [project / part / f"{image_id}.nii.gz" for part in ("pseudo_labels", "shown/0", "predictions")]
+        for file in files:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(b"x")
+        made[image_id] = [maps.keep(image_id, (1,), ".nii.gz", b"map"), *files]
+    (studies / "a.nii.gz").unlink()
+    store.refresh()
+    assert [file.exists() for file in made["a"]] == [False, False, False, True]
+    assert all(file.exists() for file in made["b"])
+    assert len(list((tmp_path / "kept").glob("*.safetensors"))) == 1
     store.close()
 
 

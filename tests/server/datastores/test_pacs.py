@@ -26,6 +26,7 @@ from activelabel.data.grids import Grid
 from activelabel.data.volumes import read_volume
 from activelabel.errors import ForbiddenError, InvalidInputError, NotFoundError, UnavailableError
 from activelabel.project.modality import known_modality
+from activelabel.project.models.kept_maps import KeptMaps
 from activelabel.project.readability import set_aside_unreadable
 from activelabel.server.datastores import pacs as pacs_datastore
 from activelabel.server.datastores.pacs import PacsDatastore
@@ -226,14 +227,22 @@ def test_a_new_series_is_seen_at_the_next_look(site: Site) -> None:
     assert site.ledger.image(uid).present
 
 
-def test_a_removed_series_is_gone_at_the_next_look(site: Site) -> None:
+@pytest.mark.parametrize("annotated", [False, True])
+def test_a_removed_series_is_gone_at_the_next_look_with_its_copies(site: Site, annotated: bool) -> None:
     store = site.open()
+    maps = KeptMaps(site.folder / "maps")
+    copies = [Path(store.get_image_uri(uid)) for uid in site.uids]
+    shown = [maps.keep(uid, (1,), ".nii.gz", b"map") for uid in site.uids]
+    if annotated:
+        store.save_label(site.uids[0], str(site.label(1)), "final", {})
     for series in site.orthanc.series("CT"):
         if series["MainDicomTags"]["SeriesInstanceUID"] == site.uids[0]:  # type: ignore[index]
             requests.delete(f"{site.orthanc.address}/series/{series['ID']}", timeout=30).raise_for_status()
     store.refresh()
     assert store.list_images() == [site.uids[1]]
     assert not site.ledger.image(site.uids[0]).present
+    assert [file.exists() for file in shown] == [False, True]
+    assert [file.exists() for file in copies] == [annotated, True], "a label belongs to the voxels that were drawn on"
 
 
 def test_a_series_that_is_no_volume_is_set_aside_and_taken_back_when_it_is_complete(site: Site) -> None:

@@ -1,4 +1,7 @@
-"""The file of a prepared image: memory-mapped safetensors with both grids and a checksum in its metadata."""
+"""The file of a prepared image: memory-mapped safetensors with its key, both grids and a checksum in its metadata.
+
+The key, from what and how it was prepared, is the file's name too: a copied or renamed file is no other image.
+"""
 
 import json
 import secrets
@@ -29,7 +32,12 @@ def write_prepared(path: Path, image: PreparedImage) -> None:
         OSError: the folder is full, or cannot be written.
     """
     tensor = image.tensor.contiguous()
-    about = {"grid": _as_json(image.grid), "original": _as_json(image.original), "crc32": _checksum(tensor)}
+    about = {
+        "key": path.stem,
+        "grid": _as_json(image.grid),
+        "original": _as_json(image.original),
+        "crc32": _checksum(tensor),
+    }
     unfinished = path.with_name(f".{path.name}.{secrets.token_hex(4)}{UNFINISHED}")
     try:
         with unfinished.open("xb") as file:  # with the rights of all files here; the library has its own ideas
@@ -44,18 +52,20 @@ def open_prepared(path: Path) -> PreparedImage:
 
     Raises:
         FileNotFoundError: there is none.
-        InvalidInputError: the file is damaged.
+        InvalidInputError: the file is damaged, or has the name of another.
     """
     try:
         with safe_open(path, framework="pt") as file:
             about = json.loads(file.metadata()[_ABOUT])
             tensor: torch.Tensor = file.get_tensor(_IMAGE)
         grid, original = _from_json(about["grid"]), _from_json(about["original"])
-        checksum = about["crc32"]
+        checksum, key = about["crc32"], about.get("key")
     except FileNotFoundError:
         raise
     except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
         raise InvalidInputError(f"{path.name}: no prepared image ({' '.join(str(error).split())[:200]})") from error
+    if key != path.stem:
+        raise InvalidInputError(f"{path.name}: it was written under another name, so it may be of another image")
     if tensor.dtype != torch.float32 or tensor.shape[1:] != grid.shape or _checksum(tensor) != checksum:
         raise InvalidInputError(f"{path.name}: its content is not as it was written")
     return PreparedImage(tensor, grid, original)

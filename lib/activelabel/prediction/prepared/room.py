@@ -3,28 +3,18 @@
 import os
 import shutil
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from filelock import FileLock
 
+from activelabel.data.files.eviction import KeptFile, kept_files, remove_abandoned, remove_oldest
 from activelabel.prediction.prepared.file import ENDING, UNFINISHED
 
 SHARE_OF_FREE = 0.2
 """The share of a disk's free room that prepared images take by default."""
 _EMPTIED_TO = 0.95
 """The share of the limit to which files are removed, so that not every new file has all of them listed."""
-_ABANDONED_S = 3600
-"""An unfinished file of this age is of a process that was killed: no image takes so long to write."""
 LOCK = "lock"
-
-
-@dataclass(frozen=True)
-class _Entry:
-    path: Path
-    size: int
-    used_at: float
 
 
 class Room:
@@ -44,7 +34,7 @@ class Room:
     def has_for(self, size: int) -> bool:
         """Whether there is room for a file of `size` bytes, after older ones have been removed for it."""
         if self._held_bytes is None:
-            self._held_bytes = sum(entry.size for entry in _entries(self._folder))
+            self._held_bytes = sum(file.size for file in _prepared(self._folder))
         limit = self._limit()
         if self._held_bytes + size > limit:
             self._remove_down_to(max(int(limit * _EMPTIED_TO) - size, 0))
@@ -61,14 +51,9 @@ class Room:
 
     def _remove_down_to(self, wanted_bytes: int) -> None:
         with FileLock(self._folder / LOCK):
-            entries = sorted(_entries(self._folder), key=lambda entry: entry.used_at)
-            held = sum(entry.size for entry in entries)
-            for entry in entries:
-                if held <= wanted_bytes or entry.used_at >= self._began_at:
-                    break
-                held -= entry.size if _removed(entry.path) else 0
-            _remove_abandoned(self._folder)
-        self._held_bytes = held
+            files = _prepared(self._folder)
+            self._held_bytes = remove_oldest(files, wanted_bytes, lambda file: file.used_at >= self._began_at)
+            remove_abandoned(self._folder, UNFINISHED)
 
 
 def mark_used(path: Path) -> None:
@@ -79,31 +64,5 @@ def mark_used(path: Path) -> None:
         return
 
 
-def _entries(folder: Path) -> Iterator[_Entry]:
-    with os.scandir(folder) as files:
-        for file in files:
-            if file.name.endswith(ENDING) and "-" in file.name:
-                try:
-                    state = file.stat()
-                except FileNotFoundError:  # another process has removed it
-                    continue
-                yield _Entry(Path(file.path), state.st_size, state.st_mtime)
-
-
-def _removed(path: Path) -> bool:
-    """Whether a file is removed; Windows keeps one that a process has mapped."""
-    try:
-        path.unlink(missing_ok=True)
-    except PermissionError:
-        return False
-    return True
-
-
-def _remove_abandoned(folder: Path) -> None:
-    """Remove what killed processes have left unfinished."""
-    for path in folder.glob(f".*{UNFINISHED}"):
-        try:
-            if time.time() - path.stat().st_mtime > _ABANDONED_S:
-                path.unlink()
-        except OSError:  # finished or removed meanwhile
-            continue
+def _prepared(folder: Path) -> list[KeptFile]:
+    return kept_files(folder, lambda name: name.endswith(ENDING) and "-" in name)

@@ -85,6 +85,7 @@ def import_dataset(
     check_new(project)
     plan = plan_import(project, source, trail)
     rows = _with_contents(trail.rows, _contents(project, trail, plan))
+    taken_over = False
     try:
         for path in follow([*plan.copies, *plan.partial]):
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -92,12 +93,17 @@ def import_dataset(
                 shutil.copyfile(plan.copies[path], path)
             else:
                 _write_partial(path, *plan.partial[path], trail)
-        found = _found_again(project, plan.images)  # before the ledger: one on PostgreSQL is not taken back
+        found = _found_again(project, plan.images)
         project.ledger.take_over(_with_digests(rows, plan.partial, project.labels_folder))
+        taken_over = True
         project.ledger.sync_images(found, 0)
         write_missing_records(project.ledger, project.labels_folder)
     except BaseException:
-        _take_back(project, plan)
+        try:
+            if taken_over:  # else the ledger, which others may use too, has none of these rows
+                project.ledger.give_back(rows)
+        finally:
+            _take_back(project, plan)
         raise
     tables = [row.table for row in rows]
     labels, drafts, queries = (tables.count(table) for table in ("annotations", "drafts", "leases"))

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from activelabel import __version__
+from activelabel.analysis.harmless_text import no_formula, visible
 from activelabel.data.labels.label_map import IGNORE, LabelMap, label_map_of
 from activelabel.data.labels.label_texts import ORDER
 from activelabel.project.export.cases import ExportedCase
@@ -176,4 +177,10 @@ def _json(content: object) -> str:
 
 
 def _tsv(rows: Sequence[Sequence[str]]) -> str:
-    return "".join("\t".join(row) + "\n" for row in rows)
+    """A table of rows, whose cells no spreadsheet runs as formulas and which neither tabs nor line breaks end."""
+    return "".join("\t".join(map(_cell, row)) + "\n" for row in rows)
+
+
+def _cell(text: str) -> str:
+    one_line = visible(text).replace("\t", "\\t").replace("\n", "\\n")
+    return str(no_formula(one_line))

@@ -4,9 +4,7 @@ import gzip
 import hashlib
 import logging
 import os
-import stat
 import threading
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,15 +12,13 @@ import nibabel
 import numpy as np
 from numpy.typing import NDArray
 
+from activelabel.data.files.eviction import kept_files, remove_abandoned, remove_oldest
 from activelabel.data.files.writing import write_atomically
 
 logger = logging.getLogger(__name__)
 
 MOST_BYTES = 2 << 30
 """The most that all maps of a project take on the disk, except that the newest one always stays."""
-
-_ABANDONED_SECONDS = 3600.0
-"""An unfinished file that is so old was left by a process that was killed."""
 
 
 class KeptMaps:
@@ -34,50 +30,55 @@ class KeptMaps:
         self._most_bytes = most_bytes
         self._lock = threading.Lock()
 
-    def find(self, identity: Sequence[object], ending: str) -> Path | None:
-        """The map of this identity, all of what it was computed from; None if it is not kept."""
-        file = self._file(identity, ending)
+    def find(self, image_id: str, how: Sequence[object], ending: str) -> Path | None:
+        """The map of an image, found by all else that it was computed from; None if it is not kept."""
+        file = self._file(image_id, how, ending)
         try:
             os.utime(file)
         except FileNotFoundError:
             return None
         return file
 
-    def keep(self, identity: Sequence[object], ending: str, content: bytes) -> Path:
+    def keep(self, image_id: str, how: Sequence[object], ending: str, content: bytes) -> Path:
         """Write a map, completely or not at all, and remove the oldest ones if they are too many.
 
         Raises:
             OSError: the folder is read-only or full.
         """
-        file = self._file(identity, ending)
+        file = self._file(image_id, how, ending)
         with self._lock:
             self._folder.mkdir(parents=True, exist_ok=True)
             write_atomically(file, content)
             self._make_room(file)
         return file
 
-    def _file(self, identity: Sequence[object], ending: str) -> Path:
-        return self._folder / f"{hashlib.sha256(repr(tuple(identity)).encode()).hexdigest()}{ending}"
+    def forget(self, image_id: str) -> None:
+        """Remove all maps of an image, which is gone."""
+        for file in self._folder.glob(f"{_prefix(image_id)}-*"):
+            try:
+                file.unlink(missing_ok=True)
+            except OSError as error:
+                logger.warning("a map of '%s', which is gone, cannot be removed from %s: %s", image_id, file, error)
+
+    def _file(self, image_id: str, how: Sequence[object], ending: str) -> Path:
+        rest = hashlib.sha256(repr(tuple(how)).encode()).hexdigest()
+        return self._folder / f"{_prefix(image_id)}-{rest}{ending}"
 
     def _make_room(self, newest: Path) -> None:
-        states = [(path, state) for path in self._folder.iterdir() if path != newest and (state := _state(path))]
-        taken = newest.stat().st_size + sum(state.st_size for _, state in states)
-        for path, state in sorted(states, key=lambda item: item[1].st_mtime_ns):
-            if taken <= self._most_bytes:
-                return
-            path.unlink(missing_ok=True)
-            taken -= state.st_size
-            logger.info("a map of %d bytes made room for a newer one", state.st_size)
+        files = kept_files(self._folder, lambda name: not name.startswith("."))
+        before = sum(file.size for file in files)
+        after = remove_oldest(files, self._most_bytes, lambda file: file.path == newest)
+        if after < before:
+            logger.info("maps of %d bytes made room for a newer one", before - after)
+        for file in self._folder.glob("*"):
+            if "-" not in file.name and not file.name.startswith("."):  # of an earlier version: nobody finds it
+                file.unlink(missing_ok=True)
+        remove_abandoned(self._folder, ".part")
 
 
-def _state(path: Path) -> os.stat_result | None:
-    """The state of a file that may be removed; None for what another process has just removed, or is writing."""
-    try:
-        state = path.stat()
-    except FileNotFoundError:
-        return None
-    is_written = path.suffix == ".part" and time.time() - state.st_mtime < _ABANDONED_SECONDS
-    return state if stat.S_ISREG(state.st_mode) and not is_written else None
+def _prefix(image_id: str) -> str:
+    """The beginning of the names of all maps of an image."""
+    return hashlib.sha256(image_id.encode()).hexdigest()[:16]
 
 
 def map_file(values: NDArray[np.float32], affine_ras: NDArray[np.float64], title: str) -> bytes:

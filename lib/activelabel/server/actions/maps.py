@@ -107,10 +107,13 @@ class MapActions:
         with one_case(image_id):
             note_image(image_id, files, self._project.ledger)  # reads the image only if its files have changed
         content = self._project.ledger.image(image_id).content_sha256
-        identity = (image_id, content, model.sha256, quantity, self._project.preprocessing, *how)
-        file = self._kept.find(identity, _NIFTI) or self._compute(image_id, model, quantity, identity, compute)
+        identity = (content, model.sha256, quantity, self._project.preprocessing, *how)
+        file = self._kept.find(image_id, identity, _NIFTI) or self._compute(
+            image_id, model, quantity, identity, compute
+        )
         if form == "dicom" or (form is None and on_pacs):
-            made = self._kept.find(identity, _DICOM) or self._as_dicom(image_id, file, quantity, model, identity)
+            made = self._kept.find(image_id, identity, _DICOM)
+            made = made or self._as_dicom(image_id, file, quantity, model, identity)
             return ModelMap(made, _DICOM, quantity.code, model.version)
         return ModelMap(file, _NIFTI, quantity.code, model.version)
 
@@ -126,14 +129,14 @@ class MapActions:
             files = self._datastore.image_files(image_id)
             image = self._project.prepared_images().get(files, self._project.preprocessing, keep=False)
         with self._loaded.predictor(model.version) as (_, predictor):
-            kept = self._kept.find(identity, _NIFTI)  # another request may have computed it meanwhile
+            kept = self._kept.find(image_id, identity, _NIFTI)  # another request may have computed it meanwhile
             if kept is not None:
                 return kept
             values = restore_maps(compute(predictor, image)[None].cpu(), image)[0].numpy()
         if not np.isfinite(values).all():
             raise InvalidInputError(f"the {quantity.code} of model {model.version} is no number: train a new model")
         title = f"{quantity.meaning}, model {model.version}"
-        return self._kept.keep(identity, _NIFTI, map_file(values, image.original.affine_ras, title))
+        return self._kept.keep(image_id, identity, _NIFTI, map_file(values, image.original.affine_ras, title))
 
     def _as_dicom(
         self, image_id: str, file: Path, quantity: Quantity, model: ModelVersion, identity: tuple[object, ...]
@@ -142,5 +145,5 @@ class MapActions:
         from activelabel.data.dicom_objects.parametric_map import parametric_map
 
         series = self._datastore.series_folder(image_id)
-        content = parametric_map(read_volume(file), series, quantity, model.version, repr(identity))
-        return self._kept.keep(identity, _DICOM, content)
+        content = parametric_map(read_volume(file), series, quantity, model.version, repr((image_id, *identity)))
+        return self._kept.keep(image_id, identity, _DICOM, content)

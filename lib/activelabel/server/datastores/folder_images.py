@@ -6,6 +6,7 @@ The ledger decides which images and labels the project has.
 import copy
 import logging
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -33,6 +34,7 @@ from activelabel.server.datastores.folder_listing import DELAY_SECONDS, FolderLi
 from activelabel.server.datastores.folder_watch import FolderWatch
 from activelabel.server.datastores.found_labels import FoundLabels
 from activelabel.server.datastores.image_files import require_new_image
+from activelabel.server.datastores.kept_copies import forget_copies
 from activelabel.server.datastores.listed import (
     file_below,
     new_image,
@@ -213,8 +215,11 @@ class FolderImages(FolderListing):
                 shown.setdefault(image_id, ImageLabelModel(image=image)).image = image
             # Always assign a new dictionary: other threads iterate over the old one.
             self._datastore.objects = {image_id: shown[image_id] for image_id in sorted(found)}
+            gone = {image_id: shown[image_id] for image_id in shown.keys() - found.keys()}
             self._apply_changes()
             self._sync_ledger()
+            if self._follows and gone:
+                self._forget_copies(gone)
             if self._follows:
                 self.readmit_mended()
             self._reconcile_labels()
@@ -227,6 +232,10 @@ class FolderImages(FolderListing):
             self._view.request()
         else:
             self._view.note()
+
+    def _forget_copies(self, gone: Mapping[str, ImageLabelModel]) -> None:
+        """Remove what is kept of images that are gone and can be made again."""
+        forget_copies(gone, self._archive.project_folder, self._prepared)
 
     def _shown(self) -> object:
         """The content of the listing on which `status`, `passed_over` and `patients` depend."""

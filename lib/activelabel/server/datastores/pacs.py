@@ -8,13 +8,13 @@ does not answer, the known images and labels stay, and labels to send wait.
 import logging
 import threading
 import time
-from collections.abc import Collection, Hashable
+from collections.abc import Collection, Hashable, Mapping
 from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, ClassVar
 
-from monailabel.datastore.local import DataModel
+from monailabel.datastore.local import DataModel, ImageLabelModel
 
 from activelabel.annotation.archive import Kept, LabelArchive
 from activelabel.data.dicom_objects.rtstruct_writing import rtstruct_uid, write_rtstruct
@@ -282,6 +282,11 @@ class PacsDatastore(LedgerDatastore):
                 self.refresh()
             except Exception:
                 logger.exception("could not look into the PACS; it is tried again")
+
+    def _forget_copies(self, gone: Mapping[str, ImageLabelModel]) -> None:
+        """Remove what is kept of series that are gone, with their copies; that of an annotated one stays."""
+        self._series.forget({uid: shown.image.info for uid, shown in gone.items() if not shown.labels})
+        super()._forget_copies(gone)
 
     def _find_images(self) -> dict[str, DataModel]:
         """The series of the PACS; until it answers, the series of its last answer."""

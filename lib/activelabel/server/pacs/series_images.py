@@ -73,6 +73,12 @@ class SeriesImages:
             self._ledger.mark_readable(image_id)
         self.grouped = grouped
 
+    def forget(self, gone: Mapping[str, Mapping[str, Any]]) -> None:
+        """Remove the copies of all series of images that are gone from the PACS, which have these tags."""
+        for image_id, tags in gone.items():
+            for uid in tags.get(_CHANNEL_SERIES) or (image_id,):
+                self._cache.forget(str(uid))
+
     def listed(self) -> dict[str, dict[str, Any]]:
         """By image, the tags of its shown series for clients; before the first answer, of the images known by then."""
         if self.grouped is None:

@@ -12,11 +12,11 @@ import torch
 from torch import Tensor, nn
 
 from activelabel.optional_parts import OptionalPart, optional
+from activelabel.prediction.freed_memory import keep_freed_memory
 from activelabel.prediction.reflected_windows import ReflectedWindowInferer
 from activelabel.training.engine.adamw import AdamW
 from activelabel.training.engine.epochs_file import EpochsFile
 from activelabel.training.engine.first_network import first_network
-from activelabel.training.engine.freed_memory import freed_memory_kept
 from activelabel.training.engine.loading import (
     Batch,
     Cache,
@@ -76,6 +76,8 @@ class TrainingLoop:
         self._show = show
         self._together = together
         device = together.device_of(plan)
+        if device.type == "cpu":
+            keep_freed_memory()
         torch.manual_seed(plan.seed)
         settings = plan.training
         network, self._precision = first_network(plan, device, together)
@@ -112,7 +114,7 @@ class TrainingLoop:
             self._open_epochs_file()
             self.show()
         try:
-            with freed_memory_kept(self._precision.device.type), closing(self._batches()) as batches:
+            with closing(self._batches()) as batches:
                 while self.progress.epoch < self.progress.epochs and not self.stopped:
                     self.run_epoch(batches, tracking)
                     if self._epochs_file is not None and self._together.is_first:

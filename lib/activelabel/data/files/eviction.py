@@ -1,0 +1,69 @@
+"""Files that can be made again: those that were used longest ago make room for others. Processes may share a folder."""
+
+import os
+import stat
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+_ABANDONED_SECONDS = 3600.0
+"""An unfinished file of this age was left by a process that was killed: none takes so long to write."""
+
+
+@dataclass(frozen=True)
+class KeptFile:
+    """A file, its size in bytes, and when it was used last."""
+
+    path: Path
+    size: int
+    used_at: float
+
+
+def kept_files(folder: Path, is_kept: Callable[[str], bool]) -> list[KeptFile]:
+    """The files of a folder whose names `is_kept` tells, without those that another process removes meanwhile."""
+    found = []
+    with os.scandir(folder) as files:
+        for file in files:
+            if not is_kept(file.name):
+                continue
+            try:
+                state = file.stat()
+            except FileNotFoundError:
+                continue
+            if stat.S_ISREG(state.st_mode):
+                found.append(KeptFile(Path(file.path), state.st_size, state.st_mtime))
+    return found
+
+
+def remove_oldest(files: Iterable[KeptFile], wanted_bytes: int, stays: Callable[[KeptFile], bool]) -> int:
+    """Remove files until `wanted_bytes` are left, those first that were used longest ago; return how many are left.
+
+    Files that `stays` tells are not removed, nor those that Windows keeps because a process has mapped them.
+    """
+    oldest_first = sorted(files, key=lambda file: file.used_at)
+    held = sum(file.size for file in oldest_first)
+    for file in oldest_first:
+        if held <= wanted_bytes:
+            break
+        if not stays(file) and _removed(file.path):
+            held -= file.size
+    return held
+
+
+def remove_abandoned(folder: Path, ending: str) -> None:
+    """Remove unfinished files, hidden ones with this ending, that killed processes have left."""
+    for path in folder.glob(f".*{ending}"):
+        try:
+            if time.time() - path.stat().st_mtime > _ABANDONED_SECONDS:
+                path.unlink()
+        except OSError:  # finished or removed meanwhile
+            continue
+
+
+def _removed(path: Path) -> bool:
+    try:
+        path.unlink(missing_ok=True)
+    except PermissionError:
+        return False
+    return True
