@@ -1,6 +1,6 @@
 """Fills an empty ledger with the rows of another one."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -74,12 +74,16 @@ class Transfer(Database):
             if self.file is None:
                 advance_id_sequences(session, ModelUseRow, SkipRow)
 
-    def give_back(self, rows: Sequence[TransferredRow]) -> None:
-        """Remove all that `take_over` has written of these rows, which no one has worked with since."""
-        facts = {str(row.values["name"]) for row in rows if row.table == FactRow.__tablename__}
+    def fact_names(self) -> frozenset[str]:
+        """The names of all facts, to be given to `give_back`."""
+        with self._reading() as session:
+            return frozenset(session.scalars(select(FactRow.name)))
+
+    def give_back(self, facts: Collection[str]) -> None:
+        """Remove all that came with `take_over` and since, but these facts, which were there before."""
         with self._writing() as session:
             for kind in reversed(list(TABLES.values())):
-                session.execute(delete(kind).where(FactRow.name.in_(facts)) if kind is FactRow else delete(kind))
+                session.execute(delete(kind).where(FactRow.name.not_in(facts)) if kind is FactRow else delete(kind))
 
 
 def _add(session: Session, kind: type[Base], row: TransferredRow, now: object) -> None:

@@ -400,7 +400,8 @@ def test_on_postgresql_every_row_comes_back(
     assert on_server.ledger.file is None
     before, after = rows_of(on_file.ledger), rows_of(on_server.ledger)
     assert all(after.values())
-    for rows in (before, after):  # each import withdraws the models when it is done
+    for rows in (before, after):  # each import withdraws the models when it is done, and counts changes of images
+        rows["facts"] = [fact for fact in rows["facts"] if fact["name"] in audit.KEPT_FACTS]
         for model in rows["model_versions"]:
             assert model.pop("withdrawn_at")
         rows["model_uses"] = [use for use in rows["model_uses"] if use["model_version"] is not None]

@@ -85,7 +85,7 @@ def import_dataset(
     check_new(project)
     plan = plan_import(project, source, trail)
     rows = _with_contents(trail.rows, _contents(project, trail, plan))
-    taken_over = False
+    facts, taken_over = frozenset[str](), False
     try:
         for path in follow([*plan.copies, *plan.partial]):
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -94,6 +94,7 @@ def import_dataset(
             else:
                 _write_partial(path, *plan.partial[path], trail)
         found = _found_again(project, plan.images)
+        facts = project.ledger.fact_names()
         project.ledger.take_over(_with_digests(rows, plan.partial, project.labels_folder))
         taken_over = True
         project.ledger.sync_images(found, 0)
@@ -101,7 +102,7 @@ def import_dataset(
     except BaseException:
         try:
             if taken_over:  # else the ledger, which others may use too, has none of these rows
-                project.ledger.give_back(rows)
+                project.ledger.give_back(facts)
         finally:
             _take_back(project, plan)
         raise
