@@ -77,6 +77,7 @@ class LabelArchive:
         name: str = "",
         *,
         answers_any: bool = False,
+        decided: bool = False,
     ) -> Kept:
         """Check a label, keep it and record it; when this returns it survives a power cut.
 
@@ -92,6 +93,7 @@ class LabelArchive:
             name: the name of the kept file without its ending; by default its tag and the time.
             answers_any: whether a label of an annotator without a query answers the only active query for this image,
                 another annotator's.
+            decided: whether a reviewer has chosen it of two readings, so that it counts.
 
         Raises:
             InvalidInputError: the label cannot be kept; the message says why, and the labels before it stay.
@@ -109,6 +111,7 @@ class LabelArchive:
             answers_any=answers_any,
             finished=info.finished,
             confirmed=info.confirmed,
+            decided=decided,
         )
         while True:
             try:
@@ -179,7 +182,7 @@ class LabelArchive:
         if sent.finished is False:
             return self._drafts.keep(sent, query, self._finishing.judge_unfinished(sent), name)
         current = self._ledger.current_annotation(sent.image_id)
-        if current is not None and current.slices is None and self._reader.is_second_reading(query, current):
+        if current is not None and self._reader.is_second_reading(sent, query, current):
             verdict = self._finishing.judge(sent, COVERAGE, self._reader.shown(sent), None)
             if verdict.reason is not None:
                 return self._drafts.keep(sent, query, verdict, name)

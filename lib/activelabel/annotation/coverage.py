@@ -34,6 +34,7 @@ class SentLabel:
         answers_any: whether it answers the only active query for the image, another annotator's, if its own has none.
         finished: whether the client says that it is finished; None if it says nothing.
         confirmed: the client says that somebody has looked it over.
+        decided: whether a reviewer has chosen it of two readings, so that it counts.
     """
 
     image_id: str
@@ -45,6 +46,7 @@ class SentLabel:
     answers_any: bool = False
     finished: bool | None = None
     confirmed: bool = False
+    decided: bool = False
 
     @property
     def all_slices(self) -> frozenset[int]:

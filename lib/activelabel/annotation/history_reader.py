@@ -17,7 +17,7 @@ from activelabel.project.labels.kept import sound_file
 from activelabel.project.models.shown_masks import shown_masks
 from activelabel.store.case_states import Verdict
 from activelabel.store.ledger import Ledger
-from activelabel.store.records.labels import FINAL, Annotation, Draft
+from activelabel.store.records.labels import FINAL, SECOND, Annotation, Draft
 from activelabel.store.records.queries import SECOND_READING, Lease
 
 logger = logging.getLogger(__name__)
@@ -72,10 +72,17 @@ class HistoryReader:
         finals, originals = self._versions(sent)
         return replace(now, finals=finals, originals=originals)
 
-    def is_second_reading(self, query: Lease | None, current: Annotation) -> bool:
-        """Whether a query without an answer asks for a second reading of the label that counts."""
-        if query is None or query.strategy != SECOND_READING or query.outcome == "saved":
+    def is_second_reading(self, sent: SentLabel, query: Lease | None, current: Annotation) -> bool:
+        """Whether a label is a second reading of the label that counts, the annotator's first or a later one.
+
+        It goes on to be one when its annotator sends it again, so that it never replaces what the other has drawn.
+        """
+        if sent.decided or query is None or query.strategy != SECOND_READING or current.slices is not None:
             return False
+        if query.outcome == "saved":
+            earlier = self.ledger.current_annotation(sent.image_id, SECOND)
+            if earlier is None or earlier.annotator != query.annotator:
+                return False
         return current.annotator != query.annotator and not self.is_returned(current)
 
     def is_returned(self, label: Annotation) -> bool:

@@ -92,7 +92,14 @@ def waits_for_second(annotator: str) -> ColumnElement[bool]:
 
 def disputed() -> Select[int]:
     """The ids of the annotations from which a second reading differs."""
-    return select(ReadingRow.first_id).where(ReadingRow.agrees.is_(False))
+    return select(ReadingRow.first_id).where(ReadingRow.agrees.is_(False), of_current_second())
+
+
+def of_current_second() -> ColumnElement[bool]:
+    """Comparisons of a second reading that its annotator has not sent anew, or taken back, since."""
+    second = aliased(AnnotationRow)
+    stands = and_(second.superseded_at.is_(None), second.deleted_at.is_(None))
+    return ReadingRow.second_id.in_(select(second.id).where(second.tag == SECOND, stands))
 
 
 def last_taken_back() -> ScalarSelect[int]:

@@ -526,6 +526,30 @@ def test_a_second_annotator_reads_a_validation_case_without_seeing_the_first_rea
     assert readings["structures"]["box"] == {"cases": 1, "dice": 1.0, "distance_mm": 0.0}
 
 
+def test_a_second_reading_that_is_sent_again_is_a_new_version_of_it_and_never_replaces_the_first(twice: Ward) -> None:
+    image = judging(twice)
+    twice.ask("bob")
+    twice.send(image, "bob", drawn=BALL)
+    assert twice.cases.cases()["readings"]["to_decide"] == [image]
+    answer = twice.send(image, "bob", drawn=boxes(1, 2))
+    assert answer["message"] == "kept as a second reading: it is compared with the first"
+    final = twice.ledger.current_annotation(image)
+    assert (final.annotator, final.version, twice.learnt()) == ("ann", 1, [image])
+    second = twice.ledger.current_annotation(image, "reading_2")
+    assert (second.annotator, second.version) == ("bob", 2)
+    assert [reading.agrees for reading in twice.ledger.readings(with_earlier=True)] == [False, True]
+    (reading,) = twice.ledger.readings()
+    assert reading.agrees
+    readings = twice.cases.cases()["readings"]
+    assert (readings["read_twice"], readings["to_decide"]) == (1, [])
+    twice.send(image, "bob", drawn=BALL)
+    assert (twice.learnt(), twice.cases.cases()["readings"]["to_decide"]) == ([], [image])
+    twice.post("adjudicate", image=image, take="first")
+    twice.send(image, "bob", drawn=BALL)
+    final = twice.ledger.current_annotation(image)
+    assert (final.annotator, final.version, twice.state(image)) == ("ann", 1, "approved")
+
+
 def test_a_first_drawing_that_clients_would_open_is_hidden_from_the_second_reader(
     open_ward: Callable[..., Ward],
 ) -> None:

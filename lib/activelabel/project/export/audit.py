@@ -154,7 +154,7 @@ class _Events:
     def _decisions(self) -> Iterator[Row]:
         """The rows of comparisons and reviews."""
         versions = {label.id: label.version for labels in self._labels.values() for label in labels}
-        for reading in self._ledger.readings():
+        for reading in self._ledger.readings(with_earlier=True):
             structures = {name: asdict(agreement) for name, agreement in reading.structures.items()}
             values = {
                 "number": reading.id,

@@ -132,11 +132,12 @@ class ReviewActions:
             self._end_own_review(image_id, who)
         if take == "second":
             file = self._datastore.kept_file(second)
-            self._datastore.keep_label(image_id, str(file), FINAL, {**info, "client_id": second.annotator})
+            as_second = {**info, "client_id": second.annotator}
+            self._datastore.keep_label(image_id, str(file), FINAL, as_second, decided=True)
         elif take == "staple":
             with TemporaryDirectory() as folder:
                 file = self._write_merged(first, second, Path(folder))
-                self._datastore.keep_label(image_id, str(file), FINAL, {**info, "client_id": who})
+                self._datastore.keep_label(image_id, str(file), FINAL, {**info, "client_id": who}, decided=True)
         return self.decide(params, image_id, Verdict.APPROVED, note or f"of two readings: {take}", difficulty)
 
     def _end_own_review(self, image_id: str, reviewer: str) -> None:
@@ -212,7 +213,8 @@ class ReviewActions:
             "confirmed": True,
             **({KEY: listed[KEY]} if KEY in listed else {}),
         }
-        self._datastore.keep_label(image_id, str(self._datastore.label_file(image_id, tag)), FINAL, info)
+        file = self._datastore.label_file(image_id, tag)
+        self._datastore.keep_label(image_id, str(file), FINAL, info, decided=True)
 
 
 def decides(info: Mapping[str, Any]) -> bool:

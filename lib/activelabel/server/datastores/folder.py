@@ -50,8 +50,18 @@ class LedgerDatastore(FolderLabels):
         self.keep_label(image_id, label_filename, label_tag, label_info)
         return image_id
 
-    def keep_label(self, image_id: str, label_filename: str, label_tag: str, label_info: dict[str, Any]) -> Kept:
+    def keep_label(
+        self,
+        image_id: str,
+        label_filename: str,
+        label_tag: str,
+        label_info: dict[str, Any],
+        *,
+        decided: bool = False,
+    ) -> Kept:
         """Check, keep and record a label, which survives a power cut once this method returns.
+
+        `decided`: a reviewer has chosen it of two readings, so that it counts.
 
         Raises:
             InvalidInputError: the label cannot be kept; the line says why, and the earlier label stays.
@@ -67,7 +77,7 @@ class LedgerDatastore(FolderLabels):
             raise InvalidInputError(f"{error}; it is set aside, ask for another") from error
         note_image(image_id, image, self._ledger)
         try:
-            kept = self._archive.keep(image_id, tag, label_filename, grid, read_label_info(info))
+            kept = self._archive.keep(image_id, tag, label_filename, grid, read_label_info(info), decided=decided)
         except AskedBackError:
             self._show_current(image_id, ORIGINAL, info)
             raise

@@ -222,7 +222,15 @@ class PacsDatastore(LedgerDatastore):
 
     # Labels
 
-    def keep_label(self, image_id: str, label_filename: str, label_tag: str, label_info: dict[str, Any]) -> Kept:
+    def keep_label(
+        self,
+        image_id: str,
+        label_filename: str,
+        label_tag: str,
+        label_info: dict[str, Any],
+        *,
+        decided: bool = False,
+    ) -> Kept:
         """Check, keep and record a label, then store a final label in the PACS too. A draft is only kept here.
 
         Beside the file types of a folder, this method accepts the raw voxels that OHIF sends.
@@ -235,7 +243,7 @@ class PacsDatastore(LedgerDatastore):
             file = Path(label_filename)
             if file.suffix == ".bin":
                 file = nifti_of_raw(file, read_grid(self.get_image_uri(image_id)), Path(folder))
-            kept = super().keep_label(image_id, str(file), label_tag, label_info)
+            kept = super().keep_label(image_id, str(file), label_tag, label_info, decided=decided)
         self._send_current(image_id)
         return kept
 

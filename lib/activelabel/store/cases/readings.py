@@ -11,7 +11,7 @@ from activelabel.store.cases.label_rows import current_row
 from activelabel.store.cases.new_annotation import Compared
 from activelabel.store.database import Database
 from activelabel.store.lookup import record_of
-from activelabel.store.pool import current, current_final, decided, disputed, waits_for_second
+from activelabel.store.pool import current, current_final, decided, disputed, of_current_second, waits_for_second
 from activelabel.store.records.labels import FINAL, SECOND
 from activelabel.store.records.reviews import Agreement, Reading
 from activelabel.store.schema.labels import AnnotationRow, DraftRow
@@ -39,11 +39,11 @@ class Readings(Database):
         with self._reading() as session:
             return set(images) - {*session.scalars(over), *session.scalars(twice)}
 
-    def readings(self, image_id: str | None = None) -> list[Reading]:
-        """All comparisons of two readings, or those of one image, oldest first."""
+    def readings(self, *, with_earlier: bool = False) -> list[Reading]:
+        """The comparisons of two readings, oldest first; if asked, with those of earlier versions of second readings."""
         statement = select(ReadingRow).order_by(ReadingRow.id)
-        if image_id is not None:
-            statement = statement.where(ReadingRow.image_id == image_id)
+        if not with_earlier:
+            statement = statement.where(of_current_second())
         with self._reading() as session:
             return [_record(row) for row in session.scalars(statement)]
 
@@ -52,7 +52,7 @@ class Readings(Database):
         statement = (
             select(ReadingRow)
             .join(AnnotationRow, AnnotationRow.id == ReadingRow.first_id)
-            .where(current_final(), AnnotationRow.id.in_(disputed()), ReadingRow.agrees.is_(False))
+            .where(current_final(), AnnotationRow.id.in_(disputed()), ReadingRow.agrees.is_(False), of_current_second())
             .where(*(AnnotationRow.id.not_in(decided(verdict)) for verdict in Verdict))
             .order_by(ReadingRow.id)
         )
