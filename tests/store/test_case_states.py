@@ -85,6 +85,12 @@ def test_no_state_is_a_dead_end():
         (CaseEvent.RETURN, CaseFacts(held_by=BOB, drafts_of=BOB), "has no finished label that could be reviewed"),
         (CaseEvent.APPROVE, CaseFacts(whole=True, drawn_by=ANN), "was drawn by you alone"),
         (CaseEvent.APPROVE, CaseFacts(whole=True, drawn_by=BOB), None),
+        (CaseEvent.APPROVE, CaseFacts(whole=True, drawn_by=BOB, differently_read_by=ANN), "was read by you"),
+        (
+            CaseEvent.RETURN,
+            CaseFacts(whole=True, drawn_by=BOB, differently_read_by=ANN, verdict=Verdict.APPROVED),
+            None,
+        ),
         (CaseEvent.APPROVE, CaseFacts(partly=True, drawn_by=ANN | BOB), None),
         (CaseEvent.RETURN, CaseFacts(whole=True, drawn_by=BOB, reviewed_by="bob"), "is being reviewed by somebody"),
         (CaseEvent.RETURN, CaseFacts(whole=True, drawn_by=BOB, reviewed_by="ann"), None),

@@ -79,6 +79,7 @@ class CaseFacts:
         verdict: what a reviewer has decided about the current final label; None if nobody has yet.
         reviewed_by: the reviewer who has the current final label before them now.
         drawn_by: the annotators of all versions of the final label since it was last taken back.
+        differently_read_by: the annotators of second readings that differ from the final label.
     """
 
     whole: bool = False
@@ -90,6 +91,7 @@ class CaseFacts:
     verdict: Verdict | None = None
     reviewed_by: str | None = None
     drawn_by: frozenset[str] = frozenset()
+    differently_read_by: frozenset[str] = frozenset()
 
     @property
     def state(self) -> CaseState:
@@ -189,6 +191,8 @@ def _not_second(event: CaseEvent, facts: CaseFacts, person: str) -> str | None:
         return "is being reviewed by somebody else: wait until they have decided"
     if facts.drawn_by == {person}:
         return "was drawn by you alone: somebody else has to review it"
+    if facts.verdict is None and person in facts.differently_read_by:
+        return "was read by you: somebody else has to decide between the readings"
     if event is CaseEvent.TAKE_FOR_REVIEW and facts.verdict is Verdict.RETURNED:
         return "was returned to its annotator: wait until they have sent it again"
     return None

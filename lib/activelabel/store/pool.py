@@ -95,6 +95,14 @@ def disputed() -> Select[int]:
     return select(ReadingRow.first_id).where(ReadingRow.agrees.is_(False), of_current_second())
 
 
+def readers_who_differ() -> Select[str, str]:
+    """Image and annotator of each second reading that differs from the final label of its image."""
+    first = aliased(AnnotationRow)
+    finals = select(first.id).where(first.tag == FINAL, first.superseded_at.is_(None), first.deleted_at.is_(None))
+    differ = select(ReadingRow.second_id).where(ReadingRow.agrees.is_(False), ReadingRow.first_id.in_(finals))
+    return select(AnnotationRow.image_id, AnnotationRow.annotator).where(current(), AnnotationRow.id.in_(differ))
+
+
 def of_current_second() -> ColumnElement[bool]:
     """Comparisons of a second reading that its annotator has not sent anew, or taken back, since."""
     second = aliased(AnnotationRow)

@@ -594,6 +594,9 @@ def test_readings_that_differ_are_not_learnt_from_until_a_third_person_has_decid
     twice.post("release")
     line = f"image '{image}' was read by you: somebody else has to decide between the readings"
     assert twice.post("adjudicate", "bob", image=image, take="first", status=409) == line
+    assert twice.post("approve", "bob", image=image, status=409) == line
+    assert twice.post("review", "bob")["review"]["image"] == other
+    twice.post("release", "bob")
     decided = twice.post("adjudicate", image=image, take="second", difficulty="hard")
     assert (decided["state"], decided["review"]["note"]) == ("approved", "of two readings: second")
     final = twice.ledger.current_annotation(image)

@@ -9,7 +9,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from activelabel.errors import NotReadyError
 from activelabel.store.case_states import COMES_BACK_AFTER, CaseEvent, CaseFacts, Verdict, refusal
-from activelabel.store.pool import active, being_reviewed, current_final, set_aside
+from activelabel.store.pool import active, being_reviewed, current_final, readers_who_differ, set_aside
 from activelabel.store.records.labels import FINAL
 from activelabel.store.schema.labels import AnnotationRow, DraftRow
 from activelabel.store.schema.queries import LeaseRow, SkipRow
@@ -56,6 +56,7 @@ def facts_by_image(session: Session, now: datetime, image_id: str | None = None)
     skipped = _skipped(session, image_id)
     verdicts, reviewers = _reviews(session, labels, now, image_id)
     drawn = _drawn_by(session, image_id)
+    differ = _people(session, readers_who_differ().where(of(AnnotationRow.image_id)))
     touched = labels.keys() | aside | held.keys() | drafts.keys() | skipped.keys()
     return {
         one: CaseFacts(
@@ -68,6 +69,7 @@ def facts_by_image(session: Session, now: datetime, image_id: str | None = None)
             verdict=verdicts.get(one),
             reviewed_by=reviewers.get(one),
             drawn_by=frozenset(drawn.get(one, ())) if one in labels else frozenset(),
+            differently_read_by=frozenset(differ.get(one, ())),
         )
         for one in touched
     }

@@ -40,7 +40,7 @@ class Readings(Database):
             return set(images) - {*session.scalars(over), *session.scalars(twice)}
 
     def readings(self, *, with_earlier: bool = False) -> list[Reading]:
-        """The comparisons of two readings, oldest first; if asked, with those of earlier versions of second readings."""
+        """The comparisons of two readings, oldest first; if asked, also with earlier versions of second readings."""
         statement = select(ReadingRow).order_by(ReadingRow.id)
         if not with_earlier:
             statement = statement.where(of_current_second())

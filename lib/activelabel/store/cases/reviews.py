@@ -17,7 +17,7 @@ from activelabel.store.cases.label_rows import copy_label, current_row
 from activelabel.store.checks import checked_name
 from activelabel.store.database import Database
 from activelabel.store.lookup import image_row, record_of
-from activelabel.store.pool import being_reviewed, current_final, decided, disputed, last_taken_back
+from activelabel.store.pool import being_reviewed, current_final, decided, disputed, last_taken_back, readers_who_differ
 from activelabel.store.records.labels import FINAL, Annotation
 from activelabel.store.records.reviews import Difficulty, Review
 from activelabel.store.schema.images import ImageRow
@@ -222,11 +222,14 @@ def _next_waiting(session: Session, reviewer: str, now: datetime) -> str | None:
         others.id > last_taken_back(),
     )
     current_reviews = select(ReviewRow.annotation_id).where(being_reviewed(now))
+    readers = readers_who_differ().subquery()
+    own_readings = select(readers.c.image_id).where(readers.c.annotator == reviewer)
     usable = select(ImageRow.id).where(ImageRow.present.is_(True), ImageRow.unreadable_reason.is_(None))
     return session.scalar(
         select(AnnotationRow.image_id)
         .where(current_final(), _undecided(), by_others)
         .where(AnnotationRow.id.not_in(current_reviews), AnnotationRow.image_id.in_(usable))
+        .where(AnnotationRow.image_id.not_in(own_readings))
         .order_by(AnnotationRow.id.in_(disputed()).desc(), AnnotationRow.id)
         .limit(1)
     )
