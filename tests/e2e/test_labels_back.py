@@ -166,7 +166,7 @@ def test_our_module_gets_what_the_stock_module_cannot_show(
     assert (uncertainty.shape, uncertainty.get_data_dtype()) == (image.shape, np.float32)
     assert np.asarray(uncertainty.dataobj).max() > 0
     assert asked.progress().line
-    assert {row.image for row in asked.worklist()} == {"big", *(f"case_{number}" for number in range(12))}
+    assert {row.image for row in asked.worklist().rows} == {"big", *(f"case_{number}" for number in range(12))}
     sample = asked.next_sample("recipe")
     query = asked.query()
     assert query is not None

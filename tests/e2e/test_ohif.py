@@ -157,7 +157,7 @@ def draw_export_and_take_back(server: RunningServer, ohif: OhifPage, sample: dic
     assert ohif.drawing() == drawing
     # An export says nothing about whether the case is finished.
     ohif.export("kept as a draft: something is drawn on 8 of 16 slices")
-    assert sorted(set(voxels_of(server, "activelabel/draft", image=sample["id"])[:, 2])) == drawn
+    assert sorted(set(voxels_of(server, "activelabel/draft", image=sample["id"], client_id=READER)[:, 2])) == drawn
     ohif.take_clicks()
     following = ohif.save_and_next()
     assert ohif.take_clicks() == 1
