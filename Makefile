@@ -20,9 +20,9 @@ run: .venv/.runs sample-data/abdomen/dataset.json
 ohif: .venv/.runs sample-data/abdomen/dataset.json
 	@exec $(BIN)/python sample-data/serve_pacs.py --port $(PORT)
 
-# Tests of one file stay together, as they share a server. Those with a server wait for it often, so that three at once are
+# Tests of one file stay together, as they share a server. Those with a server wait for it often, so that four at once are
 # not too many for two cores. WORKERS=0 runs them in this process.
-WORKERS ?= 3
+WORKERS ?= 4
 
 test: .venv/.tests lint
 	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder

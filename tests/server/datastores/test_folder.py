@@ -159,8 +159,8 @@ def test_a_label_that_was_overtaken_is_not_shown(
     """One thread keeps its label first and is the last to show it."""
     kept, overtaken, keep = threading.Event(), threading.Event(), LabelArchive.keep
 
-    def keep_and_wait(archive: LabelArchive, *arguments: Any) -> Annotation:
-        annotation = keep(archive, *arguments)
+    def keep_and_wait(archive: LabelArchive, *arguments: Any, **options: bool) -> Annotation:
+        annotation = keep(archive, *arguments, **options)
         if annotation.annotator == "slow":
             kept.set()
             assert overtaken.wait(60)
