@@ -97,17 +97,21 @@ def disputed() -> Select[int]:
 
 def readers_who_differ() -> Select[str, str]:
     """Image and annotator of each second reading that differs from the final label of its image."""
-    first = aliased(AnnotationRow)
-    finals = select(first.id).where(first.tag == FINAL, first.superseded_at.is_(None), first.deleted_at.is_(None))
-    differ = select(ReadingRow.second_id).where(ReadingRow.agrees.is_(False), ReadingRow.first_id.in_(finals))
+    differ = select(ReadingRow.second_id).where(
+        ReadingRow.agrees.is_(False), ReadingRow.first_id.in_(_current_ids(FINAL))
+    )
     return select(AnnotationRow.image_id, AnnotationRow.annotator).where(current(), AnnotationRow.id.in_(differ))
 
 
 def of_current_second() -> ColumnElement[bool]:
     """Comparisons of a second reading that its annotator has not sent anew, or taken back, since."""
-    second = aliased(AnnotationRow)
-    stands = and_(second.superseded_at.is_(None), second.deleted_at.is_(None))
-    return ReadingRow.second_id.in_(select(second.id).where(second.tag == SECOND, stands))
+    return ReadingRow.second_id.in_(_current_ids(SECOND))
+
+
+def _current_ids(tag: str) -> Select[int]:
+    """The ids of the `current` annotations with a tag, whichever annotations the query around them selects."""
+    one = aliased(AnnotationRow)
+    return select(one.id).where(one.tag == tag, one.superseded_at.is_(None), one.deleted_at.is_(None))
 
 
 def last_taken_back() -> ScalarSelect[int]:
