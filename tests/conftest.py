@@ -4,7 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,10 @@ import numpy as np
 import pytest
 from filelock import FileLock
 from hypothesis import HealthCheck, settings
+from late_imports import import_slicer_late
+
+from activelabel.lean_imports import absent, import_monai_lean
+from activelabel.quick_imports import no_collections
 
 if TYPE_CHECKING:
     from training_study import Study
@@ -25,6 +29,10 @@ ROOT = Path(__file__).parents[1]
 # Several tests run at once, each with a server and its children: with more threads they would wait for each other. The
 # number is set here, before torch is imported, and all processes that the tests start inherit it.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# Each of several workers imports all files of tests: MONAI as the app's own processes do, and Slicer where it is used.
+import_monai_lean()
+import_slicer_late()
 
 PHANTOMS = 12
 """As many cases of the sample data as a test needs: half of all, which take more than a minute of a processor."""
@@ -43,6 +51,16 @@ SLOWEST_FIRST = (
 # The time that an example takes depends more on the machine's other load than on the code.
 settings.register_profile("any machine", deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Import all files of tests without garbage collections, which take a third of the time.
+
+    The host imports modules of MONAI that would import the absent packages.
+    """
+    with no_collections(), absent({"ignite", "mlflow"}):
+        return (yield)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
