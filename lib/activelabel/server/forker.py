@@ -130,7 +130,7 @@ def _run_host_module(arguments: Sequence[str]) -> int:
     from monailabel.config import settings
 
     np.random.seed()  # a fork would draw what the others draw
-    settings.__init__()  # type: ignore[misc]  # it reads the environment, which is the child's now
+    settings.__init__()  # it reads the environment, which is the child's now
     logging.root.handlers.clear()  # the host's module makes its own
     for name in (_APP_MODULE, CHILD_MODULE):  # what these are depends on the process in which they are imported
         sys.modules.pop(name, None)
