@@ -20,9 +20,9 @@ from activelabel.data.preprocessing import restore_maps
 from activelabel.data.slices import prepared_axis, prepared_positions
 from activelabel.errors import InvalidInputError
 from activelabel.names import AGGREGATIONS
+from activelabel.prediction.devices.precision import PrecisionName
 from activelabel.prediction.image_files import FileScorer, Scored, Wanted, list_images
 from activelabel.prediction.pictures import most_uncertain_slice, take_texts_literally, uncertainty_figure
-from activelabel.prediction.precision import PrecisionName
 from activelabel.prediction.predictor import Predictor
 from activelabel.prediction.prepared.images import PreparedImages
 from activelabel.prediction.racing import planned_passes
