@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from activelabel.networks.smoothing import Smooth
+from activelabel.prediction.folding import FoldedConvolution, is_foldable
 
 # With fewer channels, torch's batch normalisation is slow in this layout.
 _LEAST_CHANNELS = 16
@@ -15,13 +16,14 @@ def channels_last_copy(network: nn.Module, device: torch.device) -> nn.Module:
     """A copy of `network` on `device`, in evaluation mode, with the same output up to rounding.
 
     On a CPU, its instance normalisations are replaced: torch's own puts the channels outermost, so that each
-    normalisation would copy the values there and back; and smoothing goes item by item. The state of the copy has the
-    same names and shapes.
+    normalisation would copy the values there and back; smoothing goes item by item, and convolutions between few
+    channels are folded. The state of the copy has the same names and shapes.
     """
     network = copy.deepcopy(network).to(device).eval()
     if device.type == "cpu":
         keep_layout_at_norms(network)
         smooth_item_by_item(network)
+        fold_thin_convolutions(network)
     network.to(memory_format=torch.channels_last_3d)
     return network
 
@@ -40,6 +42,14 @@ def smooth_item_by_item(network: nn.Module) -> None:
         for name, layer in parent.named_children():
             if type(layer) is Smooth and layer.repeats and set(layer.stride) <= {1, 2}:
                 setattr(parent, name, ItemwiseSmooth(layer.stride))
+
+
+def fold_thin_convolutions(network: nn.Module) -> None:
+    """Replace the convolutions of `network` between few channels, see `folding`; its state stays as it is."""
+    for parent in list(network.modules()):
+        for name, layer in parent.named_children():
+            if isinstance(layer, nn.Conv3d) and is_foldable(layer):
+                setattr(parent, name, FoldedConvolution(layer))
 
 
 class ItemwiseSmooth(Smooth):
