@@ -7,6 +7,7 @@ from torch import Tensor, fx, nn
 
 from activelabel.networks.smoothing import Smooth
 from activelabel.prediction.folding import FoldedConvolution, is_foldable
+from activelabel.prediction.thin_upsampling import ThinUpsampling, is_thin
 
 # With fewer channels, torch's batch normalisation is slow in this layout.
 _LEAST_CHANNELS = 16
@@ -16,14 +17,14 @@ def channels_last_copy(network: nn.Module, device: torch.device) -> nn.Module:
     """A copy of `network` on `device`, in evaluation mode, with the same output up to rounding.
 
     On a CPU, its instance normalisations are replaced: torch's own puts the channels outermost, so that each
-    normalisation would copy the values there and back; smoothing goes item by item, and convolutions between few
-    channels are folded. The state of the copy has the same names and shapes.
+    normalisation would copy the values there and back; smoothing goes item by item, and convolutions to few channels
+    have a faster way. The state of the copy has the same names and shapes.
     """
     network = copy.deepcopy(network).to(device).eval()
     if device.type == "cpu":
         keep_layout_at_norms(network)
         smooth_item_by_item(network)
-        fold_thin_convolutions(network)
+        replace_thin_layers(network)
     network.to(memory_format=torch.channels_last_3d)
     return network
 
@@ -44,12 +45,17 @@ def smooth_item_by_item(network: nn.Module) -> None:
                 setattr(parent, name, ItemwiseSmooth(layer.stride))
 
 
-def fold_thin_convolutions(network: nn.Module) -> None:
-    """Replace the convolutions of `network` between few channels, see `folding`; its state stays as it is."""
+def replace_thin_layers(network: nn.Module) -> None:
+    """Replace the convolutions of `network` to few channels, see `folding` and `thin_upsampling`.
+
+    Its state stays as it is.
+    """
     for parent in list(network.modules()):
         for name, layer in parent.named_children():
             if isinstance(layer, nn.Conv3d) and is_foldable(layer):
                 setattr(parent, name, FoldedConvolution(layer))
+            elif isinstance(layer, nn.ConvTranspose3d) and is_thin(layer):
+                setattr(parent, name, ThinUpsampling(layer))
 
 
 class ItemwiseSmooth(Smooth):

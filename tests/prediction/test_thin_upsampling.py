@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from activelabel.training.thin_upsampling import ThinUpsampling, is_thin
+from activelabel.prediction.thin_upsampling import ThinUpsampling, is_thin
 
 DOUBLED, IN_PLANE = (3, 2, 1, 1), ((3, 3, 1), (2, 2, 1), (1, 1, 0), (1, 1, 0))
 

@@ -1,14 +1,14 @@
 """Transposed convolutions with few output channels, as the finest level of a network has them, for a CPU.
 
 Torch computes many output channels at once. With the two or three classes of the finest level, its convolution takes
-twice as long as one matrix product, whose rows are then summed between neighbours.
+two to three times as long as one matrix product, whose rows are then summed between neighbours.
 """
 
 from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 from torch.autograd import Function
 
 MOST_CHANNELS = 8
@@ -37,9 +37,15 @@ class ThinUpsampling(nn.Module):
 
     def forward(self, values: Tensor) -> Tensor:
         """`values` (B, C, *S), upsampled."""
-        dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else values.dtype
-        upsampled: Tensor = _Upsampled.apply(values.to(dtype), self.weight.to(dtype), self._doubled)
-        return upsampled if self.bias is None else upsampled + self.bias.to(dtype).view(-1, 1, 1, 1)
+        return thinly_upsampled(values, self.weight, self.bias, self._doubled)
+
+
+@fx.wrap
+def thinly_upsampled(values: Tensor, weight: Tensor, bias: Tensor | None, doubled: Sequence[int]) -> Tensor:
+    """`values` (B, C, *S) through the kernels `weight` (C, K, *kernel), to (B, K, *S) with `doubled` axes, plus `bias`."""
+    dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else values.dtype
+    upsampled: Tensor = _Upsampled.apply(values.to(dtype), weight.to(dtype), doubled)
+    return upsampled if bias is None else upsampled + bias.to(dtype).view(-1, 1, 1, 1)
 
 
 class _Upsampled(Function):
@@ -50,14 +56,18 @@ class _Upsampled(Function):
         """`values` (B, C, *S) through the kernels `weight` (C, K, *kernel), to (B, K, *S) with `doubled` axes."""
         context.save_for_backward(values, weight)
         context.doubled = doubled
-        batch, channels, *size = values.shape
-        voxels = values.permute(0, 2, 3, 4, 1).reshape(-1, channels)
+        channels, outputs = weight.shape[:2]
         rows = weight.permute(2, 3, 4, 1, 0).reshape(-1, channels)
         kernel = [weight.shape[2 + axis] for axis in doubled]
-        terms = (rows @ voxels.t()).view(*kernel, weight.shape[1], batch, *size)
-        for axis in doubled:
-            terms = _interleaved(terms, axis - 3)
-        return terms.transpose(0, 1)
+        size = [length * (2 if axis in doubled else 1) for axis, length in enumerate(values.shape[2:])]
+        result = values.new_empty((len(values), outputs, *size))
+        # Item by item, what is in between has a size that does not grow with the batch.
+        for item, into in zip(values, result, strict=True):
+            terms = (rows @ item.permute(1, 2, 3, 0).reshape(-1, channels).t()).view(*kernel, outputs, *item.shape[1:])
+            for axis in doubled[:-1]:
+                terms = _interleaved(terms, axis - 3)
+            _interleaved(terms, doubled[-1] - 3, into)
+        return result
 
     @staticmethod
     def backward(context: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None]:
@@ -72,16 +82,18 @@ class _Upsampled(Function):
         return of_values, of_weight, None
 
 
-def _interleaved(terms: Tensor, axis: int) -> Tensor:
+def _interleaved(terms: Tensor, axis: int, into: Tensor | None = None) -> Tensor:
     """The sums of the terms (3, …) of the places of a kernel, twice as long along `axis`, which counts from the end.
 
-    Place 1 of the kernel gives the voxels 2i of the result, place 2 the next ones, and place 0 the ones before.
+    Place 1 of the kernel gives the voxels 2i of the result, place 2 the next ones, and place 0 the ones before. They
+    are written `into` a tensor, if one is given.
     """
     before, at, after = terms
     place, more = at.dim() + axis, at.shape[axis] - 1
-    result = at.new_empty((*at.shape[: place + 1], 2, *at.shape[place + 1 :]))
-    even, odd = result.unbind(place + 1)
+    if into is None:
+        into = at.new_empty((*at.shape[:place], 2 * at.shape[place], *at.shape[place + 1 :]))
+    even, odd = into.unflatten(place, (-1, 2)).unbind(place + 1)
     even.copy_(at)
     odd.narrow(place, more, 1).copy_(after.narrow(place, more, 1))
     torch.add(after.narrow(place, 0, more), before.narrow(place, 1, more), out=odd.narrow(place, 0, more))
-    return result.flatten(place, place + 1)
+    return into
