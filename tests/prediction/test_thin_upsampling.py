@@ -4,7 +4,18 @@ import pytest
 import torch
 from torch import nn
 
-from activelabel.prediction.thin_upsampling import ThinUpsampling, is_thin
+from activelabel.networks import build_network
+from activelabel.networks.padding import RepeatedTranspose
+from activelabel.networks.smoothing import Smooth
+from activelabel.prediction.layout import channels_last_copy
+from activelabel.prediction.sharing import split_before_dropout
+from activelabel.prediction.thin_upsampling import (
+    RepeatedThinUpsampling,
+    ThinUpsampling,
+    is_thin,
+    is_thin_repeated,
+)
+from activelabel.recipes import load_recipe
 
 DOUBLED, IN_PLANE = (3, 2, 1, 1), ((3, 3, 1), (2, 2, 1), (1, 1, 0), (1, 1, 0))
 
@@ -33,6 +44,52 @@ def test_output_and_gradients_are_those_of_torchs_transposed_convolution(
     torch.testing.assert_close(*outputs)
     for expected, found in zip(*gradients, strict=True):
         torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("smooth", [False, True])
+@pytest.mark.parametrize(
+    ("kernel", "stride", "padding", "more"), [DOUBLED, IN_PLANE], ids=["three axes doubled", "two axes doubled"]
+)
+@pytest.mark.parametrize("size", [(4, 5, 3), (1, 2, 1)])
+def test_output_and_gradients_are_those_of_the_layer_that_repeats_voxels(
+    kernel: int, stride: int, padding: int, more: int, size: tuple[int, int, int], smooth: bool
+) -> None:
+    torch.manual_seed(0)
+    layer = nn.ConvTranspose3d(6, 3, kernel, stride, padding, more)
+    plain = RepeatedTranspose(layer, Smooth(layer.stride) if smooth else None)
+    assert is_thin_repeated(plain)
+    quick = RepeatedThinUpsampling(plain)
+    assert quick.state_dict().keys() == plain.state_dict().keys()
+    values = torch.randn(2, 6, *size).to(memory_format=torch.channels_last_3d)
+    found = []
+    for each in (plain, quick):
+        own = values.clone().requires_grad_()
+        output = each(own)
+        weights = torch.linspace(-1, 1, output.numel()).view(output.shape)
+        found.append([output, *torch.autograd.grad((output * weights).sum(), [own, *each.parameters()])])
+    for expected, got in zip(*found, strict=True):
+        torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "layer", [nn.ConvTranspose3d(8, 64, 3, 2, 1, 1), nn.ConvTranspose3d(8, 2, 5, 2, 2, 1)], ids=["many", "kernel of 5"]
+)
+def test_other_layers_that_repeat_voxels_stay_as_they_are(layer: nn.ConvTranspose3d) -> None:
+    assert not is_thin_repeated(RepeatedTranspose(layer))
+
+
+@pytest.mark.parametrize("recipe", ["quick", "quick_slices"])
+def test_the_copy_of_a_network_has_such_layers_gives_its_results_and_can_be_split(recipe: str) -> None:
+    torch.manual_seed(0)
+    network = build_network(load_recipe(recipe).network, 3).eval()
+    copied = channels_last_copy(network, torch.device("cpu"))
+    assert sum(isinstance(layer, ThinUpsampling | RepeatedThinUpsampling) for layer in copied.modules()) == 1
+    assert list(copied.state_dict()) == list(network.state_dict())
+    window = torch.randn(2, 1, 16, 24, 16)
+    split = split_before_dropout(copied, window)
+    with torch.no_grad():
+        torch.testing.assert_close(copied(window), network(window), atol=1e-5, rtol=1e-4)
+        torch.testing.assert_close(split.repeated(*split.shared(window)), copied(window))
 
 
 def test_under_autocast_the_result_has_the_precision_of_the_other_layers() -> None:

@@ -5,9 +5,15 @@ import copy
 import torch
 from torch import Tensor, fx, nn
 
+from activelabel.networks.padding import RepeatedTranspose
 from activelabel.networks.smoothing import Smooth
 from activelabel.prediction.folding import FoldedConvolution, is_foldable
-from activelabel.prediction.thin_upsampling import ThinUpsampling, is_thin
+from activelabel.prediction.thin_upsampling import (
+    RepeatedThinUpsampling,
+    ThinUpsampling,
+    is_thin,
+    is_thin_repeated,
+)
 
 # With fewer channels, torch's batch normalisation is slow in this layout.
 _LEAST_CHANNELS = 16
@@ -56,6 +62,8 @@ def replace_thin_layers(network: nn.Module) -> None:
                 setattr(parent, name, FoldedConvolution(layer))
             elif isinstance(layer, nn.ConvTranspose3d) and is_thin(layer):
                 setattr(parent, name, ThinUpsampling(layer))
+            elif isinstance(layer, RepeatedTranspose) and is_thin_repeated(layer):
+                setattr(parent, name, RepeatedThinUpsampling(layer))
 
 
 class ItemwiseSmooth(Smooth):

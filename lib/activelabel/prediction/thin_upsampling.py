@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, fx, nn
 from torch.autograd import Function
 
+from activelabel.networks.padding import RepeatedTranspose
+
 MOST_CHANNELS = 8
 """With more output channels, torch's own transposed convolution is as fast."""
 
@@ -40,9 +42,33 @@ class ThinUpsampling(nn.Module):
         return thinly_upsampled(values, self.weight, self.bias, self._doubled)
 
 
+def is_thin_repeated(layer: nn.Module) -> bool:
+    """Whether `RepeatedThinUpsampling` can replace a layer."""
+    if type(layer) is not RepeatedTranspose or layer.weight.shape[1] > MOST_CHANNELS:
+        return False
+    axes = set(zip(layer.weight.shape[2:], layer.stride, strict=True))
+    return _DOUBLED[:2] in axes and axes <= {_DOUBLED[:2], _KEPT[:2]}
+
+
+class RepeatedThinUpsampling(RepeatedTranspose):
+    """A `RepeatedTranspose` for which `is_thin_repeated` holds."""
+
+    def __init__(self, layer: RepeatedTranspose) -> None:
+        nn.Module.__init__(self)  # all that the class itself computes from a transposed convolution is there already
+        self.weight, self.bias, self.stride = layer.weight, layer.bias, layer.stride
+        self._beyond, self._repeated = layer._beyond, layer._repeated
+        self._doubled = [axis for axis, step in enumerate(layer.stride) if step == _DOUBLED[1]]
+        # The first voxel of the longer axes is left out, in which only the first one of the input has a term.
+        self._first = [first - (step == _DOUBLED[1]) for first, step in zip(layer._first, layer.stride, strict=True)]
+
+    def upsampled(self, repeated: Tensor) -> Tensor:
+        """As in `RepeatedTranspose`, without the first voxel and with the next one behind the last."""
+        return thinly_upsampled(repeated, self.weight, self.bias, self._doubled)
+
+
 @fx.wrap
 def thinly_upsampled(values: Tensor, weight: Tensor, bias: Tensor | None, doubled: Sequence[int]) -> Tensor:
-    """`values` (B, C, *S) through the kernels `weight` (C, K, *kernel), to (B, K, *S) with `doubled` axes, plus `bias`."""
+    """`values` (B, C, *S) through the kernels `weight` (C, K, *kernel), plus `bias`: (B, K, *S) with `doubled` axes."""
     dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else values.dtype
     upsampled: Tensor = _Upsampled.apply(values.to(dtype), weight.to(dtype), doubled)
     return upsampled if bias is None else upsampled + bias.to(dtype).view(-1, 1, 1, 1)
