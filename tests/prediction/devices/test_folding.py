@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from activelabel.networks import build_network
-from activelabel.prediction.folding import FoldedConvolution, is_foldable
-from activelabel.prediction.layout import channels_last_copy
+from activelabel.prediction.devices.folding import FoldedConvolution, is_foldable
+from activelabel.prediction.devices.layout import channels_last_copy
 from activelabel.prediction.sharing import split_before_dropout
 from activelabel.recipes import load_recipe
 

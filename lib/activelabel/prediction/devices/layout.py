@@ -7,8 +7,8 @@ from torch import Tensor, fx, nn
 
 from activelabel.networks.padding import RepeatedTranspose
 from activelabel.networks.smoothing import Smooth
-from activelabel.prediction.folding import FoldedConvolution, is_foldable
-from activelabel.prediction.thin_upsampling import (
+from activelabel.prediction.devices.folding import FoldedConvolution, is_foldable
+from activelabel.prediction.devices.thin_upsampling import (
     RepeatedThinUpsampling,
     ThinUpsampling,
     is_thin,

@@ -7,14 +7,14 @@ from torch import nn
 from activelabel.networks import build_network
 from activelabel.networks.padding import RepeatedTranspose
 from activelabel.networks.smoothing import Smooth
-from activelabel.prediction.layout import channels_last_copy
-from activelabel.prediction.sharing import split_before_dropout
-from activelabel.prediction.thin_upsampling import (
+from activelabel.prediction.devices.layout import channels_last_copy
+from activelabel.prediction.devices.thin_upsampling import (
     RepeatedThinUpsampling,
     ThinUpsampling,
     is_thin,
     is_thin_repeated,
 )
+from activelabel.prediction.sharing import split_before_dropout
 from activelabel.recipes import load_recipe
 
 DOUBLED, IN_PLANE = (3, 2, 1, 1), ((3, 3, 1), (2, 2, 1), (1, 1, 0), (1, 1, 0))
