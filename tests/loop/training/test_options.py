@@ -49,6 +49,7 @@ def test_numbers_may_come_as_text_as_forms_send_them(offered: dict[str, Any]) ->
         ({"train_batch_size": 2.5}, r"training: 'train_batch_size' is 2\.5"),
         ({"multi_gpu": "perhaps"}, "training: 'multi_gpu' is 'perhaps'"),
         ({"gpus": "first"}, "training: 'gpus' is 'first'"),
+        ({"gpus": "1" * 5000}, "training: 'gpus' is '1"),
         ({"dataset": "SmartCacheDataset"}, "training: 'dataset' is 'SmartCacheDataset'.*'CacheDataset'"),
         ({"dataloader": []}, r"training: 'dataloader' is \[\]"),
         ({"tracking": "wandb"}, "training: 'tracking' is 'wandb'"),
