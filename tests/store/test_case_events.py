@@ -20,6 +20,7 @@ from activelabel.store.records.reviews import Agreement
 from activelabel.store.schema.base import Base
 
 IMAGES, ANNOTATORS = ("a", "b", "c"), ("ann", "bob", "eve")
+TAKES = ("first", "second", "merged")
 images, annotators = st.sampled_from(IMAGES), st.sampled_from(ANNOTATORS)
 
 
@@ -38,14 +39,17 @@ class Cases(RuleBasedStateMachine):
                 session.execute(table.delete())
         ledger.sync_images(IMAGES, 0)
 
-    @initialize(agrees=st.none() | st.booleans())
-    def begin(self, agrees):
-        """Begin with nothing, or with a case that ann and bob have read."""
-        if agrees is not None:
-            self.finish("ann", "a", agrees)
+    @initialize(begun=st.sampled_from([None, "agree", "differ", *TAKES]))
+    def begin(self, begun):
+        """Begin with nothing, or with a case that ann and bob have read, perhaps with one that eve has decided about."""
+        if begun is not None:
+            self.finish("ann", "a", True)
             self.read_again("bob", "a")
-            self.finish_again("bob", agrees)
+            self.finish_again("bob", begun == "agree")
             assert self.newest.keys() == {"a"}
+        if begun in TAKES:
+            self.adjudicate("eve", "a", begun)
+            assert self.ledger.case_facts("a").state is CaseState.APPROVED
 
     def move(self, event, image_id, annotator, act):
         """Cause an event, and check that it ends in the machine's state or is refused as the machine says."""
@@ -211,7 +215,7 @@ class Cases(RuleBasedStateMachine):
         self.send_reading(CaseEvent.FINISH_AGAIN, annotator, image_id, agrees)
         assert self.ledger.current_annotation(image_id) == before
 
-    @rule(reviewer=annotators, image_id=images, take=st.sampled_from(["first", "second", "merged"]))
+    @rule(reviewer=annotators, image_id=images, take=st.sampled_from(TAKES))
     def adjudicate(self, reviewer, image_id, take):
         """Take one of two readings that differ, or one merged of both: who has drawn one of them may not."""
         reading = self.ledger.disagreements().get(image_id)

@@ -14,13 +14,13 @@ from activelabel.data.modality import ProjectModality
 from activelabel.data.slices import SlicePlane
 from activelabel.errors import NotReadyError
 from activelabel.names import ScoreKind
-from activelabel.prediction.precision import choose_precision
 from activelabel.prediction.predictor import Predictor
 from activelabel.prediction.prepared.images import PreparedImages
 from activelabel.project.folders import view_folder
 from activelabel.project.modality import fixed_modality, known_modality
 from activelabel.project.settings import Settings
 from activelabel.project.thresholds import Thresholds, thresholds
+from activelabel.project.used_precision import used_precision
 from activelabel.recipes import PreprocessingSettings, ProxySettings, Recipe
 from activelabel.recipes.sections import Intensity
 from activelabel.store.ledger import Ledger
@@ -158,6 +158,11 @@ class Project:
         return torch.device(self.settings.device)
 
     @property
+    def precision(self) -> str:
+        """The precision in which networks run, and why."""
+        return used_precision(self.settings.precision, self.device, self.recipe, self.choices_file)
+
+    @property
     def model_description(self) -> ModelDescription:
         """The description that a model of this project's task must have."""
         return ModelDescription(
@@ -189,7 +194,7 @@ class Project:
             "database_url": self.ledger.shown_url,
             "project_dir": str(self.folder),
             "device": str(self.device),
-            "precision": str(choose_precision(self.settings.precision, self.device)),
+            "precision": self.precision,
             "repeats": self.recipe.prediction.repeats,
             "racing": self.recipe.prediction.racing,
             "strategy": self.recipe.query.strategy,

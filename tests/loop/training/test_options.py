@@ -85,5 +85,13 @@ def test_settings_of_other_trainers_are_passed_over(offered: dict[str, Any]) -> 
     assert options.max_epochs == 3
 
 
-def test_mlflow_is_the_default_if_the_setting_asks_for_tracking() -> None:
-    assert offered_options(TRAINING, torch.device("cpu"), "mlflow")["tracking"] == ["mlflow", "None"]
+@pytest.mark.parametrize(
+    ("setting", "offered"),
+    [
+        ("none", ["None", "mlflow", "tensorboard", "both"]),
+        ("mlflow", ["mlflow", "None", "tensorboard", "both"]),
+        ("tensorboard", ["tensorboard", "None", "mlflow", "both"]),
+    ],
+)
+def test_what_the_setting_asks_for_tracks_by_default(setting: Any, offered: list[str]) -> None:
+    assert offered_options(TRAINING, torch.device("cpu"), setting)["tracking"] == offered
