@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from activelabel.prediction import precision
-from activelabel.prediction.device_choice import Choice, measured_choice
+from activelabel.prediction.device_choice import Choice, Measure, measured_choice
 from activelabel.prediction.fastest_copy import BATCH, measured_copy
 from activelabel.project.used_precision import used_precision
 from activelabel.recipes import load_recipe
@@ -25,7 +25,7 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "layouts.json"
 
 
-def faster(dtype: str):  # noqa: ANN201
+def faster(dtype: str) -> Measure:
     """A measurement in which a precision is the fastest."""
     return lambda network, way: 1.0 if way.precision == dtype else 2.0
 
@@ -45,7 +45,7 @@ def test_before_the_first_use_the_native_precision_is_only_expected(file: Path) 
 
 def test_what_was_measured_is_said_of_predictions_and_of_trainings(file: Path) -> None:
     measure("pass", "float32", file)
-    measured = "measured as the fastest for this network here"
+    measured = "it is the fastest for this network here"
     expected = "bfloat16 (Card 9000 multiplies it natively; the first use measures whether float32 is faster)"
     assert used_precision("auto", GPU, RECIPE, file) == f"predictions: float32 ({measured}); trainings: {expected}"
     measure("step", "bfloat16", file)
@@ -80,9 +80,7 @@ def test_a_gpu_without_bfloat16_trains_in_half_precision(file: Path, monkeypatch
     assert said.startswith("predictions: float32 (Card 9000 has no native bfloat16); trainings: float16 (")
 
 
-def test_a_precision_that_was_asked_for_and_a_cpu_are_not_measured(
-    file: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_precision_that_was_asked_for_and_a_cpu_are_not_measured(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert used_precision("float32", GPU, RECIPE, file) == "float32 (as requested)"
     monkeypatch.setattr(precision, "_cpu_flags", set)
     assert used_precision("auto", torch.device("cpu"), RECIPE, file) == (

@@ -41,7 +41,7 @@ class Cases(RuleBasedStateMachine):
 
     @initialize(begun=st.sampled_from([None, "agree", "differ", *TAKES]))
     def begin(self, begun):
-        """Begin with nothing, or with a case that ann and bob have read, perhaps with one that eve has decided about."""
+        """Begin with nothing, or with a case that ann and bob have read, and about which eve may have decided."""
         if begun is not None:
             self.finish("ann", "a", True)
             self.read_again("bob", "a")
@@ -112,15 +112,15 @@ class Cases(RuleBasedStateMachine):
         facts, final = self.ledger.case_facts(image_id), self.ledger.current_annotation(image_id)
         approved = image_id in self.differ and facts.verdict is Verdict.APPROVED
         is_reader = annotator in self.newest.get(image_id, {})
-        may_replace = final is None or facts.verdict is Verdict.RETURNED or (final.annotator == annotator and not approved)
-        if is_reader and not may_replace:
+        is_own = final is not None and final.annotator == annotator and not approved
+        if is_reader and final is not None and facts.verdict is not Verdict.RETURNED and not is_own:
             self.send_reading(CaseEvent.FINISH_AGAIN, annotator, image_id, agrees)
             assert self.ledger.current_annotation(image_id) == final
         else:
             self.send_reading(CaseEvent.FINISH, annotator, image_id, agrees)
 
     def send_reading(self, event, annotator, image_id, agrees):
-        """Keep a label of a whole volume as the server does: compared with the other reader's newest, if there is one."""
+        """Keep a label of a whole volume as the server does: compared with the other reader's newest, if any."""
         tag, file = SECOND if event is CaseEvent.FINISH_AGAIN else "final", f"{event} {next(self.names)}"
         other = self.ledger.other_reading(image_id, annotator, tag)
         readers = self.newest.get(image_id, {})
@@ -131,9 +131,8 @@ class Cases(RuleBasedStateMachine):
             assert tag == SECOND  # a third person's final label is a correction, no reading
         compared = None if other is None else Compared(other.id, {"ball": Agreement(0.5, 1.0)}, agrees)
         details = {"tag": tag, "compared": compared, "beside": 0 if other is None else other.id}
-        self.move(
-            event, image_id, annotator, lambda: record_annotation(self.ledger, image_id, file, "0", annotator, **details)
-        )
+        send = lambda: record_annotation(self.ledger, image_id, file, "0", annotator, **details)  # noqa: E731
+        self.move(event, image_id, annotator, send)
         if other is not None:
             assert other.annotator != annotator
             self.newest[image_id] = {annotator: file, other.annotator: other.file}

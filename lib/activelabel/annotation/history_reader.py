@@ -17,7 +17,7 @@ from activelabel.project.labels.kept import sound_file
 from activelabel.project.models.shown_masks import shown_masks
 from activelabel.store.case_states import Verdict
 from activelabel.store.ledger import Ledger
-from activelabel.store.records.labels import FINAL, SECOND, Annotation, Draft
+from activelabel.store.records.labels import FINAL, Annotation, Draft
 from activelabel.store.records.queries import SECOND_READING, Lease
 
 logger = logging.getLogger(__name__)

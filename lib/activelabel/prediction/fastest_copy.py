@@ -46,5 +46,5 @@ def measured_copy(
     copied = copy.deepcopy(network).to(device).eval()
     chosen = measured_choice("pass", copied, (BATCH, *item), dtypes, device, file, measure)
     if chosen.dtype is not precision.dtype:
-        precision = Precision(chosen.dtype, "measured as the fastest for this network here")
+        precision = Precision(chosen.dtype, "it is the fastest for this network here")
     return copied.to(memory_format=chosen.memory_format), precision

@@ -34,6 +34,7 @@ MODELS = "models"
 PREPARED = "prepared"
 MAPS = "maps"
 PSEUDO_LABELS = "pseudo_labels"
+FEATURES = "features"
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ class Project:
     @property
     def features_folder(self) -> Path:
         """The folder of image features: one file per model version."""
-        return self.folder / "features"
+        return self.folder / FEATURES
 
     @property
     def maps_folder(self) -> Path:

@@ -1,4 +1,4 @@
-"""The precision in which networks run here: what the hardware has, or what a measurement on the GPU has found faster."""
+"""The precision in which networks run here: that of the hardware, or what was measured as faster on the GPU."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from activelabel.training.engine.steps import mixed_precision
 def used_precision(requested: PrecisionName, device: torch.device, recipe: Recipe, choices_file: Path) -> str:
     """The precision of predictions, and that of trainings where it is another, each with the reason.
 
-    On a GPU, `auto` is what was measured last for networks of these sizes; before the first use, what is measured first.
+    On a GPU, `auto` is what was measured last for networks of these sizes; before that, what the hardware has.
     """
     settings = recipe.training
     batch = settings.batch_size * settings.patches_per_volume
@@ -38,4 +38,4 @@ def _measured(
         return native
     if kept is None:
         return Precision(native.dtype, f"{native.reason}; the first use measures whether float32 is faster")
-    return Precision(kept, "measured as the fastest for this network here")
+    return Precision(kept, "it is the fastest for this network here")

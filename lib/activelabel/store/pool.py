@@ -123,7 +123,7 @@ def read_twice() -> CompoundSelect[str]:
 
 
 def current_reading() -> ColumnElement[bool]:
-    """Comparisons of two readings of which no newer version was compared, and none taken back: at most one per image."""
+    """Comparisons that are neither replaced by newer ones nor ended, as a reading was taken back: one per image."""
     return ReadingRow.superseded_at.is_(None)
 
 

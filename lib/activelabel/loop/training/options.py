@@ -36,7 +36,9 @@ class TrainOptions(BaseModel):
     train_batch_size: int = Field(ge=1, description="the recipe's `training.batch_size`, for this training")
     multi_gpu: bool = Field(default=True, description="whether several GPUs are used where there are several")
     gpus: str = Field(
-        default="all", pattern=r"^(all|\d{1,4}(,\d{1,4})*)$", description="which GPUs: `all`, or their numbers by commas"
+        default="all",
+        pattern=r"^(all|\d{1,4}(,\d{1,4})*)$",
+        description="which GPUs: `all`, or their numbers by commas",
     )
     dataset: Annotated[Literal["CacheDataset", "PersistentDataset", "Dataset"], BeforeValidator(_chosen)] = Field(
         description="how prepared cases are kept: in memory (`CacheDataset`), on disk (`PersistentDataset`), or not"

@@ -42,8 +42,8 @@ logger = logging.getLogger(__name__)
 
 _COMPARED = "kept as a second reading: it is compared with the first"
 _STAYS = (
-    "kept as a reading: a reviewer has decided about this case, and what they chose stays; if yours should count, ask a "
-    "reviewer to return the case"
+    "kept as a reading: a reviewer has decided about this case, and what they chose stays; if yours should count, ask "
+    "a reviewer to return the case"
 )
 SAME_REQUEST_SECONDS = 2.0
 """A second request within this time is a double click or a repeat by the client; it does not skip the case."""
