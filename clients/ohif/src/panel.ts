@@ -23,10 +23,10 @@ export interface Part {
   show?(state: State): void;
 }
 
-/** Where the other parts stand: beside the name of the case, in the place of the case's own buttons, beside them, and below all. */
+/** The other parts: beside the name of the case, above its buttons and among them, beside *Next case*, and below all. */
 export interface Parts {
   reader: Part;
-  review: Part;
+  review: Part & { buttons: HTMLElement[] };
   take: Part;
   folded: Part;
 }
@@ -79,7 +79,7 @@ export class Panel {
       this.begun,
       this.slices,
       parts.review.element,
-      make('div', { class: 'al-row al-acts' }, next, save, parts.take.element, undo, redo, skip),
+      make('div', { class: 'al-row al-acts' }, next, save, parts.take.element, ...parts.review.buttons, undo, redo, skip),
       this.skipForm,
       this.message,
       this.overlay,
@@ -92,9 +92,10 @@ export class Panel {
   }
 
   show(state: State): void {
-    const { phase, query } = state;
+    const { phase } = state;
     this.title.textContent = titleOf(state);
-    tell(this.reason, query === null || state.review !== null ? '' : reasonOf(query));
+    this.reason.title = reasonOf(state);
+    tell(this.reason, reasonOf(state));
     tell(this.begun, phase === 'drawing' || phase === 'reviewing' ? state.from : '');
     tell(this.message, state.message?.text ?? '');
     this.message.className = `al-message al-${state.message?.kind ?? 'plain'}`;
@@ -194,7 +195,10 @@ function titleOf({ phase, query, review, name, message }: State): string {
   return query?.role === 'validation' ? `${name} (validation)` : name;
 }
 
-function reasonOf(query: Query): string {
+function reasonOf({ query, review }: State): string {
+  if (query === null || review !== null) {
+    return '';
+  }
   return query.returned === null ? query.reason : `Returned: ${query.returned.note}`;
 }
 

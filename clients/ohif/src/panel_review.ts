@@ -34,6 +34,8 @@ export class ReviewPart implements Part {
   private readonly seen: Record<'first' | 'second', HTMLButtonElement>;
   private readonly approve: HTMLButtonElement;
   private readonly merge: HTMLButtonElement;
+  /** They stand among the buttons of the case. */
+  readonly buttons: HTMLButtonElement[];
   private of: string | undefined;
 
   constructor(actions: ReviewActions) {
@@ -41,39 +43,45 @@ export class ReviewPart implements Part {
       act(this.note.value.trim());
     };
     this.seen = {
-      first: button('See the first', () => { actions.show('first'); }),
-      second: button('See the second', () => { actions.show('second'); }),
+      first: button('', () => { actions.show('first'); }, { title: 'See the first' }),
+      second: button('', () => { actions.show('second'); }, { title: 'See the second' }),
     };
     this.readings = make('div', { class: 'al-row al-both' }, this.seen.first, this.seen.second);
     this.approve = button('Approve', noted(note => { actions.approve(note); }), { class: 'al-main' });
-    this.merge = button('Merge both', noted(note => { actions.merge(note); }), { title: 'One label of both readings, by STAPLE' });
-    const decide = make(
-      'div',
-      { class: 'al-row al-acts' },
+    this.merge = button('Merge', noted(note => { actions.merge(note); }), { title: 'One label of both readings, by STAPLE' });
+    this.buttons = [
       this.approve,
       this.merge,
       button('Return', noted(note => { actions.returnLabel(note); }), { title: 'Back to its annotator, who is told the note' }),
-      button('Let go', () => { actions.release(); }, { title: 'Leave it undecided' })
-    );
-    this.element = make('div', { class: 'al-column' }, this.hint, this.readings, this.note, decide);
-    this.element.hidden = true;
+      button('Let go', () => { actions.release(); }, { title: 'Leave it undecided' }),
+    ];
+    this.element = make('div', { class: 'al-column' }, this.hint, this.readings, this.note);
   }
 
   show(state: State): void {
     const { review, reading, phase } = state;
-    this.element.hidden = review === null || (phase !== 'reviewing' && phase !== 'sending');
+    const isOpen = review !== null && (phase === 'reviewing' || phase === 'sending');
+    [this.element, ...this.buttons].forEach(part => { part.hidden = !isOpen; });
     if (review?.image !== this.of) {
       this.of = review?.image;
       this.note.value = '';
     }
-    this.readings.hidden = this.merge.hidden = reading === undefined;
+    this.readings.hidden = reading === undefined;
+    this.merge.hidden ||= reading === undefined;
+    this.showReadings(state);
+    this.approve.textContent = approvalOf(state);
+    this.buttons.forEach(one => { one.disabled = phase !== 'reviewing'; });
+    tell(this.hint, hintOf(state));
+  }
+
+  private showReadings({ review, reading, phase }: State): void {
+    const { first, second } = review?.readings ?? { first: '', second: '' };
+    this.seen.first.textContent = `1st: ${first}`;
+    this.seen.second.textContent = `2nd: ${second}`;
     for (const which of ['first', 'second'] as const) {
       this.seen[which].disabled = phase !== 'reviewing';
       this.seen[which].setAttribute('aria-pressed', String(reading === which));
     }
-    this.approve.textContent = approvalOf(state);
-    this.element.querySelectorAll<HTMLButtonElement>('.al-acts button').forEach(one => { one.disabled = phase !== 'reviewing'; });
-    tell(this.hint, hintOf(state));
   }
 }
 
@@ -90,6 +98,5 @@ export function hintOf({ review, reading }: Pick<State, 'review' | 'reading'>): 
   if (reading === undefined || review?.readings == null) {
     return 'Correct it if need be; what you draw is approved with it.';
   }
-  const { first, second, agreement } = review.readings;
-  return `Two readings differ (${agreement}): the first by ${first}, the second by ${second}. You see the ${reading}.`;
+  return `Two readings differ: ${review.readings.agreement}. Take one, merge both, or correct one.`;
 }

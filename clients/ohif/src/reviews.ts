@@ -37,7 +37,7 @@ export class Reviews<D extends Drawn = Drawn> {
   /** Open a case of the worklist: its label for review, the case that the reader holds, or the image alone. */
   async lookAt({ image, name, state, who }: Pick<WorklistCase, 'image' | 'name' | 'state' | 'who'>): Promise<void> {
     const { phase, reader, query } = this.session.state;
-    if (phase === 'opening' || phase === 'sending') {
+    if (phase === 'opening' || phase === 'sending' || !this.mayDrop()) {
       return;
     }
     // Who has no name may have drawn it: a machine's address stands for all its readers.
@@ -115,7 +115,8 @@ export class Reviews<D extends Drawn = Drawn> {
 
   /** Whether a correction may be given up: there is none, or the reviewer was asked and has pressed again. */
   private mayDrop(): boolean {
-    if (this.session.drawing?.changed !== true || this.session.state.asks === 'drop') {
+    const { review, asks } = this.session.state;
+    if (review === null || this.session.drawing?.changed !== true || asks === 'drop') {
       return true;
     }
     this.session.set({ asks: 'drop', message: { kind: 'bad', text: 'Your correction is not kept by this. Press again to give it up.' } });

@@ -692,7 +692,7 @@
         this.begun,
         this.slices,
         parts.review.element,
-        make("div", { class: "al-row al-acts" }, next, save, parts.take.element, undo, redo, skip),
+        make("div", { class: "al-row al-acts" }, next, save, parts.take.element, ...parts.review.buttons, undo, redo, skip),
         this.skipForm,
         this.message,
         this.overlay,
@@ -722,9 +722,10 @@
     skipWarning = make("p", { class: "al-message al-bad" }, "What is drawn since the latest draft is lost.");
     buttons;
     show(state) {
-      const { phase, query } = state;
+      const { phase } = state;
       this.title.textContent = titleOf(state);
-      tell(this.reason, query === null || state.review !== null ? "" : reasonOf2(query));
+      this.reason.title = reasonOf2(state);
+      tell(this.reason, reasonOf2(state));
       tell(this.begun, phase === "drawing" || phase === "reviewing" ? state.from : "");
       tell(this.message, state.message?.text ?? "");
       this.message.className = `al-message al-${state.message?.kind ?? "plain"}`;
@@ -823,7 +824,10 @@
     }
     return query?.role === "validation" ? `${name} (validation)` : name;
   }
-  function reasonOf2(query) {
+  function reasonOf2({ query, review }) {
+    if (query === null || review !== null) {
+      return "";
+    }
     return query.returned === null ? query.reason : `Returned: ${query.returned.note}`;
   }
   function keptOf({ phase, kept, changed }) {
@@ -840,7 +844,7 @@
   }
 
   // src/panel.css
-  var panel_default = "/* It shares its side with OHIF's list of structures, one below the other: a panel loses its state when another replaces it. */\ndiv.activelabel-panel {\n  flex: none;\n}\n:has(> div.activelabel-panel) {\n  overflow: hidden auto;\n}\n:has(> div.activelabel-panel),\n.activelabel .al-folded {\n  scrollbar-width: thin;\n  scrollbar-color: #35547c transparent;\n}\n.activelabel {\n  display: flex;\n  flex-direction: column;\n  gap: 6px;\n  padding: 8px 10px;\n  color: #d7e3f4;\n  font-size: 13px;\n  line-height: 1.4;\n}\n.activelabel [hidden] {\n  display: none !important;\n}\n.activelabel h2 {\n  margin: 0;\n  color: #fff;\n  font-size: 15px;\n  overflow-wrap: anywhere;\n}\n.activelabel p {\n  margin: 0;\n}\n.activelabel .al-quiet {\n  color: #8fa6c4;\n  font-size: 12px;\n}\n.activelabel .al-row {\n  display: flex;\n  flex-wrap: wrap;\n  align-items: center;\n  gap: 6px;\n}\n.activelabel button {\n  padding: 4px 8px;\n  border: 1px solid #35547c;\n  border-radius: 4px;\n  background: #10233f;\n  color: #e8f1fc;\n}\n.activelabel .al-row button {\n  white-space: nowrap;\n}\n.activelabel button:hover:enabled {\n  background: #1d3a63;\n}\n.activelabel button:disabled {\n  opacity: 0.4;\n}\n.activelabel button.al-main {\n  padding: 7px 8px;\n  border-color: #5acce6;\n  background: #0b6a86;\n  color: #fff;\n  font-weight: 600;\n}\n.activelabel .al-message {\n  padding: 6px 8px;\n  border-left: 3px solid #8fa6c4;\n  background: #0d1a2d;\n  overflow-wrap: anywhere;\n}\n.activelabel .al-message.al-bad {\n  border-color: #ff8a65;\n}\n.activelabel .al-message.al-good {\n  border-color: #7ddc8a;\n}\n.activelabel input[type='text'] {\n  width: 100%;\n  padding: 4px 6px;\n  border: 1px solid #35547c;\n  border-radius: 4px;\n  background: #07101e;\n  color: #fff;\n}\n.activelabel input[type='range'] {\n  flex: 1;\n  appearance: auto;\n  height: 16px;\n  background: transparent;\n  accent-color: #5acce6;\n}\n.activelabel progress {\n  appearance: auto;\n  width: 100%;\n  accent-color: #5acce6;\n}\n.activelabel .al-skip {\n  display: flex;\n  flex-direction: column;\n  gap: 6px;\n  padding: 8px;\n  border: 1px solid #35547c;\n  border-radius: 4px;\n}\ncanvas.activelabel-uncertainty {\n  position: absolute;\n  inset: 0;\n  width: 100%;\n  height: 100%;\n  pointer-events: none;\n}\n.activelabel .al-column {\n  display: flex;\n  flex-direction: column;\n  gap: 6px;\n}\n.activelabel .al-name input[type='text'] {\n  flex: 1;\n  width: auto;\n}\n/* The parts that are folded away open over OHIF's list of structures, so that nothing moves. */\n.activelabel .al-folds {\n  position: relative;\n}\n.activelabel .al-heads {\n  padding-top: 6px;\n  border-top: 1px solid #1f3a5f;\n}\n.activelabel .al-heads button {\n  flex: 1;\n  padding: 3px 6px;\n  border-color: transparent;\n  color: #8fa6c4;\n}\n.activelabel .al-heads button[aria-expanded='true'] {\n  border-color: #35547c;\n  color: #fff;\n}\n.activelabel .al-folded {\n  position: absolute;\n  z-index: 10;\n  top: 100%;\n  right: -10px;\n  left: -10px;\n  padding: 8px 10px;\n  overflow-y: auto;\n  border-bottom: 1px solid #35547c;\n  background: #04101f;\n  box-shadow: 0 10px 20px rgb(0 0 0 / 60%);\n}\n.activelabel .al-rows {\n  display: flex;\n  flex-direction: column;\n  gap: 2px;\n}\n.activelabel .al-head {\n  justify-content: space-between;\n}\n.activelabel .al-place {\n  flex: 1;\n  line-height: 1.2;\n  text-align: center;\n}\n.activelabel .al-place .al-quiet {\n  display: block;\n  font-size: 11px;\n}\n.activelabel .al-acts .al-main {\n  flex: 1;\n}\n.activelabel .al-acts button:not(.al-main) {\n  padding: 7px 6px;\n}\n.activelabel .al-both button {\n  flex: 1;\n}\n.activelabel button[aria-pressed='true'] {\n  border-color: #5acce6;\n  color: #fff;\n}\n.activelabel button.al-line {\n  display: grid;\n  grid-template-columns: 1fr auto;\n  gap: 0 8px;\n  padding: 4px 8px;\n  border-color: transparent;\n  text-align: left;\n}\n.activelabel .al-line .al-quiet {\n  grid-column: 1 / -1;\n  overflow-wrap: anywhere;\n}\n.activelabel .al-case {\n  overflow-wrap: anywhere;\n}\n.activelabel .al-state {\n  color: #8fa6c4;\n}\n.activelabel .al-state.al-finished,\n.activelabel .al-state.al-approved {\n  color: #7ddc8a;\n}\n.activelabel .al-state.al-draft,\n.activelabel .al-state.al-leased,\n.activelabel .al-state.al-in-review {\n  color: #ffd166;\n}\n.activelabel .al-state.al-returned,\n.activelabel .al-state.al-cannot-be-annotated {\n  color: #ff8a65;\n}\n.activelabel .al-plot svg {\n  width: 100%;\n  max-width: 420px;\n}\n.activelabel .al-plot text {\n  fill: #8fa6c4;\n  font-size: 10px;\n}\n.activelabel .al-plot line,\n.activelabel .al-plot polyline,\n.activelabel .al-plot circle {\n  fill: none;\n  stroke: #5acce6;\n  stroke-width: 1.5;\n}\n.activelabel .al-plot .al-axis {\n  stroke: #35547c;\n  stroke-width: 1;\n}\n.activelabel .al-plot .al-interval {\n  stroke-opacity: 0.45;\n}\n.activelabel .al-plot .al-ahead {\n  stroke-dasharray: 4 3;\n}\n.activelabel .al-plot circle.al-model {\n  fill: #5acce6;\n}\n.activelabel-veil {\n  position: fixed;\n  z-index: 20;\n  display: flex;\n  align-items: center;\n  justify-content: center;\n  background: rgb(4 12 24 / 55%);\n  color: #fff;\n  font-size: 18px;\n  cursor: wait;\n}\n";
+  var panel_default = "/* It shares its side with OHIF's list of structures, one below the other: a panel loses its state when another replaces it. */\ndiv.activelabel-panel {\n  flex: none;\n}\n:has(> div.activelabel-panel) {\n  overflow: hidden auto;\n}\n:has(> div.activelabel-panel),\n.activelabel .al-folded {\n  scrollbar-width: thin;\n  scrollbar-color: #35547c transparent;\n}\n.activelabel {\n  display: flex;\n  flex-direction: column;\n  gap: 6px;\n  padding: 8px 10px;\n  color: #d7e3f4;\n  font-size: 13px;\n  line-height: 1.4;\n}\n.activelabel [hidden] {\n  display: none !important;\n}\n.activelabel h2 {\n  margin: 0;\n  color: #fff;\n  font-size: 15px;\n  overflow-wrap: anywhere;\n}\n.activelabel p {\n  margin: 0;\n}\n.activelabel .al-quiet {\n  color: #8fa6c4;\n  font-size: 12px;\n}\n.activelabel .al-row {\n  display: flex;\n  flex-wrap: wrap;\n  align-items: center;\n  gap: 6px;\n}\n.activelabel button {\n  padding: 4px 8px;\n  border: 1px solid #35547c;\n  border-radius: 4px;\n  background: #10233f;\n  color: #e8f1fc;\n}\n.activelabel .al-row button {\n  white-space: nowrap;\n}\n.activelabel button:hover:enabled {\n  background: #1d3a63;\n}\n.activelabel button:disabled {\n  opacity: 0.4;\n}\n.activelabel button.al-main {\n  padding: 7px 8px;\n  border-color: #5acce6;\n  background: #0b6a86;\n  color: #fff;\n  font-weight: 600;\n}\n.activelabel .al-message {\n  padding: 6px 8px;\n  border-left: 3px solid #8fa6c4;\n  background: #0d1a2d;\n  overflow-wrap: anywhere;\n}\n.activelabel .al-message.al-bad {\n  border-color: #ff8a65;\n}\n.activelabel .al-message.al-good {\n  border-color: #7ddc8a;\n}\n.activelabel input[type='text'] {\n  width: 100%;\n  padding: 4px 6px;\n  border: 1px solid #35547c;\n  border-radius: 4px;\n  background: #07101e;\n  color: #fff;\n}\n.activelabel input[type='range'] {\n  flex: 1;\n  appearance: auto;\n  height: 16px;\n  background: transparent;\n  accent-color: #5acce6;\n}\n.activelabel progress {\n  appearance: auto;\n  width: 100%;\n  accent-color: #5acce6;\n}\n.activelabel .al-skip {\n  display: flex;\n  flex-direction: column;\n  gap: 6px;\n  padding: 8px;\n  border: 1px solid #35547c;\n  border-radius: 4px;\n}\ncanvas.activelabel-uncertainty {\n  position: absolute;\n  inset: 0;\n  width: 100%;\n  height: 100%;\n  pointer-events: none;\n}\n.activelabel .al-column {\n  display: flex;\n  flex-direction: column;\n  gap: 6px;\n}\n.activelabel .al-name input[type='text'] {\n  flex: 1;\n  width: auto;\n}\n/* The parts that are folded away open over OHIF's list of structures, so that nothing moves. */\n.activelabel .al-folds {\n  position: relative;\n}\n.activelabel .al-heads {\n  padding-top: 6px;\n  border-top: 1px solid #1f3a5f;\n}\n.activelabel .al-heads button {\n  flex: 1;\n  padding: 3px 6px;\n  border-color: transparent;\n  color: #8fa6c4;\n}\n.activelabel .al-heads button[aria-expanded='true'] {\n  border-color: #35547c;\n  color: #fff;\n}\n.activelabel .al-folded {\n  position: absolute;\n  z-index: 10;\n  top: 100%;\n  right: -10px;\n  left: -10px;\n  padding: 8px 10px;\n  overflow-y: auto;\n  border-bottom: 1px solid #35547c;\n  background: #04101f;\n  box-shadow: 0 10px 20px rgb(0 0 0 / 60%);\n}\n.activelabel .al-rows {\n  display: flex;\n  flex-direction: column;\n  gap: 2px;\n}\n.activelabel .al-head {\n  justify-content: space-between;\n}\n.activelabel .al-place {\n  flex: 1;\n  line-height: 1.2;\n  text-align: center;\n}\n.activelabel .al-place .al-quiet {\n  display: block;\n  font-size: 11px;\n}\n.activelabel .al-acts .al-main {\n  flex: 1;\n}\n.activelabel .al-acts button:not(.al-main) {\n  padding: 7px 6px;\n}\n.activelabel .al-both button {\n  flex: 1;\n  min-width: 0;\n  overflow: hidden;\n  text-overflow: ellipsis;\n}\n.activelabel .al-reason {\n  display: -webkit-box;\n  overflow: hidden;\n  -webkit-box-orient: vertical;\n  -webkit-line-clamp: 4;\n}\n.activelabel button[aria-pressed='true'] {\n  border-color: #5acce6;\n  color: #fff;\n}\n.activelabel button.al-line {\n  display: grid;\n  grid-template-columns: 1fr auto;\n  gap: 0 8px;\n  padding: 4px 8px;\n  border-color: transparent;\n  text-align: left;\n}\n.activelabel .al-line .al-quiet {\n  grid-column: 1 / -1;\n  overflow-wrap: anywhere;\n}\n.activelabel .al-case {\n  overflow-wrap: anywhere;\n}\n.activelabel .al-state {\n  color: #8fa6c4;\n}\n.activelabel .al-state.al-finished,\n.activelabel .al-state.al-approved {\n  color: #7ddc8a;\n}\n.activelabel .al-state.al-draft,\n.activelabel .al-state.al-leased,\n.activelabel .al-state.al-in-review {\n  color: #ffd166;\n}\n.activelabel .al-state.al-returned,\n.activelabel .al-state.al-cannot-be-annotated {\n  color: #ff8a65;\n}\n.activelabel .al-plot svg {\n  width: 100%;\n  max-width: 420px;\n}\n.activelabel .al-plot text {\n  fill: #8fa6c4;\n  font-size: 10px;\n}\n.activelabel .al-plot line,\n.activelabel .al-plot polyline,\n.activelabel .al-plot circle {\n  fill: none;\n  stroke: #5acce6;\n  stroke-width: 1.5;\n}\n.activelabel .al-plot .al-axis {\n  stroke: #35547c;\n  stroke-width: 1;\n}\n.activelabel .al-plot .al-interval {\n  stroke-opacity: 0.45;\n}\n.activelabel .al-plot .al-ahead {\n  stroke-dasharray: 4 3;\n}\n.activelabel .al-plot circle.al-model {\n  fill: #5acce6;\n}\n.activelabel-veil {\n  position: fixed;\n  z-index: 20;\n  display: flex;\n  align-items: center;\n  justify-content: center;\n  background: rgb(4 12 24 / 55%);\n  color: #fff;\n  font-size: 18px;\n  cursor: wait;\n}\n";
 
   // src/curve.ts
   var WIDTH = 260;
@@ -1027,29 +1031,29 @@
     seen;
     approve;
     merge;
+    /** They stand among the buttons of the case. */
+    buttons;
     of;
     constructor(actions) {
       const noted = (act) => () => {
         act(this.note.value.trim());
       };
       this.seen = {
-        first: button("See the first", () => {
+        first: button("", () => {
           actions.show("first");
-        }),
-        second: button("See the second", () => {
+        }, { title: "See the first" }),
+        second: button("", () => {
           actions.show("second");
-        })
+        }, { title: "See the second" })
       };
       this.readings = make("div", { class: "al-row al-both" }, this.seen.first, this.seen.second);
       this.approve = button("Approve", noted((note) => {
         actions.approve(note);
       }), { class: "al-main" });
-      this.merge = button("Merge both", noted((note) => {
+      this.merge = button("Merge", noted((note) => {
         actions.merge(note);
       }), { title: "One label of both readings, by STAPLE" });
-      const decide = make(
-        "div",
-        { class: "al-row al-acts" },
+      this.buttons = [
         this.approve,
         this.merge,
         button("Return", noted((note) => {
@@ -1058,27 +1062,36 @@
         button("Let go", () => {
           actions.release();
         }, { title: "Leave it undecided" })
-      );
-      this.element = make("div", { class: "al-column" }, this.hint, this.readings, this.note, decide);
-      this.element.hidden = true;
+      ];
+      this.element = make("div", { class: "al-column" }, this.hint, this.readings, this.note);
     }
     show(state) {
       const { review, reading, phase } = state;
-      this.element.hidden = review === null || phase !== "reviewing" && phase !== "sending";
+      const isOpen = review !== null && (phase === "reviewing" || phase === "sending");
+      [this.element, ...this.buttons].forEach((part) => {
+        part.hidden = !isOpen;
+      });
       if (review?.image !== this.of) {
         this.of = review?.image;
         this.note.value = "";
       }
-      this.readings.hidden = this.merge.hidden = reading === void 0;
+      this.readings.hidden = reading === void 0;
+      this.merge.hidden ||= reading === void 0;
+      this.showReadings(state);
+      this.approve.textContent = approvalOf(state);
+      this.buttons.forEach((one) => {
+        one.disabled = phase !== "reviewing";
+      });
+      tell(this.hint, hintOf(state));
+    }
+    showReadings({ review, reading, phase }) {
+      const { first, second } = review?.readings ?? { first: "", second: "" };
+      this.seen.first.textContent = `1st: ${first}`;
+      this.seen.second.textContent = `2nd: ${second}`;
       for (const which of ["first", "second"]) {
         this.seen[which].disabled = phase !== "reviewing";
         this.seen[which].setAttribute("aria-pressed", String(reading === which));
       }
-      this.approve.textContent = approvalOf(state);
-      this.element.querySelectorAll(".al-acts button").forEach((one) => {
-        one.disabled = phase !== "reviewing";
-      });
-      tell(this.hint, hintOf(state));
     }
   };
   function approvalOf({ reading, changed }) {
@@ -1091,8 +1104,7 @@
     if (reading === void 0 || review?.readings == null) {
       return "Correct it if need be; what you draw is approved with it.";
     }
-    const { first, second, agreement } = review.readings;
-    return `Two readings differ (${agreement}): the first by ${first}, the second by ${second}. You see the ${reading}.`;
+    return `Two readings differ: ${review.readings.agreement}. Take one, merge both, or correct one.`;
   }
 
   // src/progress.ts
@@ -1177,7 +1189,7 @@
     /** Open a case of the worklist: its label for review, the case that the reader holds, or the image alone. */
     async lookAt({ image, name, state, who }) {
       const { phase, reader, query } = this.session.state;
-      if (phase === "opening" || phase === "sending") {
+      if (phase === "opening" || phase === "sending" || !this.mayDrop()) {
         return;
       }
       if (reader?.reviews === true && reader.name !== "" && REVIEWED.has(state) && !who.includes(reader.name)) {
@@ -1248,7 +1260,8 @@
     }
     /** Whether a correction may be given up: there is none, or the reviewer was asked and has pressed again. */
     mayDrop() {
-      if (this.session.drawing?.changed !== true || this.session.state.asks === "drop") {
+      const { review, asks } = this.session.state;
+      if (review === null || this.session.drawing?.changed !== true || asks === "drop") {
         return true;
       }
       this.session.set({ asks: "drop", message: { kind: "bad", text: "Your correction is not kept by this. Press again to give it up." } });
