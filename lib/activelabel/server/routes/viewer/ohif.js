@@ -2319,6 +2319,41 @@
     return viewport?.getImageData()?.dimensions ? viewport : void 0;
   }
 
+  // src/own_plane.ts
+  var LOOKS = {
+    axial: { viewPlaneNormal: [0, 0, -1], viewUp: [0, -1, 0] },
+    sagittal: { viewPlaneNormal: [1, 0, 0], viewUp: [0, 0, 1] },
+    coronal: { viewPlaneNormal: [0, -1, 0], viewUp: [0, 0, 1] }
+  };
+  var SAME = 1e-6;
+  var dot = (one, other) => one[0] * other[0] + one[1] * other[1] + one[2] * other[2];
+  function nearest(axes, wanted) {
+    const [best] = [...axes].sort((one, other) => Math.abs(dot(other, wanted)) - Math.abs(dot(one, wanted)));
+    const axis = best ?? wanted;
+    return dot(axis, wanted) < 0 ? [-axis[0], -axis[1], -axis[2]] : axis;
+  }
+  function ownPlane(plane, direction) {
+    const look = LOOKS[plane];
+    if (look === void 0) {
+      return void 0;
+    }
+    const axes = [0, 3, 6].map((from) => [direction[from] ?? 0, direction[from + 1] ?? 0, direction[from + 2] ?? 0]);
+    const viewPlaneNormal = nearest(axes, look.viewPlaneNormal);
+    if (dot(viewPlaneNormal, look.viewPlaneNormal) > 1 - SAME) {
+      return void 0;
+    }
+    const inPlane = axes.filter((axis) => Math.abs(dot(axis, viewPlaneNormal)) < 0.5);
+    return { viewPlaneNormal, viewUp: nearest(inPlane, look.viewUp) };
+  }
+  function turnToSlices(viewport, plane) {
+    const direction = viewport.getImageData()?.direction;
+    const camera = direction === void 0 ? void 0 : ownPlane(plane, direction);
+    if (camera !== void 0 && dot(viewport.getCamera().viewPlaneNormal, camera.viewPlaneNormal) < 1 - SAME) {
+      viewport.setOrientation(camera);
+      viewport.render();
+    }
+  }
+
   // src/viewer.ts
   var MODE = "/monai-label";
   var OhifViewer = class {
@@ -2371,6 +2406,7 @@
       const slice = query.slices[place];
       const viewport = this.ofPlane(query);
       if (slice !== void 0 && viewport !== void 0) {
+        turnToSlices(viewport, query.plane ?? "");
         void window.cornerstone.utilities.jumpToSlice(viewport.element, { imageIndex: slice.ohif_number - 1 });
       }
     }
