@@ -10,7 +10,7 @@ from activelabel.data.files.studies_folder import LEDGER_FILE
 from activelabel.data.labels.label_map import label_map_of
 from activelabel.data.labels.label_texts import entries_of
 from activelabel.errors import InvalidInputError
-from activelabel.prediction.precision import choose_precision
+from activelabel.prediction.devices.precision import choose_precision
 from activelabel.prediction.prepared.images import remove_all_prepared
 from activelabel.project.database_url import database_url
 from activelabel.project.folders import project_folder

@@ -14,7 +14,7 @@ from activelabel.data.modality import ProjectModality
 from activelabel.data.slices import SlicePlane
 from activelabel.errors import NotReadyError
 from activelabel.names import ScoreKind
-from activelabel.prediction.precision import choose_precision
+from activelabel.prediction.devices.precision import choose_precision
 from activelabel.prediction.predictor import Predictor
 from activelabel.prediction.prepared.images import PreparedImages
 from activelabel.project.folders import view_folder

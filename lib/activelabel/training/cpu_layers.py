@@ -9,8 +9,8 @@ from torch.autograd import Function
 from torch.nn import functional
 
 from activelabel.networks.smoothing import Smooth
+from activelabel.prediction.devices.layout import keep_layout_at_norms
 from activelabel.prediction.dropout import draw_kept
-from activelabel.prediction.layout import keep_layout_at_norms
 from activelabel.training.thin_upsampling import ThinUpsampling, is_thin
 
 
