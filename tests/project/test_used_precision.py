@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from activelabel.prediction import precision
-from activelabel.prediction.device_choice import Choice, Measure, measured_choice
-from activelabel.prediction.fastest_copy import BATCH, measured_copy
+from activelabel.prediction.devices import precision
+from activelabel.prediction.devices.choice import Choice, Measure, measured_choice
+from activelabel.prediction.devices.fastest_copy import BATCH, measured_copy
 from activelabel.project.used_precision import used_precision
 from activelabel.recipes import load_recipe
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.progress import Progress
 
-from activelabel.cli.consoles import errors
+from activelabel.cli.consoles import errors, say
 from activelabel.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def recipe(
         named = _label_map(images, label_names)
         data, problems = take_fingerprint(paths, drawn, lambda _: bar.advance(task), named)
     for line in (*found.lines(), *problems):
-        errors.print(line, markup=False, soft_wrap=True)
+        say(line)
     machine = _machine(device, memory_gb)
     try:
         write_atomically(out, as_toml(name_of(out), plan(data, machine), data, machine, layout.names).encode())

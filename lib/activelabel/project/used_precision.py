@@ -4,9 +4,9 @@ from pathlib import Path
 
 import torch
 
-from activelabel.prediction.device_choice import Work, kept_precision
-from activelabel.prediction.fastest_copy import BATCH
-from activelabel.prediction.precision import Precision, PrecisionName, choose_precision
+from activelabel.prediction.devices.choice import Work, kept_precision
+from activelabel.prediction.devices.fastest_copy import BATCH
+from activelabel.prediction.devices.precision import Precision, PrecisionName, choose_precision
 from activelabel.recipes import Recipe
 from activelabel.training.engine.steps import mixed_precision
 

@@ -25,7 +25,7 @@ from activelabel.data.preprocessing import check_prepared_size
 from activelabel.data.volumes import Volume, read_grid, read_volume
 from activelabel.errors import ActiveLabelError
 from activelabel.loop.training_cases import check_case
-from activelabel.prediction.precision import choose_precision
+from activelabel.prediction.devices.precision import choose_precision
 from activelabel.project.folders import project_folder, view_folder
 from activelabel.project.given.patients import given_patients
 from activelabel.project.labels.kept_names import check_names

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from activelabel.optional_parts import OptionalPart, optional
-from activelabel.prediction.freed_memory import keep_freed_memory
+from activelabel.prediction.devices.freed_memory import keep_freed_memory
 from activelabel.prediction.reflected_windows import ReflectedWindowInferer
 from activelabel.training.engine.adamw import AdamW
 from activelabel.training.engine.epochs_file import EpochsFile

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import torch
 
 from activelabel.data.files.image_files import ImageFiles
-from activelabel.prediction.precision import PrecisionName
+from activelabel.prediction.devices.precision import PrecisionName
 from activelabel.prediction.prepared.images import PreparedImages
 from activelabel.recipes import PredictionSettings, SemiSupervisedSettings, TrainingSettings
 from activelabel.training.checkpoints import ModelDescription

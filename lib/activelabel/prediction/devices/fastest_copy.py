@@ -7,9 +7,9 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from activelabel.prediction.device_choice import Measure, measured_choice
-from activelabel.prediction.layout import channels_last_copy
-from activelabel.prediction.precision import Precision, PrecisionName, choose_precision
+from activelabel.prediction.devices.choice import Measure, measured_choice
+from activelabel.prediction.devices.layout import channels_last_copy
+from activelabel.prediction.devices.precision import Precision, PrecisionName, choose_precision
 
 BATCH = 8
 """The items of a batch that is measured: as many as keep a GPU busy, and as fit into most."""

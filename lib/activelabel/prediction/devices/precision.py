@@ -1,6 +1,6 @@
 """The floating-point type of a network: bfloat16 where the hardware multiplies it natively, float32 elsewhere.
 
-On a GPU, `device_choice` measures whether that is faster. The type applies to the forward pass alone. Softmax,
+On a GPU, `choice` measures whether that is faster. The type applies to the forward pass alone. Softmax,
 blending and statistics are always float32.
 """
 

@@ -1,7 +1,7 @@
 """The memory layout and the precision in which a network is fastest on a GPU: measured at its first use, and kept.
 
-On a CPU nothing is measured: there the layers of `prediction.layout` and `training.cpu_layers` want the channels
-innermost, and only one precision is native.
+On a CPU nothing is measured: there the layers of `prediction.devices.layout` and `training.cpu_layers` want the
+channels innermost, and only one precision is native.
 """
 
 import copy

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from activelabel.prediction import precision
-from activelabel.prediction.precision import choose_precision
+from activelabel.prediction.devices import precision
+from activelabel.prediction.devices.precision import choose_precision
 
 CPU = torch.device("cpu")
 
