@@ -48,9 +48,7 @@ class _Connected:
     """Device and inode of an SQLite file: another file of the same name is another ledger."""
 
 
-_inherited: list[
-    object
-] = []  # connections of the parent process: kept, because SQLite forbids a child to close them
+_inherited: list[object] = []  # connections of the parent process: kept, because SQLite forbids a child to close them
 
 
 class _Look(threading.local):

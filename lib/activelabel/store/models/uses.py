@@ -14,9 +14,7 @@ from activelabel.store.models.choice import best_version, sound_versions
 from activelabel.store.records.models import Judges, Measurement, Metrics, ModelKind, ModelUse
 from activelabel.store.schema.models import ModelMeasurementRow, ModelUseRow, ModelVersionRow
 
-_CURRENT_USE = (
-    select(ModelUseRow).where(ModelUseRow.kind == bindparam("kind")).order_by(ModelUseRow.id.desc()).limit(1)
-)
+_CURRENT_USE = select(ModelUseRow).where(ModelUseRow.kind == bindparam("kind")).order_by(ModelUseRow.id.desc()).limit(1)
 _OF_KIND = ModelVersionRow.kind == bindparam("kind")
 _SERVING = select(ModelVersionRow.version).where(_OF_KIND, ModelVersionRow.withdrawn_at.is_(None))
 _MEASURED = (
