@@ -254,4 +254,4 @@ class LedgerDatastore(FolderLabels):
         if is_label and self._ledger.current_annotation(image_id, target.parent.name) is not None:
             self._list_current(image_id, target.parent.name)
         elif target != Path(self._datastore_config_path):
-            self._look.request()
+            self.on_change(target)
