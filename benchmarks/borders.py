@@ -126,9 +126,10 @@ def train(
     steps: int,
     size: Size3D,
     seen: Callable[[int, nn.Module], None] = lambda steps, network: None,
+    seed: int = WEIGHTS_SEED,
 ) -> nn.Module:
     """A network that has seen each of `files` some times, in steps of two; `seen` is called after each step."""
-    torch.manual_seed(WEIGHTS_SEED)
+    torch.manual_seed(seed)
     network = with_cpu_layers(build_network(recipe.network, 1 + len(LABELS))).train()
     cases = []
     for file in files:

@@ -8,7 +8,7 @@ from gpu_networks import RECIPES, batch_of, build, noise, predict, window_of
 from gpu_timing import Conditions, Row, synchronise
 from torch import Tensor, nn
 
-from activelabel.prediction.precision import choose_precision
+from activelabel.prediction.devices.precision import choose_precision
 from activelabel.recipes import load_recipe
 
 Prepare = Callable[[nn.Module, Tensor, torch.dtype], Callable[[], object]]

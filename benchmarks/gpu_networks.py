@@ -9,8 +9,8 @@ from monai.losses import DiceCELoss
 from torch import Tensor, nn
 
 from activelabel.networks import build_network
+from activelabel.prediction.devices.precision import choose_precision
 from activelabel.prediction.dropout import Draw, ElementDropout, monte_carlo_dropout, random_layers
-from activelabel.prediction.precision import choose_precision
 from activelabel.prediction.windows import Size3D
 from activelabel.recipes import Recipe, load_recipe
 

@@ -1,12 +1,13 @@
 """Cheaper scores beside those of 20 Monte Carlo repeats: what they cost, whether they rank alike, and find errors.
 
     OMP_NUM_THREADS=1 python benchmarks/one_pass.py [--recipes quick rahimi2022] [--volumes 100] [--networks DIR]
+    ... --seeds 3 --ways "another seed" "5 repeats" "one pass"     # some ways only, by a part of their names
 
 The network of a recipe, made small as in `borders.py`, is trained on 10 hippocampus volumes and scores others, whose
 labels it has never seen. Each way of scoring sees a volume right after the others, and its seconds are those of the
 processor. Ways with repeats use another seed than the 20 with which they are compared. A ranking agrees by Spearman's
 correlation over the volumes; so does a score with the errors, 1 - Dice. In brackets are 95 % intervals, from 1000
-resamples of the volumes.
+resamples of the volumes. With several seeds of training, a last table has each way's mean over them.
 """
 
 import argparse
@@ -62,6 +63,17 @@ class Found:
     seconds: float
 
 
+@dataclass(frozen=True)
+class Row:
+    """What a way costs beside the reference, and how its ranking by one score agrees with it and with the errors."""
+
+    way: str
+    kind: tuple[str, str]
+    cost: float
+    alike: float
+    wrong: float
+
+
 def main() -> None:
     """Read the command line, train, score, and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -69,23 +81,33 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=200, help="training steps of two volumes each")
     parser.add_argument("--volumes", type=int, default=100, help="how many are scored")
     parser.add_argument("--networks", type=Path, help="a folder for trained networks, used by the next call")
+    parser.add_argument("--seeds", type=int, default=1, help="trainings, each from other first weights")
+    parser.add_argument("--ways", nargs="+", default=[""], help="parts of the names of the ways to compare")
     arguments = parser.parse_args()
     files = sorted((DATA / "hippocampus" / "images").glob("*.nii.gz"))
     if len(files) <= TRAINING_CASES:
         parser.error(f"no hippocampus images in {DATA}: name the folder of the real images in ACTIVELABEL_DATA")
     pool = files[TRAINING_CASES : TRAINING_CASES + arguments.volumes]
     print(f"{cpu_name()}, {torch.get_num_threads()} threads, torch {torch.__version__}, float32")
-    print(f"{arguments.steps} steps on {TRAINING_CASES} cases, seed {WEIGHTS_SEED}; {len(pool)} volumes")
+    print(f"{arguments.steps} steps on {TRAINING_CASES} cases, seeds from {WEIGHTS_SEED} on; {len(pool)} volumes")
     for name in arguments.recipes:
         recipe = small(load_recipe(name), None)
-        networks = trained(recipe, files, arguments.steps, arguments.networks)
-        compare(recipe, networks, pool, window_of(recipe, patch_size(recipe, files)))
+        window = window_of(recipe, patch_size(recipe, files))
+        rows = []
+        for seed in range(WEIGHTS_SEED, WEIGHTS_SEED + arguments.seeds):
+            networks = trained(recipe, files, arguments.steps, arguments.networks, seed)
+            reference, *others = ways_of(recipe, networks, window)
+            chosen = [way for way in others if any(part in way.name for part in arguments.ways)]
+            print(f"\n{recipe.name}, windows {'x'.join(map(str, window))}, seed {seed}: ", end="")
+            rows.append(compare(recipe, [reference, *chosen], pool))
+        if len(rows) > 1:
+            print_means(rows)
 
 
-def trained(recipe: Recipe, files: list[Path], steps: int, folder: Path | None) -> list[nn.Module]:
+def trained(recipe: Recipe, files: list[Path], steps: int, folder: Path | None, seed: int) -> list[nn.Module]:
     """The network after its training and, before it, some snapshots on the way; from `folder` if they are there."""
     wanted = [steps - apart for apart in SNAPSHOTS]
-    kept = None if folder is None else folder / f"{recipe.name}_{steps}.pt"
+    kept = None if folder is None else folder / f"{recipe.name}_{steps}_{seed}.pt"
     states: list[dict[str, Tensor]] = []
     if kept is not None and kept.is_file():
         states = torch.load(kept, weights_only=True)
@@ -95,7 +117,7 @@ def trained(recipe: Recipe, files: list[Path], steps: int, folder: Path | None) 
             if step in wanted:
                 states.append({name: value.clone() for name, value in network.state_dict().items()})
 
-        train(recipe, files[:TRAINING_CASES], steps, patch_size(recipe, files), keep)
+        train(recipe, files[:TRAINING_CASES], steps, patch_size(recipe, files), keep, seed)
         if kept is not None:
             kept.parent.mkdir(parents=True, exist_ok=True)
             torch.save(states, kept)
@@ -153,9 +175,8 @@ def mirrored(of: Callable[[Tensor], Tensor], axis: int) -> Callable[[Tensor], Te
     return lambda image: of(image.flip(axis)).flip(axis)
 
 
-def compare(recipe: Recipe, networks: list[nn.Module], pool: list[Path], window: tuple[int, int, int]) -> None:
-    """Print the table of a recipe."""
-    ways = ways_of(recipe, networks, window)
+def compare(recipe: Recipe, ways: list[Way], pool: list[Path]) -> list[Row]:
+    """Score the pool in each way, print the table, and return its rows without the first way's."""
     seconds = dict.fromkeys(ways, 0.0)
     scores: dict[Way, list[dict[tuple[str, str], float]]] = {way: [] for way in ways}
     errors = []
@@ -171,8 +192,8 @@ def compare(recipe: Recipe, networks: list[nn.Module], pool: list[Path], window:
         reference = check_label(file.parents[1] / "labels" / file.name, volume.grid, LABELS).array
         errors.append(1 - (mean_dice(class_dice(drawn, reference, LABELS)) or 0.0))
     found = {way: Found(columns(scores[way]), seconds[way]) for way in ways}
-    print(f"\n{recipe.name}, windows {'x'.join(map(str, window))}: mean Dice {1 - np.mean(errors):.3f}")
-    print_table(found, np.array(errors))
+    print(f"mean Dice {1 - np.mean(errors):.3f}")
+    return print_table(found, np.array(errors))
 
 
 def scores_of(statistics: MonteCarloStatistics, recipe: Recipe) -> dict[tuple[str, str], float]:
@@ -190,8 +211,9 @@ def columns(rows: list[dict[tuple[str, str], float]]) -> dict[tuple[str, str], N
     return {kind: np.array([row[kind] for row in rows]) for kind in rows[0]}
 
 
-def print_table(found: Mapping[Way, Found], errors: NDArray[np.float64]) -> None:
+def print_table(found: Mapping[Way, Found], errors: NDArray[np.float64]) -> list[Row]:
     """Print each way beside the first: cost, agreement of its ranking, and agreement with errors."""
+    rows = []
     reference = next(iter(found.values()))
     print("| way | cost | score | ranks as 20 repeats: Spearman | kept | ranks as 1 - Dice |")
     print("|---|---:|---|---:|---|---:|")
@@ -203,6 +225,21 @@ def print_table(found: Mapping[Way, Found], errors: NDArray[np.float64]) -> None
             wrong = interval(values, errors)
             cost = mine.seconds / reference.seconds
             print(f"| {way.name} | {cost:.3f} | {kind[0]}, {kind[1]} | {alike} | {kept} | {wrong} |", flush=True)
+            if mine is not reference:
+                rows.append(Row(way.name, kind, cost, rank(values, theirs), rank(values, errors)))
+    return rows
+
+
+def print_means(seeds: list[list[Row]]) -> None:
+    """Print the mean over the seeds of each way and score, and its range of agreement."""
+    print("\n| way | cost | score | ranks as 20 repeats: mean [least, most] | kept | ranks as 1 - Dice |")
+    print("|---|---:|---|---:|---|---:|")
+    for rows in zip(*seeds, strict=True):
+        first, alike = rows[0], [row.alike for row in rows]
+        cost, wrong = np.mean([row.cost for row in rows]), np.mean([row.wrong for row in rows])
+        kept = "yes" if np.mean(alike) >= MARK else "no"
+        alike_text = f"{np.mean(alike):.3f} [{min(alike):.3f}, {max(alike):.3f}]"
+        print(f"| {first.way} | {cost:.3f} | {first.kind[0]}, {first.kind[1]} | {alike_text} | {kept} | {wrong:.3f} |")
 
 
 def interval(a: NDArray[np.float64], b: NDArray[np.float64]) -> str:

@@ -24,7 +24,7 @@ from activelabel.data.label_checking import check_label
 from activelabel.data.preprocessing import prepare_image, prepare_label
 from activelabel.data.volumes import read_volume
 from activelabel.networks.unet import build_unet
-from activelabel.prediction.precision import PrecisionName, choose_precision
+from activelabel.prediction.devices.precision import PrecisionName, choose_precision
 from activelabel.prediction.predictor import Predictor
 from activelabel.prediction.racing import race
 from activelabel.recipes import load_recipe

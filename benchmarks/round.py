@@ -48,8 +48,8 @@ from activelabel.loop import scoring as loop_scoring
 from activelabel.loop.scoring import VolumeScoring
 from activelabel.networks import build_network
 from activelabel.prediction.batching import Job
+from activelabel.prediction.devices.precision import choose_precision
 from activelabel.prediction.dropout import Draw, RandomDropout, monte_carlo_dropout
-from activelabel.prediction.precision import choose_precision
 from activelabel.prediction.predictor import Predictor
 from activelabel.prediction.prepared import images as prepared_images
 from activelabel.prediction.prepared.known import KnownFiles

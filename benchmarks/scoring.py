@@ -25,7 +25,7 @@ import torch
 from scoring_arms import ARMS, CPU, SEED, Job, autocast
 
 from activelabel.networks.unet import build_unet
-from activelabel.prediction.precision import choose_precision
+from activelabel.prediction.devices.precision import choose_precision
 from activelabel.prediction.windows import Size3D
 from activelabel.recipes import load_recipe
 

@@ -29,8 +29,8 @@ from activelabel.acquisition.volume_scores import volume_scores
 from activelabel.data.preprocessing import prepare_image
 from activelabel.data.volumes import read_volume
 from activelabel.prediction.batching import BatchLimit
+from activelabel.prediction.devices.precision import PrecisionName, choose_precision
 from activelabel.prediction.dropout import Draw, monte_carlo_dropout, random_layers
-from activelabel.prediction.precision import PrecisionName, choose_precision
 from activelabel.prediction.predictor import Predictor
 from activelabel.prediction.windows import Size3D, window_grid
 from activelabel.recipes import PreprocessingSettings, RegionSettings

@@ -38,7 +38,7 @@ from torch.nn import functional
 
 from activelabel.acquisition.selection import Source, selective_sources, selective_union, shuffled, top_k
 from activelabel.acquisition.uncertainty import MEASURES
-from activelabel.prediction.precision import choose_precision
+from activelabel.prediction.devices.precision import choose_precision
 from activelabel.recipes import NetworkSettings, RegionSettings, load_recipe
 
 SHARES = (100 / 7750, 0.1)  # ma2024 asks for 100 of the 50 × 155 slices that it has of BraTS to train on

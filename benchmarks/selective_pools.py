@@ -19,7 +19,7 @@ from activelabel.data.label_checking import check_label
 from activelabel.data.preprocessing import prepare_image, prepare_label
 from activelabel.data.volumes import Volume, read_volume
 from activelabel.networks import build_network
-from activelabel.prediction.precision import choose_precision
+from activelabel.prediction.devices.precision import choose_precision
 from activelabel.prediction.predictor import Predictor
 from activelabel.prediction.windows import Size3D
 from activelabel.recipes import NetworkSettings, PreprocessingSettings, RegionSettings

@@ -31,7 +31,7 @@ from scoring_arms import CPU, SEED
 from torch import nn
 from training_arms import ARMS, Files
 
-from activelabel.prediction.precision import choose_precision
+from activelabel.prediction.devices.precision import choose_precision
 from activelabel.prediction.predictor import Predictor
 from activelabel.project.opening import open_project
 from activelabel.project.project import Project

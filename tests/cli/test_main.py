@@ -11,9 +11,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from typer.testing import CliRunner
 
 import activelabel as activelabel_package
-from activelabel.cli.main import main
+from activelabel.cli.main import app, main
 from activelabel.data.preprocessing import prepare_image
 from activelabel.data.volumes import read_volume
 from activelabel.networks import build_network
@@ -38,7 +39,7 @@ def model(tmp_path: Path) -> Path:
 
 
 def activelabel(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", "from activelabel.cli.main import main; main()", *map(str, arguments)]
+    command = [sys.executable, "-c", "from activelabel.cli.main import app, main; main()", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, encoding="utf-8", timeout=300)
 
 
@@ -178,6 +179,22 @@ def test_score_has_the_windows_of_the_recipe(
         totals.append(float(predictor.sample(image, 0, 0).entropy().sum()))
     assert pd.read_csv(out).value.item() == pytest.approx(totals[0], rel=1e-5)
     assert totals[0] != pytest.approx(totals[1], rel=1e-4)
+
+
+def test_a_name_that_looks_like_markup_or_hides_characters_is_printed_as_it_is(
+    tmp_path: Path,
+) -> None:
+    for name in ("a[red].nii.gz", "b\x1b[31m.nii.gz", "c\nd.nii.gz"):
+        (tmp_path / name).write_bytes(b"")
+    printed = (
+        CliRunner()
+        .invoke(app, ["doctor", "--studies", str(tmp_path), "--conf", "labels=ball"], env={"COLUMNS": "200"})
+        .stdout
+    )
+    assert "a[red].nii.gz: the file is empty" in printed
+    assert "b\\x1b[31m.nii.gz" in printed
+    assert "c\\x0ad.nii.gz" in printed
+    assert "\x1b[31m" not in printed
 
 
 def test_version_option_prints_the_version() -> None:

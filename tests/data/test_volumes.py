@@ -1,4 +1,5 @@
 import gzip
+import re
 from pathlib import Path
 
 import nibabel
@@ -113,7 +114,8 @@ def test_an_affine_without_inverse_is_refused(tmp_path: Path, voxels: np.ndarray
     image.header["srow_z"] = 0
     (tmp_path / "case.nii").write_bytes(image.header.binaryblock + b"\0" * 4 + voxels.tobytes(order="F"))
 
-    with pytest.raises(InvalidInputError, match="the affine has no inverse"):
+    axes = re.escape("(voxel axes (1, 0, 0), (0, 1, 0), (0, 0, 0))")
+    with pytest.raises(InvalidInputError, match=f"the affine has no inverse {axes}"):
         read_volume(tmp_path / "case.nii")
 
 

@@ -105,8 +105,8 @@ class OhifPage:
 
     def unfold(self, part: str) -> str:
         """Open a part of the panel, and return its text once there is some."""
-        folded = self._panel.locator("details", has=self.page.get_by_text(part, exact=True))
-        folded.locator("summary").click()
+        self._panel.get_by_role("button", name=part, exact=True).click()
+        folded = self._panel.locator(".al-folded")
         folded.locator("p:visible").first.wait_for()
         return folded.inner_text()
 

@@ -19,6 +19,11 @@ def visible(text: str) -> str:
     return "".join(character if _is_plain(character) else _code(character) for character in text)
 
 
+def in_one_line(text: str) -> str:
+    r"""The text with line breaks and tabs as codes too: a line break becomes `\\x0a`."""
+    return "".join(character if character.isprintable() else _code(character) for character in text)
+
+
 def printed(value: object) -> object:
     """The value as a template prints it: a text is made visible, unless it is HTML already."""
     return visible(value) if isinstance(value, str) and not hasattr(value, "__html__") else value

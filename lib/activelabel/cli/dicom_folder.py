@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from activelabel.cli.consoles import errors
+from activelabel.cli.consoles import say
 
 PATIENTS = "patients"
 
@@ -49,7 +49,7 @@ def make_images(sources: Sequence[Path], target: Path, settings: MutableMapping[
     from activelabel.data.dicom_objects.folders import convert
     from activelabel.errors import InvalidInputError
 
-    errors.print(f"making images of the DICOM series in {sources[0]}, in {target}", markup=False, soft_wrap=True)
+    say(f"making images of the DICOM series in {sources[0]}, in {target}")
     try:
         lines = convert(sources, target)
     except OSError as error:
@@ -58,7 +58,7 @@ def make_images(sources: Sequence[Path], target: Path, settings: MutableMapping[
             "another folder with --conf project_dir"
         ) from error
     for line in lines:
-        errors.print(line, style="yellow", markup=False, soft_wrap=True)
+        say(line, "yellow")
     settings.setdefault(PATIENTS, str((target / TABLE).resolve()))
     return target
 

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from rich.progress import track
 
-from activelabel.cli.consoles import errors
+from activelabel.cli.consoles import errors, say
 from activelabel.cli.options import Conf
 from activelabel.errors import InvalidInputError
 from activelabel.names import APP_FOLDER
@@ -50,7 +50,7 @@ def import_dataset(
 
     done = importing.import_dataset(project, source, trail, follow)
     for line in done.gone:
-        errors.print(line, style="yellow", markup=False, soft_wrap=True)
+        say(line, "yellow")
     typer.echo(
         f"{done.images} images with {done.labels} versions of labels, {done.drafts} drafts and {done.queries} queries "
         f"are in {studies}; start it with `activelabel start --studies {studies}"

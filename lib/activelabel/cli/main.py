@@ -8,10 +8,12 @@ from typing import Annotated
 
 import typer
 from rich.table import Table
+from rich.text import Text
 
 from activelabel import __version__
+from activelabel.analysis.harmless_text import visible
 from activelabel.cli.check import check
-from activelabel.cli.consoles import console, errors
+from activelabel.cli.consoles import console, say
 from activelabel.cli.dicom_folder import images_to_look_at
 from activelabel.cli.export import export
 from activelabel.cli.import_dataset import import_dataset
@@ -67,7 +69,8 @@ def doctor(
     table = Table("", "what", "found", "what to do")
     for finding in findings:
         mark = "[green]ok[/]" if finding.fit else "[red]no[/]"
-        table.add_row(mark, finding.subject, finding.text, "" if finding.fit else finding.advice)
+        texts = (finding.subject, finding.text, "" if finding.fit else finding.advice)
+        table.add_row(mark, *(Text(visible(text)) for text in texts))  # a name may look like markup
     console.print(table)
     if not all(finding.fit for finding in findings):
         raise typer.Exit(1)
@@ -143,5 +146,5 @@ def main() -> None:
     try:
         app()
     except ActiveLabelError as error:
-        errors.print(str(error), style="red", markup=False, soft_wrap=True)
+        say(str(error), "red")
         raise SystemExit(2) from error

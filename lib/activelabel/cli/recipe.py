@@ -1,12 +1,13 @@
 """The command `activelabel recipe`: makes a recipe for a folder of images, with a reason for each number."""
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.progress import Progress
 
-from activelabel.cli.consoles import errors
+from activelabel.cli.consoles import errors, say
 from activelabel.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def recipe(
         named = _label_map(images, label_names)
         data, problems = take_fingerprint(paths, drawn, lambda _: bar.advance(task), named)
     for line in (*found.lines(), *problems):
-        errors.print(line, markup=False, soft_wrap=True)
+        say(line)
     machine = _machine(device, memory_gb)
     try:
         write_atomically(out, as_toml(name_of(out), plan(data, machine), data, machine, layout.names).encode())
@@ -115,6 +116,8 @@ def _machine(device: str, memory_gb: float | None) -> "Machine":
     if device not in ("auto", "cpu", "cuda"):
         raise InvalidInputError(f"--device {device}: expected auto, cpu or cuda")
     has_gpu = device == "cuda" or (device == "auto" and torch.cuda.is_available())
+    if memory_gb is not None and not math.isfinite(memory_gb):
+        raise InvalidInputError(f"--memory-gb {memory_gb}: expected a number of gigabytes")
     if memory_gb is not None:
         return Machine(int(memory_gb * 2**30), has_gpu)
     if has_gpu and not torch.cuda.is_available():

@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from activelabel.acquisition.regions import REGIONS
 from activelabel.acquisition.uncertainty import MEASURES, measures_with
-from activelabel.cli.consoles import console, errors
+from activelabel.cli.consoles import console, errors, say
 from activelabel.data.files.channels import ONE_CHANNEL, ChannelLayout
 from activelabel.data.files.studies_folder import FolderContent
 from activelabel.data.intensities import odd_channels
@@ -20,9 +20,9 @@ from activelabel.data.preprocessing import restore_maps
 from activelabel.data.slices import prepared_axis, prepared_positions
 from activelabel.errors import InvalidInputError
 from activelabel.names import AGGREGATIONS
+from activelabel.prediction.devices.precision import PrecisionName
 from activelabel.prediction.image_files import FileScorer, Scored, Wanted, list_images
 from activelabel.prediction.pictures import most_uncertain_slice, take_texts_literally, uncertainty_figure
-from activelabel.prediction.precision import PrecisionName
 from activelabel.prediction.predictor import Predictor
 from activelabel.prediction.prepared.images import PreparedImages
 from activelabel.prediction.racing import planned_passes
@@ -107,7 +107,7 @@ def score_images(
     rows = table.finish()
     if top is not None:
         _print_top(rows, top)
-    console.print(f"{len(rows)} scores of {len(found.files)} images in {out}")
+    console.print(f"{len(rows)} scores of {len(found.files)} images in {out}", markup=False)
 
 
 @contextmanager
@@ -135,7 +135,7 @@ def _list_images(images: Path, layout: ChannelLayout, *drawn: Path | None) -> Fo
     """List the images, without the folders `drawn` for output; print the files that are passed over."""
     found = list_images(images, [folder for folder in drawn if folder is not None], layout)
     for line in found.lines():
-        errors.print(line, style="yellow", markup=False, soft_wrap=True)
+        say(line, "yellow")
     return found
 
 
@@ -163,12 +163,12 @@ def _print_top(rows: pd.DataFrame, top: int) -> None:
 
 
 def _say_passed_over(problem: str) -> None:
-    errors.print(f"passed over: {problem}", style="yellow", markup=False, soft_wrap=True)
+    say(f"passed over: {problem}", "yellow")
 
 
 def _say_differing(scorer: FileScorer) -> None:
     for name, difference in odd_channels(scorer.intensities).items():
-        errors.print(f"{name}: {difference}", style="yellow", markup=False, soft_wrap=True)
+        say(f"{name}: {difference}", "yellow")
 
 
 def _check_race(wanted: Wanted) -> None:
@@ -200,7 +200,7 @@ def _preprocessing_of(description: ModelDescription, images: Path, found: Folder
     modality = find_modality(str(images), [found.image(image_id) for image_id in found.files], layout=found.layout)
     if modality is None:
         return settings
-    errors.print(f"modality: {modality}", markup=False, soft_wrap=True)
+    say(f"modality: {modality}")
     return settings.model_copy(update={"intensity": modality.intensity})
 
 

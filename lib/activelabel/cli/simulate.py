@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from activelabel.cli.consoles import errors
+from activelabel.cli.consoles import errors, say
 from activelabel.cli.options import Conf
 from activelabel.errors import InvalidInputError
 from activelabel.names import recipe_names
@@ -96,7 +96,7 @@ def simulate(
     needed = max(needed_cases(arm) for arm in arms)
     cases = find_cases(images, labels, test, needed, without=(out,), split=split, patients=patients, layout=layout)
     for line in cases.passed_over:
-        errors.print(line, markup=False, soft_wrap=True)
+        say(line)
     if full_data:
         arms = (*arms, full_data_arm(recipe))
     names = resolve_label_names(given.labels, str(images))
@@ -106,7 +106,7 @@ def simulate(
         check_arms(experiment, images)
     cases, left_out = sound_test_cases(cases, names)
     for problem in left_out.values():
-        errors.print(f"left out of the test cases: {problem}", style="yellow", markup=False, soft_wrap=True)
+        say(f"left out of the test cases: {problem}", "yellow")
     experiment = replace(
         experiment, cases=cases, conf={**settings, "modality": _modality(given, images, cases, layout)}
     )
@@ -157,7 +157,5 @@ def run_with_progress(experiment: "Experiment", out: Path, jobs: int, server: st
     for arm, seed in experiment.runs:
         count = measured.get((arm.name, seed), 0)
         if count <= arm.rounds:
-            errors.print(
-                f"{arm.name}, seed {seed}: {count} of {arm.rounds + 1} models, then nothing was left to ask for"
-            )
+            say(f"{arm.name}, seed {seed}: {count} of {arm.rounds + 1} models, then nothing was left to ask for")
     return sum(measured.values())

@@ -182,6 +182,10 @@ def _checked_grid(path: Path, header: Header) -> Grid:
     return grid
 
 
+def _axes_text(affine: NDArray[np.float64]) -> str:
+    return ", ".join("(" + ", ".join(f"{value:.4g}" for value in axis) + ")" for axis in affine[:3, :3].T)
+
+
 def regular_grid(path: Path, header: Header, smallest: int) -> Grid:
     """The grid of a 3D file with at least `smallest` voxels along each axis.
 
@@ -196,8 +200,8 @@ def regular_grid(path: Path, header: Header, smallest: int) -> Grid:
         )
     if not np.isfinite(affine_ras).all() or abs(np.linalg.det(affine_ras[:3, :3])) < 1e-9:
         raise InvalidInputError(
-            f"{path.name}: the affine has no inverse (voxel axes {affine_ras[:3, :3].round(3).tolist()}), expected "
-            "three independent axes with spacing above 0: repair the header"
+            f"{path.name}: the affine has no inverse (voxel axes {_axes_text(affine_ras)}), expected three independent "
+            "axes with spacing above 0.001 mm: repair the header"
         )
     width, height, depth = header.shape
     return Grid((width, height, depth), affine_ras, header.other_affines)

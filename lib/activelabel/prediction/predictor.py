@@ -12,10 +12,10 @@ from activelabel.acquisition.uncertainty import MonteCarloStatistics
 from activelabel.errors import InvalidInputError
 from activelabel.prediction.batching import BatchLimit, Job
 from activelabel.prediction.blending import Blend
+from activelabel.prediction.devices.fastest_copy import fastest_copy
+from activelabel.prediction.devices.freed_memory import keep_freed_memory
+from activelabel.prediction.devices.precision import PrecisionName
 from activelabel.prediction.dropout import Draw, RandomDropout, keep_last_random, monte_carlo_dropout, random_layers
-from activelabel.prediction.fastest_copy import fastest_copy
-from activelabel.prediction.freed_memory import keep_freed_memory
-from activelabel.prediction.precision import PrecisionName
 from activelabel.prediction.sharing import SharedFeatures, each_repeated, split_before_dropout
 from activelabel.prediction.windows import Size3D, WindowedVolume, image_size, window_grid
 

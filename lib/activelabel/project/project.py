@@ -15,13 +15,13 @@ from activelabel.data.modality import ProjectModality
 from activelabel.data.slices import SlicePlane
 from activelabel.errors import NotReadyError
 from activelabel.names import ScoreKind
-from activelabel.prediction.precision import choose_precision
 from activelabel.prediction.predictor import Predictor
 from activelabel.prediction.prepared.images import PreparedImages
 from activelabel.project.folders import view_folder
 from activelabel.project.modality import fixed_modality, known_modality
 from activelabel.project.settings import Settings
 from activelabel.project.thresholds import Thresholds, thresholds
+from activelabel.project.used_precision import used_precision
 from activelabel.recipes import PreprocessingSettings, ProxySettings, Recipe
 from activelabel.recipes.sections import Intensity
 from activelabel.store.ledger import Ledger
@@ -35,6 +35,7 @@ MODELS = "models"
 PREPARED = "prepared"
 MAPS = "maps"
 PSEUDO_LABELS = "pseudo_labels"
+FEATURES = "features"
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,7 @@ class Project:
     @property
     def features_folder(self) -> Path:
         """The folder of image features: one file per model version."""
-        return self.folder / "features"
+        return self.folder / FEATURES
 
     @property
     def maps_folder(self) -> Path:
@@ -159,6 +160,11 @@ class Project:
         return torch.device(self.settings.device)
 
     @property
+    def precision(self) -> str:
+        """The precision in which networks run, and why."""
+        return used_precision(self.settings.precision, self.device, self.recipe, self.choices_file)
+
+    @property
     def model_description(self) -> ModelDescription:
         """The description that a model of this project's task must have."""
         return ModelDescription(
@@ -190,7 +196,7 @@ class Project:
             "database_url": self.ledger.shown_url,
             "project_dir": str(self.folder),
             "device": str(self.device),
-            "precision": str(choose_precision(self.settings.precision, self.device)),
+            "precision": self.precision,
             "repeats": self.recipe.prediction.repeats,
             "racing": self.recipe.prediction.racing,
             "strategy": self.recipe.query.strategy,

@@ -10,7 +10,7 @@ import torch
 from tiny_plan import tiny_plan
 from torch import nn
 
-from activelabel.prediction.device_choice import Choice
+from activelabel.prediction.devices.choice import Choice
 from activelabel.training.engine import first_network as module
 from activelabel.training.engine.first_network import measured_network
 from activelabel.training.engine.steps import MixedPrecision

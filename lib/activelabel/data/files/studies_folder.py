@@ -9,6 +9,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from activelabel.analysis.harmless_text import in_one_line
 from activelabel.data.files.channels import ONE_CHANNEL, ChannelLayout
 from activelabel.data.files.folder_reading import (
     LEDGER_FILE,
@@ -149,6 +150,6 @@ def _with_ids(paths: Collection[str], known: Mapping[str, str], layout: ChannelL
 
 
 def _line(paths: list[str], reason: str) -> str:
-    shown = ", ".join(paths[:_NAMES_IN_A_LINE])
+    shown = ", ".join(in_one_line(path) for path in paths[:_NAMES_IN_A_LINE])
     more = f" and {len(paths) - _NAMES_IN_A_LINE} more" if len(paths) > _NAMES_IN_A_LINE else ""
     return f"{len(paths)} passed over ({shown}{more}): {reason}"

@@ -1,5 +1,7 @@
 """The rows of an image's labels and drafts: the current one, the last version, and a copy under another tag."""
 
+from datetime import datetime
+
 from sqlalchemy import bindparam, func, select
 from sqlalchemy.orm import Session
 
@@ -48,16 +50,18 @@ def shows_draft(session: Session, image_id: str, tag: str) -> bool:
     return bool(session.scalar(select(drafts.exists())))
 
 
-def copy_label(session: Session, row: AnnotationRow, tag: str) -> None:
-    """Make the label current under another tag too."""
+def copy_label(session: Session, row: AnnotationRow, tag: str, now: datetime | None = None) -> AnnotationRow:
+    """Make the label current under another tag too; `now` is the time if it is not that of the label."""
     before = current_row(session, row.image_id, tag)
     if before is not None:
-        before.superseded_at = row.created_at
+        before.superseded_at = now or row.created_at
         session.flush()
     kept = {
         column.key: getattr(row, column.key)
         for column in AnnotationRow.__mapper__.column_attrs
-        if column.key not in ("id", "tag", "version", "seconds", "active_seconds", "lease_id")
+        if column.key not in ("id", "tag", "version", "seconds", "active_seconds", "lease_id", "superseded_at")
     }
-    session.add(AnnotationRow(**kept, tag=tag, version=last_version(session, row.image_id, tag) + 1))
+    copy = AnnotationRow(**kept, tag=tag, version=last_version(session, row.image_id, tag) + 1)
+    session.add(copy)
     session.flush()
+    return copy

@@ -239,6 +239,6 @@ def _next_waiting(session: Session, reviewer: str, now: datetime) -> str | None:
         .where(current_final(), _undecided(), by_others)
         .where(AnnotationRow.id.not_in(current_reviews), AnnotationRow.image_id.in_(usable))
         .where(AnnotationRow.image_id.not_in(own_readings))
-        .order_by(AnnotationRow.id.in_(disputed()).desc(), AnnotationRow.id)
+        .order_by(AnnotationRow.image_id.in_(disputed()).desc(), AnnotationRow.id)
         .limit(1)
     )

@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from activelabel.networks import build_network
-from activelabel.prediction.device_choice import measured_choice
+from activelabel.prediction.devices.choice import measured_choice
 from activelabel.training.cpu_layers import with_cpu_layers
 from activelabel.training.engine.plan import Plan
 from activelabel.training.engine.steps import MixedPrecision, mixed_precision

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from activelabel.optional_parts import OptionalPart, optional
-from activelabel.prediction.freed_memory import keep_freed_memory
+from activelabel.prediction.devices.freed_memory import keep_freed_memory
 from activelabel.prediction.reflected_windows import ReflectedWindowInferer
 from activelabel.training.engine.adamw import AdamW
 from activelabel.training.engine.epochs_file import EpochsFile
@@ -108,7 +108,8 @@ class TrainingLoop:
 
     def run(self) -> Outcome:
         """Train to the end. Raises as `__init__`."""
-        tracking = Tracking(self.plan.folder / _EVENTS, self.plan.tracked) if self._together.is_first else None
+        events = self.plan.folder / _EVENTS if self.plan.event_files else None
+        tracking = Tracking(events, self.plan.tracked) if self._together.is_first else None
         writing = OptionalPart("an interrupted training will begin anew")
         if self.plan.epochs_file is not None:
             self._open_epochs_file()

@@ -7,7 +7,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from activelabel.prediction.precision import PrecisionName, choose_precision
+from activelabel.prediction.devices.precision import PrecisionName, choose_precision
 from activelabel.recipes import SemiSupervisedSettings
 from activelabel.training.semi_supervised import ConsistencyLoss, total_loss
 from activelabel.training.two_views import VIEWS

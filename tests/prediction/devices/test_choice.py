@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch import nn
 
-from activelabel.prediction import device_choice
-from activelabel.prediction.device_choice import Choice, measured_choice, seconds_of_run
+from activelabel.prediction.devices import choice as choice_module
+from activelabel.prediction.devices.choice import Choice, Work, measured_choice, seconds_of_run
 
 CPU, FLOAT32, BFLOAT16 = torch.device("cpu"), torch.float32, torch.bfloat16
 SHAPE = (2, 1, 8, 8, 8)
@@ -65,7 +65,7 @@ def test_choices_of_another_version_of_torch_are_measured_again_and_removed(
 
 
 def test_only_the_newest_choices_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(device_choice, "_MOST_KEPT", 2)
+    monkeypatch.setattr(choice_module, "_MOST_KEPT", 2)
     timer, file, network = FakeTimer({}), tmp_path / "layouts.json", nn.Conv3d(1, 2, 3)
     for items in (1, 2, 3):
         measured_choice("pass", network, (items, 1, 8, 8, 8), [FLOAT32], CPU, file, timer)
@@ -90,7 +90,7 @@ def test_too_little_memory_for_any_way_takes_the_first_and_keeps_nothing(tmp_pat
 
 @pytest.mark.parametrize("work", ["pass", "step"])
 def test_measuring_leaves_weights_gradients_statistics_mode_and_random_numbers_as_they_were(
-    work: device_choice.Work,
+    work: Work,
 ) -> None:
     network = nn.Sequential(nn.Conv3d(1, 2, 3), nn.BatchNorm3d(2), nn.Dropout(0.5)).eval()
     before = {name: values.clone() for name, values in network.state_dict().items()}
@@ -117,7 +117,7 @@ class Slow(nn.Module):
 
 
 def test_a_run_of_a_slow_network_is_measured_in_bounded_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(device_choice, "_MOST_SECONDS", 0.05)
+    monkeypatch.setattr(choice_module, "_MOST_SECONDS", 0.05)
     network = Slow()
     assert 0.1 <= seconds_of_run("pass", network, SHAPE, Choice("contiguous", "bfloat16"), CPU) < 5
     assert network.runs == [True, True], "the first run does not count, the second does"

@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import nn
 
-from activelabel.prediction import fastest_copy as module
-from activelabel.prediction.device_choice import Choice
-from activelabel.prediction.fastest_copy import fastest_copy, measured_copy
-from activelabel.prediction.precision import Precision, PrecisionName
+from activelabel.prediction.devices import fastest_copy as module
+from activelabel.prediction.devices.choice import Choice
+from activelabel.prediction.devices.fastest_copy import fastest_copy, measured_copy
+from activelabel.prediction.devices.precision import Precision, PrecisionName
 
 CPU, ITEM = torch.device("cpu"), (1, 6, 6, 6)
 

@@ -1,6 +1,6 @@
 """The floating-point type of a network: bfloat16 where the hardware multiplies it natively, float32 elsewhere.
 
-On a GPU, `device_choice` measures whether that is faster. The type applies to the forward pass alone. Softmax,
+On a GPU, `choice` measures whether that is faster. The type applies to the forward pass alone. Softmax,
 blending and statistics are always float32.
 """
 
@@ -35,7 +35,7 @@ def choose_precision(requested: PrecisionName, device: torch.device) -> Precisio
         name = torch.cuda.get_device_name(device)
         # Ampere is the first generation whose tensor cores multiply bfloat16.
         if torch.cuda.get_device_capability(device) >= (8, 0):
-            return Precision(torch.bfloat16, f"{name} multiplies it natively; float32 where it is faster")
+            return Precision(torch.bfloat16, f"{name} multiplies it natively")
         return Precision(torch.float32, f"{name} has no native bfloat16")
     if device.type != "cpu":
         return Precision(torch.float32, f"bfloat16 is not used on '{device.type}'")

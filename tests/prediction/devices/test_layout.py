@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from activelabel.networks.smoothing import Smooth
-from activelabel.prediction.layout import ChannelsLastInstanceNorm, ItemwiseSmooth, channels_last_copy
+from activelabel.prediction.devices.layout import ChannelsLastInstanceNorm, ItemwiseSmooth, channels_last_copy
 
 CPU = torch.device("cpu")
 

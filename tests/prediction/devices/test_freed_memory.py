@@ -9,7 +9,7 @@ import pytest
 SCRIPT = """
 import resource
 import torch
-from activelabel.prediction.freed_memory import keep_freed_memory
+from activelabel.prediction.devices.freed_memory import keep_freed_memory
 
 torch.set_num_threads(1)
 layers = [torch.nn.Conv3d(width, 16, 3, padding=1) for width in (1, 16, 16)]

@@ -1,0 +1,1 @@
+"""How a network runs on its device: layout in memory, floating-point type, the measurement that chooses them."""
