@@ -796,7 +796,7 @@
       const place = make(
         "span",
         { class: "al-place" },
-        `${query?.plane ?? ""} slice (${current.ohif_number})`,
+        `${query?.plane ?? ""} (${current.ohif_number})`,
         make("span", { class: "al-quiet" }, `${slice + 1} of ${asked.length}${count}`)
       );
       const pressed = String(done.includes(slice));
@@ -2373,7 +2373,8 @@
     const direction = viewport.getImageData()?.direction;
     const camera = direction === void 0 ? void 0 : ownPlane(plane, direction);
     if (camera !== void 0 && dot(viewport.getCamera().viewPlaneNormal, camera.viewPlaneNormal) < 1 - SAME) {
-      viewport.setOrientation(camera);
+      viewport.setCamera(camera);
+      viewport.resetCamera({ resetOrientation: false });
       viewport.render();
     }
   }
@@ -2421,16 +2422,25 @@
       return place < 0 ? void 0 : place;
     }
     ofPlane(query) {
-      const asked = viewportsOf(this.services, query.image).find(
-        ({ viewportOptions }) => viewportOptions.orientation === query.plane
-      );
-      return asked && drawnViewport(this.services, asked.viewportId);
+      const id = this.idOfPlane(query);
+      return id === void 0 ? void 0 : drawnViewport(this.services, id);
+    }
+    idOfPlane({ image, plane }) {
+      return viewportsOf(this.services, image).find(({ viewportOptions }) => viewportOptions.orientation === plane)?.viewportId;
+    }
+    /** The first stroke in another view than the active one is lost: it only makes that view the active one. */
+    activate(query) {
+      const id = this.idOfPlane(query);
+      if (id !== void 0 && this.services.viewportGridService.getState().activeViewportId !== id) {
+        this.services.viewportGridService.setActiveViewportId(id);
+      }
     }
     jump(query, place) {
       const slice = query.slices[place];
       const viewport = this.ofPlane(query);
       if (slice !== void 0 && viewport !== void 0) {
         turnToSlices(viewport, query.plane ?? "");
+        this.activate(query);
         void window.cornerstone.utilities.jumpToSlice(viewport.element, { imageIndex: slice.ohif_number - 1 });
       }
     }
