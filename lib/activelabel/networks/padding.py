@@ -19,18 +19,21 @@ class RepeatedTranspose(nn.Module):
     With a kernel of 3 and a stride of 2, every other voxel lies between two of the input and gets a term of each; with
     zeros, the last one has no second term. An axis of n voxels becomes one of n · stride. Its state has the same names
     and shapes.
+
+    Attributes:
+        stride: along the three axes.
     """
 
     def __init__(self, layer: nn.ConvTranspose3d, smooth: Smooth | None = None) -> None:
         """Take over the weights of `layer`; if `smooth` follows, it sees what lies beyond the ends of the output."""
         super().__init__()
         self.weight, self.bias = layer.weight, layer.bias
-        self._stride, paddings = layer.stride, cast(tuple[int, ...], layer.padding)
+        self.stride, paddings = layer.stride, cast(tuple[int, ...], layer.padding)
         self._beyond = (0, 0, 0) if smooth is None else tuple(step - 1 for step in smooth.stride)
         if smooth is not None:
             smooth.repeats = False
         # Voxel i of the input and place k of the kernel have a term in voxel i · stride − padding + k of the output.
-        axes = list(zip(layer.kernel_size, self._stride, paddings, self._beyond, strict=True))
+        axes = list(zip(layer.kernel_size, self.stride, paddings, self._beyond, strict=True))
         before = [(more + kernel - 1 - padding) // step for kernel, step, padding, more in axes]
         after = [(more + padding - 1) // step + 1 for _, step, padding, more in axes]
         pairs = zip(reversed(before), reversed(after), strict=True)  # torch counts axes from the last one
@@ -41,10 +44,14 @@ class RepeatedTranspose(nn.Module):
     def forward(self, values: Tensor) -> Tensor:
         """`values` (B, C, *S), upsampled."""
         repeated = functional.pad(values, self._repeated, mode="replicate")
-        result = torch.conv_transpose3d(repeated, self.weight, self.bias, self._stride)
-        for axis, (first, step, more) in enumerate(zip(self._first, self._stride, self._beyond, strict=True), start=2):
+        result = self.upsampled(repeated)
+        for axis, (first, step, more) in enumerate(zip(self._first, self.stride, self._beyond, strict=True), start=2):
             result = result.narrow(axis, first, step * values.shape[axis] + 2 * more)
         return result
+
+    def upsampled(self, repeated: Tensor) -> Tensor:
+        """Every voxel in which those of `repeated` have a term."""
+        return torch.conv_transpose3d(repeated, self.weight, self.bias, self.stride)
 
 
 def repeat_at_ends(network: nn.Module) -> nn.Module:

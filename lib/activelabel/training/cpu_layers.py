@@ -9,9 +9,8 @@ from torch.autograd import Function
 from torch.nn import functional
 
 from activelabel.networks.smoothing import Smooth
-from activelabel.prediction.devices.layout import keep_layout_at_norms
+from activelabel.prediction.devices.layout import keep_layout_at_norms, replace_thin_layers
 from activelabel.prediction.dropout import draw_kept
-from activelabel.training.thin_upsampling import ThinUpsampling, is_thin
 
 
 def with_cpu_layers(network: nn.Module) -> nn.Module:
@@ -19,9 +18,11 @@ def with_cpu_layers(network: nn.Module) -> nn.Module:
 
     Names and shapes of its state stay the same. Torch's instance normalisation copies values to another layout and
     back, its dropout draws a 32-bit number for each value in a single thread, the gradient of its PReLU is written out
-    value by value before it is summed, and that of a smoothed upsampling goes through a dozen copies.
+    value by value before it is summed, and that of a smoothed upsampling goes through a dozen copies. For
+    convolutions to few channels see `folding` and `thin_upsampling`.
     """
     keep_layout_at_norms(network)
+    replace_thin_layers(network)
     for parent in list(network.modules()):
         for name, layer in parent.named_children():
             quick = _quick(layer)
@@ -37,8 +38,6 @@ def _quick(layer: nn.Module) -> nn.Module | None:
         return QuickPReLU(layer)
     if type(layer) is Smooth and layer.repeats and set(layer.stride) <= {1, 2}:
         return QuickSmooth(layer.stride)
-    if isinstance(layer, nn.ConvTranspose3d) and is_thin(layer):
-        return ThinUpsampling(layer)
     return None
 
 

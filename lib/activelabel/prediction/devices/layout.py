@@ -5,7 +5,15 @@ import copy
 import torch
 from torch import Tensor, fx, nn
 
+from activelabel.networks.padding import RepeatedTranspose
 from activelabel.networks.smoothing import Smooth
+from activelabel.prediction.devices.folding import FoldedConvolution, is_foldable
+from activelabel.prediction.devices.thin_upsampling import (
+    RepeatedThinUpsampling,
+    ThinUpsampling,
+    is_thin,
+    is_thin_repeated,
+)
 
 # With fewer channels, torch's batch normalisation is slow in this layout.
 _LEAST_CHANNELS = 16
@@ -15,13 +23,14 @@ def channels_last_copy(network: nn.Module, device: torch.device) -> nn.Module:
     """A copy of `network` on `device`, in evaluation mode, with the same output up to rounding.
 
     On a CPU, its instance normalisations are replaced: torch's own puts the channels outermost, so that each
-    normalisation would copy the values there and back; and smoothing goes item by item. The state of the copy has the
-    same names and shapes.
+    normalisation would copy the values there and back; smoothing goes item by item, and convolutions to few channels
+    have a faster way. The state of the copy has the same names and shapes.
     """
     network = copy.deepcopy(network).to(device).eval()
     if device.type == "cpu":
         keep_layout_at_norms(network)
         smooth_item_by_item(network)
+        replace_thin_layers(network)
     network.to(memory_format=torch.channels_last_3d)
     return network
 
@@ -40,6 +49,21 @@ def smooth_item_by_item(network: nn.Module) -> None:
         for name, layer in parent.named_children():
             if type(layer) is Smooth and layer.repeats and set(layer.stride) <= {1, 2}:
                 setattr(parent, name, ItemwiseSmooth(layer.stride))
+
+
+def replace_thin_layers(network: nn.Module) -> None:
+    """Replace the convolutions of `network` to few channels, see `folding` and `thin_upsampling`.
+
+    Its state stays as it is.
+    """
+    for parent in list(network.modules()):
+        for name, layer in parent.named_children():
+            if isinstance(layer, nn.Conv3d) and is_foldable(layer):
+                setattr(parent, name, FoldedConvolution(layer))
+            elif isinstance(layer, nn.ConvTranspose3d) and is_thin(layer):
+                setattr(parent, name, ThinUpsampling(layer))
+            elif isinstance(layer, RepeatedTranspose) and is_thin_repeated(layer):
+                setattr(parent, name, RepeatedThinUpsampling(layer))
 
 
 class ItemwiseSmooth(Smooth):
