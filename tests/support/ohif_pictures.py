@@ -68,7 +68,9 @@ def unfolded(ohif: OhifPage, part: str) -> bytes:
     """Open a part of the panel, and return its picture."""
     ohif.unfold(part)
     ohif.page.wait_for_timeout(SETTLED_MS)
-    heads, body = (ohif.page.locator(f"section.activelabel {kind}").bounding_box() for kind in (".al-heads", ".al-folded"))
+    heads, body = (
+        ohif.page.locator(f"section.activelabel {kind}").bounding_box() for kind in (".al-heads", ".al-folded")
+    )
     assert heads is not None
     assert body is not None
     height = body["y"] + body["height"] - heads["y"]
