@@ -1,6 +1,7 @@
 """A project: the settings, recipe, label names, folders and ledger that all parts of a running server share."""
 
 import logging
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -234,17 +235,23 @@ class Project:
             todo = "the first training is due" if self.settings.autopilot else "start a training"
         return f"the first takes {needed} {unit}, you have {available}, and {validation} for validation: {todo}"
 
-    def asking_models(self) -> list[ModelVersion]:
-        """The model in use and its predecessor, which ranks while the model in use has not scored yet.
+    def asking_versions(self) -> Iterator[int]:
+        """The version of the model in use, then that of its predecessor, which ranks until the former has scored.
 
-        The predecessor is the newest older model that was neither withdrawn nor beaten by an older one.
+        The predecessor is the newest older model that was neither withdrawn nor beaten by an older one. It is looked
+        for only if it is wanted.
         """
         use = self.ledger.model_use()
         if use is None or use.model_version is None:
-            return []
+            return
+        yield use.model_version
         sound = self.ledger.sound_models() - {use.model_version}
-        before = [item.model_version for item in self.ledger.model_uses() if item.model_version in sound]
-        return [self.ledger.model(version) for version in [use.model_version, *before[-1:]] if version is not None]
+        before = [item.model_version for item in self.ledger.model_uses()]
+        yield from [version for version in before if version in sound and version is not None][-1:]
+
+    def asking_models(self) -> list[ModelVersion]:
+        """The models of `asking_versions`."""
+        return [self.ledger.model(version) for version in self.asking_versions()]
 
     def network(self, model: ModelVersion) -> nn.Module:
         """The network of a model version; label names may have been added since its training.

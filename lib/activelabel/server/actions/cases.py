@@ -80,6 +80,10 @@ class CaseActions:
         """
         strategy = str(request.get("strategy") or "random")
         require_known(strategy, self._strategies, "strategy")
+        with self._project.ledger.one_look():
+            return self._next_sample(request, strategy)
+
+    def _next_sample(self, request: Mapping[str, Any], strategy: str) -> dict[str, Any]:
         annotator, wanted = annotator_of(request), skip_request(request)
         skipped = self._skip_before_asking(annotator, wanted)
         sample: dict[str, Any] = self._strategies[strategy](request, self._datastore)

@@ -2,33 +2,34 @@
 
 from datetime import datetime
 
-from sqlalchemy import func, select
+from sqlalchemy import bindparam, func, select
 from sqlalchemy.orm import Session
 
 from activelabel.store.pool import current
 from activelabel.store.schema.labels import AnnotationRow, DraftRow
 
+_OF_TAG = (AnnotationRow.image_id == bindparam("image"), AnnotationRow.tag == bindparam("tag"))
+_CURRENT = select(AnnotationRow).where(*_OF_TAG, current())
+_LAST_VERSION = select(func.max(AnnotationRow.version)).where(*_OF_TAG)
+_OPEN_DRAFT = select(DraftRow).where(
+    DraftRow.image_id == bindparam("image"), DraftRow.annotator == bindparam("name"), DraftRow.ended_at.is_(None)
+)
+"""Built once: they are executed several times with every label."""
+
 
 def current_row(session: Session, image_id: str, tag: str) -> AnnotationRow | None:
     """The current label of this image and tag."""
-    return session.scalar(
-        select(AnnotationRow).where(AnnotationRow.image_id == image_id, AnnotationRow.tag == tag).where(current())
-    )
+    return session.scalar(_CURRENT, {"image": image_id, "tag": tag})
 
 
 def last_version(session: Session, image_id: str, tag: str) -> int:
     """The number of the newest label of this image and tag, 0 for none."""
-    versions = select(func.max(AnnotationRow.version))
-    return session.scalar(versions.where(AnnotationRow.image_id == image_id, AnnotationRow.tag == tag)) or 0
+    return session.scalar(_LAST_VERSION, {"image": image_id, "tag": tag}) or 0
 
 
 def open_draft_row(session: Session, image_id: str, annotator: str) -> DraftRow | None:
     """The open draft of an image and annotator."""
-    return session.scalar(
-        select(DraftRow).where(
-            DraftRow.image_id == image_id, DraftRow.annotator == annotator, DraftRow.ended_at.is_(None)
-        )
-    )
+    return session.scalar(_OPEN_DRAFT, {"image": image_id, "name": annotator})
 
 
 def shows_copy(session: Session, image_id: str, tag: str, source: str) -> bool:
