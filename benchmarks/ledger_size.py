@@ -1,13 +1,18 @@
 """The ledger with 10^4, 10^5 and 10^6 images: what an event costs, and whether that grows with the pool.
 
-    python benchmarks/ledger_size.py [--images 10000 100000 1000000] [--repeats 10] [--database-url postgresql://…/NAME]
+    python benchmarks/ledger_size.py [--images 10000 100000 1000000] [--repeats 20] [--database-url postgresql://…/NAME]
+                                     [--filled FOLDER]
 
 Each ledger is filled with images that all have one kind of score, and of which one in a hundred, at most 1,000, has a
-label. Then each operation calls the ledger as the server does, in turn, without files and without the network: *next
-sample* reads what a strategy by one score reads and grants a lease, *save label* records a label whose file is on the
-disk already, *info* reads what `GET /info/` reads of the ledger, *look for work* what the autopilot reads every second,
-*claim* what a worker does for each image. Each changes the ledger or follows a change, so nothing is answered from
-memory. Milliseconds of the processor, which other programs change less, and of the wall.
+label. Then each operation calls the ledger as the server does, in turn, without the network: *next sample* is what a
+strategy by one score does for a request, the header of the image's file and the lease included, *save label* records a
+label whose file is on the disk already, *info* reads what `GET /info/` reads of the ledger, *look for work* what the
+autopilot reads every second, *claim* what a worker does for each image. Each changes the ledger or follows a change, so
+nothing is answered from memory. *Claim, when none is left* asks for images of a scoring that is complete. Milliseconds
+of the processor, which other programs change less, and of the wall. The memory is what comes to that which the process
+takes with its modules alone (torch and the like).
+
+With `--filled`, the ledger that is filled on SQLite is kept in that folder, and copied from there the next time.
 
 With PostgreSQL the processor's time is that of this process alone.
 """
@@ -17,6 +22,7 @@ import json
 import os
 import platform
 import resource
+import shutil
 import sqlite3
 import statistics
 import subprocess
@@ -27,19 +33,27 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import nibabel
+import numpy as np
+import psutil
 import psycopg
 
 from activelabel.acquisition.score import Score
+from activelabel.data.files.image_files import ImageFiles
 from activelabel.names import ScoreKind
+from activelabel.project.opening import open_project
 from activelabel.store.cases.new_annotation import NewAnnotation
 from activelabel.store.claims import Job
 from activelabel.store.connection.location import sqlite_url
 from activelabel.store.ledger import Ledger
+from activelabel.strategies.asking import ProjectStrategy
+from activelabel.strategies.catalogue import build_strategy
 
 KIND = ScoreKind("variance")
 JOB = Job("score", 1, KIND)
 VALIDATION = 40
 LABELS_AT_MOST = 1000
+FILE_SIZE, MODIFIED_NS = 33_120, 1_700_000_000_000_000_000
 NOW = "2026-01-01 00:00:00.000000"
 MARKS = {"next sample": "p95 ≤ 20", "save label": "≤ 30", "info": "≤ 200", "start": "≤ 10,000"}
 
@@ -47,7 +61,7 @@ IMAGES = ("id", "added_at", "role", "present", "leased_whole", "content_sha256",
           "intensities")  # fmt: skip
 SCORES = ("image_id", "model_version", "measure", "region", "aggregation", "value", "repeats", "seed", "created_at")
 LABELS = ("image_id", "tag", "version", "file", "sha256", "covered_slices", "foreground_slices", "annotator", "seconds",
-          "round_number", "created_at")  # fmt: skip
+          "round_number", "created_at", "label_names")  # fmt: skip
 
 Times = dict[str, list[tuple[float, float]]]
 
@@ -56,14 +70,15 @@ def main() -> None:
     """Read the command line; each size runs in a process of its own, so that memory can be told apart."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--images", type=int, nargs="+", default=[10_000, 100_000, 1_000_000])
-    parser.add_argument("--repeats", type=int, default=10)
+    parser.add_argument("--repeats", type=int, default=20)
     parser.add_argument("--database-url", default="", help="a PostgreSQL database, which is emptied; default SQLite")
+    parser.add_argument("--filled", type=Path, help="folder of filled SQLite ledgers, which are made there if needed")
     parser.add_argument("--one", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     url = arguments.database_url
     if arguments.one:
         with tempfile.TemporaryDirectory() as work:
-            print(json.dumps(measure(Path(work), arguments.images[0], arguments.repeats, url)))
+            print(json.dumps(measure(Path(work), arguments.images[0], arguments.repeats, url, arguments.filled)))
         return
     name = "PostgreSQL" if url else f"SQLite {sqlite3.sqlite_version}"
     print(f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} at start; {name}; ", end="")
@@ -71,29 +86,68 @@ def main() -> None:
     results = {}
     for images in arguments.images:
         again = [sys.executable, __file__, "--one", "--images", str(images), "--repeats", str(arguments.repeats)]
-        ended = subprocess.run([*again, "--database-url", url], stdout=subprocess.PIPE, check=True, encoding="utf-8")
+        again += ["--database-url", url, *([] if arguments.filled is None else ["--filled", str(arguments.filled)])]
+        ended = subprocess.run(again, stdout=subprocess.PIPE, check=True, encoding="utf-8")
         results[images] = json.loads(ended.stdout.splitlines()[-1])
         print_table({images: results[images]})
     print_table(results)
 
 
-def measure(work: Path, images: int, repeats: int, url: str) -> dict[str, Any]:
+def measure(work: Path, images: int, repeats: int, url: str, filled: Path | None) -> dict[str, Any]:
     """The times of each operation, and the memory of the process in MB."""
+    images_folder = OneFile(work / "studies")
+    file = work / "project" / "ledger.sqlite"
+    file.parent.mkdir()
     if url:
         with psycopg.connect(url, autocommit=True) as database:
             database.execute("DROP SCHEMA public CASCADE")
             database.execute("CREATE SCHEMA public")
-    url = url or sqlite_url(work / "ledger.sqlite")
-    fill(url, work / "ledger.sqlite", images)
+        fill(url, file, images)
+    else:
+        url, kept = sqlite_url(file), None if filled is None else filled / f"{images}.sqlite"
+        if kept is None or not kept.is_file():
+            fill(url, file, images)
+            if kept is not None:
+                kept.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(file, kept)
+        else:
+            shutil.copy(kept, file)
     took: Times = {}
-    ledger, scored_all = Ledger(url), list[bool]()
+    before = psutil.Process().memory_info().rss
+    ledger, strategy = Ledger(url), variance(work, url)
     timed(took, "start", lambda: start(ledger, images))
     for turn in range(repeats + 1):
-        for name, operation in operations(ledger, turn, scored_all):
+        for name, operation in operations(ledger, strategy, images_folder, turn):
             timed(took if turn else {}, name, operation)
     timed(took, "claim, when none is left", lambda: ledger.claim_images(JOB, "worker", 60))
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    most = (1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 2**20
     return {**took, "memory at most, MB": [(most, most)]}
+
+
+class OneFile:
+    """A folder in which all images are one file, so that a million need no room."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir()
+        self._file = folder / "image.nii"
+        nibabel.save(nibabel.Nifti1Image(np.zeros((32, 32, 16), np.int16), np.eye(4)), self._file)
+        os.utime(self._file, ns=(MODIFIED_NS, MODIFIED_NS))
+        assert self._file.stat().st_size == FILE_SIZE
+
+    def image_files(self, image_id: str) -> ImageFiles:
+        """The files of an image."""
+        return ImageFiles(self._file)
+
+    def get_image_info(self, image_id: str) -> dict[str, Any]:
+        """What else is known of an image."""
+        return {}
+
+
+def variance(work: Path, url: str) -> ProjectStrategy:
+    """The strategy by one score of a project with this ledger."""
+    conf = {"labels": "liver", "device": "cpu", "project_dir": str(work / "project"), "autopilot": "false"}
+    project = open_project(str(work), str(work / "studies"), conf, {"ACTIVELABEL_DATABASE_URL": url})
+    return build_strategy(project, "variance")
 
 
 def start(ledger: Ledger, images: int) -> None:
@@ -102,31 +156,21 @@ def start(ledger: Ledger, images: int) -> None:
     ledger.progress()
 
 
-def operations(ledger: Ledger, turn: int, scored_all: list[bool]) -> Iterator[tuple[str, Callable[[], object]]]:
-    """Each operation by its name; `scored_all` remembers that all is scored, as the server does."""
+def operations(
+    ledger: Ledger, strategy: ProjectStrategy, images: OneFile, turn: int
+) -> Iterator[tuple[str, Callable[[], object]]]:
+    """Each operation by its name."""
     annotator, asked = f"ann {turn}", list[str]()
 
     def ask() -> None:
-        ledger.active_lease(annotator)
-        ledger.passed_over(annotator)
-        ledger.drafts_to_finish(annotator)
-        ledger.returned_to(annotator)
-        ledger.pool("validation")
-        ledger.asked_so_far()
-        ledger.model_use()
-        ledger.sound_models()
-        ledger.model_uses()
-        ledger.model(1)
-        ledger.has_scores(1, KIND)
-        if not scored_all and not ledger.count_unscored(1, KIND):
-            scored_all.append(True)
-        for image_id in ledger.ranking(1, KIND, 16 + ledger.count_passed_over()):
-            ledger.image(image_id)
-            if ledger.grant_lease(annotator, image_id, 60, "variance") is not None:
-                asked.append(image_id)
-                return
+        ledger.skip_if_asked_again(annotator, 2, 60)
+        asked.append(strategy.next(annotator, images)["id"])
 
     def info() -> None:
+        with ledger.one_look():
+            read_info()
+
+    def read_info() -> None:
         ledger.progress()
         ledger.count_unscored(1, KIND)
         ledger.has_pool("training")
@@ -142,9 +186,10 @@ def operations(ledger: Ledger, turn: int, scored_all: list[bool]) -> Iterator[tu
         ledger.skipped_for_now()
 
     def work_to_do() -> None:
-        ledger.progress()
-        ledger.count_unscored(1, KIND)
-        ledger.has_pool("training")
+        with ledger.one_look():
+            ledger.progress()
+            ledger.count_unscored(1, KIND)
+            ledger.has_pool("training")
 
     yield "next sample", ask
     yield "save label", lambda: ledger.keep_annotation(NewAnnotation(asked[0], annotator, "0" * 64, annotator))
@@ -168,7 +213,8 @@ def fill(url: str, file: Path, images: int) -> None:
     ledger.mark_readable(name_of(0))
     ledger.record_scores(1, name_of(0), [Score.of_kind(KIND, 0.0)], 5, 0)
     ledger.close()
-    labelled = range(150, images, 100)[:LABELS_AT_MOST]
+    # With labels of all validation cases, each next sample is one that the scores choose.
+    labelled = [*range(1, VALIDATION), *range(150, images, 100)[:LABELS_AT_MOST]]
     tables: dict[str, tuple[Sequence[str], Iterator[tuple[object, ...]]]] = {
         "images": (IMAGES, (image_row(number) for number in range(1, images))),
         "scores": (SCORES, (score_row(number, images) for number in range(VALIDATION, images))),
@@ -197,7 +243,7 @@ def fill(url: str, file: Path, images: int) -> None:
 def image_row(number: int) -> tuple[object, ...]:
     """The row of an image."""
     role = "validation" if number < VALIDATION else "training"
-    return name_of(number), NOW, role, True, True, "0" * 64, 1, 1, "[-900, 0, 900, 1]"
+    return name_of(number), NOW, role, True, True, "0" * 64, FILE_SIZE, MODIFIED_NS, "[-900, 0, 900, 1]"
 
 
 def score_row(number: int, images: int) -> tuple[object, ...]:
@@ -207,7 +253,7 @@ def score_row(number: int, images: int) -> tuple[object, ...]:
 
 def label_row(number: int) -> tuple[object, ...]:
     """The row of a label of a whole volume."""
-    return name_of(number), "final", 1, name_of(number), "0" * 64, 100, 20, "ann", 60.0, 1, NOW
+    return name_of(number), "final", 1, name_of(number), "0" * 64, 100, 20, "ann", 60.0, 1, NOW, '["liver"]'
 
 
 def name_of(number: int) -> str:

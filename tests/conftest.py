@@ -4,7 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,10 @@ import numpy as np
 import pytest
 from filelock import FileLock
 from hypothesis import HealthCheck, settings
+from late_imports import import_slicer_late
+
+from activelabel.lean_imports import absent, import_monai_lean
+from activelabel.quick_imports import no_collections
 
 if TYPE_CHECKING:
     from training_study import Study
@@ -26,34 +30,78 @@ ROOT = Path(__file__).parents[1]
 # number is set here, before torch is imported, and all processes that the tests start inherit it.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+# Each of several workers imports all files of tests: MONAI as the app's own processes do, and Slicer where it is used.
+import_monai_lean()
+import_slicer_late()
+
 PHANTOMS = 12
 """As many cases of the sample data as a test needs: half of all, which take more than a minute of a processor."""
 
 SLOWEST_FIRST = (
-    "e2e/test_slices.py",
+    "e2e/test_ohif.py",
+    "e2e/test_two_stages.py::test_two_rounds_on_real_hippocampus",
+    "e2e/test_slices.py::test_rounds_on_sample_data",
+    "e2e/test_simulate.py::test_a_run_through_a_server_asks_the_same_queries_as_one_in_process",
     "e2e/test_two_stages.py",
+    "e2e/test_login.py",
+    "e2e/test_warm_start.py::test_from_an_empty_ledger_to_the_first_model",
     "e2e/test_rounds.py",
     "e2e/test_kill.py",
-    "e2e/test_simulate.py",
+    "e2e/test_slices.py",
     "e2e/test_warm_start.py",
-    "e2e/test_ohif.py",
 )
-"""Files with which a run begins, so that it does not end with one worker busy and the others idle."""
+"""Tests with which a run begins, so that it does not end with one worker busy and the others idle."""
+
+APART = (
+    "e2e/test_rounds.py", "e2e/test_simulate.py", "e2e/test_slices.py", "e2e/test_two_stages.py",
+    "e2e/test_warm_start.py",
+)  # fmt: skip
+"""Files whose tests each have servers of their own, so that several workers may share a file."""
+
+NEED_SLICER = (
+    "clients/slicer/test_panel.py", "clients/slicer/test_scene.py", "data/files/test_channels_of_slicer.py",
+    "data/test_slice_places.py", "server/test_slicer_module.py",
+)  # fmt: skip
+"""Files that import Slicer, which takes four seconds: one worker gets them all."""
 
 # The time that an example takes depends more on the machine's other load than on the code.
 settings.register_profile("any machine", deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Import all files of tests without garbage collections, which take a third of the time.
+
+    The host imports modules of MONAI that would import the absent packages.
+    """
+    with no_collections(), absent({"ignite", "mlflow"}):
+        return (yield)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the files that take longest first, then those with servers; the order within a file stays."""
+    """Put the tests that take longest first, then the others with servers; the order within a file stays."""
 
     def place(item: pytest.Item) -> int:
-        file = item.path.as_posix()
-        slow = [number for number, name in enumerate(SLOWEST_FIRST) if file.endswith(f"/{name}")]
-        return slow[0] if slow else len(SLOWEST_FIRST) + ("/e2e/" not in file)
+        test = item.nodeid
+        slow = [number for number, name in enumerate(SLOWEST_FIRST) if test.startswith(f"tests/{name}")]
+        return slow[0] if slow else len(SLOWEST_FIRST) + ("/e2e/" not in test)
 
     items.sort(key=place)
+
+
+@pytest.hookimpl(optionalhook=True)  # of pytest-xdist
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Keep the tests of a file together (`--dist loadfile`), but for those that share nothing or share with others."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class Scheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = super()._split_scope(nodeid)
+            name = file.removeprefix("tests/")
+            return nodeid if name in APART else "Slicer" if name in NEED_SLICER else file
+
+    return Scheduling(config, log) if config.getoption("dist") == "loadfile" else None
 
 
 def pytest_configure() -> None:

@@ -54,7 +54,7 @@ def test_a_training_goes_on_without_an_optional_part_that_failed(
     place, warning = PARTS[part]
     monkeypatch.setattr(place, fail)
     with caplog.at_level(logging.WARNING):
-        annotated.train(tracking="mlflow" if "MLflow" in part else "None")
+        annotated.train(tracking="both" if "MLflow" in part or "TensorBoard" in part else "None")
 
     model = annotated.project.ledger.latest_model()
     assert model is not None

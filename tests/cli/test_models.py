@@ -92,6 +92,8 @@ def test_the_list_is_empty_before_the_first_model(
     [
         (["--use", "7"], "model version 7: not in the ledger; there are: 1, 2, 3, 4"),
         (["--use", "4"], "model version 4: it was withdrawn for good"),
+        (["--use", "9" * 5000], f"--use {'9' * 40}: expected the version of a model, or best"),
+        (["--use", "9" * 18], f"model version {'9' * 18}: not in the ledger"),
         (["--use", "worst"], "--use worst: expected the version of a model, or best"),
         (["--by", "ann"], "--by ann: says who chooses, so it goes with --use N or --use best"),
         (["--conf", "project_dir=nowhere"], "got no ledger.sqlite there: start the server first"),

@@ -75,6 +75,11 @@ def test_a_folder_without_images_is_refused(folder: Path) -> None:
         run(folder)
 
 
+def test_an_endless_memory_is_refused(folder: Path) -> None:
+    with pytest.raises(InvalidInputError, match="--memory-gb inf: expected a number of gigabytes"):
+        run(folder, "--memory-gb", "inf")
+
+
 def test_a_recipe_names_the_channels_of_the_data_set(tmp_path: Path) -> None:
     folder = write_task01(tmp_path, 3)
     out = tmp_path / "mine.toml"

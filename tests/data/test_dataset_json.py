@@ -49,6 +49,8 @@ def test_every_key_of_the_decathlon_is_read(tmp_path: Path) -> None:
         ({"labels": {"a": True}}, "no whole number"),
         ({"labels": {"a": [1, 2], "b": [1, 2]}}, "two names have one value"),
         ({"labels": {"0": "a", "1": "a"}}, "the label 'a' is named twice"),
+        ({"labels": {"a": "1" * 5000}}, "the value of 'a' is '1{79}, no whole number"),
+        ({"labels": {"a": 1}, "regions_class_order": ["1" * 5000]}, "expected .regions_class_order. like"),
         ({"labels": {"a": 1}, "regions_class_order": "12"}, "expected .regions_class_order. like"),
         ({"labels": {"a": 1}, "file_ending": 3}, "expected .regions_class_order. like"),
         ({"labels": {"a": 1}, "channel_names": ["CT"]}, "expected .channel_names. like"),

@@ -76,7 +76,10 @@ def test_without_a_dataset_no_modality_is_named(tmp_path: Path) -> None:
     assert declared_modality(tmp_path / "dataset.json") is None
 
 
-@pytest.mark.parametrize("text", ["{", '["CT"]', '{"modality": 3}', '{"modality": {"0": ["CT"]}}', '"a" b'])
+HUGE = '{"modality": ' + "1" * 5000 + "}"
+
+
+@pytest.mark.parametrize("text", ["{", '["CT"]', '{"modality": 3}', '{"modality": {"0": ["CT"]}}', '"a" b', HUGE])
 def test_a_dataset_that_says_it_in_no_known_way_is_one_line(tmp_path: Path, text: str) -> None:
     file = tmp_path / "dataset.json"
     file.write_text(text)

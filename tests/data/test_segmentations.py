@@ -10,6 +10,7 @@ import pytest
 from activelabel.data.grids import Grid
 from activelabel.data.label_checking import check_label
 from activelabel.data.labels.label_texts import parse_labels
+from activelabel.data.segmentations import segments_of
 from activelabel.data.volumes import read_grid
 from activelabel.errors import InvalidInputError
 
@@ -116,6 +117,7 @@ def test_a_single_voxel_says_that_nothing_is_drawn(tmp_path: Path) -> None:
         ({**segment(0, "heart", LabelValue=1, Layer=0)}, "'heart' is not a label of this app"),
         ({**segment(0, "liver", LabelValue=2, Layer=0)}, "value 1 in 32 voxels is no segment's"),
         ({**segment(0, "liver", LabelValue="x", Layer=0)}, "segment 'liver' has a damaged value or layer"),
+        ({**segment(0, "liver", LabelValue="1" * 5000, Layer=0)}, "segment 'liver' has a damaged value or layer"),
         ({**FIELDS, "Segmentation_SourceRepresentation": "Fractional labelmap"}, "expected 'Binary labelmap'"),
     ],
 )
@@ -126,6 +128,10 @@ def test_segments_with_names_unknown_to_the_project_are_refused_by_name(
     layer[LIVER] = 1
     with pytest.raises(InvalidInputError, match=f"case.seg.nrrd: .*{expected}"):
         check_label(write(tmp_path / "case.seg.nrrd", layer[None], fields), IMAGE, NAMES)
+
+
+def test_a_segment_with_a_number_of_five_thousand_digits_is_none() -> None:
+    assert segments_of("case.seg.nrrd", {f"Segment{'1' * 5000}_Name": "liver"}) is None
 
 
 def test_segments_that_overlap_are_refused(tmp_path: Path) -> None:

@@ -114,6 +114,12 @@ def test_an_empty_window_is_one_line(tmp_path: Path, change: str, line: str) -> 
         load_recipe(str(file))
 
 
+def test_a_number_of_five_thousand_digits_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text(f"epochs = {'1' * 5000}")
+    with pytest.raises(InvalidInputError, match=r"^recipe mine\.toml is not a TOML file: .*"):
+        load_recipe(str(tmp_path / "mine.toml"))
+
+
 def test_a_strategy_that_asks_the_proxy_model_needs_its_section() -> None:
     content = load_recipe("quick").model_dump(mode="json")
     content["query"]["strategy"] = "proxy_rank"

@@ -6,7 +6,7 @@ from itertools import count
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 from recorded import record_annotation, record_draft
 
 from activelabel.errors import NotFoundError, NotReadyError
@@ -20,6 +20,7 @@ from activelabel.store.records.reviews import Agreement
 from activelabel.store.schema.base import Base
 
 IMAGES, ANNOTATORS = ("a", "b", "c"), ("ann", "bob", "eve")
+TAKES = ("first", "second", "merged")
 images, annotators = st.sampled_from(IMAGES), st.sampled_from(ANNOTATORS)
 
 
@@ -31,10 +32,24 @@ class Cases(RuleBasedStateMachine):
         self.ledger, self.clock, self.names = ledger, clock, count()
         self.sent: dict[tuple[str, str], str] = {}  # unfinished slices by image and annotator
         self.kept: dict[str, list[str]] = {image_id: [] for image_id in IMAGES}
+        self.newest: dict[str, dict[str, str]] = {}  # the newest drawing of each of the two readers, by image
+        self.differ: set[str] = set()  # images whose two newest readings differ
         with ledger._writing() as session:
             for table in reversed(Base.metadata.sorted_tables):
                 session.execute(table.delete())
         ledger.sync_images(IMAGES, 0)
+
+    @initialize(begun=st.sampled_from([None, "agree", "differ", *TAKES]))
+    def begin(self, begun):
+        """Begin with nothing, or with a case that ann and bob have read, and about which eve may have decided."""
+        if begun is not None:
+            self.finish("ann", "a", True)
+            self.read_again("bob", "a")
+            self.finish_again("bob", begun == "agree")
+            assert self.newest.keys() == {"a"}
+        if begun in TAKES:
+            self.adjudicate("eve", "a", begun)
+            assert self.ledger.case_facts("a").state is CaseState.APPROVED
 
     def move(self, event, image_id, annotator, act):
         """Cause an event, and check that it ends in the machine's state or is refused as the machine says."""
@@ -91,15 +106,37 @@ class Cases(RuleBasedStateMachine):
         self.sent[image_id, annotator] = file
         self.kept[image_id].append(file)
 
-    @rule(annotator=annotators, image_id=images)
-    def finish(self, annotator, image_id):
-        file = f"label {next(self.names)}"
-        self.move(
-            CaseEvent.FINISH,
-            image_id,
-            annotator,
-            lambda: record_annotation(self.ledger, image_id, file, "0", annotator),
-        )
+    @rule(annotator=annotators, image_id=images, agrees=st.booleans())
+    def finish(self, annotator, image_id, agrees):
+        """Finish a case, or send it again. A reader's drawing replaces no other's, nor what was decided between two."""
+        facts, final = self.ledger.case_facts(image_id), self.ledger.current_annotation(image_id)
+        approved = image_id in self.differ and facts.verdict is Verdict.APPROVED
+        is_reader = annotator in self.newest.get(image_id, {})
+        is_own = final is not None and final.annotator == annotator and not approved
+        if is_reader and final is not None and facts.verdict is not Verdict.RETURNED and not is_own:
+            self.send_reading(CaseEvent.FINISH_AGAIN, annotator, image_id, agrees)
+            assert self.ledger.current_annotation(image_id) == final
+        else:
+            self.send_reading(CaseEvent.FINISH, annotator, image_id, agrees)
+
+    def send_reading(self, event, annotator, image_id, agrees):
+        """Keep a label of a whole volume as the server does: compared with the other reader's newest, if any."""
+        tag, file = SECOND if event is CaseEvent.FINISH_AGAIN else "final", f"{event} {next(self.names)}"
+        other = self.ledger.other_reading(image_id, annotator, tag)
+        readers = self.newest.get(image_id, {})
+        if annotator in readers:
+            assert other is not None, "a version of a reading is compared with nothing"
+            assert other.file == next(drawn for name, drawn in readers.items() if name != annotator)
+        elif other is not None and readers:
+            assert tag == SECOND  # a third person's final label is a correction, no reading
+        compared = None if other is None else Compared(other.id, {"ball": Agreement(0.5, 1.0)}, agrees)
+        details = {"tag": tag, "compared": compared, "beside": 0 if other is None else other.id}
+        send = lambda: record_annotation(self.ledger, image_id, file, "0", annotator, **details)  # noqa: E731
+        self.move(event, image_id, annotator, send)
+        if other is not None:
+            assert other.annotator != annotator
+            self.newest[image_id] = {annotator: file, other.annotator: other.file}
+            (self.differ.discard if agrees else self.differ.add)(image_id)
         self.sent.pop((image_id, annotator), None)
         self.kept[image_id].append(file)
 
@@ -133,7 +170,20 @@ class Cases(RuleBasedStateMachine):
             self.ledger.delete_annotation(image_id)
         except NotFoundError:
             return
+        self.newest.pop(image_id, None)
+        self.differ.discard(image_id)
         assert self.ledger.case_facts(image_id).state in MOVES[CaseEvent.TAKE_BACK].targets
+
+    @rule(image_id=images)
+    def take_back_a_second_reading(self, image_id):
+        before = self.ledger.case_facts(image_id)
+        try:
+            self.ledger.delete_annotation(image_id, SECOND)
+        except NotFoundError:
+            return
+        self.newest.pop(image_id, None)
+        self.differ.discard(image_id)
+        assert self.ledger.case_facts(image_id).state is before.state
 
     @rule(annotator=annotators, image_id=images)
     def read_again(self, annotator, image_id):
@@ -157,20 +207,33 @@ class Cases(RuleBasedStateMachine):
         final = None if held is None else self.ledger.current_annotation(held.image_id)
         if held is None or held.strategy != SECOND_READING or final is None or final.slices is not None:
             return
-        image_id, file = held.image_id, f"second {next(self.names)}"
-        if refusal(CaseEvent.FINISH_AGAIN, self.ledger.case_facts(image_id), annotator) is not None:
-            return  # it was returned meanwhile: what comes back is a label as any other
-        compared = Compared(final.id, {"ball": Agreement(0.5, 1.0)}, agrees)
-        before = self.ledger.current_annotation(image_id)
-        self.move(
-            CaseEvent.FINISH_AGAIN,
-            image_id,
-            annotator,
-            lambda: record_annotation(self.ledger, image_id, file, "0", annotator, tag=SECOND, compared=compared),
-        )
+        image_id, before = held.image_id, final
+        facts = self.ledger.case_facts(image_id)
+        if facts.verdict is Verdict.RETURNED or final.annotator == annotator:
+            return  # it was returned, or is their own, meanwhile: what comes back is a label as any other
+        self.send_reading(CaseEvent.FINISH_AGAIN, annotator, image_id, agrees)
         assert self.ledger.current_annotation(image_id) == before
-        self.sent.pop((image_id, annotator), None)
-        self.kept[image_id].append(file)
+
+    @rule(reviewer=annotators, image_id=images, take=st.sampled_from(TAKES))
+    def adjudicate(self, reviewer, image_id, take):
+        """Take one of two readings that differ, or one merged of both: who has drawn one of them may not."""
+        reading = self.ledger.disagreements().get(image_id)
+        if reading is None or not self.ledger.between_shown(reading):
+            return
+        first, second = (self.ledger.current_annotation(image_id, tag) for tag in ("final", SECOND))
+        assert {one.annotator: one.file for one in (first, second)} == self.newest[image_id]
+        if refusal(CaseEvent.APPROVE, self.ledger.case_facts(image_id), reviewer) is not None:
+            return
+        assert reviewer not in self.newest[image_id]
+        if take != "first":
+            file = second.file if take == "second" else f"merged {next(self.names)}"
+            who = second.annotator if take == "second" else reviewer
+            self.ledger.end_review(reviewer)
+            record_annotation(self.ledger, image_id, file, "0", who)
+            self.sent.pop((image_id, who), None)
+            self.kept[image_id].append(file)
+        self.ledger.decide(image_id, reviewer, Verdict.APPROVED, "why", shown_as="original")
+        assert image_id not in self.ledger.disagreements()
 
     @rule(reviewer=annotators, image_id=st.none() | images)
     def take_for_review(self, reviewer, image_id):
@@ -211,7 +274,7 @@ class Cases(RuleBasedStateMachine):
         for image_id in IMAGES:
             drafts = [draft.file for draft in self.ledger.draft_history(image_id)]
             labels = [label.file for label in self.ledger.history(image_id) if label.tag in ("final", SECOND)]
-            assert sorted(drafts + labels) == sorted(self.kept[image_id])
+            assert set(drafts + labels) == set(self.kept[image_id])  # one drawing may be kept under two tags
         assert {(draft.image_id, draft.annotator): draft.file for draft in self.ledger.open_drafts()} == self.sent
 
     @invariant()
@@ -243,16 +306,32 @@ class Cases(RuleBasedStateMachine):
                 assert refusal(CaseEvent.APPROVE, facts, who) is None
 
     @invariant()
+    def the_newest_versions_of_both_readers_are_what_is_compared(self):
+        """Check that each image has one current comparison, and that the readers may not decide between their own."""
+        current = {reading.image_id: reading for reading in self.ledger.readings()}
+        assert len(current) == len(self.ledger.readings())
+        assert current.keys() == self.newest.keys()
+        for image_id, reading in current.items():
+            kept = {label.id: label for label in self.ledger.history(image_id)}
+            compared = [kept[one] for one in (reading.first_id, reading.second_id)]
+            assert {label.annotator: label.file for label in compared} == self.newest[image_id]
+            assert reading.agrees == (image_id not in self.differ)
+            facts = self.ledger.case_facts(image_id)
+            if facts.verdict is None and image_id in self.differ:
+                assert all(refusal(CaseEvent.APPROVE, facts, name) is not None for name in self.newest[image_id])
+
+    @invariant()
     def what_is_returned_is_not_learnt_from(self):
         touched = self.ledger.touched_case_facts()
         facts = {image_id: touched.get(image_id, UNTOUCHED) for image_id in IMAGES}
         assert facts == {image_id: self.ledger.case_facts(image_id) for image_id in IMAGES}
         learnt = {label.image_id: label for label in self.ledger.labels_to_learn()}
-        differ = self.ledger.disagreements()
+        undecided = {one for one in self.differ if facts[one].verdict is None}
+        assert self.ledger.disagreements().keys() == undecided
         assert learnt.keys() == {
             one
             for one in IMAGES
-            if facts[one].has_label and facts[one].verdict is not Verdict.RETURNED and one not in differ
+            if facts[one].has_label and facts[one].verdict is not Verdict.RETURNED and one not in undecided
         }
         self.ledger.only_approved = True
         approved = {label.image_id: label for label in self.ledger.labels_to_learn()}

@@ -6,14 +6,16 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from executed import executed
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 from recorded import record_annotation
 
-from activelabel.acquisition.score import Score
+from activelabel.acquisition.score import ImageScores, Score
 from activelabel.errors import InvalidInputError
 from activelabel.names import ScoreKind
+from activelabel.store import claims as store_claims
 from activelabel.store.claim_rows import LostClaimError
 from activelabel.store.claims import Job
 from activelabel.store.ledger import Ledger
@@ -94,12 +96,38 @@ class Workers(RuleBasedStateMachine):
         assert self.ledger.is_left(JOB) is (len(self.written) < len(IMAGES))
 
 
-def test_workers_in_any_order_of_events_score_each_image_once(ledger: Ledger, clock: Any) -> None:
+@pytest.mark.parametrize("page", [1, 32])
+def test_workers_in_any_order_of_events_score_each_image_once(
+    page: int, ledger: Ledger, clock: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_claims, "_AT_FIRST", page)  # with small pages, what is left is counted
     run_state_machine_as_test(
         lambda: Workers(ledger, clock),
-        settings=settings(max_examples=6, stateful_step_count=20, deadline=None, derandomize=True,
+        settings=settings(max_examples=4, stateful_step_count=20, deadline=None, derandomize=True,
                           suppress_health_check=list(HealthCheck)),
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("held", [False, True])
+def test_all_images_are_not_read_to_see_that_none_is_left_to_claim(
+    held: bool, ledger: Ledger, empty_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [f"case_{number:03}" for number in range(200)]
+    ledger.sync_images(names, 0)
+    ledger.publish_model("m", "0" * 64, "quick", ["liver"], {}, [])
+    done = [ImageScores(name, (Score.of_kind(KIND, 1.0),), 5) for name in names[: -1 if held else None]]
+    ledger.record_scores_of_images(1, done, 0)
+    if held:
+        assert ledger.claim_images(JOB, "other", 60, after=names[-3]) == names[-1:]
+    for name in ("_AT_FIRST", "_AT_MOST"):
+        monkeypatch.setattr(store_claims, name, 2)
+    with executed() as statements:
+        assert ledger.claim_images(JOB, "worker", 60) == []
+        assert ledger.is_left(JOB) is held
+    assert len(statements) < 25  # of 100 pages
+    if held:
+        ledger.release_claims("other")
+        assert ledger.claim_images(JOB, "worker", 60) == names[-1:]
 
 
 def test_workers_at_the_same_time_share_all_images_and_none_twice(ledger: Ledger) -> None:

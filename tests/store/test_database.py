@@ -7,10 +7,12 @@ import threading
 from contextlib import closing
 
 import pytest
+from executed import BEGIN, executed
 from recorded import record_annotation
-from sqlalchemy import text
+from sqlalchemy import exc, text
 
-from activelabel.errors import InvalidInputError, NotReadyError
+from activelabel.errors import InvalidInputError, NotFoundError, NotReadyError
+from activelabel.store import database
 from activelabel.store.cases.new_annotation import NewAnnotation
 from activelabel.store.connection import engines
 from activelabel.store.connection.location import sqlite_url
@@ -42,6 +44,64 @@ def test_a_new_file_that_another_process_is_writing_is_waited_for(tmp_path):
     release.join()
     other.close()
     ledger.close()
+
+
+def test_reads_of_one_look_share_a_transaction_until_this_thread_writes(study):
+    with executed() as statements, study.one_look():
+        for _ in range(2):
+            with study.one_look():
+                assert study.image("a").present
+                assert study.has_pool("training")
+        assert statements.count(BEGIN) == 1
+        study.mark_unreadable("a", "damaged")
+        assert study.image("a").unreadable_reason == "damaged"
+        assert statements.count(BEGIN) == 3
+    with executed() as statements:
+        study.image("a")
+        study.image("a")
+    assert statements.count(BEGIN) == 2
+
+
+def test_a_long_look_sees_what_others_write(study, empty_url, monkeypatch):
+    other = Ledger(empty_url)
+    with study.one_look():
+        assert study.image("a").present
+        other.mark_unreadable("a", "damaged")
+        monkeypatch.setattr(database, "_LOOK_SECONDS", 0.0)
+        assert study.image("a").unreadable_reason == "damaged"
+    other.close()
+
+
+def test_a_look_goes_on_after_an_error(study):
+    with study.one_look():
+        assert study.image("a").present
+        with pytest.raises(NotFoundError):
+            study.image("nobody")
+        with pytest.raises(exc.DBAPIError), study._reading() as session:
+            session.execute(text("SELECT nothing FROM images WHERE 1 / 0 = nonsense"))
+        assert study.image("b").present
+
+
+def test_each_thread_has_a_look_of_its_own(study):
+    seen = []
+    with study.one_look():
+        assert study.image("a").present
+        thread = threading.Thread(target=lambda: seen.append(study.image("b").id))
+        thread.start()
+        thread.join()
+        with executed() as statements:
+            study.image("c")
+    assert (seen, statements.count(BEGIN)) == (["b"], 0)
+
+
+def test_a_process_that_forks_in_a_look_reads_by_itself(study):
+    with study.one_look():
+        assert study.image("a").present
+        child = multiprocessing.get_context("fork").Process(target=study.mark_unreadable, args=("a", "damaged"))
+        child.start()
+        child.join()
+        assert child.exitcode == 0
+    assert study.image("a").unreadable_reason == "damaged"
 
 
 def test_a_used_ledger_can_be_pickled(empty_url):

@@ -17,12 +17,14 @@ from activelabel.errors import InvalidInputError
 from activelabel.names import ScoreKind
 from activelabel.store import migration
 from activelabel.store.case_states import Verdict
+from activelabel.store.cases.new_annotation import Compared
 from activelabel.store.columns import UtcDateTime
 from activelabel.store.connection.location import checked_url, sqlite_url
 from activelabel.store.ledger import Ledger
 from activelabel.store.models.choice import label_judges
 from activelabel.store.records.labels import Annotation
 from activelabel.store.records.queries import Lease
+from activelabel.store.records.reviews import Agreement
 from activelabel.store.schema.base import Base
 
 ROWS_OF_0001 = """
@@ -267,6 +269,56 @@ def test_a_ledger_of_0010_keeps_every_row_and_its_labels_may_be_reviewed(ledger_
     review = ledger_of_0001.decide("b", "ann", Verdict.APPROVED)
     assert ledger_of_0001.reviews() == [review]
     assert ledger_of_0001.case_facts("b").state.value == "approved"
+
+
+READINGS_OF_0018 = """
+INSERT INTO images (id, added_at, role, present, leased_whole) VALUES ('a', :one, 'training', TRUE, TRUE),
+    ('b', :one, 'training', TRUE, TRUE), ('c', :one, 'training', TRUE, TRUE);
+INSERT INTO rounds VALUES (1, NULL, :one);
+INSERT INTO annotations (image_id, tag, version, file, sha256, annotator, round_number, created_at, superseded_at,
+    deleted_at) VALUES
+    ('a', 'final', 1, '1', '0', 'ann', 1, :one, NULL, NULL),
+    ('a', 'reading_2', 1, '2', '0', 'bob', 1, :two, :three, NULL),
+    ('a', 'reading_2', 2, '3', '0', 'bob', 1, :three, NULL, NULL),
+    ('b', 'final', 1, '4', '0', 'ann', 1, :one, NULL, :three),
+    ('b', 'reading_2', 1, '5', '0', 'bob', 1, :two, NULL, NULL),
+    ('c', 'final', 1, '6', '0', 'ann', 1, :one, :three, NULL),
+    ('c', 'final', 2, '7', '0', 'ann', 1, :three, NULL, NULL),
+    ('c', 'reading_2', 1, '8', '0', 'bob', 1, :two, NULL, NULL);
+INSERT INTO readings (image_id, first_id, second_id, structures, agrees, created_at) VALUES
+    ('a', 1, 2, '{"liver": {"dice": 0.5, "distance_mm": null}}', FALSE, :two),
+    ('a', 1, 3, '{"liver": {"dice": 0.9, "distance_mm": 1.5}}', TRUE, :three),
+    ('b', 4, 5, '{}', FALSE, :two),
+    ('c', 6, 8, '{}', FALSE, :two)
+"""
+
+
+def test_a_ledger_of_0018_keeps_every_comparison_and_knows_which_are_the_current_ones(empty_url, engine, clock):
+    config = Config()
+    config.set_main_option("script_location", str(migration._SCRIPTS))
+    one, two, three = (clock.now + timedelta(minutes=minutes) for minutes in (1, 2, 3))
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0018")
+        for statement in READINGS_OF_0018.split(";"):
+            inserted = text(statement).bindparams(
+                *(bindparam(name, type_=UtcDateTime) for name in ("one", "two", "three") if f":{name}" in statement)
+            )
+            values = {"one": one, "two": two, "three": three}
+            connection.execute(inserted, {name: when for name, when in values.items() if f":{name}" in statement})
+        columns = columns_of_all_tables(connection)
+        before = rows_of_all_tables(connection, columns)
+    ledger = Ledger(empty_url, clock)
+    assert [reading.id for reading in ledger.readings()] == [2, 4]
+    assert [reading.superseded_at for reading in ledger.readings(with_earlier=True)] == [three, None, three, None]
+    assert ledger.disagreements().keys() == {"c"}  # its new version was compared with nothing, and counted
+    assert [label.image_id for label in ledger.labels_to_learn()] == ["a"]
+    with engine.connect() as connection:
+        assert rows_of_all_tables(connection, columns) == before
+        assert len(before["readings"]) == 4
+    compared = Compared(8, {"liver": Agreement(0.9, 0.5)}, agrees=True)
+    record_annotation(ledger, "c", "9", "0", "ann", compared=compared)  # a second comparison of label 8
+    assert [label.image_id for label in ledger.labels_to_learn()] == ["a", "c"]
 
 
 def columns_of_all_tables(connection):

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from executed import BEGIN, executed
 from recorded import record_annotation
 from small_studies import SHAPE, write_image
 from warm_recipe import write_warm_recipe
@@ -135,3 +136,16 @@ def test_annotators_get_a_validation_case_that_is_due_whole(
     record_annotation(project.ledger, project.ledger.pool("training")[0], "f", "0", "ann")
     answer = build_strategies(project)[name].next("ann", studies)
     assert (answer["role"], answer["query"], answer["reason"]) == ("validation", {"kind": "volume"}, DUE)
+
+
+def test_a_next_sample_is_one_look_a_lease_and_another_look(
+    open_study: Callable[..., Project], studies: Studies
+) -> None:
+    project = open_study()
+    publish(project, "task")
+    strategy = build_strategies(project)["variance"]
+    assert strategy.next("ann", studies)["strategy"] == "variance"
+    with executed() as statements:
+        assert strategy.next("bob", studies)["score"] is not None
+    assert statements.count(BEGIN) == 3
+    assert len([one for one in statements if one.startswith("SELECT")]) < 30

@@ -7,7 +7,8 @@ import socket
 FIRST, OF_A_WORKER = 20000, 1000
 """Below 32768, where Linux begins with those that it gives away itself."""
 
-_offsets = itertools.count()
+_offsets = itertools.count(os.getpid())
+"""Another run of the tests, which has the same numbers of workers, most likely begins elsewhere."""
 
 
 def free_port() -> int:

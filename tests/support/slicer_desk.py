@@ -134,6 +134,9 @@ class Desk:
     def release(self) -> None:
         self._hear("release")
 
+    def bring_back(self, image: str) -> None:
+        self._hear("bring back", image)
+
     def review(self, image: str | None = None) -> Review | None:
         self._hear("review", image)
         return self.reviews[0] if self.reviews else None

@@ -33,11 +33,6 @@ export function textField(attributes: Attributes): HTMLInputElement {
   return field;
 }
 
-/** Something that is shown when its title is pressed. */
-export function foldable(title: string, ...children: (Node | string)[]): HTMLDetailsElement {
-  return make('details', {}, make('summary', {}, title), ...children);
-}
-
 /** Show a text, or nothing if it is empty. */
 export function tell(element: HTMLElement, text: string): void {
   element.textContent = text;

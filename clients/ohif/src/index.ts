@@ -6,6 +6,7 @@
 import type { Drawing } from './drawing.ts';
 import { completeDownload, completeExport } from './frames.ts';
 import { listenForKeys } from './keys.ts';
+import { Marks } from './marks.ts';
 import { MODE_MODULE } from './mode.ts';
 import type { ExtensionManager, Managers } from './ohif.ts';
 import { Overlays } from './overlays.ts';
@@ -13,8 +14,9 @@ import { cookieOf, nameIn } from './name.ts';
 import { type Actions, Panel } from './panel.ts';
 import css from './panel.css';
 import { CurvePart } from './panel_curve.ts';
+import { Folded } from './panel_folded.ts';
 import { ReaderPart } from './panel_reader.ts';
-import { ReviewPart } from './panel_review.ts';
+import { ReviewPart, TakePart } from './panel_review.ts';
 import { listenForProgress } from './progress.ts';
 import { Reviews } from './reviews.ts';
 import { Server } from './server.ts';
@@ -61,7 +63,7 @@ function begin({ servicesManager: { services }, commandsManager }: Managers): Se
     shown.show(state);
     veil.show(state, begun.drawing !== undefined);
     overlays.follow(state);
-  });
+  }, new Marks(sessionStorage));
   const slices = new Slices(begun, viewer);
   const actions: Actions = {
     next: () => void begun.next(),
@@ -83,21 +85,21 @@ function begin({ servicesManager: { services }, commandsManager }: Managers): Se
   const worklist = new WorklistPart(server, row => void reviews.lookAt(row), error => {
     begun.set({ message: { kind: 'bad', text: error instanceof Error ? error.message : String(error) } });
   });
-  const shown = new Panel(
-    actions,
-    [new ReaderPart(name => {
+  const shown = new Panel(actions, {
+    reader: new ReaderPart(name => {
       document.cookie = cookieOf(name);
       void begun.enter();
-    })],
-    [new ReviewPart({
-      take: image => void reviews.take(image),
+    }),
+    review: new ReviewPart({
       approve: note => void reviews.approve(note),
+      merge: note => void reviews.merge(note),
       returnLabel: note => void reviews.returnLabel(note),
-      adjudicate: (take, note) => void reviews.adjudicate(take, note),
       show: reading => void reviews.show(reading),
       release: () => void reviews.release(),
-    }), worklist, new CurvePart()]
-  );
+    }),
+    take: new TakePart(() => void reviews.take()),
+    folded: new Folded([worklist, new CurvePart()]),
+  });
   panel = shown;
   shown.show(begun.state);
   listenForKeys(actions);

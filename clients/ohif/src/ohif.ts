@@ -1,7 +1,7 @@
 /** What is used of OHIF 3.10 and of cornerstone, which put their objects into the page's window. */
 
 import type { Colour } from './colours.ts';
-import type { ViewerVolume } from './grid.ts';
+import type { Triple, ViewerVolume } from './grid.ts';
 
 export interface Instance {
   StudyInstanceUID: string;
@@ -18,9 +18,16 @@ export interface GridViewport {
   viewportOptions: { orientation?: string };
 }
 
+export interface Camera {
+  viewPlaneNormal: Triple;
+  viewUp: Triple;
+}
+
 export interface Viewport {
   element: HTMLDivElement;
-  getImageData(): { dimensions: number[] } | null | undefined;
+  getImageData(): { dimensions: number[]; direction: ArrayLike<number> } | null | undefined;
+  getCamera(): Camera;
+  setOrientation(camera: Camera): void;
   getNumberOfSlices(): number;
   getSliceIndex(): number;
   canvasToWorld(point: [number, number]): [number, number, number];

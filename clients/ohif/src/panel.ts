@@ -23,6 +23,14 @@ export interface Part {
   show?(state: State): void;
 }
 
+/** The other parts: beside the name of the case, above its buttons and among them, beside *Next case*, and below all. */
+export interface Parts {
+  reader: Part;
+  review: Part & { buttons: HTMLElement[] };
+  take: Part;
+  folded: Part;
+}
+
 const SKIPS: [SkipKind, string][] = [
   ['not now', 'Not now: later, or somebody else'],
   ['cannot be annotated', 'Cannot be annotated: nobody is asked for it'],
@@ -46,17 +54,15 @@ export class Panel {
   private readonly skipWarning = make('p', { class: 'al-message al-bad' }, 'What is drawn since the latest draft is lost.');
   private readonly buttons: Record<'next' | 'save' | 'undo' | 'redo' | 'skip', HTMLButtonElement>;
 
-  /** `above` and `below` are parts of the panel that stand above and below the case. */
   constructor(
     private readonly actions: Actions,
-    private readonly above: Part[] = [],
-    private readonly below: Part[] = []
+    private readonly parts: Parts
   ) {
     this.buttons = {
       next: button('Next case', () => { actions.next(); }, { class: 'al-main' }),
       save: button('Save and next', () => { actions.saveAndNext(); }, { class: 'al-main', title: 'Ctrl+Enter' }),
-      undo: button('Undo', () => { actions.undo(); }, { title: 'Ctrl+Z' }),
-      redo: button('Redo', () => { actions.redo(); }, { title: 'Ctrl+Y' }),
+      undo: button('↶', () => { actions.undo(); }, { title: 'Undo: Ctrl+Z', 'aria-label': 'Undo' }),
+      redo: button('↷', () => { actions.redo(); }, { title: 'Redo: Ctrl+Y', 'aria-label': 'Redo' }),
       skip: button('Skip…', () => { this.skipForm.hidden = !this.skipForm.hidden; }),
     };
     this.skipForm = this.makeSkipForm();
@@ -68,14 +74,12 @@ export class Panel {
     this.element = make(
       'section',
       { class: 'activelabel', 'aria-label': 'activelabel' },
-      ...above.map(({ element }) => element),
-      this.title,
+      make('div', { class: 'al-row al-head' }, this.title, parts.reader.element),
       this.reason,
       this.begun,
       this.slices,
-      next,
-      save,
-      make('div', { class: 'al-row' }, undo, redo, skip),
+      parts.review.element,
+      make('div', { class: 'al-row al-acts' }, next, save, parts.take.element, ...parts.review.buttons, undo, redo, skip),
       this.skipForm,
       this.message,
       this.overlay,
@@ -83,47 +87,55 @@ export class Panel {
       this.done,
       this.bar,
       this.progress,
-      ...below.map(({ element }) => element)
+      parts.folded.element
     );
   }
 
   show(state: State): void {
-    const { phase, query } = state;
+    const { phase } = state;
     this.title.textContent = titleOf(state);
-    tell(this.reason, query === null || state.review !== null ? '' : reasonOf(query));
+    this.reason.title = reasonOf(state);
+    tell(this.reason, reasonOf(state));
     tell(this.begun, phase === 'drawing' || phase === 'reviewing' ? state.from : '');
     tell(this.message, state.message?.text ?? '');
     this.message.className = `al-message al-${state.message?.kind ?? 'plain'}`;
     tell(this.kept, keptOf(state));
     this.showProgress(state);
     this.showButtons(state);
+    this.showSmallButtons(state);
     this.showSlices(state);
     this.overlay.hidden = phase !== 'drawing';
     this.slider.value = String(state.opacity);
     this.overlayText.textContent = state.overlay === 'loading' ? 'computing …' : '';
-    [...this.above, ...this.below].forEach(part => { part.show?.(state); });
+    Object.values(this.parts).forEach((part: Part) => { part.show?.(state); });
   }
 
-  private showProgress({ progress }: State): void {
-    tell(this.progress, progress?.line ?? '');
+  private showProgress({ phase, progress }: State): void {
+    // While a case is open, only what runs is shown: what the project waits for stands with the learning curve.
+    tell(this.progress, progress !== undefined && (phase === 'free' || progress.runs) ? progress.line : '');
     tell(this.done, progress?.done ?? '');
     this.bar.hidden = progress?.share === undefined;
     this.bar.value = progress?.share ?? 0;
   }
 
-  private showButtons({ phase, query, review, canUndo, canRedo, changed }: State): void {
-    const { next, save, undo, redo, skip } = this.buttons;
-    const drawing = phase === 'drawing';
-    const busy = phase === 'opening' || phase === 'sending';
-    const open = review === null && (drawing || phase === 'sending');
+  private showButtons({ phase, query, review }: State): void {
+    const { next, save } = this.buttons;
+    const open = review === null && (phase === 'drawing' || phase === 'sending');
     next.hidden = open || review !== null;
     next.disabled = phase === 'opening';
     next.textContent = nextOf(phase, query);
     save.hidden = !open;
-    save.disabled = !drawing;
+    save.disabled = phase !== 'drawing';
+  }
+
+  private showSmallButtons({ phase, query, review, canUndo, canRedo, changed }: State): void {
+    const { undo, redo, skip } = this.buttons;
+    const busy = phase === 'opening' || phase === 'sending';
     undo.disabled = busy || !canUndo;
     redo.disabled = busy || !canRedo;
-    skip.disabled = query === null || review !== null || busy;
+    undo.hidden = redo.hidden = phase === 'free' || phase === 'opening';
+    skip.hidden = query === null || review !== null;
+    skip.disabled = skip.hidden || busy;
     this.skipForm.hidden ||= skip.disabled;
     this.skipWarning.hidden = !changed;
   }
@@ -139,11 +151,16 @@ export class Panel {
     const on = button('▶', () => { this.actions.step(1); }, { title: 'Next asked slice: ]' });
     back.disabled = slice === 0;
     on.disabled = slice === asked.length - 1;
-    const place = `${query?.plane ?? ''} slice (${current.ohif_number}), ${slice + 1} of ${asked.length}`;
+    const count = done.length > 0 ? ` · ${done.length} done` : '';
+    const place = make(
+      'span',
+      { class: 'al-place' },
+      `${query?.plane ?? ''} slice (${current.ohif_number})`,
+      make('span', { class: 'al-quiet' }, `${slice + 1} of ${asked.length}${count}`)
+    );
     const pressed = String(done.includes(slice));
     const mark = button(`Slice done${done.includes(slice) ? ' ✓' : ''}`, () => { this.actions.mark(); }, { title: 'Shift+D', 'aria-pressed': pressed });
-    const count = done.length > 0 ? `${done.length} done` : '';
-    this.slices.replaceChildren(back, make('span', {}, place), on, mark, make('span', { class: 'al-quiet' }, count));
+    this.slices.replaceChildren(back, place, on, mark);
   }
 
   private makeSkipForm(): HTMLElement {
@@ -178,7 +195,10 @@ function titleOf({ phase, query, review, name, message }: State): string {
   return query?.role === 'validation' ? `${name} (validation)` : name;
 }
 
-function reasonOf(query: Query): string {
+function reasonOf({ query, review }: State): string {
+  if (query === null || review !== null) {
+    return '';
+  }
   return query.returned === null ? query.reason : `Returned: ${query.returned.note}`;
 }
 

@@ -15,7 +15,9 @@ export interface ProjectProgress extends LearningCurve {
 
 /** One line, and the share that is done, if something runs. */
 export interface Progress {
+  /** What runs, or what the project waits for. */
   line: string;
+  runs: boolean;
   done: string;
   share: number | undefined;
   curve: LearningCurve;
@@ -47,13 +49,13 @@ function whatRuns({
     const { epoch, epochs } = training;
     const known = epoch !== null && epochs !== null && epochs > 0;
     const place = known ? `: epoch ${epoch} of ${epochs}${left(training.seconds_left)}` : '';
-    return { line: `A model is being trained${place}.`, done, share: known ? epoch / epochs : undefined };
+    return { line: `A model is being trained${place}.`, runs: true, done, share: known ? epoch / epochs : undefined };
   }
   if (scoring.running) {
     const line = `Cases are being scored: ${scoring.done} of ${scoring.all} ${scoring.unit}${left(scoring.seconds_left)}.`;
-    return { line, done, share: scoring.all > 0 ? scoring.done / scoring.all : undefined };
+    return { line, runs: true, done, share: scoring.all > 0 ? scoring.done / scoring.all : undefined };
   }
-  return { line: waits_for, done, share: undefined };
+  return { line: waits_for, runs: false, done, share: undefined };
 }
 
 /**

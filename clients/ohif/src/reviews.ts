@@ -3,7 +3,7 @@
 import type { Drawn } from './drawing.ts';
 import { readMask } from './nifti.ts';
 import type { OpenCase } from './outbox.ts';
-import { type Review, type Sample, type Server, type Take, type WorklistCase, nameOf } from './server.ts';
+import { type Review, type Sample, type Server, type WorklistCase, nameOf } from './server.ts';
 import type { Session } from './session.ts';
 
 /** States of a case whose label can be reviewed. */
@@ -37,7 +37,7 @@ export class Reviews<D extends Drawn = Drawn> {
   /** Open a case of the worklist: its label for review, the case that the reader holds, or the image alone. */
   async lookAt({ image, name, state, who }: Pick<WorklistCase, 'image' | 'name' | 'state' | 'who'>): Promise<void> {
     const { phase, reader, query } = this.session.state;
-    if (phase === 'opening' || phase === 'sending') {
+    if (phase === 'opening' || phase === 'sending' || !this.mayDrop()) {
       return;
     }
     // Who has no name may have drawn it: a machine's address stands for all its readers.
@@ -57,9 +57,14 @@ export class Reviews<D extends Drawn = Drawn> {
     });
   }
 
-  /** Approve the label. If the reviewer has corrected it, their drawing is saved first, and approved. */
+  /** Approve what is shown: the label, one of two readings, or the reviewer's correction, which is saved first. */
   async approve(note: string): Promise<void> {
+    const { reading } = this.session.state;
     await this.decide(async (review, open) => {
+      if (reading !== undefined && !open.drawing.changed) {
+        await this.server.adjudicate(review.image, reading, note);
+        return `approved: the ${reading} reading`;
+      }
       let version = review.version;
       if (open.drawing.changed) {
         const covered = review.slices === null ? {} : { annotated_slices: review.slices };
@@ -80,26 +85,42 @@ export class Reviews<D extends Drawn = Drawn> {
       this.session.set({ message: { kind: 'bad', text: 'Write in the note what the annotator should correct.' } });
       return;
     }
-    await this.decide(async review => {
-      await this.server.returnLabel(review.image, review.version, note);
-      return 'returned';
-    });
+    if (this.mayDrop()) {
+      await this.decide(async review => {
+        await this.server.returnLabel(review.image, review.version, note);
+        return 'returned';
+      });
+    }
   }
 
-  /** Decide which of two readings counts. */
-  async adjudicate(take: Take, note: string): Promise<void> {
-    await this.decide(async review => {
-      await this.server.adjudicate(review.image, take, note);
-      return take === 'staple' ? 'approved: both readings, merged' : `approved: the ${take} reading`;
-    });
+  /** Merge two readings that differ into one label. */
+  async merge(note: string): Promise<void> {
+    if (this.mayDrop()) {
+      await this.decide(async review => {
+        await this.server.adjudicate(review.image, 'staple', note);
+        return 'approved: both readings, merged';
+      });
+    }
   }
 
   /** Let go of the label without a decision. */
   async release(): Promise<void> {
-    await this.decide(async () => {
-      await this.server.release();
-      return 'left undecided';
-    });
+    if (this.mayDrop()) {
+      await this.decide(async () => {
+        await this.server.release();
+        return 'left undecided';
+      });
+    }
+  }
+
+  /** Whether a correction may be given up: there is none, or the reviewer was asked and has pressed again. */
+  private mayDrop(): boolean {
+    const { review, asks } = this.session.state;
+    if (review === null || this.session.drawing?.changed !== true || asks === 'drop') {
+      return true;
+    }
+    this.session.set({ asks: 'drop', message: { kind: 'bad', text: 'Your correction is not kept by this. Press again to give it up.' } });
+    return false;
   }
 
   /** Show one of two readings. What the reviewer has drawn is given up, so they are asked to decide first. */
@@ -122,7 +143,7 @@ export class Reviews<D extends Drawn = Drawn> {
   }
 
   private async open(review: Review, sample: Sample, givenUp: () => boolean): Promise<void> {
-    const differs = (await this.server.toDecide()).includes(review.image);
+    const differs = review.readings !== null;
     const mask = await readMask(await this.server.label(review.image));
     if (givenUp() || !(await this.session.draw(review.image, mask, givenUp))) {
       return;

@@ -56,6 +56,8 @@ export interface Review {
   version: number;
   annotator: string;
   slices: number[] | null;
+  /** Who drew two readings that differ, and how much these agree, in words. */
+  readings: { first: string; second: string; agreement: string } | null;
 }
 
 export interface Sample {
@@ -137,10 +139,10 @@ export class Server {
     return (await this.json<{ query: Query | null }>('GET', 'activelabel/query')).query;
   }
 
-  /** Ask for the next case; nothing if none is left. */
+  /** Ask for the next case; nothing if none is left. The answer names its slices beside the patient, so the info is asked for. */
   async next(): Promise<Sample | undefined> {
-    const sample = await this.json<Sample | Record<string, never>>('POST', 'activelearning/recipe', {});
-    return 'id' in sample ? (sample as Sample) : undefined;
+    const { id } = await this.json<{ id?: string }>('POST', 'activelearning/recipe', {});
+    return id === undefined ? undefined : this.imageInfo(id);
   }
 
   /** Where an image lies in the PACS. */
@@ -199,11 +201,6 @@ export class Server {
   async review(image?: string): Promise<Review | null> {
     const { review } = await this.json<{ review: Review | null }>('POST', 'activelabel/review', image === undefined ? {} : { image });
     return review;
-  }
-
-  /** Images whose two readings differ, about which nobody has decided. */
-  async toDecide(): Promise<string[]> {
-    return (await this.json<{ readings: { to_decide: string[] } }>('GET', 'activelabel/cases')).readings.to_decide;
   }
 
   approve(image: string, version: number, note: string): Promise<unknown> {

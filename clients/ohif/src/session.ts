@@ -2,7 +2,9 @@
 
 import { Activity } from './activity.ts';
 import { beginning } from './beginning.ts';
+import { Drafts } from './drafts.ts';
 import type { Drawn } from './drawing.ts';
+import type { Marks } from './marks.ts';
 import type { Volume } from './nifti.ts';
 import { type OpenCase, Outbox } from './outbox.ts';
 import { coveredBy, questionOf } from './questions.ts';
@@ -10,17 +12,16 @@ import { Away, type Query, type Sample, type Server, type SkipKind, nameOf } fro
 import { BEGINNING, type State } from './state.ts';
 import type { Opening, Viewer } from './viewer.ts';
 
-const DRAFT_AFTER_MS = 30_000;
 const HEARTBEAT_SECONDS = 15;
 
 export class Session<D extends Drawn = Drawn> {
   private now: State = BEGINNING;
   private readonly activity = new Activity();
-  private changedAt: number | undefined;
   /** How often a study was entered or left: what was begun before is given up. */
   private entered = 0;
   private coming: { sample: Sample; open: Opening } | undefined;
   private readonly outbox: Outbox<D>;
+  readonly drafts: Drafts<D>;
   private away = false;
   /** The case that is drawn on. */
   open: OpenCase<D> | undefined;
@@ -29,9 +30,11 @@ export class Session<D extends Drawn = Drawn> {
     private readonly server: Server,
     private readonly viewer: Viewer<D>,
     private readonly onChange: (state: State) => void,
+    private readonly marks: Marks,
     private readonly clock: () => number = () => Date.now()
   ) {
-    this.outbox = new Outbox(server, () => (this.changedAt = this.clock()));
+    this.outbox = new Outbox(server, () => { this.drafts.changes(); });
+    this.drafts = new Drafts<D>(this, this.outbox, marks, clock);
   }
 
   get state(): State {
@@ -72,7 +75,7 @@ export class Session<D extends Drawn = Drawn> {
     this.forget(); // before anything is sent: the next case may be opened meanwhile
     if (open?.drawing.changed === true) {
       this.set({ changed: true });
-      await this.keepLeft(open);
+      await this.drafts.keepLeft(open);
     }
   }
 
@@ -147,6 +150,7 @@ export class Session<D extends Drawn = Drawn> {
       const confirmed = now.asks === 'confirm' ? { confirmed: true } : {};
       const how = { finished: true, ...confirmed, ...coveredBy(query, now.done) };
       if (saved || (await this.finish(open, how))) {
+        this.marks.keep(query, []);
         await this.next();
       }
     });
@@ -188,7 +192,7 @@ export class Session<D extends Drawn = Drawn> {
         await this.server.query();
         this.away = false;
         this.set({ message: { kind: 'good', text: 'The server answers again. What is drawn here is still there.' } });
-        await this.keepLeft();
+        await this.drafts.keepLeft();
         if (this.drawing === undefined && this.now.phase !== 'sending') {
           await this.enter();
         }
@@ -198,9 +202,7 @@ export class Session<D extends Drawn = Drawn> {
     if (this.now.phase !== 'drawing' || this.now.query === null) {
       return;
     }
-    if (this.changedAt !== undefined && this.clock() - this.changedAt >= DRAFT_AFTER_MS) {
-      await this.keepDraft();
-    }
+    await this.drafts.keepDue();
     if (this.activity.seconds >= HEARTBEAT_SECONDS) {
       await this.tellActive(this.now.query);
     }
@@ -231,35 +233,20 @@ export class Session<D extends Drawn = Drawn> {
       return;
     }
     this.activity.take(); // what is left of the time before does not belong to this case
-    this.set({ phase: 'drawing', query, review: null, from, slice: 0, done: [] });
+    const done = this.marks.of(query);
+    const slice = Math.max(0, query.slices.findIndex((_, place) => !done.includes(place)));
+    this.set({ phase: 'drawing', query, review: null, from, slice, done });
     if (query.slices.length > 0) {
-      this.viewer.jump(query, 0);
+      this.viewer.jump(query, slice);
     }
   };
 
   private noteStroke(): void {
     const { drawing } = this;
     if (drawing !== undefined) {
-      this.changedAt ??= this.clock();
+      this.drafts.changes();
       this.set({ changed: drawing.changed, canUndo: drawing.canUndo, canRedo: drawing.canRedo, asks: undefined });
     }
-  }
-
-  private async keepDraft(): Promise<void> {
-    const { open } = this;
-    this.changedAt = undefined;
-    await this.attempt(async () => {
-      await (open?.drawing.changed === true && this.outbox.keep(open));
-      if (open !== undefined && this.open === open) {
-        this.set({ kept: new Date(this.clock()).toLocaleTimeString(), changed: open.drawing.changed });
-      }
-    });
-  }
-
-  /** Keep what was drawn on cases that were left. What the server does not take is tried again when it answers. */
-  private async keepLeft(more?: OpenCase<D>): Promise<void> {
-    await this.outbox.keepLeft(what => this.attempt(what), more);
-    this.set({ changed: this.drawing?.changed === true || this.outbox.waits });
   }
 
   private async tellActive(query: Query): Promise<void> {
@@ -270,7 +257,7 @@ export class Session<D extends Drawn = Drawn> {
     const { open } = this;
     this.open = undefined;
     open?.drawing.close();
-    this.changedAt = undefined;
+    this.drafts.forget();
     const changed = this.outbox.waits;
     this.set({ changed, canUndo: false, canRedo: false, kept: undefined, asks: undefined, from: '', overlay: 'none' });
   }

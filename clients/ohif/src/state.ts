@@ -30,8 +30,8 @@ export interface State {
   /** What the drawing began with, in a sentence. */
   from: string;
   message: Message | undefined;
-  /** What the next press of *Save and next* does all the same. */
-  asks: 'empty' | 'some' | 'confirm' | undefined;
+  /** What the next press of *Save and next*, or of a decision about a label, does all the same. */
+  asks: 'empty' | 'some' | 'confirm' | 'drop' | undefined;
   /** When the latest draft was kept, as a time of day. */
   kept: string | undefined;
   changed: boolean;

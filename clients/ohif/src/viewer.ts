@@ -3,6 +3,7 @@
 import { type Drawn, Drawing, drawnViewport, viewportsOf } from './drawing.ts';
 import type { Volume } from './nifti.ts';
 import type { CommandsManager, Services, Viewport } from './ohif.ts';
+import { turnToSlices } from './own_plane.ts';
 import type { Query, Sample } from './server.ts';
 import type { Tools } from './tools.ts';
 import { until } from './waiting.ts';
@@ -92,6 +93,7 @@ export class OhifViewer implements Viewer<Drawing> {
     const slice = query.slices[place];
     const viewport = this.ofPlane(query);
     if (slice !== undefined && viewport !== undefined) {
+      turnToSlices(viewport, query.plane ?? '');
       void window.cornerstone.utilities.jumpToSlice(viewport.element, { imageIndex: slice.ohif_number - 1 });
     }
   }

@@ -1,6 +1,7 @@
 /** The worklist: the cases with their states. It is fetched when it is opened, and again when cases change meanwhile. */
 
-import { button, foldable, make, tell } from './elements.ts';
+import { button, make, tell } from './elements.ts';
+import type { FoldedPart } from './panel_folded.ts';
 import type { Server, Worklist, WorklistCase } from './server.ts';
 
 /** Changes that come within this time are fetched together. */
@@ -30,8 +31,9 @@ export function countsOf(counts: Record<string, number>): string {
     .join(', ');
 }
 
-export class WorklistPart {
-  readonly element: HTMLDetailsElement;
+export class WorklistPart implements FoldedPart {
+  readonly title = 'Worklist';
+  readonly element: HTMLElement;
   private readonly counts = make('p', { class: 'al-quiet' });
   private readonly rows = make('div', { class: 'al-rows', role: 'list' });
   private readonly more: HTMLButtonElement;
@@ -44,14 +46,18 @@ export class WorklistPart {
     private readonly failed: (error: unknown) => void
   ) {
     this.more = button('More', () => { this.load(this.next ?? ''); });
-    this.element = foldable('Worklist', this.counts, this.rows, this.more);
-    this.element.addEventListener('toggle', () => { this.refresh(); });
+    this.more.hidden = true;
+    this.element = make('div', { class: 'al-column' }, this.counts, this.rows, this.more);
+  }
+
+  opened(): void {
+    this.refresh();
   }
 
   /** Cases have changed. */
   refresh(): void {
     clearTimeout(this.due);
-    if (this.element.open) {
+    if (!this.element.hidden) {
       this.due = setTimeout(() => { this.load(''); }, this.rows.childElementCount === 0 ? 0 : TOGETHER_MS);
     }
   }

@@ -19,6 +19,7 @@ const RESTS: ProjectProgress = {
 test('what the project waits for is shown where nothing runs', () => {
   assert.deepEqual(shownProgress(RESTS), {
     line: RESTS.waits_for,
+    runs: false,
     done: '5 of 12 cases annotated',
     share: undefined,
     curve: { unit: 'volumes', learning_curve: [], forecast: null },

@@ -2,16 +2,17 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
 import { Reviews } from '../src/reviews.ts';
-import { Refusal } from '../src/server.ts';
+import { approvalOf, hintOf } from '../src/panel_review.ts';
+import { Refusal, type Review } from '../src/server.ts';
 import { type FakeDrawing, Site, queryOf } from './site.ts';
 
-const REVIEW = { image: 'a', version: 2, annotator: 'ann', slices: null };
+const REVIEW: Review = { image: 'a', version: 2, annotator: 'ann', slices: null, readings: null };
+const TWICE: Review = { ...REVIEW, readings: { first: 'ann', second: 'bob', agreement: 'liver Dice 0.61' } };
 
-async function reviewing(differing: string[] = []): Promise<[Site, Reviews<FakeDrawing>]> {
+async function reviewing(review = REVIEW): Promise<[Site, Reviews<FakeDrawing>]> {
   const site = new Site();
   const reviews = new Reviews<FakeDrawing>(site.server, site.session);
-  site.toReview = REVIEW;
-  site.differing = differing;
+  site.toReview = review;
   await reviews.take();
   await site.navigate();
   assert.equal(site.session.state.phase, 'reviewing');
@@ -61,24 +62,79 @@ test('a label is returned with a note only', async () => {
   assert.deepEqual(site.told(), ['return a 2 the tip is missing']);
 });
 
-test('of two readings that differ one is taken, or both are merged', async () => {
-  const [site, reviews] = await reviewing(['a']);
-  assert.equal(site.session.state.reading, 'first');
-  await reviews.show('second');
-  assert.equal(site.session.state.reading, 'second');
+test('of two readings that differ, the shown one is taken', async () => {
+  for (const reading of ['first', 'second'] as const) {
+    const [site, reviews] = await reviewing(TWICE);
+    assert.equal(site.session.state.reading, 'first');
+    if (reading === 'second') {
+      await reviews.show('second');
+    }
+    assert.equal(approvalOf(site.session.state), `Take the ${reading}`);
+    site.told();
+    await reviews.approve('better');
+    assert.deepEqual(site.told(), [`adjudicate a ${reading} better`]);
+  }
+});
+
+test('two readings that differ are merged, and the panel says how much they differ', async () => {
+  const [site, reviews] = await reviewing(TWICE);
+  assert.match(hintOf(site.session.state), /^Two readings differ: liver Dice 0\.61\./);
   site.told();
-  await reviews.adjudicate('staple', '');
+  await reviews.merge('');
   assert.deepEqual(site.told(), ['adjudicate a staple ']);
   assert.match(site.session.state.message?.text ?? '', /merged/);
 });
 
+test('a correction of one of two readings is saved and approved', async () => {
+  const [site, reviews] = await reviewing(TWICE);
+  await reviews.show('second');
+  site.drawing().draw();
+  assert.equal(approvalOf(site.session.state), 'Approve my correction');
+  site.told();
+  site.toReview = { ...REVIEW, version: 3 };
+  await reviews.approve('');
+  assert.deepEqual(site.told().map(line => line.split(' ')[0]), ['save', 'review', 'approve']);
+});
+
+test('a decision that gives up a correction is asked for twice', async () => {
+  const decisions: [(reviews: Reviews<FakeDrawing>) => Promise<void>, string][] = [
+    [reviews => reviews.merge(''), 'adjudicate a staple '],
+    [reviews => reviews.returnLabel('cut'), 'return a 2 cut'],
+    [reviews => reviews.release(), 'release'],
+  ];
+  for (const [decide, told] of decisions) {
+    const [site, reviews] = await reviewing(TWICE);
+    site.drawing().draw();
+    site.told();
+    await decide(reviews);
+    assert.deepEqual([site.told(), site.session.state.phase], [[], 'reviewing']);
+    assert.match(site.session.state.message?.text ?? '', /not kept by this/);
+    await decide(reviews);
+    assert.deepEqual(site.told(), [told]);
+  }
+});
+
 test('the other reading does not replace what the reviewer has drawn', async () => {
-  const [site, reviews] = await reviewing(['a']);
+  const [site, reviews] = await reviewing(TWICE);
   const drawing = site.drawing();
   drawing.draw();
   await reviews.show('second');
   assert.equal(site.session.drawing, drawing);
   assert.equal(site.session.state.reading, 'first');
+});
+
+test('another case is not opened over a correction before the reviewer was asked', async () => {
+  const [site, reviews] = await reviewing();
+  site.session.set({ reader: site.reader });
+  site.drawing().draw();
+  site.toReview = { ...REVIEW, image: 'b' };
+  site.told();
+  await reviews.lookAt({ image: 'b', name: 'b', state: 'finished', who: ['ann'] });
+  assert.deepEqual([site.told(), site.session.state.review?.image], [[], 'a']);
+  assert.match(site.session.state.message?.text ?? '', /not kept by this/);
+  await reviews.lookAt({ image: 'b', name: 'b', state: 'finished', who: ['ann'] });
+  await site.navigate();
+  assert.equal(site.session.state.review?.image, 'b');
 });
 
 test('a label may be let go of, and the review of a label that is none is none', async () => {

@@ -113,6 +113,7 @@ test('a draft that could not be kept is tried again', async () => {
   site.now += HALF_A_MINUTE;
   await site.session.tick();
   assert.match(site.told()[0] ?? '', /^draft a/);
+  assert.equal(site.session.state.message, undefined); // what was wrong is no longer true
 });
 
 test('what is not saved is kept as a draft when the study is left', async () => {

@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 
 import type { Drawn } from '../src/drawing.ts';
+import { Marks } from '../src/marks.ts';
 import { type Volume, writeMask } from '../src/nifti.ts';
 import { Away, type Query, type Reader, Refusal, type Review, type Sample, type Saved, type Server } from '../src/server.ts';
 import { Session } from '../src/session.ts';
@@ -68,9 +69,8 @@ export class Site {
   loginEnded = false;
   hasModel = false;
   reader: Reader = { byLogin: false, name: 'rev', reviews: true };
-  /** The label that waits for review, and the images whose readings differ. */
+  /** The label that waits for review. */
   toReview: Review | null = null;
-  differing: string[] = [];
   saved: Saved = { state: 'finished' };
   refusal: string | undefined;
   /** What happens while a label is being saved. */
@@ -82,6 +82,7 @@ export class Site {
   shownPlace: number | undefined = 0;
   masks: (Volume<Uint8Array> | undefined)[] = [];
   now = 0;
+  readonly marks: Marks;
   readonly session: Session<FakeDrawing>;
   readonly slices: Slices<FakeDrawing>;
   readonly server: Server;
@@ -101,7 +102,9 @@ export class Site {
       shownPlace: () => this.shownPlace,
       jump: (query, place) => this.log.push(`jump to ${query.slices[place]?.ohif_number ?? 0}`),
     };
-    this.session = new Session(this.server, viewer, () => undefined, () => this.now);
+    const kept = new Map<string, string>();
+    this.marks = new Marks({ getItem: key => kept.get(key) ?? null, setItem: (key, value) => { kept.set(key, value); } });
+    this.session = new Session(this.server, viewer, () => undefined, this.marks, () => this.now);
     this.slices = new Slices(this.session, viewer);
   }
 
@@ -159,7 +162,6 @@ export class Site {
       label: (image, tag) => asked(`label of ${image} ${tag ?? 'final'}`, mask),
       review: image =>
         asked(`review ${image ?? 'the next'}`, () => this.toReview),
-      toDecide: () => asked('readings', () => this.differing),
       approve: (image, version, note) => asked(`approve ${image} ${version} ${note}`, () => undefined),
       returnLabel: (image, version, note) => asked(`return ${image} ${version} ${note}`, () => undefined),
       adjudicate: (image, take, note) => asked(`adjudicate ${image} ${take} ${note}`, () => undefined),
@@ -175,6 +177,11 @@ export class Site {
       active: (image, seconds) => asked(`active ${image} ${seconds}`, () => undefined),
     };
     return server as Server;
+  }
+
+  /** When everything that was begun has ended. */
+  settled(): Promise<void> {
+    return new Promise(resolve => setTimeout(resolve));
   }
 
   drawing(): FakeDrawing {

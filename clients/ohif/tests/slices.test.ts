@@ -41,6 +41,37 @@ test('marked slices are what the label covers, and some of them are asked about 
   assert.match(site.told()[0] ?? '', /^save a .*"finished":true,"annotated_slices":\[3,12\]/);
 });
 
+test('marks are there again in a page that was loaded anew, until the label is saved', async () => {
+  const site = await asked();
+  site.slices.mark();
+  await site.session.leave();
+  await site.session.enter();
+  assert.deepEqual([site.session.state.done, site.session.state.slice], [[0], 1]);
+  assert.equal(site.told().at(-1), 'jump to 12');
+  await site.session.saveAndNext();
+  await site.session.saveAndNext();
+  site.held = queryOf('a', { kind: 'slices', plane: 'axial', slices: SLICES });
+  await site.session.enter();
+  assert.deepEqual(site.session.state.done, []);
+});
+
+test('a mark is kept with a draft of what was drawn, and not without one', async () => {
+  const site = await asked();
+  site.drawing().draw();
+  site.refusal = 'no room left';
+  site.slices.mark();
+  await site.settled();
+  assert.equal(site.session.state.message?.text, 'no room left');
+  assert.deepEqual(site.marks.of(queryOf('a', { slices: SLICES })), []);
+  site.refusal = undefined;
+  site.shownPlace = 1;
+  site.told();
+  site.slices.mark();
+  await site.settled();
+  assert.ok(site.told().some(line => line.startsWith('draft a')));
+  assert.deepEqual(site.marks.of(queryOf('a', { slices: SLICES })), [0, 1]);
+});
+
 test('if all are marked, or none, nothing is asked', async () => {
   const site = await asked();
   for (const place of [0, 1, 2]) {

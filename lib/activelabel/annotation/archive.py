@@ -186,7 +186,7 @@ class LabelArchive:
             verdict = self._finishing.judge(sent, COVERAGE, self._reader.shown(sent), None)
             if verdict.reason is not None:
                 return self._drafts.keep(sent, query, verdict, name)
-            return self._second_readings.keep(sent, current, verdict, name)
+            return self._second_readings.keep(sent, verdict, name)
         history = self._reader.history(sent, query, current)
         coverage = covered(sent, query, history)
         counts = None if current is None or self._reader.is_returned(current) else current
@@ -231,7 +231,7 @@ class LabelArchive:
                 finishes=None if verdict.finishes is None else verdict.finishes.id,
                 coverage=coverage.case,
             )
-            return self._ledger.keep_annotation(new)
+            return self._ledger.keep_annotation(self._second_readings.beside_final(new, sent, label))
 
         kept = self._files.keep(sent, label.array, name or new_name(FINAL), record)
         slices = "the whole volume" if kept.slices is None else f"slices {', '.join(map(str, kept.slices))}"

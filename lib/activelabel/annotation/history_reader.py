@@ -17,7 +17,7 @@ from activelabel.project.labels.kept import sound_file
 from activelabel.project.models.shown_masks import shown_masks
 from activelabel.store.case_states import Verdict
 from activelabel.store.ledger import Ledger
-from activelabel.store.records.labels import FINAL, SECOND, Annotation, Draft
+from activelabel.store.records.labels import FINAL, Annotation, Draft
 from activelabel.store.records.queries import SECOND_READING, Lease
 
 logger = logging.getLogger(__name__)
@@ -73,17 +73,18 @@ class HistoryReader:
         return replace(now, finals=finals, originals=originals)
 
     def is_second_reading(self, sent: SentLabel, query: Lease | None, current: Annotation) -> bool:
-        """Whether a label is a second reading of the label that counts, the annotator's first or a later one.
+        """Whether a label is kept beside the label that counts: a second reading, or a later version of either reading.
 
-        It goes on to be one when its annotator sends it again, so that it never replaces what the other has drawn.
+        What one of two readers sends again replaces neither what somebody else has drawn nor what a reviewer has
+        approved although both readings differ.
         """
-        if sent.decided or query is None or query.strategy != SECOND_READING or current.slices is not None:
+        if sent.decided or current.slices is not None or self.is_returned(current):
             return False
-        if query.outcome == "saved":
-            earlier = self.ledger.current_annotation(sent.image_id, SECOND)
-            if earlier is None or earlier.annotator != query.annotator:
-                return False
-        return current.annotator != query.annotator and not self.is_returned(current)
+        if sent.annotator in self.ledger.readers_of(sent.image_id):
+            return current.annotator != sent.annotator or self.ledger.is_adjudicated(sent.image_id)
+        if query is None or query.strategy != SECOND_READING or current.annotator == query.annotator:
+            return False
+        return query.outcome != "saved" or self.ledger.answered_by_second(query.id)
 
     def is_returned(self, label: Annotation) -> bool:
         """Whether a reviewer has returned this label version to its annotator."""

@@ -1,4 +1,4 @@
-"""Keeps the labels of cases that two annotators read, neither of them seeing the other's, and compares both."""
+"""Keeps second readings: labels of annotators who have not seen the first one. Compares both, whoever sends anew."""
 
 import logging
 from dataclasses import replace
@@ -8,13 +8,14 @@ from activelabel.annotation.coverage import Coverage, SentLabel
 from activelabel.annotation.finishing import Verdict
 from activelabel.annotation.history_reader import HistoryReader
 from activelabel.annotation.label_files import LabelFiles, annotation_of, new_name
+from activelabel.data.labels.arrays import LabelArray
 from activelabel.data.labels.label_map import label_map_of
 from activelabel.data.labels.partial_labels import PartialLabel
 from activelabel.errors import InvalidInputError
-from activelabel.store.cases.new_annotation import Compared, KeptFile
+from activelabel.store.cases.new_annotation import Compared, KeptFile, NewAnnotation
 from activelabel.store.coverage_case import CoverageCase
 from activelabel.store.ledger import Ledger
-from activelabel.store.records.labels import SECOND, Annotation
+from activelabel.store.records.labels import FINAL, SECOND, Annotation
 
 logger = logging.getLogger(__name__)
 
@@ -33,16 +34,16 @@ class SecondReadings:
         self._agreement = agreement
         self._labels = label_map_of(reader.labels)
 
-    def keep(self, sent: SentLabel, first: Annotation, verdict: Verdict, name: str) -> Annotation:
-        """Keep a finished label that its annotator has drawn without seeing the first, and compare both.
+    def keep(self, sent: SentLabel, verdict: Verdict, name: str) -> Annotation:
+        """Keep a finished label beside the one that counts, and compare it with the other reader's newest one.
 
         Args:
             sent: what the client sent.
-            first: the label that counts.
             verdict: the draft that it finishes, and the model that drew it, if any.
             name: the name of the kept file without its ending; empty for a new name.
         """
-        compared = self._compared(sent, first)
+        other = self._ledger.other_reading(sent.image_id, sent.annotator, SECOND)
+        compared = None if other is None else self._compared(sent, sent.array, other)
         label = PartialLabel(sent.array, sent.axis, sent.all_slices)
 
         def record(file: KeptFile) -> Annotation:
@@ -51,22 +52,35 @@ class SecondReadings:
                 unchanged_from=verdict.unchanged_from,
                 finishes=None if verdict.finishes is None else verdict.finishes.id,
                 coverage=COVERAGE.case,
+                beside=0 if other is None else other.id,
                 compared=compared,
             )
             return self._ledger.keep_annotation(new)
 
         kept = self._files.keep(sent, label.array, name or new_name(SECOND), record)
-        if compared is not None:
-            outcome = "agree" if compared.agrees else "differ: a reviewer decides"
-            logger.info("second reading of '%s' by %s: both readings %s", kept.image_id, kept.annotator, outcome)
         return kept
 
-    def _compared(self, sent: SentLabel, first: Annotation) -> Compared | None:
-        """A second reading compared with the first; None if that cannot be read, which must not lose the second."""
+    def beside_final(self, new: NewAnnotation, sent: SentLabel, label: PartialLabel) -> NewAnnotation:
+        """A final label that is about to be recorded, compared with the other reader's newest one, if it is a reading.
+
+        It is one if its annotator is one of two readers who sends theirs again. What a reviewer decides is none.
+        """
+        if sent.decided or label.slices != sent.all_slices:
+            return new
+        other = self._ledger.other_reading(sent.image_id, sent.annotator, FINAL)
+        if other is None:
+            return replace(new, beside=0)
+        return replace(new, beside=other.id, compared=self._compared(sent, label.array, other))
+
+    def _compared(self, sent: SentLabel, array: LabelArray, other: Annotation) -> Compared | None:
+        """A reading compared with the other one; None if that cannot be read, which must not lose the new one."""
         try:
-            array = self._reader.read(first, sent.image)
+            before = self._reader.read(other, sent.image)
         except InvalidInputError as error:
-            logger.warning("the second reading of '%s' is compared with nothing: %s", sent.image_id, error)
+            logger.warning("the label of '%s' by %s is compared with nothing: %s", sent.image_id, sent.annotator, error)
             return None
-        structures = agreement_of(array, sent.array, self._labels, sent.image.spacing_mm)
-        return Compared(first.id, structures, agrees(structures, self._agreement))
+        structures = agreement_of(before, array, self._labels, sent.image.spacing_mm)
+        compared = Compared(other.id, structures, agrees(structures, self._agreement))
+        outcome = "agree" if compared.agrees else "differ: a reviewer decides"
+        logger.info("'%s': the readings of %s and %s %s", sent.image_id, other.annotator, sent.annotator, outcome)
+        return compared

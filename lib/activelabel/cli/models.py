@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from activelabel.store.ledger import Ledger
 
 BEST = "best"
+_MOST_DIGITS = 18  # of a version
 KINDS = cast(tuple[ModelKind, ...], get_args(ModelKind))
 COLUMNS = ("version", "kind", "published", "recipe", "Dice", "cases", "place", "in use", "file")
 
@@ -70,10 +71,10 @@ def choose(ledger: "Ledger", use: str, by: str) -> None:
         for kind in KINDS:
             if ledger.model_use(kind) is not None:
                 ledger.use_best(kind)
-    elif use.isascii() and use.isdigit():
+    elif use.isascii() and use.isdigit() and len(use) <= _MOST_DIGITS:
         ledger.use_model(int(use), by)
     else:
-        raise InvalidInputError(f"--use {use}: expected the version of a model, or {BEST}")
+        raise InvalidInputError(f"--use {use[:40]}: expected the version of a model, or {BEST}")
 
 
 def listing(standings: Sequence["Standing"], folder: Path) -> Iterator[str]:

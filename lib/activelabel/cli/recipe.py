@@ -1,5 +1,6 @@
 """The command `activelabel recipe`: makes a recipe for a folder of images, with a reason for each number."""
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -115,6 +116,8 @@ def _machine(device: str, memory_gb: float | None) -> "Machine":
     if device not in ("auto", "cpu", "cuda"):
         raise InvalidInputError(f"--device {device}: expected auto, cpu or cuda")
     has_gpu = device == "cuda" or (device == "auto" and torch.cuda.is_available())
+    if memory_gb is not None and not math.isfinite(memory_gb):
+        raise InvalidInputError(f"--memory-gb {memory_gb}: expected a number of gigabytes")
     if memory_gb is not None:
         return Machine(int(memory_gb * 2**30), has_gpu)
     if has_gpu and not torch.cuda.is_available():

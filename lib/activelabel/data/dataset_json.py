@@ -8,6 +8,8 @@ from typing import Any
 
 from activelabel.errors import InvalidInputError
 
+_MOST_DIGITS = 9  # of a value of a label
+
 
 @dataclass(frozen=True)
 class DatasetDescription:
@@ -51,8 +53,8 @@ def read_dataset(path: Path) -> DatasetDescription:
     order, ending = content.get("regions_class_order") or (), content.get("file_ending") or ""
     if not isinstance(order, list | tuple) or not all(map(_is_number, order)) or not isinstance(ending, str):
         raise InvalidInputError(
-            f'{path}: expected "regions_class_order" like [1, 2] and "file_ending" like ".nii.gz", got {order!r} and '
-            f"{ending!r}: write it again"
+            f'{path}: expected "regions_class_order" like [1, 2] and "file_ending" like ".nii.gz", got '
+            f"{repr(order)[:80]} and {repr(ending)[:80]}: write it again"
         )
     return DatasetDescription(path, labels, tuple(int(str(value)) for value in order), _channels(path, content), ending)
 
@@ -97,12 +99,13 @@ def _labels(found_labels: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
 def _values(name: str, content: Any) -> tuple[int, ...]:
     values = content if isinstance(content, list) else [content]
     if not values or not all(map(_is_number, values)):
-        raise ValueError(f"the value of '{name}' is {content!r}, no whole number")
+        raise ValueError(f"the value of '{name[:80]}' is {repr(content)[:80]}, no whole number")
     return tuple(int(str(value)) for value in values)
 
 
 def _is_number(value: object) -> bool:
-    return not isinstance(value, bool) and str(value).strip().isdecimal()
+    text = "" if isinstance(value, bool) else str(value).strip()
+    return text.isdecimal() and len(text) <= _MOST_DIGITS
 
 
 def _channels(path: Path, content: Mapping[str, Any]) -> tuple[str, ...]:

@@ -149,7 +149,7 @@ def declared_modality(dataset_json: Path) -> str | None:
         return None
     try:
         content = json.loads(dataset_json.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # ValueError: also for a number with too many digits
         raise InvalidInputError(f"{dataset_json.name}: not a JSON file ({error}): write it again") from error
     declared = content.get("modality") if isinstance(content, dict) else content
     name = declared.get("0") if isinstance(declared, dict) else declared

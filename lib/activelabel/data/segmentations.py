@@ -16,7 +16,7 @@ from activelabel.data.labels.label_map import LabelMap
 from activelabel.data.labels.overlapping import overlapping_values
 from activelabel.errors import InvalidInputError
 
-_SEGMENT = re.compile(r"Segment(?P<number>\d+)_(ID|Name)")
+_SEGMENT = re.compile(r"Segment(?P<number>\d{1,9})_(ID|Name)")
 _KIND_FIELDS = ("Segmentation_SourceRepresentation", "Segmentation_MasterRepresentation")
 
 
@@ -67,7 +67,7 @@ def _segment(file: str, fields: Mapping[str, str], number: int) -> Segment:
         value, layer = int(fields.get(f"{start}LabelValue", 1)), int(fields.get(f"{start}Layer", number))
     except ValueError as error:
         raise InvalidInputError(
-            f"{file}: segment '{name}' has a damaged value or layer ({error}): save it again"
+            f"{file}: segment '{name}' has a damaged value or layer ({str(error)[:80]}): save it again"
         ) from error
     return Segment(name, value, layer)
 

@@ -69,6 +69,11 @@ def read_situation(project: Project, measure: str) -> Situation:
     Labels are new if the model trained last has not seen them, so that a training ends its round even if its model is
     not in use. Scoring uses the model in use.
     """
+    with project.ledger.one_look():
+        return _read_situation(project, measure)
+
+
+def _read_situation(project: Project, measure: str) -> Situation:
     ledger = project.ledger
     progress = ledger.progress()
     version, scoring = progress.latest_model, progress.model_in_use

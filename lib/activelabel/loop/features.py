@@ -26,8 +26,10 @@ def keep_features(
     file = features_file(project.features_folder, model.version, of_slices)
     missing: list[str] = []
     with optional(_MISSING):
-        features = read_features(file)
-        images = [image.id for image in project.ledger.images() if image.role == "training" and image.usable]
+        known = project.ledger.images()
+        gone = {image.id for image in known if not image.present}
+        features = {image_id: vectors for image_id, vectors in read_features(file).items() if image_id not in gone}
+        images = [image.id for image in known if image.role == "training" and image.usable]
         missing = [image_id for image_id in images if image_id not in features]
     if not missing:
         return

@@ -10,7 +10,6 @@ from activelabel.data.files.studies_folder import LEDGER_FILE
 from activelabel.data.labels.label_map import label_map_of
 from activelabel.data.labels.label_texts import entries_of
 from activelabel.errors import InvalidInputError
-from activelabel.prediction.devices.precision import choose_precision
 from activelabel.prediction.prepared.images import remove_all_prepared
 from activelabel.project.database_url import database_url
 from activelabel.project.folders import project_folder
@@ -125,5 +124,4 @@ def prepare_project(project: Project) -> None:
         project.recipe.name,
         ", ".join(entries_of(project.labels)),
     )
-    precision = choose_precision(project.settings.precision, project.device)
-    logger.info("networks run on %s in %s", project.device, precision)
+    logger.info("networks run on %s in %s", project.device, project.precision)

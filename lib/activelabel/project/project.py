@@ -1,6 +1,7 @@
 """A project: the settings, recipe, label names, folders and ledger that all parts of a running server share."""
 
 import logging
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,13 +15,13 @@ from activelabel.data.modality import ProjectModality
 from activelabel.data.slices import SlicePlane
 from activelabel.errors import NotReadyError
 from activelabel.names import ScoreKind
-from activelabel.prediction.devices.precision import choose_precision
 from activelabel.prediction.predictor import Predictor
 from activelabel.prediction.prepared.images import PreparedImages
 from activelabel.project.folders import view_folder
 from activelabel.project.modality import fixed_modality, known_modality
 from activelabel.project.settings import Settings
 from activelabel.project.thresholds import Thresholds, thresholds
+from activelabel.project.used_precision import used_precision
 from activelabel.recipes import PreprocessingSettings, ProxySettings, Recipe
 from activelabel.recipes.sections import Intensity
 from activelabel.store.ledger import Ledger
@@ -34,6 +35,7 @@ MODELS = "models"
 PREPARED = "prepared"
 MAPS = "maps"
 PSEUDO_LABELS = "pseudo_labels"
+FEATURES = "features"
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,7 @@ class Project:
     @property
     def features_folder(self) -> Path:
         """The folder of image features: one file per model version."""
-        return self.folder / "features"
+        return self.folder / FEATURES
 
     @property
     def maps_folder(self) -> Path:
@@ -158,6 +160,11 @@ class Project:
         return torch.device(self.settings.device)
 
     @property
+    def precision(self) -> str:
+        """The precision in which networks run, and why."""
+        return used_precision(self.settings.precision, self.device, self.recipe, self.choices_file)
+
+    @property
     def model_description(self) -> ModelDescription:
         """The description that a model of this project's task must have."""
         return ModelDescription(
@@ -189,7 +196,7 @@ class Project:
             "database_url": self.ledger.shown_url,
             "project_dir": str(self.folder),
             "device": str(self.device),
-            "precision": str(choose_precision(self.settings.precision, self.device)),
+            "precision": self.precision,
             "repeats": self.recipe.prediction.repeats,
             "racing": self.recipe.prediction.racing,
             "strategy": self.recipe.query.strategy,
@@ -228,17 +235,23 @@ class Project:
             todo = "the first training is due" if self.settings.autopilot else "start a training"
         return f"the first takes {needed} {unit}, you have {available}, and {validation} for validation: {todo}"
 
-    def asking_models(self) -> list[ModelVersion]:
-        """The model in use and its predecessor, which ranks while the model in use has not scored yet.
+    def asking_versions(self) -> Iterator[int]:
+        """The version of the model in use, then that of its predecessor, which ranks until the former has scored.
 
-        The predecessor is the newest older model that was neither withdrawn nor beaten by an older one.
+        The predecessor is the newest older model that was neither withdrawn nor beaten by an older one. It is looked
+        for only if it is wanted.
         """
         use = self.ledger.model_use()
         if use is None or use.model_version is None:
-            return []
+            return
+        yield use.model_version
         sound = self.ledger.sound_models() - {use.model_version}
-        before = [item.model_version for item in self.ledger.model_uses() if item.model_version in sound]
-        return [self.ledger.model(version) for version in [use.model_version, *before[-1:]] if version is not None]
+        before = [item.model_version for item in self.ledger.model_uses()]
+        yield from [version for version in before if version in sound and version is not None][-1:]
+
+    def asking_models(self) -> list[ModelVersion]:
+        """The models of `asking_versions`."""
+        return [self.ledger.model(version) for version in self.asking_versions()]
 
     def network(self, model: ModelVersion) -> nn.Module:
         """The network of a model version; label names may have been added since its training.

@@ -202,8 +202,10 @@ class Settings(BaseModel):
         description="true or false: learn only from labels that a reviewer has approved; a returned one never counts",
     )
     seed: int = Field(default=0, ge=0, lt=2**31, description="what fixes all that is random: a whole number from 0")
-    tracking: Literal["none", "mlflow"] = Field(
-        default="none", description="none or mlflow: with mlflow each training is tracked in the project's mlflow.db"
+    tracking: Literal["none", "mlflow", "tensorboard", "both"] = Field(
+        default="none",
+        description="what tracks each training: mlflow in the project's mlflow.db, tensorboard by event files in the "
+        "folder of its run, both, or none",
     )
     autopilot: bool = Field(default=True, description="true or false: train and score without being asked")
     allow_remote: bool = Field(

@@ -56,10 +56,12 @@ def load_recipe(name_or_path: str) -> Recipe:
             f"recipe '{name_or_path}' does not exist: use one of {', '.join(known)}, or the path of a .toml file"
         )
     try:
-        recipe = Recipe.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-        check_recipe(recipe)
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        written = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:  # ValueError: also for a number with too many digits
         raise InvalidInputError(f"recipe {path.name} is not a TOML file: {error}") from error
+    try:
+        recipe = Recipe.model_validate(written)
+        check_recipe(recipe)
     except ValidationError as error:
         raise InvalidInputError(f"recipe {path.name}: {first_problem(error)}") from error
     except (InvalidInputError, NotFoundError) as error:

@@ -33,6 +33,7 @@ from activelabel.server.processes import (
     stop_start,
 )
 from activelabel.server.project_tasks import build_tasks
+from activelabel.server.quick_children import start_children_quickly
 from activelabel.server.tasks.batch_infer import ReadableBatchInfer
 from activelabel.server.tasks.training import HostTraining
 from activelabel.server.welcome import welcome
@@ -50,6 +51,8 @@ class ActiveLabel(MONAILabelApp):
     """
 
     def __init__(self, app_dir: str, studies: str, conf: Mapping[str, str]) -> None:
+        if is_start_command():
+            start_children_quickly()
         end_with_server()
         try:
             project = _opened_project(app_dir, studies, conf)

@@ -5,6 +5,8 @@
 does the same as `python -m monailabel.main start_server`, but answers first requests in half of the time.
 """
 
+import gc
+
 from activelabel.lean_imports import NOT_NEEDED, absent, import_monai
 
 
@@ -19,6 +21,7 @@ def import_monai_for_host() -> None:
 
 
 if __name__ == "__main__":
+    gc.disable()  # until the app is loaded (`server.host_app.main`)
     import_monai_for_host()
     from monailabel.main import Main
 

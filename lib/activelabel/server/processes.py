@@ -19,7 +19,8 @@ from activelabel.errors import ActiveLabelError
 
 CHILD_MODULE = "monailabel.interfaces.utils.app"
 START_MODULES = ("monailabel.main", "activelabel.server.host_main")
-_SERVER_PID = "ACTIVELABEL_SERVER_PID"
+SERVER_PID = "ACTIVELABEL_SERVER_PID"
+"""The variable that tells a child the process id of its parent: the server, or the process that forks its children."""
 
 
 def is_child() -> bool:
@@ -58,14 +59,15 @@ def end_with_server(interval_seconds: float = 0.5) -> None:
 
     A killed host leaves its children running, beside those of the next server. A child compares its parent with the
     recorded id, since the server may have ended before this function runs, seconds after the start of the child.
+    The process that forks children ends with the server.
     """
     if not is_child():
-        os.environ[_SERVER_PID] = str(os.getpid())
+        os.environ[SERVER_PID] = str(os.getpid())
         # A server and its children share the processors. By default, OpenMP's threads spin while they wait and take
         # time from working threads: a training took three times as long.
         os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
         return
-    server = int(os.environ[_SERVER_PID])
+    server = int(os.environ[SERVER_PID])
 
     def watch() -> None:
         while parent_lives(server):

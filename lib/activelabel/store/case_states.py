@@ -79,7 +79,7 @@ class CaseFacts:
         verdict: what a reviewer has decided about the current final label; None if nobody has yet.
         reviewed_by: the reviewer who has the current final label before them now.
         drawn_by: the annotators of all versions of the final label since it was last taken back.
-        differently_read_by: the annotators of second readings that differ from the final label.
+        differently_read_by: the annotators of both readings, if its two readings differ.
     """
 
     whole: bool = False

@@ -32,7 +32,7 @@ from sqlalchemy.orm import Session
 from activelabel.names import ScoreKind
 from activelabel.store.checks import checked_name
 from activelabel.store.columns import UtcDateTime
-from activelabel.store.database import Database
+from activelabel.store.left_to_score import OF_KIND, LeftToScore, values_of
 from activelabel.store.pool import complete, set_aside
 from activelabel.store.records.work import WHOLE_JOB, Claim, WorkKind
 from activelabel.store.schema.images import ImageRow
@@ -62,9 +62,7 @@ class Job:
     @property
     def values(self) -> dict[str, object]:
         """The values of the statements below that tell this job from others."""
-        scored = self.scored or ScoreKind("")
-        of_score = {"measure": scored.measure, "region": scored.region, "aggregation": scored.aggregation}
-        return {"kind": self.kind, "model": self.model_version, **of_score}
+        return {"kind": self.kind, **values_of(self.model_version, self.scored or ScoreKind(""))}
 
 
 _ITEMS: BindParameter[str] = bindparam("items", expanding=True)
@@ -74,17 +72,12 @@ _HOLDS = and_(_OF_JOB, WorkClaimRow.expires_at > _NOW)
 _USABLE = and_(ImageRow.present.is_(True), ImageRow.unreadable_reason.is_(None))
 _TO_PREPARE = and_(_USABLE, ImageRow.content_sha256.is_(None))
 _TO_SCORE = and_(_USABLE, ImageRow.role == "training")
-_SCORED = and_(
-    ScoreRow.model_version == bindparam("model"),
-    ScoreRow.measure == bindparam("measure"),
-    ScoreRow.region == bindparam("region"),
-    ScoreRow.aggregation == bindparam("aggregation"),
-)
 
 _ANY_HELD = select(select(WorkClaimRow).where(_HOLDS).exists())
+_ALL_HELD = select(WorkClaimRow.item).where(_HOLDS)
 _HELD = select(WorkClaimRow.item).where(_HOLDS, WorkClaimRow.item.in_(_ITEMS))
 _DONE = (
-    select(ScoreRow.image_id).where(_SCORED, ScoreRow.image_id.in_(_ITEMS)),
+    select(ScoreRow.image_id).where(OF_KIND, ScoreRow.image_id.in_(_ITEMS)),
     select(AnnotationRow.image_id).where(AnnotationRow.image_id.in_(_ITEMS), complete()),
     select(SkipRow.image_id).where(SkipRow.image_id.in_(_ITEMS), set_aside()),
 )
@@ -100,7 +93,7 @@ def _page(wanted: ColumnElement[bool]) -> Select[str]:
 
 # A page is cut off before scores and claims are looked for: without statistics PostgreSQL would do that for all images.
 _TO_SCORE_NEXT, _TO_PREPARE_NEXT = _page(_TO_SCORE).subquery("next"), _page(_TO_PREPARE).subquery("next")
-_WITH_SCORE = select(ScoreRow.image_id).where(ScoreRow.image_id == _TO_SCORE_NEXT.c.id, _SCORED)
+_WITH_SCORE = select(ScoreRow.image_id).where(ScoreRow.image_id == _TO_SCORE_NEXT.c.id, OF_KIND)
 _NEXT_TO_SCORE = select(_TO_SCORE_NEXT.c.id).where(~_WITH_SCORE.exists()).order_by(_TO_SCORE_NEXT.c.id)
 _NEXT_TO_PREPARE = select(_TO_PREPARE_NEXT.c.id).order_by(_TO_PREPARE_NEXT.c.id)
 _END_TO_SCORE = select(func.max(_TO_SCORE_NEXT.c.id), func.count()).select_from(_TO_SCORE_NEXT)
@@ -137,7 +130,7 @@ _EXTEND = update(WorkClaimRow).where(_LIVE).values(expires_at=bindparam("until",
 _QUIETLY = {"synchronize_session": False}
 
 
-class Claims(Database):
+class Claims(LeftToScore):
     """The claims of all workers."""
 
     def claim_images(self, job: Job, worker: str, seconds: float, limit: int = 1, after: str = "") -> list[str]:
@@ -218,7 +211,7 @@ class Claims(Database):
             page, end = _NEXT_TO_PREPARE if claimed_too else _FREE_TO_PREPARE, _END_TO_PREPARE
         else:
             page, end = _NEXT_TO_SCORE if claimed_too else _FREE_TO_SCORE, _END_TO_SCORE
-        some = size
+        some, counted = size, False
         with self._reading() as session:
             now = self._shared_now(session)
             while True:
@@ -230,7 +223,23 @@ class Claims(Database):
                 last, count = session.execute(end, values).one()
                 if count < size:
                     return []
+                if not counted and self._none_is(session, job, now, claimed_too):
+                    return []
+                counted = True
                 after, size = last, min(2 * size, _AT_MOST)
+
+    def _none_is(self, session: Session, job: Job, now: datetime, claimed_too: bool) -> bool:
+        """Whether no image can be found, by what is counted, so that a million images are not read to see that.
+
+        As long as somebody holds an image that is left, that is one of those left. Unknown of images to prepare.
+        """
+        if job.scored is None:
+            return False
+        left = self._count_unscored(session, job.values)
+        if left and not claimed_too:
+            held = session.scalars(_ALL_HELD, {**job.values, "now": now}).all()
+            left -= len(_left(session, job, session.scalars(_AMONG_TO_SCORE, {"items": held}).all(), None))
+        return left <= 0
 
     def _claim_some(self, job: Job, ids: Sequence[str], worker: str, seconds: float, limit: int) -> list[str]:
         """Claim up to `limit` of these images that are still left and that nobody else looks at."""

@@ -6,6 +6,7 @@ fork: a child process neither uses nor closes its parent's connections.
 
 import logging
 import os
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -27,6 +28,7 @@ logger = logging.getLogger(__name__)
 Clock = Callable[[], datetime]
 
 _LOG_AGAIN_SECONDS = 60.0
+_LOOK_SECONDS = 1.0  # for how long reads may share one transaction
 _LEADER_LOCK = 0x6163746D  # the advisory lock whose holder is the leader of several servers
 
 
@@ -46,9 +48,34 @@ class _Connected:
     """Device and inode of an SQLite file: another file of the same name is another ledger."""
 
 
-_inherited: list[
-    _Connected
-] = []  # connections of the parent process: kept, because SQLite forbids a child to close them
+_inherited: list[object] = []  # connections of the parent process: kept, because SQLite forbids a child to close them
+
+
+class _Look(threading.local):
+    """The transaction that reads of one thread share, see `Database.one_look`."""
+
+    depth = 0
+    connected: _Connected | None = None
+    session: Session | None = None
+    began = 0.0
+
+    def session_of(self, connected: _Connected) -> Session:
+        """The session that reads share now."""
+        if self.connected is not connected or time.monotonic() - self.began > _LOOK_SECONDS:
+            self.end()
+        if self.session is None:
+            self.connected, self.session, self.began = connected, Session(connected.reader), time.monotonic()
+        return self.session
+
+    def end(self) -> None:
+        """End the transaction; the next read begins another."""
+        session, connected = self.session, self.connected
+        self.session = self.connected = None
+        if session is not None and connected is not None:
+            if connected.pid == os.getpid():
+                session.close()
+            else:
+                _inherited.append(session)
 
 
 class Database:
@@ -67,6 +94,7 @@ class Database:
         self._clock = clock
         self._connected: _Connected | None = None
         self._leading: Connection | None = None
+        self._look = _Look()
         self._last_logged = ("", 0.0)
 
     def __repr__(self) -> str:
@@ -82,7 +110,11 @@ class Database:
         return self.file is None or self.file.is_file()
 
     def __getstate__(self) -> dict[str, object]:
-        return {**self.__dict__, "_connected": None, "_leading": None}
+        return {**self.__dict__, "_connected": None, "_leading": None, "_look": None}
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        self.__dict__.update(state)
+        self._look = _Look()
 
     @property
     def file(self) -> Path | None:
@@ -132,6 +164,7 @@ class Database:
 
     def close(self) -> None:
         """Close this process's connections. The next use connects again."""
+        self._look.end()
         connected, self._connected = self._connected, None
         if connected is not None and connected.pid == os.getpid():
             if self._leading is not None:
@@ -140,16 +173,40 @@ class Database:
         self._leading = None
 
     @contextmanager
+    def one_look(self) -> Iterator[None]:
+        """Let all that this thread reads in the block share one transaction: most of what a small read costs.
+
+        A write of this thread ends the transaction, so that what is read next has it. So does a second, so that a block
+        that takes longer sees what others write, and stands in nobody's way.
+        """
+        self._look.depth += 1
+        try:
+            yield
+        finally:
+            self._look.depth -= 1
+            if not self._look.depth:
+                self._look.end()
+
+    @contextmanager
     def _reading(self) -> Iterator[Session]:
         """A transaction that sees one state of the ledger and changes nothing."""
         connected = self._connection()
         self._check_in_place(connected)
-        with self._explained(), Session(connected.reader) as session:
-            yield session
+        with self._explained():
+            if not self._look.depth:
+                with Session(connected.reader) as session:
+                    yield session
+                return
+            try:
+                yield self._look.session_of(connected)
+            except BaseException:  # after an error of the database the transaction can read no more
+                self._look.end()
+                raise
 
     @contextmanager
     def _writing(self) -> Iterator[Session]:
         """The only write transaction among all processes; committed durably if the block raises nothing."""
+        self._look.end()
         connected = self._connection()
         self._check_in_place(connected)
         with self._explained(), Session(connected.writer) as session, session.begin():
@@ -163,7 +220,9 @@ class Database:
             with self._writing() as session:
                 yield session
             return
-        with self._reading() as session, session.begin():
+        self._look.end()
+        connected = self._connection()
+        with self._explained(), Session(connected.reader) as session, session.begin():
             yield session
 
     def _shared_now(self, session: Session) -> datetime:

@@ -16,6 +16,9 @@ from activelabel.store.schema.images import ImageRow
 from activelabel.store.schema.study import FactRow
 
 _REVISION = "revision of images"
+REVISION = select(FactRow.value).where(FactRow.name == _REVISION).scalar_subquery()
+"""The revision, as a column of a statement that reads what belongs to the counts."""
+_READ_REVISION = select(REVISION)
 
 
 @dataclass(frozen=True)
@@ -39,8 +42,11 @@ class ImageCounting(Database):
 
     def _image_counts(self, session: Session) -> ImageCounts:
         """The counts as of now."""
-        row = session.get(FactRow, _REVISION)  # read first: counts of a later state are replaced at the next call
-        if row is not None and self._counted is not None and self._counted[0] == row.value:
+        return self._counts_of(session, session.scalar(_READ_REVISION))
+
+    def _counts_of(self, session: Session, revision: str | None) -> ImageCounts:
+        """The counts of a revision, which is read first: counts of a later state are replaced at the next call."""
+        if revision is not None and self._counted is not None and self._counted[0] == revision:
             return self._counted[1]
         unreadable = ImageRow.unreadable_reason.is_not(None)
         statement = select(ImageRow.role, unreadable, func.count()).where(ImageRow.present.is_(True))
@@ -58,8 +64,8 @@ class ImageCounting(Database):
             unreadable=found.get(("training", True), 0) + found.get(("validation", True), 0),
             usable_training=found.get(("training", False), 0),
         )
-        if row is not None:
-            self._counted = row.value, counts
+        if revision is not None:
+            self._counted = revision, counts
         return counts
 
     def _images_changed(self, session: Session) -> None:

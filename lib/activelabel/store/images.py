@@ -87,6 +87,44 @@ class Images(ImageCounting):
                 self._images_changed(session)
             end_leases(session, (row for row in unended_leases(session) if row.image_id in vanished), "released", now)
 
+    def sync_changed(
+        self,
+        came: Collection[str],
+        gone: Collection[str],
+        validation_cases: int,
+        patients: Mapping[str, str] | None = None,
+    ) -> None:
+        """Do what `sync_images` does, without a given split, if only these images have come or gone since it.
+
+        Args:
+            came: ids of images that are present, new ones and known ones.
+            gone: ids of images that are not.
+            validation_cases: as for `sync_images`.
+            patients: the patients of the images that came, where known.
+        """
+        there = {checked_name(image_id, "image") for image_id in came}
+        patient_of = {image_id: checked_name(patient, "patient") for image_id, patient in (patients or {}).items()}
+        with self._writing() as session:
+            rows = _rows_of(session, there.union(gone))
+            new = there - rows.keys()
+            _remember_patients(
+                session, {id_: name for id_, name in patient_of.items() if id_ in rows and rows[id_].patient != name}
+            )
+            validation = frozenset[str]()
+            if new:
+                known = session.scalar(select(func.count()).select_from(ImageRow)) or 0
+                missing = validation_count(known + len(new), validation_cases) - _count_validation(session)
+                validation = _new_validation(session, new, max(missing, 0), patient_of)
+            now = self._clock()
+            _register(session, new, validation, patient_of, now)
+            vanished = {image_id for image_id in gone if image_id in rows and rows[image_id].present}
+            returned = {image_id for image_id in there if image_id in rows and not rows[image_id].present}
+            _mark_present(session, vanished, False)
+            _mark_present(session, returned, True)
+            if new or vanished or returned:
+                self._images_changed(session)
+            end_leases(session, (row for row in unended_leases(session) if row.image_id in vanished), "released", now)
+
     def image(self, image_id: str) -> Image:
         """One image.
 
@@ -100,6 +138,15 @@ class Images(ImageCounting):
         """All images ever registered, absent ones included, by id."""
         with self._reading() as session:
             return [record_of(row, Image) for row in session.scalars(select(ImageRow).order_by(ImageRow.id))]
+
+    def images_of(self, ids: Collection[str]) -> list[Image]:
+        """Those of these images that are registered, by id."""
+        wanted, found = sorted(set(ids)), list[Image]()
+        with self._reading() as session:
+            for first in range(0, len(wanted), _AT_ONCE):
+                some = select(ImageRow).where(ImageRow.id.in_(wanted[first : first + _AT_ONCE])).order_by(ImageRow.id)
+                found += [record_of(row, Image) for row in session.scalars(some)]
+        return found
 
     def images_set_aside(self) -> list[Image]:
         """The images that are present and cannot be used, by id."""
@@ -270,12 +317,31 @@ def _new_validation(
     roles = defaultdict[str, set[Role]](set)
     for image_id in judging:
         roles[patient_of.get(image_id, image_id)].add("validation")
-    for image_id, patient, role in session.execute(select(ImageRow.id, ImageRow.patient, ImageRow.role)):
+    for image_id, patient, role in _roles_of(session, {patient_of.get(image_id, image_id) for image_id in new}):
         roles[patient or image_id].add(role)
     known = {image_id for image_id in new if patient_of.get(image_id, image_id) in roles}
     also = {image_id for image_id in known if "validation" in roles[patient_of.get(image_id, image_id)]}
-    first = not any("validation" in of_patient for of_patient in roles.values())
+    first = not judging and not _count_validation(session)
     return choose_validation(new - known, max(missing - len(also), 0), patient_of, at_least_one=first) | also
+
+
+def _roles_of(session: Session, patients: Collection[str]) -> Iterator[tuple[str, str | None, Role]]:
+    """Id, patient and role of the images of these patients, perhaps of others too; an image may be its own patient."""
+    columns, wanted = select(ImageRow.id, ImageRow.patient, ImageRow.role), sorted(patients)
+    if len(wanted) > _AT_ONCE:
+        yield from session.execute(columns).tuples()
+        return
+    yield from session.execute(columns.where(ImageRow.patient.in_(wanted))).tuples()
+    yield from session.execute(columns.where(ImageRow.patient.is_(None), ImageRow.id.in_(wanted))).tuples()
+
+
+def _rows_of(session: Session, ids: Collection[str]) -> dict[str, ImageRow]:
+    """The rows of those of these images that are registered."""
+    wanted, found = sorted(ids), dict[str, ImageRow]()
+    for first in range(0, len(wanted), _AT_ONCE):
+        some = select(ImageRow).where(ImageRow.id.in_(wanted[first : first + _AT_ONCE]))
+        found.update({row.id: row for row in session.scalars(some)})
+    return found
 
 
 def _register(

@@ -64,7 +64,7 @@ def image_row(session: Session, image_id: str) -> ImageRow:
 
 def model_row(session: Session, version: int) -> ModelVersionRow:
     """The row of a published version, withdrawn or not; raises NotFoundError for any other."""
-    row = session.get(ModelVersionRow, version) if version <= _LARGEST_VERSION else None
+    row = session.get(ModelVersionRow, version) if abs(version) <= _LARGEST_VERSION else None
     if row is None:
         known = ", ".join(map(str, session.scalars(select(ModelVersionRow.version).order_by(ModelVersionRow.version))))
         raise NotFoundError(f"model version {version}: not in the ledger; there are: {known or 'none'}")

@@ -6,7 +6,21 @@ images on a PostgreSQL without row statistics, as in the first minute of a study
 
 from datetime import datetime
 
-from sqlalchemy import BindParameter, ColumnElement, ScalarSelect, Select, and_, func, literal_column, null, or_, select
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    CompoundSelect,
+    ScalarSelect,
+    Select,
+    and_,
+    func,
+    literal_column,
+    null,
+    or_,
+    select,
+    union,
+    union_all,
+)
 from sqlalchemy.orm import aliased
 
 from activelabel.store.case_states import Verdict
@@ -67,12 +81,12 @@ def complete() -> ColumnElement[bool]:
 def learnable(only_approved: bool) -> ColumnElement[bool]:
     """Annotations that a training may learn from, at most one per image.
 
-    Without review these are the annotations that count, without those from which a second reading differs unless a
+    Without review these are the annotations that count, without those of images whose two readings differ, unless a
     reviewer has approved them. If only approved ones are learnt from, these are the newest approved version of each
     image whose label was not taken back since: a later version waits for its review.
     """
     if not only_approved:
-        undisputed = or_(AnnotationRow.id.not_in(disputed()), AnnotationRow.id.in_(decided(Verdict.APPROVED)))
+        undisputed = or_(AnnotationRow.image_id.not_in(disputed()), AnnotationRow.id.in_(decided(Verdict.APPROVED)))
         return and_(counting(), undisputed)
     newest_approved = (
         select(func.max(AnnotationRow.id))
@@ -83,35 +97,46 @@ def learnable(only_approved: bool) -> ColumnElement[bool]:
 
 
 def waits_for_second(annotator: str) -> ColumnElement[bool]:
-    """Final annotations of whole volumes by others that nobody has decided about or read a second time."""
+    """Final annotations of whole volumes that an annotator may read a second time.
+
+    Nobody has read them twice or decided about them, and the annotator has drawn no label of the image.
+    """
     decisions = (AnnotationRow.id.not_in(decided(verdict)) for verdict in Verdict)
-    read = select(AnnotationRow.image_id).where(AnnotationRow.tag == SECOND, current())
-    whole = and_(complete(), AnnotationRow.annotator != annotator)
-    return and_(whole, AnnotationRow.image_id.not_in(read.correlate(None)), *decisions)
+    others = (AnnotationRow.image_id.not_in(drawn_by(annotator)), AnnotationRow.image_id.not_in(read_twice()))
+    return and_(complete(), *others, *decisions)
 
 
-def disputed() -> Select[int]:
-    """The ids of the annotations from which a second reading differs."""
-    return select(ReadingRow.first_id).where(ReadingRow.agrees.is_(False), of_current_second())
+def drawn_by(person: str) -> Select[str]:
+    """The ids of the images of which somebody has drawn a label or a second reading that was not taken back."""
+    one = aliased(AnnotationRow)
+    own = (one.tag.in_((FINAL, SECOND)), one.annotator == person, one.deleted_at.is_(None))
+    return select(one.image_id).where(*own)
+
+
+def read_twice() -> CompoundSelect[str]:
+    """The ids of the images that two annotators have read, whether or not their readings could be compared."""
+    final, second = aliased(AnnotationRow), aliased(AnnotationRow)
+    current_ones = [one.superseded_at.is_(None) & one.deleted_at.is_(None) for one in (final, second)]
+    both = select(second.image_id).join(final, final.image_id == second.image_id).where(*current_ones)
+    by_two = both.where(final.tag == FINAL, second.tag == SECOND, final.annotator != second.annotator)
+    return union(by_two, select(ReadingRow.image_id).where(current_reading()))
+
+
+def current_reading() -> ColumnElement[bool]:
+    """Comparisons that are neither replaced by newer ones nor ended, as a reading was taken back: one per image."""
+    return ReadingRow.superseded_at.is_(None)
+
+
+def disputed() -> Select[str]:
+    """The ids of the images whose two readings differ."""
+    return select(ReadingRow.image_id).where(ReadingRow.agrees.is_(False), current_reading())
 
 
 def readers_who_differ() -> Select[str, str]:
-    """Image and annotator of each second reading that differs from the final label of its image."""
-    differ = select(ReadingRow.second_id).where(
-        ReadingRow.agrees.is_(False), ReadingRow.first_id.in_(_current_ids(FINAL))
-    )
-    return select(AnnotationRow.image_id, AnnotationRow.annotator).where(current(), AnnotationRow.id.in_(differ))
-
-
-def of_current_second() -> ColumnElement[bool]:
-    """Comparisons of a second reading that its annotator has not sent anew, or taken back, since."""
-    return ReadingRow.second_id.in_(_current_ids(SECOND))
-
-
-def _current_ids(tag: str) -> Select[int]:
-    """The ids of the `current` annotations with a tag, whichever annotations the query around them selects."""
-    one = aliased(AnnotationRow)
-    return select(one.id).where(one.tag == tag, one.superseded_at.is_(None), one.deleted_at.is_(None))
+    """Image and annotator of both readings of each image whose readings differ."""
+    differ = (ReadingRow.agrees.is_(False), current_reading())
+    readings = union_all(select(ReadingRow.first_id).where(*differ), select(ReadingRow.second_id).where(*differ))
+    return select(AnnotationRow.image_id, AnnotationRow.annotator).where(AnnotationRow.id.in_(readings))
 
 
 def last_taken_back() -> ScalarSelect[int]:

@@ -21,7 +21,7 @@ from activelabel.store.records.queries import SECOND_READING
 from activelabel.store.records.study import Asked, Progress
 from activelabel.store.schema.images import ImageRow
 from activelabel.store.schema.labels import AnnotationRow
-from activelabel.store.schema.models import ModelAnnotationRow, ScoreRow
+from activelabel.store.schema.models import ModelAnnotationRow, ModelVersionRow, ScoreRow
 from activelabel.store.schema.queries import LeaseRow
 from activelabel.store.schema.work import ScoredCountRow
 
@@ -29,10 +29,6 @@ from activelabel.store.schema.work import ScoredCountRow
 def _labels(*columns: Any) -> Select[Any]:
     """Columns of labels and their images: few rows beside all images, from which a query should begin."""
     return select(*columns).select_from(AnnotationRow).join(ImageRow, ImageRow.id == AnnotationRow.image_id)
-
-
-_LABELLED = _labels(func.count()).where(counting(), ImageRow.present.is_(True))
-"""Built once: it is executed whenever somebody asks for a case."""
 
 
 _HELD = (
@@ -47,6 +43,13 @@ _LEASED = (
     .join(ImageRow, ImageRow.id == _HELD.c.image_id)
     .where(ImageRow.present.is_(True))
 )
+_ABSENT = select(ImageRow.id).where(not_(ImageRow.present))
+_ASKED = select(
+    select(func.count()).where(counting(), AnnotationRow.image_id.not_in(_ABSENT)).scalar_subquery(),
+    _LEASED.scalar_subquery(),
+    select(ModelVersionRow).where(ModelVersionRow.kind == "task", ModelVersionRow.withdrawn_at.is_(None)).exists(),
+)
+"""Built once: it is executed whenever somebody asks for a case."""
 
 
 class Overview(ImageCounting):
@@ -97,14 +100,9 @@ class Overview(ImageCounting):
     def asked_so_far(self) -> Asked:
         """The part of `progress` by which a strategy decides whether a validation case is due."""
         with self._reading() as session:
-            latest = latest_model_row(session)
-            labelled = session.scalar(_LABELLED) or 0
-            return Asked(
-                validation=self._image_counts(session).validation,
-                labelled=labelled,
-                leased=_leased(session, self._clock()),
-                has_model=latest is not None,
-            )
+            labelled, leased, has_model = session.execute(_ASKED, {"now": self._clock()}).one()
+            validation = self._image_counts(session).validation
+            return Asked(validation=validation, labelled=labelled, leased=leased, has_model=has_model)
 
     def new_foreground_slices(self) -> int:
         """The number of slices with foreground in the training labels beyond those that the latest model has seen."""

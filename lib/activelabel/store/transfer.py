@@ -1,7 +1,7 @@
 """Fills an empty ledger with the rows of another one."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import delete, exc, func, select
@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from activelabel.errors import InvalidInputError
 from activelabel.store.cases.label_records import advance_id_sequences, row_of
+from activelabel.store.cases.readings import with_ends
 from activelabel.store.database import Database
 from activelabel.store.schema.base import Base
 from activelabel.store.schema.images import ImageRow
@@ -66,7 +67,7 @@ class Transfer(Database):
                 if session.scalar(select(func.count()).select_from(known)):
                     raise InvalidInputError(f"ledger {self.shown_url}: it knows {what} already: name an empty one")
             for table, kind in TABLES.items():
-                for row in (row for row in rows if row.table == table):
+                for row in _of_table(rows, table):
                     _add(session, kind, row, now)
             in_use = {row.values["kind"] for row in rows if row.table == ModelUseRow.__tablename__}
             for model_kind in sorted(in_use):
@@ -84,6 +85,16 @@ class Transfer(Database):
         with self._writing() as session:
             for kind in reversed(list(TABLES.values())):
                 session.execute(delete(kind).where(FactRow.name.not_in(facts)) if kind is FactRow else delete(kind))
+
+
+def _of_table(rows: Sequence[TransferredRow], table: str) -> list[TransferredRow]:
+    """The rows of a table; comparisons of readings with their ends, of which earlier versions say nothing."""
+    found = [row for row in rows if row.table == table]
+    if table != ReadingRow.__tablename__:
+        return found
+    labels = [row.values for row in rows if row.table == AnnotationRow.__tablename__]
+    ended = {values["id"]: values for values in with_ends([row.values for row in found], labels)}
+    return [replace(row, values=ended[row.values["id"]]) for row in found]
 
 
 def _add(session: Session, kind: type[Base], row: TransferredRow, now: object) -> None:

@@ -52,6 +52,10 @@ class ProjectStrategy:
         The annotator's own drafts come first, then the labels that were returned to them. Cases that they skipped for
         now, and cases of which somebody else has a draft or a returned label, come last.
         """
+        with self._project.ledger.one_look():
+            return self._choose(annotator, images)
+
+    def _choose(self, annotator: str, images: DescribedImages) -> dict[str, Any]:
         passed_over = self._project.ledger.passed_over(annotator)
 
         def at_once() -> Iterable[Proposal]:

@@ -52,14 +52,14 @@ def usable_model(project: Project, kind: ScoreKind) -> RankingModel | None:
     While the model in use is still scoring, the one before it ranks: its scores are older, but they cover all cases.
     A model that was published and is not in use scores nothing and changes no ranking.
     """
-    models = project.asking_models()
-    for model in models:
-        if project.ledger.has_scores(model.version, kind) and project.has_scored_all(model.version, kind):
-            in_use = models[0].version
-            caveat = "" if model.version == in_use else f", while model {in_use} is still scoring"
-            return RankingModel(model.version, caveat)
-    if models and project.ledger.has_scores(models[0].version, kind):
-        return RankingModel(models[0].version, ", as far as they are scored")
+    in_use = None
+    for version in project.asking_versions():
+        in_use = version if in_use is None else in_use
+        if project.ledger.has_scores(version, kind) and project.has_scored_all(version, kind):
+            caveat = "" if version == in_use else f", while model {in_use} is still scoring"
+            return RankingModel(version, caveat)
+    if in_use is not None and project.ledger.has_scores(in_use, kind):
+        return RankingModel(in_use, ", as far as they are scored")
     return None
 
 
@@ -117,10 +117,9 @@ def models_before(project: Project, version: int) -> int:
 
 
 def _what_is_missing(project: Project, kind: ScoreKind) -> str:
-    models = project.asking_models()
-    if not models:
+    in_use = next(project.asking_versions(), None)
+    if in_use is None:
         return "no model yet"
-    in_use = models[0].version
     if any(project.ledger.has_scores(in_use, always) for always in ALWAYS_SCORED):
         return f"model {in_use} has scored before there were such scores ({kind.measure}, {kind.region})"
     return f"model {in_use} has not scored yet"

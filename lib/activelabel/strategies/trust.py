@@ -1,7 +1,7 @@
 """Decides whether a project's uncertainty is trusted, and what is asked for if it is not."""
 
 import statistics
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -51,10 +51,16 @@ def read_trust(project: Project) -> Trust:
 
     Comparisons with a worse model, which somebody had chosen or which was withdrawn, do not count.
     """
-    window, models = project.settings.uncertainty_window, project.ledger.sound_models()
+    models = project.ledger.sound_models()
+    return _judged(project, models, project.ledger.count_uncertainty_checks(models))
+
+
+def _judged(project: Project, models: Collection[int], labels: int | None = None) -> Trust:
+    """The trust in these models; `labels` are those of `Trust`, by default only the latest."""
+    window = project.settings.uncertainty_window
     worths = (check.worth for check in project.ledger.latest_uncertainty_checks(window, models))
     latest = tuple(worth for worth in worths if worth is not None)
-    return Trust(latest, project.ledger.count_uncertainty_checks(models), window, project.settings.min_correlation)
+    return Trust(latest, len(latest) if labels is None else labels, window, project.settings.min_correlation)
 
 
 def proposals_by_uncertainty(project: Project, by_uncertainty: Proposals, instead: Proposals) -> Iterator[Proposal]:
@@ -62,7 +68,7 @@ def proposals_by_uncertainty(project: Project, by_uncertainty: Proposals, instea
 
     Validation cases, and cases drawn at random for lack of scores, do not use uncertainty: their reason stays.
     """
-    trust = read_trust(project)
+    trust = _judged(project, project.ledger.sound_models())
     if trust.trusted:
         return by_uncertainty(project)
     if not project.settings.fallback:

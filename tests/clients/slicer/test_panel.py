@@ -3,6 +3,7 @@
 import ast
 import re
 from dataclasses import replace
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,8 @@ from slicer_panel import PanelOnScreen, QtAsInSlicer
 from small_studies import AFFINE_RAS, SHAPE, boxes, write_image, write_nifti
 
 from activelabel.store.case_states import CaseState
-from ActiveLabelLib.answers import Readings, Review
+from ActiveLabelLib.answers import Readings, Review, Row, Worklist
+from ActiveLabelLib.errors import RefusedError
 from ActiveLabelLib.outbox import Outbox
 from ActiveLabelLib.panel import DONE_KEY, NEXT_KEY, PREVIOUS_KEY
 from ActiveLabelLib.panel_tabs import STATES
@@ -240,6 +242,47 @@ def test_the_worklist_shows_one_state_or_all(ann: PanelOnScreen, desk: DeskWithI
     ann.choose("state", "returned")
     assert [row[0] for row in ann.worklist()] == ["case8"]
     assert desk.sent[-1] == ("worklist", ("returned",))
+
+
+def test_a_case_that_cannot_be_annotated_is_brought_back_from_the_worklist(
+    ann: PanelOnScreen, desk: DeskWithImages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = (
+        Row("case7", "training", "skipped", "bob", ""),
+        Row("case9", "training", "cannot be annotated", "bob", "blurred"),
+    )
+    monkeypatch.setattr(desk, "worklist", lambda states=(): Worklist(rows, {}))
+    ann.click("Connect")
+    ann.show_tab(1)
+    table, back = ann.panel._tabs._worklist, ann.panel._tabs._back
+    assert not back.isEnabled()
+    table.setCurrentCell(0, 0)
+    assert not back.isEnabled()  # it comes again by itself
+    table.setCurrentCell(1, 2)
+    assert back.isEnabled()
+    ann.click("Bring back")
+    assert desk.sent[-1] == ("bring back", "case9")
+    assert ann.line == "case9 is brought back"
+    assert not back.isEnabled()  # nothing is chosen in the new list
+
+    def refuse(image: str) -> None:
+        raise RefusedError(409, f"image '{image}' is leased")
+
+    monkeypatch.setattr(desk, "bring_back", refuse)
+    table.setCurrentCell(1, 0)
+    ann.click("Bring back")
+    assert ann.line == "image 'case9' is leased"
+
+
+def test_until_when_a_case_is_kept_is_shown(ann: PanelOnScreen, desk: DeskWithImages) -> None:
+    until = datetime.now(timezone.utc) + timedelta(minutes=30, seconds=20)
+    desk.queries = [replace(VOLUME, expires=until.isoformat())]
+    ann.click("Connect")
+    assert ann.panel._expiry.text() == ""
+    ann.click("Next case")
+    assert ann.panel._expiry.text() == f"It is kept for you until {until.astimezone():%H:%M} (30 min)."
+    ann.click("Finish")
+    assert ann.panel._expiry.text() == ""
 
 
 def test_the_states_that_can_be_chosen_are_those_of_the_server() -> None:

@@ -365,6 +365,11 @@ def test_a_case_that_is_left_keeps_its_drawing_as_a_draft(
     assert ann.session.case is None
 
 
+def test_a_case_that_was_set_aside_is_brought_back(ann: Person) -> None:
+    ann.session.bring_back("case9")
+    assert (ann.server.sent[-1], ann.session.line) == (("bring back", "case9"), "case9 is brought back")
+
+
 def test_nothing_left_is_said(ann: Person) -> None:
     ann.server.queries = []
     assert not ann.session.next_case()

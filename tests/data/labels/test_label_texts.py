@@ -38,6 +38,7 @@ def test_plain_names_are_stored_as_they_always_were() -> None:
     [
         ("liver=1,2", "'2' has no values and others have: give all structures values, like 2=3"),
         ("liver=one", "'liver=one' is no name with values; write it like liver=1"),
+        ("liver=" + "1" * 5000, "'liver=1{74}' is no name with values"),
         ("liver=0", "'liver' has value 0, expected 1 to 65535; 0 is always background"),
         ("liver=70000", "'liver' has value 70000, expected 1 to 65535"),
         ("a=1+2,b=2+1", r"'a' and 'b' have the same values 1\+2: they are one structure"),

@@ -49,6 +49,7 @@ def test_numbers_may_come_as_text_as_forms_send_them(offered: dict[str, Any]) ->
         ({"train_batch_size": 2.5}, r"training: 'train_batch_size' is 2\.5"),
         ({"multi_gpu": "perhaps"}, "training: 'multi_gpu' is 'perhaps'"),
         ({"gpus": "first"}, "training: 'gpus' is 'first'"),
+        ({"gpus": "1" * 5000}, "training: 'gpus' is '1"),
         ({"dataset": "SmartCacheDataset"}, "training: 'dataset' is 'SmartCacheDataset'.*'CacheDataset'"),
         ({"dataloader": []}, r"training: 'dataloader' is \[\]"),
         ({"tracking": "wandb"}, "training: 'tracking' is 'wandb'"),
@@ -84,5 +85,13 @@ def test_settings_of_other_trainers_are_passed_over(offered: dict[str, Any]) -> 
     assert options.max_epochs == 3
 
 
-def test_mlflow_is_the_default_if_the_setting_asks_for_tracking() -> None:
-    assert offered_options(TRAINING, torch.device("cpu"), "mlflow")["tracking"] == ["mlflow", "None"]
+@pytest.mark.parametrize(
+    ("setting", "offered"),
+    [
+        ("none", ["None", "mlflow", "tensorboard", "both"]),
+        ("mlflow", ["mlflow", "None", "tensorboard", "both"]),
+        ("tensorboard", ["tensorboard", "None", "mlflow", "both"]),
+    ],
+)
+def test_what_the_setting_asks_for_tracks_by_default(setting: Any, offered: list[str]) -> None:
+    assert offered_options(TRAINING, torch.device("cpu"), setting)["tracking"] == offered

@@ -235,11 +235,12 @@ def _cut_power(*arguments: object, **options: object) -> None:
 
 
 def test_a_finished_run_keeps_what_it_logged_but_no_weights(annotated: Study) -> None:
-    annotated.train()
+    annotated.train(tracking="tensorboard")
 
     kept = annotated.finished_run()
     assert list(annotated.project.runs_folder.rglob("*.pt")) == []
     assert any(path.name.startswith("events.out.tfevents") for path in kept.rglob("*"))
+    assert not (annotated.project.folder / "mlflow.db").exists()
 
 
 @pytest.mark.parametrize("dataset", ["CacheDataset", "PersistentDataset", "Dataset"])
@@ -271,10 +272,11 @@ def test_mlflow_tracks_where_it_is_asked_for(annotated: Study) -> None:
     assert any("val_mean_dice" in run.data.metrics for run in runs)
 
 
-def test_mlflow_does_not_track_unless_it_is_asked_for(annotated: Study) -> None:
+def test_nothing_tracks_unless_it_is_asked_for(annotated: Study) -> None:
     annotated.train()
 
     assert not (annotated.project.folder / "mlflow.db").exists()
+    assert not any(path.name.startswith("events.out") for path in annotated.project.runs_folder.rglob("*"))
     assert annotated.project.ledger.latest_model().version == 1
 
 

@@ -77,6 +77,9 @@ class Story(Clinic):
         ledger.grant_lease("zoe", "a", 120, SECOND_READING, model_version=1, score=1 / 3, reason="again")
         self.later()
         self.draw("a", "zoe", finished=True, boxes_of=(2, 1), annotated_slices="all")
+        self.later()
+        self.draw("a", "ann", boxes_of=(1,), annotated_slices="all")  # compared with zoe's again
+        assert [one.superseded_at is None for one in ledger.readings(with_earlier=True)] == [False, True]
         ledger.grant_lease("bob", "c", 120, "variance_slices", model_version=1, slices=[1, 3])
         self.later()
         self.draw("c", "bob", finished=False)

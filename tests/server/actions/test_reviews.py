@@ -550,6 +550,204 @@ def test_a_second_reading_that_is_sent_again_is_a_new_version_of_it_and_never_re
     assert (final.annotator, final.version, twice.state(image)) == ("ann", 1, "approved")
 
 
+# The first reader's drawing sent again, in the order of the story
+
+
+def read_differently(twice: Ward) -> str:
+    """Have a case read by ann, who draws ball and box, and by bob, who draws the ball alone; return it."""
+    image = judging(twice)
+    twice.ask("bob")
+    twice.send(image, "bob", drawn=BALL)
+    return image
+
+
+def to_decide(ward: Ward) -> list[str]:
+    return list(ward.cases.cases()["readings"]["to_decide"])
+
+
+def compared(ward: Ward) -> list[tuple[str, str, bool, bool]]:
+    """Who was compared with whom, whether both agree, and whether this is the current comparison; oldest first."""
+    (image,) = {reading.image_id for reading in ward.ledger.readings(with_earlier=True)}
+    who = {label.id: label.annotator for label in ward.ledger.history(image)}
+    current = ward.ledger.readings()
+    return [
+        (who[one.first_id], who[one.second_id], one.agrees, one in current)
+        for one in ward.ledger.readings(with_earlier=True)
+    ]
+
+
+def test_a_first_reading_that_is_sent_again_is_compared_with_the_second_again(twice: Ward) -> None:
+    image = judging(twice)
+    twice.ask("bob")
+    twice.send(image, "bob", drawn=BOTH)
+    assert (twice.learnt(), to_decide(twice)) == ([image], [])
+    assert twice.send(image, "ann", drawn=BALL)["state"] == "finished"  # without the box
+    final = twice.ledger.current_annotation(image)
+    assert (final.annotator, final.version) == ("ann", 2)
+    assert (twice.learnt(), to_decide(twice)) == ([], [image])
+    assert compared(twice) == [("ann", "bob", True, False), ("ann", "bob", False, True)]
+    readings = twice.cases.cases()["readings"]
+    assert readings["read_twice"] == 1
+    assert readings["structures"]["box"] == {"cases": 1, "dice": 0.0, "distance_mm": None}
+    line = f"image '{image}' was drawn by you alone: somebody else has to review it"
+    assert twice.post("approve", "ann", image=image, status=409) == line
+    twice.send(image, "ann", drawn=BOTH)
+    assert (twice.learnt(), to_decide(twice)) == ([image], [])
+    assert [current for *_, current in compared(twice)] == [False, False, True]
+
+
+def test_the_newest_versions_of_both_readers_are_decided_between(twice: Ward) -> None:
+    image = read_differently(twice)
+    twice.send(image, "ann", drawn=BOX)
+    twice.send(image, "bob", drawn=BOTH)
+    assert compared(twice)[-1] == ("ann", "bob", False, True)
+    taken = twice.post("review")["review"]
+    assert (taken["image"], taken["version"]) == (image, 2)
+    assert taken["readings"] == {
+        "first": "ann", "second": "bob", "agreement": "ball Dice 0.00; box Dice 0.00, 3.0 mm apart",
+    }  # fmt: skip
+    twice.post("adjudicate", image=image, take="second")
+    assert np.array_equal(np.asarray(nibabel.load(twice.store.label_file(image, "final")).dataobj), BOTH)
+
+
+@pytest.mark.parametrize("who", ["ann", "bob"])
+@pytest.mark.parametrize("take", ["first", "second", "staple"])
+def test_what_a_reviewer_has_decided_stays_when_a_reader_sends_again(twice: Ward, take: str, who: str) -> None:
+    image = read_differently(twice)
+    twice.post("adjudicate", image=image, take=take)
+    decided = twice.ledger.current_annotation(image)
+    answer = twice.send(image, who, drawn=BOX)
+    assert answer["state"] == "finished"
+    assert answer["message"].startswith("kept as a reading: a reviewer has decided about this case")
+    assert twice.ledger.current_annotation(image) == decided
+    assert (twice.state(image), twice.learnt(), to_decide(twice)) == ("approved", [image], [])
+    kept = twice.ledger.current_annotation(image, "reading_2")
+    assert kept.annotator == who
+    assert np.array_equal(np.asarray(nibabel.load(twice.store.kept_file(kept)).dataobj), BOX)
+    other = {"ann": "bob", "bob": "ann"}[who]
+    assert compared(twice)[-1] == (other, who, False, True)
+    assert [current for *_, current in compared(twice)].count(True) == 1
+
+
+@pytest.mark.parametrize(("take", "corrects"), [("first", "ann"), ("second", "bob")])
+def test_a_decision_that_is_taken_back_opens_the_case_for_both_readers(twice: Ward, take: str, corrects: str) -> None:
+    """The label goes back to who has drawn it, and what comes is compared with the newest reading of the other."""
+    image = read_differently(twice)
+    twice.post("adjudicate", image=image, take=take)
+    twice.send(image, corrects, drawn=BOX)  # kept beside what was decided
+    twice.post("return", image=image, note="look at the box again")
+    assert twice.ask(corrects)["id"] == image
+    twice.send(image, corrects, drawn=BOX)
+    other = {"ann": "bob", "bob": "ann"}[corrects]
+    assert compared(twice)[-1] == (corrects, other, False, True)
+    final, second = (twice.ledger.current_annotation(image, tag) for tag in ("final", "reading_2"))
+    assert (final.annotator, second.annotator, to_decide(twice)) == (corrects, other, [image])
+    drawn = {"ann": BOTH, "bob": BALL}[other]  # what a reviewer sees as the second reading is the other's
+    assert np.array_equal(np.asarray(nibabel.load(twice.store.label_file(image, "reading_2")).dataobj), drawn)
+    assert twice.post("review")["review"]["readings"]["second"] == other
+    twice.post("adjudicate", image=image, take="second")
+    assert twice.ledger.current_annotation(image).annotator == other
+    assert twice.learnt() == [image]
+
+
+def test_a_third_persons_label_settles_nothing_until_it_is_approved(twice: Ward) -> None:
+    image = read_differently(twice)
+    twice.send(image, "eve", drawn=BOTH)
+    assert twice.ledger.current_annotation(image).annotator == "eve"
+    assert (twice.learnt(), to_decide(twice)) == ([], [image])
+    taken = twice.post("review")["review"]
+    assert (taken["image"], taken["annotator"], taken["readings"]) == (image, "eve", None)
+    line = f"image '{image}' has a newer label than its two readings: approve that one, or return it"
+    assert twice.post("adjudicate", image=image, take="first", status=409) == line
+    twice.send(image, "ann", drawn=BOX)  # one of two readers: never in place of what another has drawn
+    assert twice.ledger.current_annotation(image).annotator == "eve"
+    twice.post("release")
+    for reader in ("ann", "bob"):
+        line = f"image '{image}' was read by you: somebody else has to decide between the readings"
+        assert twice.post("approve", reader, image=image, status=409) == line
+    twice.post("approve", image=image)
+    assert (twice.learnt(), to_decide(twice)) == ([image], [])
+
+
+def test_with_review_the_version_that_was_approved_is_learnt_from_while_readings_differ_again(
+    open_ward: Callable[..., Ward],
+) -> None:
+    ward = open_ward(readers="2", readers_share="0.25", review="true")
+    image = judging(ward)
+    ward.ask("ann")
+    ward.send(image, "ann")
+    ward.ask("bob")
+    ward.send(image, "bob", drawn=BOTH)
+    ward.post("approve", image=image)  # both agree
+    approved = ward.ledger.current_annotation(image)
+    ward.send(image, "ann", drawn=BALL)
+    assert (ward.state(image), to_decide(ward)) == ("finished", [image])
+    assert [label.id for label in usable_annotations(ward.ledger, "validation")] == [approved.id]
+
+
+def test_a_label_drawn_after_the_first_was_taken_back_is_compared_with_the_second_reading(twice: Ward) -> None:
+    image = read_differently(twice)
+    twice.store.remove_label(image, "final")
+    assert (twice.ledger.readings(), to_decide(twice)) == ([], [])
+    twice.send(image, "eve", drawn=BOTH)
+    assert compared(twice) == [("ann", "bob", False, False), ("eve", "bob", False, True)]
+    assert (twice.learnt(), to_decide(twice)) == ([], [image])
+
+
+def test_nobody_is_compared_with_themselves(twice: Ward) -> None:
+    """Bob draws the case that was taken back after his second reading: somebody else reads it a second time."""
+    image = read_differently(twice)
+    twice.store.remove_label(image, "final")
+    twice.send(image, "bob", drawn=BOTH)
+    assert (twice.ledger.readings(), twice.learnt()) == ([], [image])
+    assert not twice.may_see(image, "final", EVE)
+    assert twice.ask("bob")["id"] != image
+    assert twice.ask("eve")["id"] == image
+    twice.send(image, "eve", drawn=BALL)
+    assert compared(twice)[-1] == ("bob", "eve", False, True)
+
+
+def test_a_second_reading_that_was_taken_back_and_is_sent_again_is_one_again(twice: Ward) -> None:
+    image = read_differently(twice)
+    twice.store.remove_label(image, "reading_2")
+    assert (twice.ledger.readings(), twice.learnt()) == ([], [image])
+    twice.send(image, "bob", drawn=BOX)
+    assert twice.ledger.current_annotation(image).annotator == "ann"
+    assert compared(twice)[-1] == ("ann", "bob", False, True)
+
+
+def test_a_late_second_reading_does_not_make_a_reader_of_before_replace_the_first(twice: Ward) -> None:
+    """Bob's query has expired when he sends; eve has read the case meanwhile, and sends hers again."""
+    image = judging(twice)
+    twice.ask("bob")
+    granted = twice.ledger.active_lease("bob").granted_at
+    twice.ledger._clock = lambda: granted + timedelta(days=2)
+    assert twice.ask("eve")["id"] == image
+    twice.send(image, "eve", drawn=BALL)
+    twice.send(image, "bob", drawn=BOTH)
+    twice.send(image, "eve", drawn=BOX)
+    assert twice.ledger.current_annotation(image).annotator == "ann"
+    assert compared(twice)[-1] == ("ann", "eve", False, True)
+
+
+def test_readings_that_come_at_the_same_moment_are_compared_with_each_other(twice: Ward) -> None:
+    """Bob's second reading is recorded while ann's new version is about to be: hers is compared with his."""
+    image = judging(twice)
+    twice.ask("bob")
+    keep, came = twice.ledger.keep_annotation, []
+
+    def bob_first(new: Any) -> Any:
+        if not came:
+            came.append(True)
+            twice.send(image, "bob", drawn=BALL)
+        return keep(new)
+
+    twice.ledger.keep_annotation = bob_first
+    twice.send(image, "ann", drawn=BOTH)
+    assert compared(twice)[-1] == ("ann", "bob", False, True)
+    assert (twice.ledger.current_annotation(image).version, to_decide(twice)) == (2, [image])
+
+
 def test_a_first_drawing_that_clients_would_open_is_hidden_from_the_second_reader(
     open_ward: Callable[..., Ward],
 ) -> None:

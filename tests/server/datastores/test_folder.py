@@ -23,6 +23,7 @@ from activelabel.data.volumes import read_grid
 from activelabel.errors import AskedBackError, InvalidInputError, NotReadyError
 from activelabel.prediction.prepared.images import PreparedImages
 from activelabel.project.listing import labelled, listed_labels
+from activelabel.project.models.features import features_file, read_features, write_features
 from activelabel.project.models.kept_maps import KeptMaps
 from activelabel.recipes import PreprocessingSettings
 from activelabel.server.datastores.folder import LedgerDatastore
@@ -544,8 +545,13 @@ def test_what_can_be_made_again_goes_with_an_image_that_is_gone_and_records_stay
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(b"x")
         made[image_id] = [maps.keep(image_id, (1,), ".nii.gz", b"map"), *files]
+    features = [features_file(project / "features", 1), features_file(project / "features", 2, of_slices=True)]
+    write_features(features[0], {"a": np.zeros(2, np.float32), "b": np.ones(2, np.float32)})
+    write_features(features[1], {"a": np.zeros((3, 2), np.float32)})
     (studies / "a.nii.gz").unlink()
     store.refresh()
+    assert {name: vectors.tolist() for name, vectors in read_features(features[0]).items()} == {"b": [1, 1]}
+    assert not features[1].exists()
     assert [file.exists() for file in made["a"]] == [False, False, False, True]
     assert all(file.exists() for file in made["b"])
     assert len(list((tmp_path / "kept").glob("*.safetensors"))) == 1

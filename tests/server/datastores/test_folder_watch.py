@@ -2,11 +2,14 @@
 
 import errno
 import threading
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from watchdog.observers.inotify import InotifyObserver
+from watchdog.observers.inotify_c import InotifyConstants, InotifyEvent
 
 from activelabel.server.datastores import folder_watch
 from activelabel.server.datastores.folder_watch import FolderWatch, file_system_without_events
@@ -17,14 +20,25 @@ class Noting:
 
     def __init__(self) -> None:
         self.told = threading.Event()
+        self.paths: list[Path | None] = []
 
-    def on_change(self) -> None:
+    def on_change(self, path: Path | None = None) -> None:
         """Note it."""
+        self.paths.append(path)
         self.told.set()
 
     def on_put_in_place(self, target: Path) -> None:
         """Note it."""
+        self.paths.append(target)
         self.told.set()
+
+    def wait_for(self, *paths: Path | None) -> None:
+        """Wait until these paths are among those that were told; forget them all."""
+        end = time.monotonic() + 60
+        while not set(paths) <= set(self.paths):
+            assert time.monotonic() < end, self.paths
+            time.sleep(0.02)
+        self.paths.clear()
 
 
 def disks(monkeypatch: pytest.MonkeyPatch, **types: str) -> None:
@@ -91,3 +105,56 @@ def test_a_watch_that_ends_by_itself_is_replaced_by_looking(
     watch.stop()
     watch.join()
     assert "the system has stopped to send events" in caplog.text
+
+
+@pytest.fixture
+def watched(tmp_path: Path) -> Iterator[tuple[FolderWatch, Noting]]:
+    """A folder that is watched, and who is told."""
+    watcher = Noting()
+    watch = FolderWatch([tmp_path], watcher)
+    watch.start()
+    yield watch, watcher
+    watch.stop()
+    watch.join()
+
+
+def test_it_is_told_what_has_changed(watched: tuple[FolderWatch, Noting], tmp_path: Path) -> None:
+    _, watcher = watched
+    image, other = tmp_path / "a.nii.gz", tmp_path / "b.nii.gz"
+    image.touch()
+    watcher.wait_for(image)
+    image.rename(other)
+    watcher.wait_for(image, other)
+    (tmp_path / "new").mkdir()
+    watcher.wait_for(tmp_path / "new")
+    other.rename(tmp_path / "new" / "c.nii.gz")
+    watcher.wait_for(other, tmp_path / "new" / "c.nii.gz")
+    (tmp_path / "new").rename(tmp_path / "old")
+    watcher.wait_for(tmp_path / "new", tmp_path / "old")
+    (tmp_path / "old" / "c.nii.gz").unlink()
+    watcher.wait_for(tmp_path / "old" / "c.nii.gz")
+
+
+def test_if_the_system_lost_some_changes_anything_may_have_changed(
+    watched: tuple[FolderWatch, Noting], tmp_path: Path
+) -> None:
+    watch, watcher = watched
+    assert watch._observer is not None
+    (emitter,) = watch._observer.emitters
+    emitter._inotify._inotify_fd.handle_event(InotifyEvent(-1, InotifyConstants.IN_Q_OVERFLOW, 0, b""))  # type: ignore[attr-defined]
+    watcher.wait_for(None)
+    (tmp_path / "a.nii.gz").touch()
+    watcher.wait_for(tmp_path / "a.nii.gz")
+
+
+def test_where_it_cannot_be_known_that_changes_were_lost_anything_may_have_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(folder_watch, "OVERFLOW", "of_another_watchdog")
+    watcher = Noting()
+    watch = FolderWatch([tmp_path], watcher)
+    watch.start()
+    (tmp_path / "a.nii.gz").touch()
+    watcher.wait_for(None)
+    watch.stop()
+    watch.join()

@@ -26,6 +26,7 @@ from activelabel.data.grids import Grid
 from activelabel.data.volumes import read_volume
 from activelabel.errors import ForbiddenError, InvalidInputError, NotFoundError, UnavailableError
 from activelabel.project.modality import known_modality
+from activelabel.project.models.features import features_file, read_features, write_features
 from activelabel.project.models.kept_maps import KeptMaps
 from activelabel.project.readability import set_aside_unreadable
 from activelabel.server.datastores import pacs as pacs_datastore
@@ -233,6 +234,8 @@ def test_a_removed_series_is_gone_at_the_next_look_with_its_copies(site: Site, a
     maps = KeptMaps(site.folder / "maps")
     copies = [Path(store.get_image_uri(uid)) for uid in site.uids]
     shown = [maps.keep(uid, (1,), ".nii.gz", b"map") for uid in site.uids]
+    features = features_file(site.folder / "features", 1)
+    write_features(features, {uid: np.zeros(2, np.float32) for uid in site.uids})
     if annotated:
         store.save_label(site.uids[0], str(site.label(1)), "final", {})
     for series in site.orthanc.series("CT"):
@@ -242,7 +245,12 @@ def test_a_removed_series_is_gone_at_the_next_look_with_its_copies(site: Site, a
     assert store.list_images() == [site.uids[1]]
     assert not site.ledger.image(site.uids[0]).present
     assert [file.exists() for file in shown] == [False, True]
-    assert [file.exists() for file in copies] == [annotated, True], "a label belongs to the voxels that were drawn on"
+    assert [file.exists() for file in copies] == [False, True]
+    assert [file.with_name(uid).exists() for file, uid in zip(copies, site.uids, strict=True)] == [False, True]
+    assert list(read_features(features)) == [site.uids[1]]
+    assert (site.ledger.current_annotation(site.uids[0]) is not None) == annotated
+    if annotated:
+        assert store.kept_file(site.ledger.current_annotation(site.uids[0])).is_file()
 
 
 def test_a_series_that_is_no_volume_is_set_aside_and_taken_back_when_it_is_complete(site: Site) -> None:

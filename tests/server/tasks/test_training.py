@@ -58,4 +58,4 @@ def test_the_hosts_start_does_not_turn_tracking_on(
     monkeypatch.setattr(type(host_settings), "model_fields_set", property(lambda _: {"MONAI_LABEL_TRACKING_ENABLED"}))
     monkeypatch.setattr(host_settings, "MONAI_LABEL_TRACKING_ENABLED", enabled)
 
-    assert build_trainers(annotated.project)["segmentation"].config()["tracking"] == ["None", "mlflow"]
+    assert build_trainers(annotated.project)["segmentation"].config()["tracking"][:2] == ["None", "mlflow"]

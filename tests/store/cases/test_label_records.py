@@ -128,6 +128,38 @@ def test_second_readings_are_rebuilt_too(tmp_path, new_url, clock):
     assert after.labels_to_learn() == []
 
 
+def test_comparisons_of_readings_sent_again_are_rebuilt_with_their_ends(tmp_path, new_url, clock):
+    before = read_twice_and_sent_again(tmp_path, clock)
+    after = Ledger(new_url, clock)
+    after.rebuild(json.loads(json.dumps([*before.label_records("a").values()])))
+    assert after.readings(with_earlier=True) == before.readings(with_earlier=True)
+    assert [one.agrees for one in after.readings()] == [True]
+
+
+def test_of_records_that_do_not_say_when_a_comparison_ended_the_newest_is_the_current_one(tmp_path, new_url, clock):
+    before = read_twice_and_sent_again(tmp_path, clock)
+    records = json.loads(json.dumps([*before.label_records("a").values()]))
+    for reading in (reading for record in records for reading in record["readings"]):
+        del reading["superseded_at"]
+    after = Ledger(new_url, clock)
+    after.rebuild(records)
+    assert after.readings(with_earlier=True) == before.readings(with_earlier=True)
+
+
+def read_twice_and_sent_again(folder, clock):
+    """Return a ledger of a case whose readers have differed, until the first one has sent theirs again."""
+    ledger = Ledger(sqlite_url(folder / "read.sqlite"), clock)
+    ledger.sync_images(["a"], 0)
+    first = record_annotation(ledger, "a", "a/1.nii.gz", "1" * 64, "ann")
+    apart, near = ({"liver": Agreement(dice, None)} for dice in (0.5, 0.9))
+    clock.advance(1)
+    compared = Compared(first.id, apart, agrees=False)
+    second = record_annotation(ledger, "a", "a/2.nii.gz", "2" * 64, "bob", tag=SECOND, compared=compared)
+    clock.advance(1)
+    record_annotation(ledger, "a", "a/3.nii.gz", "3" * 64, "ann", compared=Compared(second.id, near, agrees=True))
+    return ledger
+
+
 def test_records_of_an_earlier_version_know_no_reviews(told, new_url, clock):
     _, records = told
     old = [{key: value for key, value in record.items() if key not in ("reviews", "readings")} for record in records]

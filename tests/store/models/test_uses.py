@@ -122,6 +122,9 @@ def test_without_validation_cases_the_newest_is_in_use(study):
 
 def test_an_unknown_version_or_a_nameless_choice_is_refused(judged):
     publish(judged, 0.9)
+    for impossible in (10**30, -(10**30)):  # no database takes it
+        with pytest.raises(NotFoundError, match=r"model version -?10{30}: .*there are: 1"):
+            judged.use_model(impossible, "ann")
     with pytest.raises(NotFoundError, match=r"model version 7: .*there are: 1"):
         judged.use_model(7, "ann")
     with pytest.raises(InvalidInputError, match="name of who chooses"):

@@ -2,10 +2,11 @@
 
 import copy
 import math
+import sys
+from typing import Any
 
 import pytest
 import torch
-from monai.engines import SupervisedTrainer
 from torch import nn
 
 from activelabel.recipes import SemiSupervisedSettings
@@ -58,8 +59,19 @@ def trained(network: nn.Module, dtype: torch.dtype = torch.float32) -> list[floa
     return [supervised_step(learner, batch).loss.item() for _ in range(4) for batch in batches()]
 
 
-def trained_by_monai(network: nn.Module) -> None:
-    SupervisedTrainer(
+@pytest.fixture
+def engine_of_monai(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """MONAI's engine with ignite, which other tests are imported without."""
+    for name in list(sys.modules):
+        if name.partition(".")[2].partition(".")[0] in ("engines", "handlers") and name.startswith("monai."):
+            monkeypatch.delitem(sys.modules, name)
+    from monai.engines import SupervisedTrainer
+
+    return SupervisedTrainer
+
+
+def trained_by_monai(network: nn.Module, engine: Any) -> None:
+    engine(
         device=CPU,
         max_epochs=4,
         train_data_loader=batches(),
@@ -69,10 +81,10 @@ def trained_by_monai(network: nn.Module) -> None:
     ).run()
 
 
-def test_a_step_is_that_of_monais_engine(network: Network) -> None:
+def test_a_step_is_that_of_monais_engine(network: Network, engine_of_monai: Any) -> None:
     other = copy.deepcopy(network)
     losses = trained(network)
-    trained_by_monai(other)
+    trained_by_monai(other, engine_of_monai)
     torch.testing.assert_close(network.layer.weight, other.layer.weight, rtol=0, atol=1e-6)
     assert losses[-1] < losses[0]
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import wraps
 from typing import Any, TypeVar
 
@@ -185,6 +187,19 @@ class Progress:
 
 
 Answer = TypeVar("Answer")
+_FRACTION = re.compile(r"\.\d+")
+
+
+def time_of(text: str) -> datetime:
+    """A time as the server writes it, to the second.
+
+    Raises:
+        ValueError: it is no time with a zone.
+    """
+    found = datetime.fromisoformat(_FRACTION.sub("", text).replace("Z", "+00:00"))
+    if found.tzinfo is None:
+        raise ValueError(f"{text!r} has no zone")
+    return found
 
 
 def understood(read: Callable[[Mapping[str, Any]], Answer]) -> Callable[[Mapping[str, Any]], Answer]:
@@ -218,7 +233,7 @@ def read_query(answer: Mapping[str, Any]) -> Query | None:
         asked=tuple(index for _, index in asked),
         places=Places(**{name: _key(places, name) for name in Places.__dataclass_fields__}),
         reason=str(_key(found, "reason")),
-        expires=str(_key(found, "expires")),
+        expires=_checked_time(str(_key(found, "expires"))),
         has_draft=bool(_key(found, "draft")),
         returned=f"{returned.get('reviewer')}: {returned.get('note')}" if returned else "",
     )
@@ -276,6 +291,11 @@ def read_project(answer: Mapping[str, Any]) -> Project:
         strategy=str(strategies[0]),
         has_model=_key(answer, "model") is not None,
     )
+
+
+def _checked_time(text: str) -> str:
+    time_of(text)
+    return text
 
 
 def _key(found: Mapping[str, Any], name: str) -> Any:

@@ -12,7 +12,7 @@ from ActiveLabelLib.errors import ClientError
 from ActiveLabelLib.panel_parts import box, button, line, row, text_of, words
 from ActiveLabelLib.panel_tabs import Tabs
 from ActiveLabelLib.session import Session
-from ActiveLabelLib.texts import case_text, slices_text
+from ActiveLabelLib.texts import case_text, expiry_text, slices_text
 
 PREVIOUS_KEY, NEXT_KEY, DONE_KEY = "Shift+B", "Shift+F", "Shift+D"
 """Slicer's views go to the next slice with F and back with B; a key that its Segment Editor has would do nothing."""
@@ -88,7 +88,8 @@ class Panel:
         return row(self._entry, self._change)
 
     def _case_box(self) -> qt.QWidget:
-        self._case_text, self._reason = words(), line("reason of a skip, in one line")
+        self._case_text, self._expiry = words(), words()
+        self._reason = line("reason of a skip, in one line")
         self._next = button("Next case", self._next_case, "Open what the server asks for")
         self._finish = button("Finish", self._do_finish, "Send the drawing: it counts")
         self._finish_next = button("Finish and next", self._do_finish_next, "Send the drawing, and open the next case")
@@ -99,6 +100,7 @@ class Panel:
         return box(
             "Case",
             self._case_text,
+            self._expiry,
             row(self._next, self._finish_next),
             row(self._finish, self._draft, self._release),
             self._reason,
@@ -260,6 +262,7 @@ class Panel:
         self._entry.setVisible(self._enters)
         self._change.setVisible(not self._enters)
         self._case_text.setText(case_text(session))
+        self._expiry.setText(expiry_text(case))
         self._slices_text.setText(slices_text(case))
         self._next.setEnabled(session.server is not None)
         for made in (self._finish, self._finish_next, self._draft, self._not_now, self._cannot, self._slice_done):

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import qt
 
+from ActiveLabelLib.answers import Row
 from ActiveLabelLib.curve import curve_svg
 from ActiveLabelLib.panel_parts import box, button, choice, fill, line, row, table, text_of, words
 from ActiveLabelLib.reviewing import FIRST, SECOND, STAPLE
 from ActiveLabelLib.session import Session
-from ActiveLabelLib.texts import counts_text, readings_text
+from ActiveLabelLib.texts import can_be_brought_back, counts_text, readings_text
 
 REVIEW_TAB, WORKLIST_TAB, PROGRESS_TAB = range(3)
 ALL_STATES = "all states"
@@ -79,9 +80,15 @@ class Tabs:
     def _worklist_box(self) -> qt.QWidget:
         self._worklist = table(["Case", "Role", "State", "Who", "Note"])
         self._worklist.cellDoubleClicked.connect(lambda number, *_: self._review_row(int(number)))
+        self._worklist.currentCellChanged.connect(lambda number, *_: self._choose_row(int(number)))
+        self._rows: tuple[Row, ...] = ()
+        self._chosen: Row | None = None
+        self._back = button("Bring back", self._bring_back, "Ask for a case again that cannot be annotated")
         self._state = choice("state", (ALL_STATES, *STATES), self._fill_worklist)
         self._counts = words()
-        return box("", row(self._state, button("Refresh", self._fill_worklist)), self._counts, self._worklist)
+        self._choose_row(-1)
+        buttons = row(self._state, button("Refresh", self._fill_worklist), self._back)
+        return box("", buttons, self._counts, self._worklist)
 
     def _progress_box(self) -> qt.QWidget:
         self._curve, self._progress_text = qt.QLabel(), words()
@@ -134,13 +141,25 @@ class Tabs:
         if self._session.server is not None and shown == PROGRESS_TAB:
             self._show_progress()
 
+    def _choose_row(self, number: int) -> None:
+        self._chosen = self._rows[number] if 0 <= number < len(self._rows) else None
+        self._back.setEnabled(can_be_brought_back(self._chosen))
+
+    def _bring_back(self) -> None:
+        chosen = self._chosen
+        if chosen is not None and can_be_brought_back(chosen):
+            self._do(lambda: self._session.bring_back(chosen.image))
+            self._fill_worklist()
+
     def _fill_worklist(self) -> None:
         chosen = str(self._state.property("currentText"))
 
         def read() -> None:
             found = self._session.worklist(() if chosen == ALL_STATES else (chosen,))
             self._counts.setText(counts_text(found.counts))
+            self._rows = found.rows
             fill(self._worklist, [(one.image, one.role, one.state, one.who, one.note) for one in found.rows])
+            self._worklist.setCurrentCell(-1, -1)
 
         self._do(read)
 

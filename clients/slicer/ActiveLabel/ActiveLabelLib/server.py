@@ -139,6 +139,10 @@ class Server:
         """Skip a case: `not now` or `cannot be annotated`."""
         self._connection.post("/activelabel/skip", {**self._named(), "image": image, "skip": kind, "reason": reason})
 
+    def bring_back(self, image: str) -> None:
+        """Bring back a case that was set aside as one that cannot be annotated."""
+        self._connection.post("/activelabel/bring-back", {**self._named(), "image": image})
+
     def release(self) -> None:
         """Let go of everything that the person holds."""
         self._connection.post("/activelabel/release", self._named())

@@ -233,6 +233,12 @@ class Session:
         server = self._link.require_server()
         return self._link.ask(lambda: server.worklist(states))
 
+    def bring_back(self, image: str) -> None:
+        """Bring back a case that somebody has set aside: it is asked for again."""
+        server = self._link.require_server()
+        self._link.ask(lambda: server.bring_back(image))
+        self._link.line = f"{image} is brought back"
+
     def progress(self) -> Progress:
         """How far the project is."""
         return self._link.ask(self._link.require_server().progress)

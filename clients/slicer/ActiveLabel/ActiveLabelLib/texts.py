@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime, timezone
 
+from ActiveLabelLib.answers import Row, time_of
 from ActiveLabelLib.case import Case
 from ActiveLabelLib.session import Session
 from ActiveLabelLib.slices import in_words
@@ -29,6 +31,23 @@ def case_text(session: Session) -> str:
     returned = f" Returned by {case.query.returned}." if case.query.returned else ""
     reason, opened = case.query.reason.rstrip("."), _OPENED[case.opened_with].capitalize()
     return f"{case.image} ({case.query.role}): {reason}. {opened}.{returned}"
+
+
+def expiry_text(case: Case | None, now: datetime | None = None) -> str:
+    """Until when the open case is kept for the person, in the time of this machine, or that this is over."""
+    if case is None or case.query is None:
+        return ""
+    until = time_of(case.query.expires)
+    left = int((until - (now or datetime.now(timezone.utc))).total_seconds() // 60)
+    at = f"{until.astimezone():%H:%M}" if abs(left) < 12 * 60 else f"{until.astimezone():%Y-%m-%d %H:%M}"
+    if left < 0:
+        return f"It was kept for you until {at}: others may get it now. What you send still counts."
+    return f"It is kept for you until {at} ({left} min)."
+
+
+def can_be_brought_back(row: Row | None) -> bool:
+    """Whether a case of the worklist may be brought back: one that was set aside."""
+    return row is not None and row.state == "cannot be annotated"
 
 
 def readings_text(case: Case | None) -> str:

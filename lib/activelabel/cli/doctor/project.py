@@ -49,7 +49,7 @@ LOW_DISK_GIB = 5.0
 
 def examine_project(app_dir: str, studies: str, conf: Mapping[str, str]) -> Iterator[Finding]:
     """Check everything but versions that a server on these studies needs, in the order in which it would fail."""
-    yield _device()
+    yield _device(app_dir, studies, conf)
     yield _disk(Path(studies))
     readable = _ReadableImages()
     series: list[Series] = []
@@ -180,10 +180,15 @@ def _cases(project: Project, readable: _ReadableImages) -> Iterator[Finding]:
         yield Finding("set aside", True, reason if reason.startswith(image.id) else f"{image.id}: {reason}")
 
 
-def _device() -> Finding:
+def _device(app_dir: str, studies: str, conf: Mapping[str, str]) -> Finding:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    name = torch.cuda.get_device_name() if device.type == "cuda" else f"{torch.get_num_threads()} threads, no CUDA GPU"
-    precision = choose_precision("auto", device)
+    try:
+        project = plan_without_labels(app_dir, studies, conf)
+        device, precision = project.device, project.precision
+    except ActiveLabelError:  # a later check reports wrong settings
+        precision = str(choose_precision("auto", device))
+    threads = f"{torch.get_num_threads()} threads{'' if torch.cuda.is_available() else ', no CUDA GPU'}"
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else threads
     return Finding("networks run on", True, f"{device.type} ({name}), {precision}")
 
 

@@ -4,35 +4,26 @@ The datastore, `doctor`, `score` and `simulate` all use this module, so that the
 opened.
 """
 
-import os
-from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from activelabel.analysis.harmless_text import in_one_line
 from activelabel.data.files.channels import ONE_CHANNEL, ChannelLayout
-from activelabel.data.files.image_files import ImageFiles
-from activelabel.data.files.links import LINKS_OUT, is_link_out
-from activelabel.data.files.names import (
-    image_ids,
-    is_hidden,
-    is_label_folder,
-    label_words_off,
-    no_image,
-    preference,
-    stem_of,
+from activelabel.data.files.folder_reading import (
+    LEDGER_FILE,
+    PROJECT_FOLDER,
+    TEST_IMAGES,
+    TRAINING_IMAGES,
+    FolderReading,
 )
+from activelabel.data.files.image_files import ImageFiles
+from activelabel.data.files.names import image_ids, preference
 
-PROJECT_FOLDER = "activelabel"
-"""The folder below the images in which a server keeps its project by default."""
-LEDGER_FILE = "ledger.sqlite"
+__all__ = ["LEDGER_FILE", "PROJECT_FOLDER", "TEST_IMAGES", "TRAINING_IMAGES"]  # found here too
 LABEL_ENDING = ".nii.gz"
 """The ending of every label that a server keeps."""
-TRAINING_IMAGES, TEST_IMAGES = "imagesTr", "imagesTs"
-"""Folders of the Medical Segmentation Decathlon and of nnU-Net."""
-_OWN_FOLDERS = ("labels", PROJECT_FOLDER)
 _NAMES_IN_A_LINE = 5
 DOUBLE = "another label of the same image is used: leave one"
 
@@ -47,6 +38,7 @@ class FolderContent:
         passed_over: by path, the reason why a file or folder is not used.
         more: for labels, the image id of each label, by its path, whose image has another label in `files`.
         layout: for images, how their channels lie in files.
+        reading: for images, what was read, so that a change can be read alone.
     """
 
     folder: Path
@@ -54,6 +46,7 @@ class FolderContent:
     passed_over: Mapping[str, str] = field(default_factory=dict)
     more: Mapping[str, str] = field(default_factory=dict)
     layout: ChannelLayout = ONE_CHANNEL
+    reading: FolderReading | None = field(default=None, repr=False, compare=False)
 
     @property
     def unused(self) -> dict[str, str]:
@@ -100,107 +93,39 @@ def find_images(
         links_out: whether to take links to files outside of the folder too.
         layout: how the channels of an image lie in files; an image without one of them is passed over.
     """
-    passed_over: dict[str, str] = {}
-    skipped = {path.resolve() for path in without}
-    there = list(_images_below(folder, "", skipped, passed_over, None if links_out else folder))
+    reading = FolderReading(folder, without, links_out)
+    reading.read()
     # A project that began with the test images among its own goes on with them.
-    for test_folder in [path for path in passed_over if path.endswith(f"{TEST_IMAGES}/")]:
-        if any(path.startswith(test_folder) for path in (known or {}).values()):
-            del passed_over[test_folder]
-            there += _images_below(
-                folder / test_folder, test_folder, skipped, passed_over, None if links_out else folder
-            )
-    found, unused = layout.grouped(there)
-    files = dict(sorted(_with_ids(found, known or {}, layout).items()))
-    return FolderContent(folder, files, {**passed_over, **unused}, layout=layout)
+    entered = _test_folders(reading, known or {})
+    if entered:
+        reading = FolderReading(folder, without, links_out, entered)
+        reading.read()
+    return content_of(reading, known or {}, layout)
 
 
-def _images_below(
-    folder: Path, below: str, skipped: Collection[Path], passed_over: dict[str, str], within: Path | None
-) -> Iterator[str]:
-    """Paths of images below `folder`; `below` is the path of `folder` below the first folder."""
-    names = []
-    entries = shown_entries(folder, below, passed_over)
-    beside = {entry.name for entry in entries}
-    for entry in entries:
-        path = f"{below}{entry.name}"
-        if entry.is_dir():
-            if not _is_ours(entry, below) and Path(entry.path).resolve() not in skipped:
-                reason = _not_entered(entry, beside)
-                if reason is None:
-                    yield from _images_below(folder / entry.name, f"{path}/", skipped, passed_over, within)
-                else:
-                    passed_over[f"{path}/"] = reason
-        elif (reason := _not_taken(entry, within)) is None:
-            names.append(entry.name)
-        elif reason:
-            passed_over[path] = reason
-    others = _Stems(names)
-    for name in names:
-        if others.hold_image_of(name):
-            passed_over[f"{below}{name}"] = "by its name a label of an image beside it: it belongs into labels/final"
-        else:
-            yield f"{below}{name}"
+def find_changed(content: FolderContent, changed: Collection[str], known: Mapping[str, str]) -> FolderContent | None:
+    """What `find_images` finds, reading only what has changed since it, or this function, has found `content`.
+
+    `changed` are paths below the folder, with all that is below them. None: what has changed concerns so much that all
+    must be read.
+    """
+    reading = content.reading
+    if reading is None or not reading.read_again(changed) or _test_folders(reading, known):
+        return None
+    return content_of(reading, known, content.layout)
 
 
-class _Stems:
-    """The names of a folder's images, without the names of labels."""
-
-    def __init__(self, names: Iterable[str]) -> None:
-        stems = [stem for stem in map(stem_of, names) if not any(label_words_off(stem))]
-        self._rising = sorted(stems)
-        self._backwards = sorted(stem[::-1] for stem in stems)
-
-    def hold_image_of(self, name: str) -> bool:
-        """Whether a file has the name of a label, and an image's name begins or ends with the rest of it."""
-        return any(
-            _one_starts_with(self._rising if is_start else self._backwards, rest if is_start else rest[::-1])
-            for rest, is_start in label_words_off(stem_of(name))
-        )
+def _test_folders(reading: FolderReading, known: Mapping[str, str]) -> list[str]:
+    """The folders of test images that were not searched and in which there are known images."""
+    tests = [path for path in reading.passed_over if path.endswith(f"{TEST_IMAGES}/")]
+    return [path for path in tests if any(file.startswith(path) for file in known.values())]
 
 
-def _one_starts_with(rising: Sequence[str], start: str) -> bool:
-    place = bisect_left(rising, start)
-    return place < len(rising) and rising[place].startswith(start)
-
-
-def shown_entries(folder: Path, below: str, passed_over: dict[str, str]) -> list[os.DirEntry[str]]:
-    """The entries of a folder, sorted, without hidden ones and names that cannot be sent."""
-    with os.scandir(folder) as entries:
-        shown = sorted((entry for entry in entries if not is_hidden(entry.name)), key=lambda entry: entry.name)
-    for entry in shown:
-        if not _is_utf8(entry.name):
-            passed_over[ascii(f"{below}{entry.name}")[1:-1]] = "its name is not UTF-8: rename it"
-    return [entry for entry in shown if _is_utf8(entry.name)]
-
-
-def _not_entered(entry: os.DirEntry[str], beside: Collection[str]) -> str | None:
-    """The reason why a folder is not searched for images, going by its name and those beside it."""
-    if is_label_folder(entry.name):
-        return "a folder of this name holds labels, no images"
-    if entry.name == TEST_IMAGES and TRAINING_IMAGES in beside:
-        return f"beside {TRAINING_IMAGES} it holds the test images of a data set, which nothing may be learnt from"
-    return "a link to a folder is not followed: put the images themselves there" if entry.is_symlink() else None
-
-
-def _not_taken(entry: os.DirEntry[str], within: Path | None) -> str | None:
-    """The reason why a file is no image; "" for a file that needs no reason."""
-    if not entry.is_file():
-        return "a link that leads nowhere, or no file: remove it"
-    reason = no_image(entry.name)
-    return LINKS_OUT if reason is None and is_link_out(entry, within) else reason
-
-
-def _is_ours(entry: os.DirEntry[str], below: str) -> bool:
-    return (not below and entry.name in _OWN_FOLDERS) or Path(entry.path, LEDGER_FILE).is_file()
-
-
-def _is_utf8(name: str) -> bool:
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+def content_of(reading: FolderReading, known: Mapping[str, str], layout: ChannelLayout) -> FolderContent:
+    """The images of a folder that was read; `known` and `layout` are as in `find_images`."""
+    found, unused = layout.grouped(reading.images)
+    files = dict(sorted(_with_ids(found, known, layout).items()))
+    return FolderContent(reading.folder, files, {**reading.passed_over, **unused}, layout=layout, reading=reading)
 
 
 def _with_ids(paths: Collection[str], known: Mapping[str, str], layout: ChannelLayout) -> dict[str, str]:

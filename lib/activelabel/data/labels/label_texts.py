@@ -11,7 +11,7 @@ BACKGROUND = "background"
 ORDER = "regions_class_order"
 """nnU-Net's name for the values that structures are painted with."""
 _RESERVED = (BACKGROUND, IGNORE, ORDER)
-_ENTRY = re.compile(r"(?P<name>.*\S)\s*=\s*(?P<values>\d+(\s*\+\s*\d+)*)")
+_ENTRY = re.compile(r"(?P<name>.*\S)\s*=\s*(?P<values>\d{1,9}(\s*\+\s*\d{1,9})*)")
 _MAPPED = ""
 """The first entry of a stored map that is more than names; no name is empty."""
 
@@ -29,7 +29,7 @@ def parse_labels(entries: Sequence[str], origin: str) -> LabelMap:
     for entry in entries:
         found = _ENTRY.fullmatch(entry.strip())
         if found is None and "=" in entry:
-            raise InvalidInputError(f"{origin}: '{entry}' is no name with values; write it like liver=1+2")
+            raise InvalidInputError(f"{origin}: '{entry[:80]}' is no name with values; write it like liver=1+2")
         if found is None:
             names.append(entry.strip())
             continue

@@ -122,6 +122,7 @@ class NetworkTraining:
             cache_bytes=None if project.settings.cache_gb is None else int(project.settings.cache_gb * 1e9),
             ahead=options.dataloader == "ThreadDataLoader",
             tracked=self._tracked(run),
+            event_files=options.tracking in ("tensorboard", "both"),
         )
 
     @property
@@ -136,7 +137,7 @@ class NetworkTraining:
     def _tracked(self, run: Run) -> Tracked | None:
         """MLflow as it was asked for. By default it has a SQLite database, as it dropped its file store."""
         options, project = run.options, self._project
-        if options.tracking == "None":
+        if options.tracking not in ("mlflow", "both"):
             return None
         address = options.tracking_uri or sqlite_url(project.folder / "mlflow.db")
         name = str(run.folder.relative_to(project.runs_folder / UNFINISHED))

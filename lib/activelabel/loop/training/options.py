@@ -36,7 +36,9 @@ class TrainOptions(BaseModel):
     train_batch_size: int = Field(ge=1, description="the recipe's `training.batch_size`, for this training")
     multi_gpu: bool = Field(default=True, description="whether several GPUs are used where there are several")
     gpus: str = Field(
-        default="all", pattern=r"^(all|\d+(,\d+)*)$", description="which GPUs: `all`, or their numbers by commas"
+        default="all",
+        pattern=r"^(all|\d{1,4}(,\d{1,4})*)$",
+        description="which GPUs: `all`, or their numbers by commas",
     )
     dataset: Annotated[Literal["CacheDataset", "PersistentDataset", "Dataset"], BeforeValidator(_chosen)] = Field(
         description="how prepared cases are kept: in memory (`CacheDataset`), on disk (`PersistentDataset`), or not"
@@ -44,8 +46,8 @@ class TrainOptions(BaseModel):
     dataloader: Annotated[Literal["ThreadDataLoader", "DataLoader"], BeforeValidator(_chosen)] = Field(
         description="the loader of patches: MONAI's `ThreadDataLoader`, or torch's `DataLoader`"
     )
-    tracking: Annotated[Literal["None", "mlflow"], BeforeValidator(_chosen)] = Field(
-        description="whether this training is tracked in MLflow"
+    tracking: Annotated[Literal["None", "mlflow", "tensorboard", "both"], BeforeValidator(_chosen)] = Field(
+        description="whether this training is tracked in MLflow, by event files for TensorBoard, or by both"
     )
     tracking_uri: str = Field(description="where MLflow is; only the server's own address is allowed")
     tracking_experiment_name: str = Field(default="", description="the name of the experiment in MLflow")
@@ -71,10 +73,13 @@ class TrainOptions(BaseModel):
         return tuple(f"cuda:{number}" for number in numbers) if len(numbers) > 1 else ()
 
 
+_TRACKED_BY = ("None", "mlflow", "tensorboard", "both")
+
+
 def offered_options(
     settings: TrainingSettings,
     device: torch.device,
-    tracking: Literal["none", "mlflow"] = "none",
+    tracking: Literal["none", "mlflow", "tensorboard", "both"] = "none",
     tracking_address: str = "",
 ) -> dict[str, Any]:
     """The options for the clients' form: a value is a default, a list is a choice with the default first.
@@ -90,7 +95,7 @@ def offered_options(
         "gpus": "all",
         "dataset": ["CacheDataset", "PersistentDataset", "Dataset"],
         "dataloader": ["ThreadDataLoader", "DataLoader"],
-        "tracking": ["mlflow", "None"] if tracking == "mlflow" else ["None", "mlflow"],
+        "tracking": sorted(_TRACKED_BY, key=lambda name: name.lower() != tracking),
         "tracking_uri": tracking_address,
         "tracking_experiment_name": "",
     }

@@ -104,6 +104,16 @@ def measured_choice(
     return chosen
 
 
+def kept_precision(
+    work: Work, shape: Sequence[int], dtypes: Sequence[torch.dtype], device: torch.device, file: Path
+) -> torch.dtype | None:
+    """The precision in `file` that was measured last for any network on batches of a `shape`; None if none was."""
+    begins = _key_of_any(work, shape, dtypes, device)
+    ways = {(layout, _name(dtype)): dtype for layout in LAYOUTS for dtype in dtypes}
+    found = [tuple(way) for key, way in _read(file).items() if key.startswith(begins) and isinstance(way, list)]
+    return ways.get(found[-1]) if found else None
+
+
 def seconds_of_run(work: Work, network: nn.Module, shape: Sequence[int], way: Choice, device: torch.device) -> float:
     """The mean seconds of a run, infinite if memory does not suffice; torch's random numbers stay as they were."""
     network.to(memory_format=way.memory_format).train(work == "step")
@@ -139,8 +149,13 @@ def _key(
     work: Work, network: nn.Module, shape: Sequence[int], dtypes: Sequence[torch.dtype], device: torch.device
 ) -> str:
     described = hashlib.sha256(str(network).encode()).hexdigest()[:16]
+    return f"{_key_of_any(work, shape, dtypes, device)}{described}"
+
+
+def _key_of_any(work: Work, shape: Sequence[int], dtypes: Sequence[torch.dtype], device: torch.device) -> str:
+    """The beginning that the keys of all networks have in common."""
     size, names = "x".join(map(str, shape)), "/".join(map(_name, dtypes))
-    return f"{_torch()} {work} on {_device_name(device)} {names} {size} {described}"
+    return f"{_torch()} {work} on {_device_name(device)} {names} {size} "
 
 
 def _torch() -> str:

@@ -11,7 +11,7 @@ from activelabel.prediction.devices.choice import Measure, measured_choice
 from activelabel.prediction.devices.layout import channels_last_copy
 from activelabel.prediction.devices.precision import Precision, PrecisionName, choose_precision
 
-_BATCH = 8
+BATCH = 8
 """The items of a batch that is measured: as many as keep a GPU busy, and as fit into most."""
 
 
@@ -44,7 +44,7 @@ def measured_copy(
     precision = choose_precision(requested, device)
     dtypes = list(dict.fromkeys([precision.dtype, torch.float32])) if requested == "auto" else [precision.dtype]
     copied = copy.deepcopy(network).to(device).eval()
-    chosen = measured_choice("pass", copied, (_BATCH, *item), dtypes, device, file, measure)
+    chosen = measured_choice("pass", copied, (BATCH, *item), dtypes, device, file, measure)
     if chosen.dtype is not precision.dtype:
         precision = Precision(chosen.dtype, "it is the fastest for this network here")
     return copied.to(memory_format=chosen.memory_format), precision

@@ -35,7 +35,7 @@ def choose_precision(requested: PrecisionName, device: torch.device) -> Precisio
         name = torch.cuda.get_device_name(device)
         # Ampere is the first generation whose tensor cores multiply bfloat16.
         if torch.cuda.get_device_capability(device) >= (8, 0):
-            return Precision(torch.bfloat16, f"{name} multiplies it natively; float32 where it is faster")
+            return Precision(torch.bfloat16, f"{name} multiplies it natively")
         return Precision(torch.float32, f"{name} has no native bfloat16")
     if device.type != "cpu":
         return Precision(torch.float32, f"bfloat16 is not used on '{device.type}'")

@@ -161,6 +161,7 @@ class _Events:
                 "about": f"{reading.first_id} {reading.second_id}",
                 "detail": _json({"agrees": reading.agrees, "structures": structures}),
                 "note": f"the readings {'agree' if reading.agrees else 'differ'}: {reading.in_words}",
+                "ended": _time_or_nothing(reading.superseded_at),
             }
             yield self._row(reading.image_id, reading.created_at, COMPARED, "", **values)
         for review in self._ledger.reviews():

@@ -230,6 +230,7 @@ class _Reading:
             structures=found.get("structures"),
             agrees=found.get("agrees"),
             created_at=line.time("when"),
+            superseded_at=line.time("ended"),
         )
 
     def _taken(self, line: AuditLine) -> None:

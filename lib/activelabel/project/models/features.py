@@ -2,7 +2,7 @@
 
 import io
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +37,22 @@ def write_features(path: Path, features: Mapping[str, NDArray[np.float32]]) -> N
     buffer = io.BytesIO()
     np.savez(buffer, **arrays)
     write_atomically(path, buffer.getvalue())
+
+
+def forget_features(folder: Path, gone: Collection[str]) -> None:
+    """Remove the vectors of images that are gone from the files of all models.
+
+    Raises:
+        InvalidInputError: `write_features` did not write a file.
+        OSError: the folder is read-only or full.
+    """
+    for file in sorted(folder.glob("model_*.npz")):
+        features = read_features(file)
+        left = {image_id: vectors for image_id, vectors in features.items() if image_id not in gone}
+        if not left:
+            file.unlink(missing_ok=True)
+        elif len(left) < len(features):
+            write_features(file, left)
 
 
 def read_features(path: Path) -> Features:

@@ -40,6 +40,11 @@ from activelabel.strategies.second_readings import read_twice
 
 logger = logging.getLogger(__name__)
 
+_COMPARED = "kept as a second reading: it is compared with the first"
+_STAYS = (
+    "kept as a reading: a reviewer has decided about this case, and what they chose stays; if yours should count, ask "
+    "a reviewer to return the case"
+)
 SAME_REQUEST_SECONDS = 2.0
 """A second request within this time is a double click or a repeat by the client; it does not skip the case."""
 
@@ -75,6 +80,10 @@ class CaseActions:
         """
         strategy = str(request.get("strategy") or "random")
         require_known(strategy, self._strategies, "strategy")
+        with self._project.ledger.one_look():
+            return self._next_sample(request, strategy)
+
+    def _next_sample(self, request: Mapping[str, Any], strategy: str) -> dict[str, Any]:
         annotator, wanted = annotator_of(request), skip_request(request)
         skipped = self._skip_before_asking(annotator, wanted)
         sample: dict[str, Any] = self._strategies[strategy](request, self._datastore)
@@ -219,7 +228,7 @@ class CaseActions:
         """
         kept = self._datastore.finish_draft(image_id, annotator_of(params))
         self._look_for_work()
-        return {"image": image_id, **kept_as_json(kept)}
+        return {"image": image_id, **kept_as_json(kept, self._project.ledger)}
 
     def cases(self) -> dict[str, Any]:
         """The part `cases` of `GET /info/`: drafts, skipped and set aside cases, review, labels equal to a model's."""
@@ -242,13 +251,13 @@ class CaseActions:
         }
 
 
-def kept_as_json(kept: Kept) -> dict[str, Any]:
+def kept_as_json(kept: Kept, ledger: Ledger) -> dict[str, Any]:
     """The answer to a saved label: its state, the rule by which it counts, or why it does not count and what to do."""
     if isinstance(kept, Draft):
         return {"state": "draft", "message": kept.why}
     finished = {"state": "finished"}
     if kept.tag == SECOND:
-        return {**finished, "message": "kept as a second reading: it is compared with the first"}
+        return {**finished, "message": _STAYS if ledger.is_adjudicated(kept.image_id) else _COMPARED}
     if kept.coverage is not None:
         finished["coverage"] = kept.coverage.value
     if kept.unchanged_from is None:

@@ -74,7 +74,8 @@ class AppInfo:
         with self._lock:
             revision = self._revision()  # read first, so that a change during the computation leads to a new one
             if revision != self._kept.revision:
-                self._kept = _Kept(revision, self._compute())
+                with self._project.ledger.one_look():
+                    self._kept = _Kept(revision, self._compute())
                 self.computations += 1
             return self._kept
 

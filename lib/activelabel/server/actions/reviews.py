@@ -61,9 +61,9 @@ class ReviewActions:
         return ReviewAnswer(review=taken)
 
     def _readings(self, image_id: str) -> ReadingsOfCase | None:
-        """Two readings of an image that differ, about which nobody has decided."""
+        """Two readings of an image that differ, between which somebody has to decide."""
         reading = self._project.ledger.disagreements().get(image_id)
-        if reading is None:
+        if reading is None or not self._project.ledger.between_shown(reading):
             return None
         drawn_by = {label.id: label.annotator for label in self._project.ledger.history(image_id)}
         return ReadingsOfCase(
@@ -115,11 +115,16 @@ class ReviewActions:
         A reviewer who corrects the label instead sends theirs, and approves it.
 
         Raises:
-            NotReadyError: the image has no two readings that differ, or the reviewer has drawn one of them.
+            NotReadyError: the image has no two readings that differ, or a newer label of a third person; or the
+                reviewer has drawn one of them.
         """
         reading, who = self._project.ledger.disagreements().get(image_id), annotator_of(params)
         if reading is None:
             raise NotReadyError(f"image '{image_id}' has no two readings about which somebody has to decide")
+        if not self._project.ledger.between_shown(reading):
+            raise NotReadyError(
+                f"image '{image_id}' has a newer label than its two readings: approve that one, or return it"
+            )
         kept = {label.id: label for label in self._project.ledger.history(image_id)}
         first, second = kept[reading.first_id], kept[reading.second_id]
         if who in (first.annotator, second.annotator):

@@ -16,6 +16,7 @@ from typing import Any
 
 from activelabel.annotation.archive import Kept
 from activelabel.annotation.history_reader import ORIGINAL
+from activelabel.data.files.image_files import ImageFiles
 from activelabel.data.files.studies_folder import LABEL_ENDING
 from activelabel.data.volumes import read_grid
 from activelabel.errors import (
@@ -70,6 +71,12 @@ class LedgerDatastore(FolderLabels):
         tag = str(getattr(label_tag, "value", label_tag))
         info = dict(label_info or {})
         image = self.image_files(image_id)
+        with self._ledger.one_look():
+            return self._keep_label(image_id, image, label_filename, tag, info, decided=decided)
+
+    def _keep_label(
+        self, image_id: str, image: ImageFiles, file: str, tag: str, info: dict[str, Any], *, decided: bool
+    ) -> Kept:
         try:
             grid = read_grid(image)
         except InvalidInputError as error:  # damaged since it was asked for; without this it would be asked for again
@@ -77,7 +84,7 @@ class LedgerDatastore(FolderLabels):
             raise InvalidInputError(f"{error}; it is set aside, ask for another") from error
         note_image(image_id, image, self._ledger)
         try:
-            kept = self._archive.keep(image_id, tag, label_filename, grid, read_label_info(info), decided=decided)
+            kept = self._archive.keep(image_id, tag, file, grid, read_label_info(info), decided=decided)
         except AskedBackError:
             self._show_current(image_id, ORIGINAL, info)
             raise
@@ -98,15 +105,15 @@ class LedgerDatastore(FolderLabels):
 
     def open_for(self, image_id: str, annotator: str) -> Draft | None:
         """Show an annotator's own draft under `original`, which Slicer opens with the image, and return the draft."""
-        with self._lock:
+        with self._lock, self._ledger.one_look():
             draft, file = self._ledger.open_draft(image_id, annotator), self._label_path(image_id, ORIGINAL)
-            if draft is None and self._ledger.shows_draft(image_id, ORIGINAL):
-                file.unlink(
-                    missing_ok=True
-                )  # removed first: after a kill in between, it is put back, not taken in as a foreign label
             blind = draft is None and self._reads_second(image_id, annotator)
-            if blind and self._ledger.shows_drawing(image_id, ORIGINAL):
+            anothers = draft is None and self._ledger.shows_draft(image_id, ORIGINAL)
+            if anothers or (blind and self._ledger.shows_drawing(image_id, ORIGINAL)):
+                # Removed first: after a kill in between, it is put back, not taken in as a foreign label.
                 file.unlink(missing_ok=True)
+            elif draft is None:  # all is shown as it should be, and nothing is written for that
+                return None
             show = self._ledger.hide_drawing if blind else partial(self._ledger.show_draft, annotator=annotator)
             if show(image_id, tag=ORIGINAL):
                 shown = self._datastore.objects[image_id]
@@ -247,4 +254,4 @@ class LedgerDatastore(FolderLabels):
         if is_label and self._ledger.current_annotation(image_id, target.parent.name) is not None:
             self._list_current(image_id, target.parent.name)
         elif target != Path(self._datastore_config_path):
-            self._look.request()
+            self.on_change(target)

@@ -6,7 +6,7 @@ The ledger decides which images and labels the project has.
 import copy
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -18,7 +18,7 @@ from activelabel.data.files.channels import ONE_CHANNEL, ChannelLayout
 from activelabel.data.files.image_files import ImageFiles
 from activelabel.data.files.links import LINKS_OUT, leads_out
 from activelabel.data.files.names import ENDINGS, ending_of
-from activelabel.data.files.studies_folder import FolderContent, find_images, lines_on
+from activelabel.data.files.studies_folder import FolderContent, find_changed, find_images, lines_on
 from activelabel.data.files.writing import write_atomically
 from activelabel.data.given_patients import GivenPatients
 from activelabel.data.given_splits import GivenSplit
@@ -31,7 +31,7 @@ from activelabel.project.given.channel_files import SHOWN, shown_channel
 from activelabel.project.readability import has_changed, readmit_mended, set_aside, set_aside_unreadable
 from activelabel.server.datastores.delayed_call import DelayedCall
 from activelabel.server.datastores.folder_listing import DELAY_SECONDS, FolderListing
-from activelabel.server.datastores.folder_watch import FolderWatch
+from activelabel.server.datastores.folder_watch import FolderWatch, ToldChanges
 from activelabel.server.datastores.found_labels import FoundLabels
 from activelabel.server.datastores.image_files import require_new_image
 from activelabel.server.datastores.kept_copies import forget_copies
@@ -40,7 +40,8 @@ from activelabel.server.datastores.listed import (
     new_image,
 )
 from activelabel.store.ledger import Ledger
-from activelabel.store.records.labels import FINAL
+from activelabel.store.records.images import Image
+from activelabel.store.records.labels import FINAL, Annotation
 
 logger = logging.getLogger(__name__)
 
@@ -90,7 +91,8 @@ class FolderImages(FolderListing):
         self._ledger = ledger
         self._archive = archive
         self._validation_cases = validation_cases
-        self._look = DelayedCall(self.refresh, DELAY_SECONDS, share=LOOK_SHARE)
+        self._look = DelayedCall(self._catch_up, DELAY_SECONDS, share=LOOK_SHARE)
+        self._told = ToldChanges()
         self._content: FolderContent | None = None
         self._logged_lines: list[str] = []
         self._logged_label_errors: set[str] = set()
@@ -202,9 +204,66 @@ class FolderImages(FolderListing):
         """
         return {} if self._patients is None else self._patients.of_all(self._datastore.objects)
 
-    def on_change(self) -> None:
-        """React to an image or a label that came, went or changed. Changes to the listing have no effect."""
+    def on_change(self, path: Path | None = None) -> None:
+        """React to an image or a label that came, went or changed at a path; without a path, to anything anywhere."""
+        self._told.note(path)
         self._look.request()
+
+    def _catch_up(self) -> None:
+        """Read again what has changed, or all if nobody can say what that is."""
+        told = self._told.take()
+        content = None if told is None or not self.watches_folder else self._content
+        try:
+            with self._lock:
+                found = None if told is None or content is None else self._find_changed(content, told)
+                if found is not None:
+                    self._reconcile_changed(found)
+            if found is None:
+                self.refresh()
+            else:
+                self._notice_changed()
+        except BaseException:
+            self._told.note(None)  # what was not finished is read with all the rest
+            raise
+
+    def _find_changed(self, content: FolderContent, told: Collection[Path]) -> FolderContent | None:
+        """The content after changes at these paths; None if all must be read."""
+        folder = Path(self._datastore.image_path())
+        below = [path.relative_to(folder).as_posix() for path in told if path.is_relative_to(folder)]
+        try:
+            found = find_changed(content, below, self._listed_paths())
+        except OSError:  # reading all says what is wrong with the folder
+            found = None
+        return found if found is None or self._patients is None else self._patients.known_only(found)
+
+    def _reconcile_changed(self, content: FolderContent) -> None:
+        """Do what `_reconcile_datastore` does, for the images that differ from the listed ones."""
+        self._content = content
+        known, shown = self._listed_paths(), dict(self._datastore.objects)
+        came = {image_id: path for image_id, path in content.files.items() if known.get(image_id) != path}
+        gone = {image_id: shown.pop(image_id) for image_id in known.keys() - content.files.keys()}
+        for image_id, path in came.items():
+            shown.setdefault(image_id, ImageLabelModel(image=new_image(image_id, path, {})))
+            shown[image_id].image = new_image(image_id, path, {})
+        if came or gone:
+            self._datastore.objects = {image_id: shown[image_id] for image_id in sorted(shown)}
+            self._sync_changed(came, gone)
+            self._forget_copies(gone)
+        self.readmit_mended()
+        self._reconcile_labels()
+        self._say_passed_over()
+        self._revision += 1
+        if came or gone or not Path(self._datastore_config_path).is_file():
+            self._view.request()
+        else:
+            self._view.note()
+
+    def _sync_changed(self, came: Collection[str], gone: Collection[str]) -> None:
+        if self._split is not None:  # it may concern all images
+            self._sync_ledger()
+            return
+        patients = {} if self._patients is None else self._patients.of_all(came)
+        self._ledger.sync_changed(came, gone, self._validation_cases, patients)
 
     def _reconcile_datastore(self) -> None:
         """Update the listing to the images in the folder and the labels in the ledger."""
@@ -273,17 +332,20 @@ class FolderImages(FolderListing):
 
     def _notice_changed(self) -> None:
         """Set aside annotated images whose content or label file has changed since the annotation."""
-        images = {image.id: image for image in self._ledger.images() if image.id in self._datastore.objects}
-        for annotation in self._ledger.annotations():
-            image = images.get(annotation.image_id)
-            if image is not None and image.usable and has_changed(image, self._files(image.id)):
+        labels = [label for label in self._ledger.annotations() if label.image_id in self._datastore.objects]
+        for image in self._usable_of(labels):
+            if has_changed(image, self._files(image.id)):
                 set_aside_unreadable(image.id, self, self._ledger, was_scored=True)
-        usable = {image.id for image in self._ledger.images() if image.usable and image.id in self._datastore.objects}
-        for annotation in (label for label in self._ledger.annotations() if label.image_id in usable):
+        usable = {image.id for image in self._usable_of(labels)}
+        for annotation in (label for label in labels if label.image_id in usable):
             try:
                 self._archive.sound_file(annotation)
             except InvalidInputError as error:
                 set_aside(annotation.image_id, error, self._ledger, self, self._archive.file(annotation))
+
+    def _usable_of(self, labels: Iterable[Annotation]) -> list[Image]:
+        """The images of labels, without those that were set aside."""
+        return [image for image in self._ledger.images_of({label.image_id for label in labels}) if image.usable]
 
     def _sync_ledger(self) -> None:
         if self._follows:

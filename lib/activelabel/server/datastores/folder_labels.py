@@ -48,7 +48,8 @@ class FolderLabels(FolderImages):
         if self._follows:
             self._take_in_foreign_labels(current)
         for image_id, shown in self._datastore.objects.items():
-            shown.labels = {tag: label for tag, label in shown.labels.items() if (image_id, tag) in current}
+            if shown.labels:
+                shown.labels = {tag: label for tag, label in shown.labels.items() if (image_id, tag) in current}
         for (image_id, tag), annotation in current.items():
             if image_id not in self._datastore.objects:
                 continue
@@ -99,8 +100,9 @@ class FolderLabels(FolderImages):
         if self._content is not None:
             self._found_labels.take_in(self._content, current.keys(), take)
         for image_id, shown in self._datastore.objects.items():
-            info = {key: value for key, value in shown.image.info.items() if key != NOT_USED}
-            shown.image.info = {**info, NOT_USED: not_used[image_id]} if image_id in not_used else info
+            if image_id in not_used or NOT_USED in shown.image.info:
+                info = {key: value for key, value in shown.image.info.items() if key != NOT_USED}
+                shown.image.info = {**info, NOT_USED: not_used[image_id]} if image_id in not_used else info
 
     def _take_in(self, path: Path, image_id: str, tag: str, known: Mapping[str, Any], name: str) -> None:
         """Keep a label file that covers the slices in `known`, or the whole volume if `known` names none."""

@@ -12,8 +12,8 @@ from watchdog.events import FileSystemEvent, FileSystemEventHandler
 from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver
 
-from activelabel.data.files.names import ending_of, is_dicom, is_hidden
-from activelabel.data.files.studies_folder import PROJECT_FOLDER
+from activelabel.data.files.names import ending_of, is_dicom, is_hidden, no_image
+from activelabel.data.files.studies_folder import LEDGER_FILE, PROJECT_FOLDER
 from activelabel.project.listing import LISTING
 
 logger = logging.getLogger(__name__)
@@ -22,6 +22,8 @@ _WITHOUT_EVENTS = (
     "nfs", "cifs", "smb", "fuse", "9p", "afs", "ceph", "gluster", "lustre", "beegfs", "gpfs", "virtiofs", "vboxsf",
 )  # fmt: skip
 """How the types of file systems begin that are shared with other machines."""
+OVERFLOW = "on_queue_overflow"
+"""What watchdog calls when the queue of Linux has overflowed, from version 7.1 on."""
 LOOK_SECONDS = 30.0
 """How often a folder that cannot be watched is read again."""
 
@@ -29,8 +31,8 @@ LOOK_SECONDS = 30.0
 class Watcher(Protocol):
     """The receiver of notifications."""
 
-    def on_change(self) -> None:
-        """Called when something may have come, gone or changed."""
+    def on_change(self, path: Path | None = None) -> None:
+        """Called when something has come, gone or changed at a path; without a path, when anything may have."""
 
     def on_put_in_place(self, target: Path) -> None:
         """Called when a complete file was put in place under its final name."""
@@ -44,11 +46,34 @@ def file_system_without_events(folder: Path) -> str:
     return kind if kind.startswith(_WITHOUT_EVENTS) else ""
 
 
+class ToldChanges:
+    """The paths at which something has changed since somebody looked; all, if it is not known where."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._paths: set[Path] | None = set()
+
+    def note(self, path: Path | None) -> None:
+        """Note a path, or that anything may have changed."""
+        with self._lock:
+            if path is None:
+                self._paths = None
+            elif self._paths is not None:
+                self._paths.add(path)
+
+    def take(self) -> set[Path] | None:
+        """What was noted; nothing is noted afterwards."""
+        with self._lock:
+            paths, self._paths = self._paths, set()
+            return paths
+
+
 class FolderWatch:
     """Notifies a watcher of changes to images, labels and the host's listing, but not in the project folder.
 
-    The system tells of changes, so nothing is read while there are none. Where it cannot, as on network file systems
-    or beyond its limit of watched folders, the watcher is told every half a minute that something may have changed.
+    The system tells what has changed, so nothing is read while nothing does, and nothing else when something does.
+    Where it cannot, as on network file systems or beyond its limit of watched folders, the watcher is told every half a
+    minute that anything may have changed; and at once, when so much has changed that the system lost some of it.
     """
 
     def __init__(self, folders: Iterable[Path], watcher: Watcher) -> None:
@@ -69,6 +94,7 @@ class FolderWatch:
                 for folder in self._folders:
                     self._observer.schedule(_Handler(folder, self._watcher), recursive=True, path=str(folder))
                 self._observer.start()
+                _tell_what_is_lost(self._observer, self._watcher)
             except OSError as error:  # the limit of watched folders (fs.inotify.max_user_watches)
                 self._give_up(error.strerror or str(error))
         self._looking.start()
@@ -108,38 +134,63 @@ class FolderWatch:
         )  # fmt: skip
 
 
+def _tell_what_is_lost(observer: BaseObserver, watcher: Watcher) -> None:
+    """Tell a watcher when the queue of the system has overflowed.
+
+    A system of which that cannot be known, such as another than Linux, always tells that anything may have changed.
+    """
+    for emitter in observer.emitters:
+        group = getattr(emitter, "_inotify", None)
+        rebuild = getattr(group, OVERFLOW, None)
+        if group is None or rebuild is None:
+            for handler in observer._handlers.get(emitter.watch, ()):
+                if isinstance(handler, _Handler):
+                    handler.says_where = False
+            continue
+
+        def lost(rebuild: Callable[[], None] = rebuild) -> None:
+            rebuild()
+            watcher.on_change()
+
+        setattr(group, OVERFLOW, lost)
+
+
 class _Handler(FileSystemEventHandler):
     def __init__(self, folder: Path, watcher: Watcher) -> None:
         self._folder = folder
         self._watcher = watcher
+        self.says_where = True
 
     def on_created(self, event: FileSystemEvent) -> None:
         """Notify of a new image, label or folder."""
-        self._tell(event, self._watcher.on_change)
+        self._tell(event.src_path, event.is_directory)
 
     def on_deleted(self, event: FileSystemEvent) -> None:
         """Notify of a removed image, label, folder or listing."""
-        self._tell(event, self._watcher.on_change)
+        self._tell(event.src_path, event.is_directory)
 
     def on_modified(self, event: FileSystemEvent) -> None:
         """Notify of a changed image or label."""
-        if not event.is_directory and Path(os.fsdecode(event.src_path)).name != LISTING:
-            self._tell(event, self._watcher.on_change)
+        name = Path(os.fsdecode(event.src_path)).name
+        if not event.is_directory and (ending_of(name) or is_dicom(name)):
+            self._tell(event.src_path, is_folder=False)
 
     def on_moved(self, event: FileSystemEvent) -> None:
         """Notify of a file or folder that was put in place, renamed or moved away."""
         target = Path(os.fsdecode(event.dest_path))
-        if not event.is_directory and self._concerns(target, is_folder=False):
+        self._tell(event.src_path, event.is_directory)
+        if event.is_directory:
+            self._tell(event.dest_path, is_folder=True)
+        elif self._concerns(target, is_folder=False):
             self._watcher.on_put_in_place(target)
-        else:
-            self._tell(event, self._watcher.on_change)
 
-    def _tell(self, event: FileSystemEvent, notify: Callable[[], None]) -> None:
-        if self._concerns(Path(os.fsdecode(event.src_path)), event.is_directory):
-            notify()
+    def _tell(self, place: bytes | str, is_folder: bool) -> None:
+        path = Path(os.fsdecode(place))
+        if self._concerns(path, is_folder):
+            self._watcher.on_change(path if self.says_where else None)
 
     def _concerns(self, path: Path, is_folder: bool) -> bool:
         below = path.relative_to(self._folder).parts
         if not below or below[0] == PROJECT_FOLDER or any(map(is_hidden, below)):
             return False
-        return is_folder or bool(ending_of(path.name)) or is_dicom(path.name) or below == (LISTING,)
+        return is_folder or no_image(path.name) != "" or path.name == LEDGER_FILE or below == (LISTING,)

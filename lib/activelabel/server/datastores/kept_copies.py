@@ -5,16 +5,18 @@ from collections.abc import Collection
 from pathlib import Path
 
 from activelabel.data.files.studies_folder import LABEL_ENDING
+from activelabel.errors import InvalidInputError
 from activelabel.prediction.prepared.images import PreparedImages
 from activelabel.project.given.channel_files import SHOWN
+from activelabel.project.models.features import forget_features
 from activelabel.project.models.kept_maps import KeptMaps
-from activelabel.project.project import MAPS, PSEUDO_LABELS
+from activelabel.project.project import FEATURES, MAPS, PSEUDO_LABELS
 
 logger = logging.getLogger(__name__)
 
 
 def forget_copies(gone: Collection[str], project_folder: Path, prepared: PreparedImages) -> None:
-    """Remove maps, shown channels, pseudo-labels and prepared images of images that are gone.
+    """Remove maps, shown channels, pseudo-labels, features and prepared images of images that are gone.
 
     Labels, and masks that models showed, are records of what annotators did, and stay.
     """
@@ -28,4 +30,8 @@ def forget_copies(gone: Collection[str], project_folder: Path, prepared: Prepare
                 file.unlink(missing_ok=True)
             except OSError as error:
                 logger.warning("%s, of an image that is gone, cannot be removed: %s", file, error)
+    try:
+        forget_features(project_folder / FEATURES, gone)
+    except (InvalidInputError, OSError) as error:
+        logger.warning("features of images that are gone cannot be removed: %s", error)
     prepared.tidy()

@@ -292,8 +292,8 @@ class PacsDatastore(LedgerDatastore):
                 logger.exception("could not look into the PACS; it is tried again")
 
     def _forget_copies(self, gone: Mapping[str, ImageLabelModel]) -> None:
-        """Remove what is kept of series that are gone, with their copies; that of an annotated one stays."""
-        self._series.forget({uid: shown.image.info for uid, shown in gone.items() if not shown.labels})
+        """Remove what is kept of series that are gone, and their copies; one that comes back is fetched again."""
+        self._series.forget({uid: shown.image.info for uid, shown in gone.items()})
         super()._forget_copies(gone)
 
     def _find_images(self) -> dict[str, DataModel]:

@@ -151,7 +151,7 @@ def save_draft(
     check_label_info(info)
     with tempfile.TemporaryDirectory() as folder:
         kept = app.datastore.keep_label(image, str(received(label, folder)), FINAL, info)
-    return SavedLabel.model_validate({"image": image, **kept_as_json(kept)})
+    return SavedLabel.model_validate({"image": image, **kept_as_json(kept, app.project.ledger)})
 
 
 @router.get("/draft", response_model=None)

@@ -60,7 +60,7 @@ def save_label(
         kept = app.datastore.keep_label(image, str(received(label, folder)), tag, info)
     if tag != DefaultLabelTag.FINAL.value:
         app.reviews.note_correction(image, tag, info)
-    answer = kept_as_json(kept) if tag == DefaultLabelTag.FINAL.value else {}
+    answer = kept_as_json(kept, app.project.ledger) if tag == DefaultLabelTag.FINAL.value else {}
     app.look_for_work()
     return {"image": image, "label": image, **answer}
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-from fastapi import APIRouter, BackgroundTasks, File, Form, UploadFile
+from fastapi import APIRouter, BackgroundTasks, File, Form, Query, UploadFile
 from fastapi.concurrency import run_in_threadpool
 from monailabel.endpoints import batch_infer, infer, session
 from monailabel.interfaces.tasks.batch_infer import BatchInferImageType
@@ -113,7 +113,7 @@ async def create_session(
     user: AnyUser,
     files: Annotated[list[UploadFile], File()],
     uncompress: bool = False,
-    expiry: int = 0,
+    expiry: Annotated[int, Query(le=10**9)] = 0,
 ) -> dict[str, Any]:
     """Keep uploaded images for a while, outside the studies."""
     if uncompress:

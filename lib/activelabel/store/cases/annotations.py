@@ -18,7 +18,7 @@ from activelabel.store.cases.label_rows import (
 )
 from activelabel.store.cases.leases import end_leases, lease_record, unended_leases
 from activelabel.store.cases.new_annotation import NewAnnotation
-from activelabel.store.cases.readings import record_reading
+from activelabel.store.cases.readings import end_comparison, other_reading_row, record_reading
 from activelabel.store.cases.rounds import current_round
 from activelabel.store.checks import checked_name, checked_slices, checked_word
 from activelabel.store.database import Database
@@ -54,8 +54,8 @@ class Annotations(Database):
         Raises:
             NotFoundError: the image was never registered.
             InvalidInputError: the tag or annotator is empty or too long, or `slices` is invalid.
-            LabelChangedError: the current label is not the version in `merged_with`: merge again; or the final label is
-            not the one that a second reading was compared with: compare again.
+            LabelChangedError: the current label is not the version in `merged_with`: merge again; or the other reader's
+            newest label is not the one `beside` it: compare again.
         """
         checked_word(new.tag, "label tag")
         checked_name(new.annotator, "annotator")
@@ -81,7 +81,7 @@ class Annotations(Database):
             if new.tag == FINAL:
                 _end_set_aside(session, row)
             if new.compared is not None:
-                record_reading(session, row, new.compared)
+                record_reading(session, row, new.compared, now)
             if new.shown_as is not None and _is_shown_as(session, row, new.shown_as):
                 copy_label(session, row, new.shown_as)
             return record_of(row, Annotation)
@@ -144,6 +144,8 @@ class Annotations(Database):
     def delete_annotation(self, image_id: str, tag: str = FINAL) -> Annotation:
         """Take back the current label of this image and tag; older ones stay superseded. The image may be asked again.
 
+        Of two readings of which one is taken back, nothing is compared any more.
+
         Raises:
             NotFoundError: there is no such label.
         """
@@ -151,7 +153,9 @@ class Annotations(Database):
             row = current_row(session, image_id, tag)
             if row is None:
                 raise NotFoundError(f"image '{image_id}': has no label tagged '{tag}' to delete")
-            row.deleted_at = self._clock()
+            now = row.deleted_at = self._clock()
+            if tag in (FINAL, SECOND):
+                end_comparison(session, image_id, now)
             return record_of(row, Annotation)
 
 
@@ -177,9 +181,12 @@ def _replaced_row(session: Session, new: NewAnnotation) -> AnnotationRow | None:
 
 
 def _check_compared(session: Session, new: NewAnnotation) -> None:
-    final = current_row(session, new.image_id, FINAL)
-    if new.compared is not None and (final is None or final.id != new.compared.first_id):
-        raise LabelChangedError(f"image '{new.image_id}': its final label has changed since it was compared")
+    beside = new.compared.other_id if new.beside is None and new.compared is not None else new.beside
+    if beside is None:
+        return
+    other = other_reading_row(session, new.image_id, new.annotator, new.tag)
+    if beside != (0 if other is None else other.id):
+        raise LabelChangedError(f"image '{new.image_id}': its other reading has changed since it was compared")
 
 
 def _new_row(

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Select, null, select, true
+from sqlalchemy import ColumnElement, Select, bindparam, func, null, select, true
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from activelabel.errors import NotReadyError
@@ -19,6 +19,28 @@ UNTOUCHED = CaseFacts()
 """The facts of a case to which nothing has happened."""
 Labels = Mapping[str, tuple[int, bool]]
 """The current final label of each image: its id, and whether it covers the whole volume."""
+
+_RECENT_LEASES = (
+    select(LeaseRow.id, LeaseRow.image_id)
+    .where(LeaseRow.annotator == bindparam("name"))
+    .order_by(LeaseRow.id.desc())
+    .limit(COMES_BACK_AFTER)
+)
+_OLDEST_LEASE = (
+    select(LeaseRow.id)
+    .where(LeaseRow.annotator == bindparam("name"))
+    .order_by(LeaseRow.id.desc())
+    .limit(1)
+    .offset(COMES_BACK_AFTER - 1)
+    .scalar_subquery()
+)
+_LATE_SKIPS = (
+    select(SkipRow)
+    .where(SkipRow.annotator == bindparam("name"), SkipRow.kind == "not now")
+    .where(SkipRow.last_lease >= func.coalesce(_OLDEST_LEASE, 0))
+    .order_by(SkipRow.id)
+)
+"""Built once: they are executed whenever somebody asks for a case."""
 
 
 def check_event(event: CaseEvent, session: Session, image_id: str, person: str, now: datetime) -> CaseFacts:
@@ -81,13 +103,10 @@ def skips_in_force(session: Session, annotator: str) -> Sequence[SkipRow]:
     A skip holds until the annotator was given the case again, or `COMES_BACK_AFTER` others. So only skips younger than
     the annotator's lease `COMES_BACK_AFTER` leases ago are read.
     """
-    newest = select(LeaseRow.id, LeaseRow.image_id).where(LeaseRow.annotator == annotator).order_by(LeaseRow.id.desc())
-    recent_leases = session.execute(newest.limit(COMES_BACK_AFTER)).tuples().all()
-    oldest = recent_leases[-1][0] if len(recent_leases) == COMES_BACK_AFTER else 0
-    skips = select(SkipRow).where(SkipRow.annotator == annotator, SkipRow.kind == "not now")
-    latest = {
-        row.image_id: row for row in session.scalars(skips.where(SkipRow.last_lease >= oldest).order_by(SkipRow.id))
-    }
+    latest = {row.image_id: row for row in session.scalars(_LATE_SKIPS, {"name": annotator})}
+    if not latest:
+        return []
+    recent_leases = session.execute(_RECENT_LEASES, {"name": annotator}).tuples().all()
     newest_lease_of = {image_id: lease for lease, image_id in reversed(recent_leases)}
     return sorted(
         (row for row in latest.values() if newest_lease_of.get(row.image_id, 0) <= row.last_lease),

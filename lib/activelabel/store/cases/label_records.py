@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from activelabel.errors import InvalidInputError
 from activelabel.store.cases.label_rows import last_version
+from activelabel.store.cases.readings import with_ends
 from activelabel.store.cases.rounds import current_round
 from activelabel.store.columns import UtcDateTime
 from activelabel.store.database import Database
@@ -209,7 +210,9 @@ def _rebuild(session: Session, records: Sequence[LabelRecord], now: datetime) ->
     session.flush()
     # Records of earlier versions know no reviews and no readings.
     session.add_all(row_of(ReviewRow, values) for record in records for values in record.get("reviews", ()))
-    session.add_all(row_of(ReadingRow, values) for record in records for values in record.get("readings", ()))
+    found = [values for record in records for values in record.get("readings", ())]
+    versions = [values for record in records for values in record["annotations"]]
+    session.add_all(row_of(ReadingRow, values) for values in with_ends(found, versions))
     session.flush()
     annotators = sorted({row.annotator for row in labels} | {row.annotator for row in drafts})
     return Rebuilt(len(images), len(labels), len(drafts), len(queries), tuple(annotators))

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from activelabel.store.cases.rounds import current_round
 from activelabel.store.checks import checked_name, checked_slices, checked_word
+from activelabel.store.columns import UtcDateTime
 from activelabel.store.database import Database
 from activelabel.store.lookup import image_row, record_of
 from activelabel.store.pool import active, counting, set_aside, waits_for_second
@@ -21,7 +22,14 @@ from activelabel.store.schema.images import ImageRow
 from activelabel.store.schema.labels import AnnotationRow
 from activelabel.store.schema.queries import WHOLE_VOLUME, LeaseItemRow, LeaseRow, SkipRow
 
-_SET_ASIDE = select(select(SkipRow.id).where(SkipRow.image_id == bindparam("image"), set_aside()).exists())
+_NOW = bindparam("now", type_=UtcDateTime)
+ACTIVE_LEASE = select(LeaseRow).where(LeaseRow.annotator == bindparam("name"), active(_NOW))
+_UNENDED = select(LeaseRow).where(LeaseRow.annotator == bindparam("name"), LeaseRow.ended_at.is_(None))
+_OVERDUE = select(LeaseRow).where(LeaseRow.ended_at.is_(None), LeaseRow.expires_at <= _NOW)
+_FREE = delete(LeaseItemRow).where(LeaseItemRow.lease_id == bindparam("lease"))
+_IS_SET_ASIDE = select(SkipRow.id).where(SkipRow.image_id == bindparam("image"), set_aside()).exists()
+_ANY_HELD = exists().where(LeaseItemRow.image_id == bindparam("image"))
+_SET_ASIDE_HELD = select(_IS_SET_ASIDE, _ANY_HELD)
 _COVERED = select(AnnotationRow.slices).where(AnnotationRow.image_id == bindparam("image"), counting())
 """Built once: they are executed whenever somebody asks for a case."""
 
@@ -33,7 +41,7 @@ class Leases(Database):
         """The active lease of this annotator, or None."""
         now = self._clock()
         with self._reading() as session:
-            row = session.scalar(select(LeaseRow).where(LeaseRow.annotator == annotator, active(now)))
+            row = session.scalar(ACTIVE_LEASE, {"name": annotator, "now": now})
             return None if row is None else lease_record(row, now)
 
     def active_leases(self, image_id: str | None = None) -> list[Lease]:
@@ -77,7 +85,7 @@ class Leases(Database):
         now = self._clock()
         with self._writing() as session:
             expire(session, now)
-            held = session.scalar(select(LeaseRow).where(LeaseRow.annotator == annotator, LeaseRow.ended_at.is_(None)))
+            held = session.scalar(_UNENDED, {"name": annotator})
             if held is not None:
                 return lease_record(held, now)
             image = image_row(session, image_id)
@@ -103,7 +111,7 @@ class Leases(Database):
         """End this annotator's active lease without an annotation or a skip; None if there is none."""
         now = self._clock()
         with self._writing() as session:
-            row = session.scalar(select(LeaseRow).where(LeaseRow.annotator == annotator, active(now)))
+            row = session.scalar(ACTIVE_LEASE, {"name": annotator, "now": now})
             if row is None:
                 return None
             end_leases(session, [row], "released", now)
@@ -133,27 +141,27 @@ def end_leases(session: Session, rows: Iterable[LeaseRow], outcome: Outcome, now
         expired = row.expires_at <= now
         row.ended_at = row.expires_at if expired else now
         row.outcome = "expired" if expired else outcome
-        session.execute(delete(LeaseItemRow).where(LeaseItemRow.lease_id == row.id))
+        session.execute(_FREE, {"lease": row.id}, execution_options={"synchronize_session": False})
     session.flush()
 
 
 def expire(session: Session, now: datetime) -> None:
     """Write down which leases have expired."""
-    overdue = session.scalars(select(LeaseRow).where(LeaseRow.ended_at.is_(None), LeaseRow.expires_at <= now)).all()
-    end_leases(session, overdue, "expired", now)
+    end_leases(session, session.scalars(_OVERDUE, {"now": now}).all(), "expired", now)
 
 
 def _is_available(session: Session, image: ImageRow, wanted: Slices) -> bool:
     """Whether an image, or the slices `wanted` of it, may be leased; the caller has ended the expired leases before."""
     if not image.usable_now:
         return False
-    if session.scalar(_SET_ASIDE, {"image": image.id}):
+    aside, held = session.execute(_SET_ASIDE_HELD, {"image": image.id}).one()
+    if aside or (held and wanted is None):
         return False
     labels = session.scalars(_COVERED, {"image": image.id}).all()
     for covered in labels:
         if covered is None or (wanted is not None and not set(wanted).isdisjoint(covered)):
             return False
-    return not _is_held(session, image, wanted)
+    return not (held and _is_held(session, image, wanted))
 
 
 def _waits_for_second(session: Session, image: ImageRow, annotator: str) -> bool:

@@ -21,9 +21,9 @@ class KeptFile:
 
 @dataclass(frozen=True)
 class Compared:
-    """A second reading compared with the final label `first_id`: the agreement by structure; whether it is enough."""
+    """A reading compared with the other reader's label `other_id`: the agreement by structure; whether it is enough."""
 
-    first_id: int
+    other_id: int
     structures: Mapping[str, Agreement]
     agrees: bool
 
@@ -50,7 +50,8 @@ class NewAnnotation:
         label_names: the names of the values 1..N.
         file_stamp: size and modification time of the file when it had this `sha256`.
         coverage: the rule by which its covered slices were found.
-        compared: for a second reading, the comparison with the final label.
+        beside: the id of the other reader's newest label, 0 if there was none; None if nobody has looked for one.
+        compared: the comparison with that label; None if it could not be read.
     """
 
     image_id: str
@@ -67,6 +68,7 @@ class NewAnnotation:
     label_names: Sequence[str] | None = None
     file_stamp: tuple[int, int] | None = None
     coverage: CoverageCase | None = None
+    beside: int | None = None
     compared: Compared | None = None
 
 

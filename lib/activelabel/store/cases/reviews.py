@@ -7,7 +7,7 @@ stands.
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, and_, exists, func, select
+from sqlalchemy import ColumnElement, and_, bindparam, exists, func, select
 from sqlalchemy.orm import Session, aliased
 
 from activelabel.errors import InvalidInputError, NotReadyError
@@ -25,6 +25,24 @@ from activelabel.store.schema.labels import AnnotationRow
 from activelabel.store.schema.reviews import ReviewRow
 
 _EVENTS = {Verdict.APPROVED: CaseEvent.APPROVE, Verdict.RETURNED: CaseEvent.RETURN}
+
+
+def _stands() -> ColumnElement[bool]:
+    decisions = [verdict.value for verdict in Verdict]
+    return and_(ReviewRow.outcome.in_(decisions), ReviewRow.superseded_at.is_(None))
+
+
+_RETURNED_TO = (
+    select(AnnotationRow, ReviewRow)
+    .join(ReviewRow, ReviewRow.annotation_id == AnnotationRow.id)
+    .join(ImageRow, ImageRow.id == AnnotationRow.image_id)
+    .where(current_final(), _stands(), ReviewRow.outcome == Verdict.RETURNED.value)
+    .where(AnnotationRow.annotator == bindparam("name"))
+    .where(ImageRow.present.is_(True), ImageRow.unreadable_reason.is_(None))
+    .order_by(ReviewRow.id)
+)
+_DECISION = select(ReviewRow).where(ReviewRow.annotation_id == bindparam("annotation"), _stands())
+"""Built once: they are executed whenever somebody asks for a case or saves a label."""
 
 
 class Reviews(Database):
@@ -163,17 +181,13 @@ class Reviews(Database):
     def decision_about(self, annotation_id: int) -> Review | None:
         """The standing decision about a label version; None if nobody has decided."""
         with self._reading() as session:
-            row = session.scalar(select(ReviewRow).where(ReviewRow.annotation_id == annotation_id, _stands()))
+            row = session.scalar(_DECISION, {"annotation": annotation_id})
             return None if row is None else record_of(row, Review)
 
     def returned_to(self, annotator: str) -> list[tuple[Annotation, Review]]:
         """The current final labels that were returned to this annotator, each with the review, oldest first."""
-        statement = select(AnnotationRow, ReviewRow).join(ReviewRow, ReviewRow.annotation_id == AnnotationRow.id)
-        returned = (current_final(), _stands(), ReviewRow.outcome == Verdict.RETURNED.value)
-        usable = select(ImageRow.id).where(ImageRow.present.is_(True), ImageRow.unreadable_reason.is_(None))
-        own = (AnnotationRow.annotator == annotator, AnnotationRow.image_id.in_(usable))
         with self._reading() as session:
-            rows = session.execute(statement.where(*returned, *own).order_by(ReviewRow.id)).tuples()
+            rows = session.execute(_RETURNED_TO, {"name": annotator}).tuples()
             return [(record_of(label, Annotation), record_of(review, Review)) for label, review in rows]
 
     def count_waiting_for_review(self) -> int:
@@ -182,11 +196,6 @@ class Reviews(Database):
         waiting = select(func.count()).select_from(AnnotationRow).where(current_final(), _undecided())
         with self._reading() as session:
             return session.scalar(waiting.where(AnnotationRow.image_id.in_(present))) or 0
-
-
-def _stands() -> ColumnElement[bool]:
-    decisions = [verdict.value for verdict in Verdict]
-    return and_(ReviewRow.outcome.in_(decisions), ReviewRow.superseded_at.is_(None))
 
 
 def _undecided() -> ColumnElement[bool]:
@@ -230,6 +239,6 @@ def _next_waiting(session: Session, reviewer: str, now: datetime) -> str | None:
         .where(current_final(), _undecided(), by_others)
         .where(AnnotationRow.id.not_in(current_reviews), AnnotationRow.image_id.in_(usable))
         .where(AnnotationRow.image_id.not_in(own_readings))
-        .order_by(AnnotationRow.id.in_(disputed()).desc(), AnnotationRow.id)
+        .order_by(AnnotationRow.image_id.in_(disputed()).desc(), AnnotationRow.id)
         .limit(1)
     )

@@ -9,6 +9,9 @@ from activelabel.store.database import Database
 from activelabel.store.records.study import Round
 from activelabel.store.schema.study import RoundRow
 
+_NEWEST = select(RoundRow).order_by(RoundRow.number.desc()).limit(1)
+"""Built once: it is executed with every query and every label."""
+
 
 class Rounds(Database):
     """The rounds so far. Each lease and each annotation has the number of its round."""
@@ -36,4 +39,4 @@ def begin_round(session: Session, model_version: int | None, now: datetime) -> R
 
 def newest_round(session: Session) -> RoundRow | None:
     """The round to which new events belong, or None before the first."""
-    return session.scalar(select(RoundRow).order_by(RoundRow.number.desc()).limit(1))
+    return session.scalar(_NEWEST)

@@ -2,16 +2,16 @@
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import bindparam, func, select
+from sqlalchemy import bindparam, func, literal_column, select, union_all
 from sqlalchemy.orm import Session
 
 from activelabel.store.case_states import CaseEvent, CaseFacts, Verdict
 from activelabel.store.cases.case_facts import check_event, facts_by_image, facts_of, skips_in_force
-from activelabel.store.cases.leases import end_leases, expire, unended_leases
+from activelabel.store.cases.leases import ACTIVE_LEASE, end_leases, expire, unended_leases
 from activelabel.store.checks import checked_name
 from activelabel.store.database import Database
 from activelabel.store.lookup import image_row, record_of
-from activelabel.store.pool import active, current_final, decided, set_aside
+from activelabel.store.pool import current_final, decided, set_aside
 from activelabel.store.records.queries import Skip, SkipKind
 from activelabel.store.schema.labels import AnnotationRow, DraftRow
 from activelabel.store.schema.queries import LeaseRow, SkipRow
@@ -21,17 +21,15 @@ CANNOT: SkipKind = "cannot be annotated"
 _EVENTS = {NOT_NOW: CaseEvent.SKIP, CANNOT: CaseEvent.SET_ASIDE}
 
 # These are built once, because they are executed whenever somebody asks for a case.
-_RETURNED = (
-    select(AnnotationRow.image_id)
+_OTHERS = union_all(
+    select(literal_column("1").label("kind"), AnnotationRow.id.label("id"), AnnotationRow.image_id)
     .where(current_final(), AnnotationRow.id.in_(decided(Verdict.RETURNED)))
-    .where(AnnotationRow.annotator != bindparam("name"))
-    .order_by(AnnotationRow.id)
-)
-_DRAFTS = (
-    select(DraftRow.image_id)
-    .where(DraftRow.ended_at.is_(None), DraftRow.annotator != bindparam("name"))
-    .order_by(DraftRow.id)
-)
+    .where(AnnotationRow.annotator != bindparam("name")),
+    select(literal_column("2"), DraftRow.id, DraftRow.image_id).where(
+        DraftRow.ended_at.is_(None), DraftRow.annotator != bindparam("name")
+    ),
+).order_by("kind", "id")
+"""Cases of others: those whose label was returned to them, then those of which they have a draft."""
 _PASSED_OVER = select(func.count()).select_from(
     select(SkipRow.image_id)
     .where(SkipRow.kind == NOT_NOW)
@@ -65,18 +63,23 @@ class Skips(Database):
     def skip_if_asked_again(self, annotator: str, after_seconds: float, before_seconds: float) -> Skip | None:
         """Skip the case that an annotator holds as *not now* if they got it in that window and sent nothing since."""
         now = self._clock()
+
+        def is_time(granted_at: datetime) -> bool:
+            return timedelta(seconds=after_seconds) <= now - granted_at <= timedelta(seconds=before_seconds)
+
+        with self._reading() as session:  # mostly there is nothing to skip, and no writer has to wait for that
+            held = session.scalar(ACTIVE_LEASE, {"name": annotator, "now": now})
+            if held is None or not is_time(held.granted_at):
+                return None
         with self._writing() as session:
             expire(session, now)
-            held = session.scalar(select(LeaseRow).where(LeaseRow.annotator == annotator, active(now)))
-            if held is None:
+            held = session.scalar(ACTIVE_LEASE, {"name": annotator, "now": now})
+            if held is None or not is_time(held.granted_at):
                 return None
-            since = now - held.granted_at
             sent = select(DraftRow).where(DraftRow.image_id == held.image_id, DraftRow.annotator == annotator)
             if session.scalar(select(sent.where(DraftRow.created_at >= held.granted_at).exists())):
                 return None
-            if not timedelta(seconds=after_seconds) <= since <= timedelta(seconds=before_seconds):
-                return None
-            reason = f"asked again after {since.total_seconds():.0f} s"
+            reason = f"asked again after {(now - held.granted_at).total_seconds():.0f} s"
             return _skip(session, held.image_id, annotator, NOT_NOW, reason, now)
 
     def bring_back(self, image_id: str, annotator: str) -> Skip:
@@ -124,8 +127,8 @@ class Skips(Database):
         """
         with self._reading() as session:
             skipped = [row.image_id for row in skips_in_force(session, annotator)]
-            others = [session.scalars(statement, {"name": annotator}) for statement in (_RETURNED, _DRAFTS)]
-            return list(dict.fromkeys([*skipped, *others[0], *others[1]]))
+            others = [image_id for _, _, image_id in session.execute(_OTHERS, {"name": annotator})]
+            return list(dict.fromkeys([*skipped, *others]))
 
     def count_passed_over(self) -> int:
         """An upper bound on the images passed over for any annotator: ever skipped, returned, or with a draft."""

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BindParameter, ColumnElement, Insert, and_, bindparam, case, func, not_, select, union
+from sqlalchemy import BindParameter, ColumnElement, Insert, and_, bindparam, select
 from sqlalchemy.orm import Session
 
 from activelabel.acquisition.score import ImageScores, Score
@@ -14,14 +14,12 @@ from activelabel.names import ScoreKind
 from activelabel.store.checks import checked_word
 from activelabel.store.claim_rows import LostClaimError, end_held, still_holds
 from activelabel.store.columns import UtcDateTime
-from activelabel.store.image_counts import ImageCounting
+from activelabel.store.left_to_score import OF_KIND, LeftToScore, values_of
 from activelabel.store.lookup import image_row, model_row
-from activelabel.store.pool import complete, in_pool, of_role, set_aside, unfinished
+from activelabel.store.pool import in_pool, unfinished
 from activelabel.store.records.work import Claim
 from activelabel.store.schema.images import ImageRow
-from activelabel.store.schema.labels import AnnotationRow
 from activelabel.store.schema.models import ScoreRow
-from activelabel.store.schema.queries import SkipRow
 from activelabel.store.schema.work import ScoredCountRow
 
 _LARGEST_SEED = 2**63 - 1  # the largest value of the column
@@ -30,42 +28,21 @@ _AMONG = select(ImageRow.id).where(ImageRow.id.in_(_ITEMS))
 _SCORED_AMONG = select(ScoreRow.image_id, ScoreRow.measure, ScoreRow.region, ScoreRow.aggregation).where(
     ScoreRow.model_version == bindparam("model"), ScoreRow.image_id.in_(_ITEMS)
 )
-_OF_KIND = and_(
-    ScoreRow.model_version == bindparam("model"),
-    ScoreRow.measure == bindparam("measure"),
-    ScoreRow.region == bindparam("region"),
-    ScoreRow.aggregation == bindparam("aggregation"),
-)
 # These are built once, because they are executed whenever somebody asks for a case.
 _RANKING = (
     select(ScoreRow.image_id, ScoreRow.value)
     .join(ImageRow, ImageRow.id == ScoreRow.image_id)
-    .where(_OF_KIND, in_pool("training", bindparam("now", type_=UtcDateTime)))
+    .where(OF_KIND, in_pool("training", bindparam("now", type_=UtcDateTime)))
     .order_by(ScoreRow.repeats.desc(), ScoreRow.value.desc(), ScoreRow.image_id)
     .limit(bindparam("size"))
 )
-_OUT = union(
-    select(AnnotationRow.image_id.label("id")).where(complete()),
-    select(SkipRow.image_id).where(set_aside()),
-    select(ImageRow.id).where(not_(ImageRow.present)),
-    select(ImageRow.id).where(ImageRow.unreadable_reason.is_not(None)),
-    select(ImageRow.id).where(of_role("validation")),
-).subquery()
-"""The images that are not to be scored: few beside all."""
-_USABLE = and_(ImageRow.role == "training", ImageRow.present.is_(True), ImageRow.unreadable_reason.is_(None))
-_OUT_COUNTS = (
-    select(func.count(case((_USABLE, 1))), func.count(ScoreRow.image_id))
-    .select_from(_OUT)
-    .join(ImageRow, ImageRow.id == _OUT.c.id)
-    .outerjoin(ScoreRow, and_(ScoreRow.image_id == _OUT.c.id, _OF_KIND))
-)
-"""How many of them would be usable for training otherwise, and how many have a score of a kind."""
+_ANY_SCORE = select(select(ScoreRow).where(OF_KIND).exists())
 _Kind = tuple[str, str, str]
 ANY_KIND: _Kind = ("", "", "")
 """Under which images with any score are counted."""
 
 
-class Scores(ImageCounting):
+class Scores(LeftToScore):
     """The scores of every model version."""
 
     def record_scores(
@@ -151,9 +128,8 @@ class Scores(ImageCounting):
 
     def has_scores(self, model_version: int, kind: ScoreKind) -> bool:
         """Whether any image has a score of this kind from this model version."""
-        statement = select(select(ScoreRow).where(of_kind(model_version, kind)).exists())
         with self._reading() as session:
-            return bool(session.scalar(statement))
+            return bool(session.scalar(_ANY_SCORE, values_of(model_version, kind)))
 
     def volume_scores(self, model_version: int, kind: ScoreKind) -> dict[str, float]:
         """Every volume score of this kind by a model version, also of images that were annotated or vanished since."""
@@ -201,29 +177,15 @@ class Scores(ImageCounting):
         with self._reading() as session:
             return list(session.scalars(statement))
 
-    def count_unscored(self, model_version: int, kind: ScoreKind) -> int:
-        """The number of images that `unscored` lists, without reading them: of all, less the few that are out."""
-        values = _values_of(model_version, kind)
-        with self._reading() as session:
-            usable_out, scored_out = session.execute(_OUT_COUNTS, values).one()
-            counted = session.get(ScoredCountRow, (model_version, kind.measure, kind.region, kind.aggregation))
-            scored = 0 if counted is None else counted.images
-            return self._image_counts(session).usable_training - usable_out - (scored - scored_out)
-
     def ranking(self, model_version: int, kind: ScoreKind, limit: int) -> dict[str, float]:
         """The best training images that may be asked for now, with their volume scores: largest first, ties by id.
 
         These images are present, readable, not fully annotated and not leased. The result is empty if none has such a
         score. Scores of different numbers of repeats, which a race leaves, are not compared: more repeats come first.
         """
-        values = {**_values_of(model_version, kind), "now": self._clock(), "size": limit}
+        values = {**values_of(model_version, kind), "now": self._clock(), "size": limit}
         with self._reading() as session:
             return {image_id: value for image_id, value in session.execute(_RANKING, values)}
-
-
-def _values_of(model_version: int, kind: ScoreKind) -> dict[str, object]:
-    names = {"measure": kind.measure, "region": kind.region, "aggregation": kind.aggregation}
-    return {"model": model_version, **names}
 
 
 def of_kind(model_version: int, kind: ScoreKind) -> ColumnElement[bool]:

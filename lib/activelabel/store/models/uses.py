@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
 from activelabel.errors import InvalidInputError
@@ -13,6 +13,24 @@ from activelabel.store.lookup import model_row, record_of
 from activelabel.store.models.choice import best_version, sound_versions
 from activelabel.store.records.models import Judges, Measurement, Metrics, ModelKind, ModelUse
 from activelabel.store.schema.models import ModelMeasurementRow, ModelUseRow, ModelVersionRow
+
+_CURRENT_USE = select(ModelUseRow).where(ModelUseRow.kind == bindparam("kind")).order_by(ModelUseRow.id.desc()).limit(1)
+_OF_KIND = ModelVersionRow.kind == bindparam("kind")
+_SERVING = select(ModelVersionRow.version).where(_OF_KIND, ModelVersionRow.withdrawn_at.is_(None))
+_MEASURED = (
+    select(
+        ModelMeasurementRow.model_version,
+        ModelMeasurementRow.judges,
+        ModelMeasurementRow.cases,
+        ModelMeasurementRow.metrics,
+        ModelVersionRow.version.label("serving"),
+    )
+    .select_from(ModelVersionRow)
+    .outerjoin(ModelMeasurementRow, ModelMeasurementRow.model_version == ModelVersionRow.version)
+    .where(_OF_KIND, ModelVersionRow.withdrawn_at.is_(None))
+    .order_by(ModelMeasurementRow.measured_at, ModelMeasurementRow.id)
+)
+"""Built once: they are executed whenever somebody asks for a case."""
 
 
 class ModelUses(Database):
@@ -88,14 +106,21 @@ class ModelUses(Database):
         """The model of the task in use and its predecessors (see `choice.sound_versions`)."""
         with self._reading() as session:
             row = current_use(session, "task")
-            in_use = None if row is None else row.model_version
-            return sound_versions(in_use, _versions(session, "task"), measurements(session, "task"))
+            if row is None or row.model_version is None:
+                return set()
+            models = session.execute(_MEASURED, {"kind": "task"}).all()
+            serving = {model.serving for model in models}
+            measured = [
+                Measurement(model.model_version, Judges(model.judges, model.cases), dict(model.metrics))
+                for model in models
+                if model.model_version is not None
+            ]
+            return sound_versions(row.model_version, serving, measured)
 
 
 def current_use(session: Session, kind: ModelKind) -> ModelUseRow | None:
     """The newest use of a model of a kind."""
-    newest = select(ModelUseRow).where(ModelUseRow.kind == kind).order_by(ModelUseRow.id.desc()).limit(1)
-    return session.scalar(newest)
+    return session.scalar(_CURRENT_USE, {"kind": kind})
 
 
 def measurements(session: Session, kind: ModelKind) -> list[Measurement]:
@@ -146,5 +171,4 @@ def begin_use(session: Session, kind: ModelKind, version: int | None, chosen_by:
 
 def _versions(session: Session, kind: ModelKind) -> set[int]:
     """The versions of a kind that were not withdrawn."""
-    serving = select(ModelVersionRow.version).where(ModelVersionRow.kind == kind)
-    return set(session.scalars(serving.where(ModelVersionRow.withdrawn_at.is_(None))))
+    return set(session.scalars(_SERVING, {"kind": kind}))

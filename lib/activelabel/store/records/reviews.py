@@ -43,7 +43,10 @@ class Agreement:
 
 @dataclass(frozen=True)
 class Reading:
-    """Two readings of a case, by the ids of their labels, and their agreement for each structure that either drew."""
+    """Two readings of a case, by the ids of their labels, and their agreement for each structure that either drew.
+
+    The comparison is the current one until `superseded_at`.
+    """
 
     id: int
     image_id: str
@@ -52,6 +55,7 @@ class Reading:
     structures: Mapping[str, Agreement]
     agrees: bool
     created_at: datetime
+    superseded_at: datetime | None
 
     @property
     def in_words(self) -> str:

@@ -51,6 +51,12 @@ class ImageRow(Base):
             )
             for name, condition in _FEW_IMAGES.items()
         ),
+        Index(
+            "ix_images_patient",
+            "patient",
+            sqlite_where=text("patient IS NOT NULL"),
+            postgresql_where=text("patient IS NOT NULL"),
+        ),
         {"sqlite_with_rowid": False},
     )
 

@@ -11,7 +11,6 @@ from sqlalchemy import (
     Integer,
     String,
     Text,
-    UniqueConstraint,
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -55,14 +54,17 @@ class ReviewRow(Base):
 
 
 class ReadingRow(Base):
-    """Two readings of a case: a final label, and the label that another annotator has drawn without seeing it.
+    """Two readings of a case: a label, and the label that another annotator has drawn without seeing the first one.
 
     `structures` holds by name how much both agree (see `records.reviews.Agreement`). `agrees`: enough by the project's
-    setting.
+    setting. `superseded_at` is when newer versions were compared, or a reading was taken back.
     """
 
     __tablename__ = "readings"
-    __table_args__ = (UniqueConstraint("second_id"), Index("ix_readings_image_id", "image_id"))
+    __table_args__ = (
+        Index("ix_readings_image_id", "image_id"),
+        unique_where("uq_readings_current", "image_id", where="superseded_at IS NULL"),
+    )
 
     id: Mapped[int] = mapped_column(Integer, primary_key=True)
     image_id: Mapped[str] = mapped_column(Name, ForeignKey("images.id"))
@@ -71,3 +73,4 @@ class ReadingRow(Base):
     structures: Mapped[dict[str, Any]] = mapped_column(JSON)
     agrees: Mapped[bool]
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    superseded_at: Mapped[datetime | None] = mapped_column(UtcDateTime)

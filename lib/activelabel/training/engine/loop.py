@@ -108,7 +108,8 @@ class TrainingLoop:
 
     def run(self) -> Outcome:
         """Train to the end. Raises as `__init__`."""
-        tracking = Tracking(self.plan.folder / _EVENTS, self.plan.tracked) if self._together.is_first else None
+        events = self.plan.folder / _EVENTS if self.plan.event_files else None
+        tracking = Tracking(events, self.plan.tracked) if self._together.is_first else None
         writing = OptionalPart("an interrupted training will begin anew")
         if self.plan.epochs_file is not None:
             self._open_epochs_file()

@@ -64,6 +64,7 @@ class Plan:
         steps: the number of all steps, if the last epoch is shorter than the others.
         unannotated: a second source of patches, if any.
         tracked: where MLflow tracks it, if it does.
+        event_files: whether event files for TensorBoard are written below its folder.
         epochs_file: the file from which it continues after an interruption, if it can.
         epochs_file_seconds: the time between two writes of that file; 0 to write it after each epoch.
     """
@@ -87,6 +88,7 @@ class Plan:
     steps: int | None = None
     unannotated: Unannotated | None = None
     tracked: Tracked | None = None
+    event_files: bool = False
     epochs_file: Path | None = None
     epochs_file_seconds: float = 0.0
 

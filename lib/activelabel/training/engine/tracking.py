@@ -68,10 +68,11 @@ class MLflow:
 class Tracking:
     """The trackers of a training. One that fails is not tried again: a broken database is no reason to stop."""
 
-    def __init__(self, folder: Path, tracked: Tracked | None) -> None:
-        """Track in event files in `folder`, and in MLflow if it is asked for."""
+    def __init__(self, events: Path | None, tracked: Tracked | None) -> None:
+        """Track by event files in the folder `events`, and in MLflow, each if it is asked for."""
         self._trackers: list[tuple[OptionalPart, Tracker]] = []
-        self._open("TensorBoard", lambda: TensorBoard(folder))
+        if events is not None:
+            self._open("TensorBoard", lambda: TensorBoard(events))
         if tracked is not None:
             self._open("MLflow", lambda: MLflow(tracked))
 

@@ -140,10 +140,10 @@
     async query() {
       return (await this.json("GET", "activelabel/query")).query;
     }
-    /** Ask for the next case; nothing if none is left. */
+    /** Ask for the next case; nothing if none is left. The answer names its slices beside the patient, so the info is asked for. */
     async next() {
-      const sample = await this.json("POST", "activelearning/recipe", {});
-      return "id" in sample ? sample : void 0;
+      const { id } = await this.json("POST", "activelearning/recipe", {});
+      return id === void 0 ? void 0 : this.imageInfo(id);
     }
     /** Where an image lies in the PACS. */
     async imageInfo(image) {
@@ -190,10 +190,6 @@
     async review(image) {
       const { review } = await this.json("POST", "activelabel/review", image === void 0 ? {} : { image });
       return review;
-    }
-    /** Images whose two readings differ, about which nobody has decided. */
-    async toDecide() {
-      return (await this.json("GET", "activelabel/cases")).readings.to_decide;
     }
     approve(image, version, note) {
       return this.json("POST", "activelabel/approve", { image, version, note });
@@ -345,6 +341,25 @@
       true
     );
   }
+
+  // src/marks.ts
+  var KEY = "activelabel_done";
+  var Marks = class {
+    constructor(storage) {
+      this.storage = storage;
+    }
+    storage;
+    /** The places of the marked slices among those that a query asks for. */
+    of({ image, slices }) {
+      const text2 = this.storage.getItem(KEY);
+      const marked = text2 === null ? void 0 : JSON.parse(text2);
+      return marked?.image === image ? marked.indices.map((index) => slices.findIndex((slice) => slice.index === index)).filter((place) => place >= 0) : [];
+    }
+    keep({ image, slices }, done) {
+      const marked = { image, indices: slices.filter((_, place) => done.includes(place)).map(({ index }) => index) };
+      this.storage.setItem(KEY, JSON.stringify(marked));
+    }
+  };
 
   // src/mode.ts
   var ID = "@ohif/mode-monai-label";
@@ -632,9 +647,6 @@
     });
     return field;
   }
-  function foldable(title, ...children) {
-    return make("details", {}, make("summary", {}, title), ...children);
-  }
   function tell(element, text2) {
     element.textContent = text2;
     element.hidden = text2 === "";
@@ -646,11 +658,9 @@
     ["cannot be annotated", "Cannot be annotated: nobody is asked for it"]
   ];
   var Panel = class {
-    /** `above` and `below` are parts of the panel that stand above and below the case. */
-    constructor(actions, above = [], below = []) {
+    constructor(actions, parts) {
       this.actions = actions;
-      this.above = above;
-      this.below = below;
+      this.parts = parts;
       this.buttons = {
         next: button("Next case", () => {
           actions.next();
@@ -658,12 +668,12 @@
         save: button("Save and next", () => {
           actions.saveAndNext();
         }, { class: "al-main", title: "Ctrl+Enter" }),
-        undo: button("Undo", () => {
+        undo: button("↶", () => {
           actions.undo();
-        }, { title: "Ctrl+Z" }),
-        redo: button("Redo", () => {
+        }, { title: "Undo: Ctrl+Z", "aria-label": "Undo" }),
+        redo: button("↷", () => {
           actions.redo();
-        }, { title: "Ctrl+Y" }),
+        }, { title: "Redo: Ctrl+Y", "aria-label": "Redo" }),
         skip: button("Skip…", () => {
           this.skipForm.hidden = !this.skipForm.hidden;
         })
@@ -677,14 +687,12 @@
       this.element = make(
         "section",
         { class: "activelabel", "aria-label": "activelabel" },
-        ...above.map(({ element }) => element),
-        this.title,
+        make("div", { class: "al-row al-head" }, this.title, parts.reader.element),
         this.reason,
         this.begun,
         this.slices,
-        next,
-        save,
-        make("div", { class: "al-row" }, undo, redo, skip),
+        parts.review.element,
+        make("div", { class: "al-row al-acts" }, next, save, parts.take.element, ...parts.review.buttons, undo, redo, skip),
         this.skipForm,
         this.message,
         this.overlay,
@@ -692,12 +700,11 @@
         this.done,
         this.bar,
         this.progress,
-        ...below.map(({ element }) => element)
+        parts.folded.element
       );
     }
     actions;
-    above;
-    below;
+    parts;
     element;
     title = make("h2");
     reason = make("p", { class: "al-reason" });
@@ -715,42 +722,48 @@
     skipWarning = make("p", { class: "al-message al-bad" }, "What is drawn since the latest draft is lost.");
     buttons;
     show(state) {
-      const { phase, query } = state;
+      const { phase } = state;
       this.title.textContent = titleOf(state);
-      tell(this.reason, query === null || state.review !== null ? "" : reasonOf2(query));
+      this.reason.title = reasonOf2(state);
+      tell(this.reason, reasonOf2(state));
       tell(this.begun, phase === "drawing" || phase === "reviewing" ? state.from : "");
       tell(this.message, state.message?.text ?? "");
       this.message.className = `al-message al-${state.message?.kind ?? "plain"}`;
       tell(this.kept, keptOf(state));
       this.showProgress(state);
       this.showButtons(state);
+      this.showSmallButtons(state);
       this.showSlices(state);
       this.overlay.hidden = phase !== "drawing";
       this.slider.value = String(state.opacity);
       this.overlayText.textContent = state.overlay === "loading" ? "computing …" : "";
-      [...this.above, ...this.below].forEach((part) => {
+      Object.values(this.parts).forEach((part) => {
         part.show?.(state);
       });
     }
-    showProgress({ progress }) {
-      tell(this.progress, progress?.line ?? "");
+    showProgress({ phase, progress }) {
+      tell(this.progress, progress !== void 0 && (phase === "free" || progress.runs) ? progress.line : "");
       tell(this.done, progress?.done ?? "");
       this.bar.hidden = progress?.share === void 0;
       this.bar.value = progress?.share ?? 0;
     }
-    showButtons({ phase, query, review, canUndo, canRedo, changed }) {
-      const { next, save, undo, redo, skip } = this.buttons;
-      const drawing = phase === "drawing";
-      const busy = phase === "opening" || phase === "sending";
-      const open = review === null && (drawing || phase === "sending");
+    showButtons({ phase, query, review }) {
+      const { next, save } = this.buttons;
+      const open = review === null && (phase === "drawing" || phase === "sending");
       next.hidden = open || review !== null;
       next.disabled = phase === "opening";
       next.textContent = nextOf(phase, query);
       save.hidden = !open;
-      save.disabled = !drawing;
+      save.disabled = phase !== "drawing";
+    }
+    showSmallButtons({ phase, query, review, canUndo, canRedo, changed }) {
+      const { undo, redo, skip } = this.buttons;
+      const busy = phase === "opening" || phase === "sending";
       undo.disabled = busy || !canUndo;
       redo.disabled = busy || !canRedo;
-      skip.disabled = query === null || review !== null || busy;
+      undo.hidden = redo.hidden = phase === "free" || phase === "opening";
+      skip.hidden = query === null || review !== null;
+      skip.disabled = skip.hidden || busy;
       this.skipForm.hidden ||= skip.disabled;
       this.skipWarning.hidden = !changed;
     }
@@ -769,13 +782,18 @@
       }, { title: "Next asked slice: ]" });
       back.disabled = slice === 0;
       on.disabled = slice === asked.length - 1;
-      const place = `${query?.plane ?? ""} slice (${current.ohif_number}), ${slice + 1} of ${asked.length}`;
+      const count = done.length > 0 ? ` · ${done.length} done` : "";
+      const place = make(
+        "span",
+        { class: "al-place" },
+        `${query?.plane ?? ""} slice (${current.ohif_number})`,
+        make("span", { class: "al-quiet" }, `${slice + 1} of ${asked.length}${count}`)
+      );
       const pressed = String(done.includes(slice));
       const mark = button(`Slice done${done.includes(slice) ? " ✓" : ""}`, () => {
         this.actions.mark();
       }, { title: "Shift+D", "aria-pressed": pressed });
-      const count = done.length > 0 ? `${done.length} done` : "";
-      this.slices.replaceChildren(back, make("span", {}, place), on, mark, make("span", { class: "al-quiet" }, count));
+      this.slices.replaceChildren(back, place, on, mark);
     }
     makeSkipForm() {
       const why = textField({ placeholder: "why, in one line", "aria-label": "Reason" });
@@ -806,7 +824,10 @@
     }
     return query?.role === "validation" ? `${name} (validation)` : name;
   }
-  function reasonOf2(query) {
+  function reasonOf2({ query, review }) {
+    if (query === null || review !== null) {
+      return "";
+    }
     return query.returned === null ? query.reason : `Returned: ${query.returned.note}`;
   }
   function keptOf({ phase, kept, changed }) {
@@ -823,7 +844,7 @@
   }
 
   // src/panel.css
-  var panel_default = "/* It shares its side with OHIF's list of structures, one below the other: a panel loses its state when another replaces it. */\ndiv.activelabel-panel {\n  flex: none;\n}\n:has(> div.activelabel-panel) {\n  overflow: hidden auto;\n}\n.activelabel {\n  display: flex;\n  flex-direction: column;\n  gap: 8px;\n  padding: 10px;\n  color: #d7e3f4;\n  font-size: 13px;\n  line-height: 1.4;\n}\n.activelabel [hidden] {\n  display: none !important;\n}\n.activelabel h2 {\n  margin: 0;\n  color: #fff;\n  font-size: 15px;\n  overflow-wrap: anywhere;\n}\n.activelabel p {\n  margin: 0;\n}\n.activelabel .al-quiet {\n  color: #8fa6c4;\n  font-size: 12px;\n}\n.activelabel .al-row {\n  display: flex;\n  flex-wrap: wrap;\n  align-items: center;\n  gap: 6px;\n}\n.activelabel button {\n  padding: 5px 10px;\n  border: 1px solid #35547c;\n  border-radius: 4px;\n  background: #10233f;\n  color: #e8f1fc;\n}\n.activelabel button:hover:enabled {\n  background: #1d3a63;\n}\n.activelabel button:disabled {\n  opacity: 0.4;\n}\n.activelabel button.al-main {\n  padding: 9px 10px;\n  border-color: #5acce6;\n  background: #0b6a86;\n  color: #fff;\n  font-weight: 600;\n}\n.activelabel .al-message {\n  padding: 6px 8px;\n  border-left: 3px solid #8fa6c4;\n  background: #0d1a2d;\n  overflow-wrap: anywhere;\n}\n.activelabel .al-message.al-bad {\n  border-color: #ff8a65;\n}\n.activelabel .al-message.al-good {\n  border-color: #7ddc8a;\n}\n.activelabel input[type='text'] {\n  width: 100%;\n  padding: 4px 6px;\n  border: 1px solid #35547c;\n  border-radius: 4px;\n  background: #07101e;\n  color: #fff;\n}\n.activelabel input[type='range'] {\n  flex: 1;\n  appearance: auto;\n  height: 16px;\n  background: transparent;\n  accent-color: #5acce6;\n}\n.activelabel progress {\n  appearance: auto;\n  width: 100%;\n  accent-color: #5acce6;\n}\n.activelabel .al-skip {\n  display: flex;\n  flex-direction: column;\n  gap: 6px;\n  padding: 8px;\n  border: 1px solid #35547c;\n  border-radius: 4px;\n}\ncanvas.activelabel-uncertainty {\n  position: absolute;\n  inset: 0;\n  width: 100%;\n  height: 100%;\n  pointer-events: none;\n}\n.activelabel .al-column {\n  display: flex;\n  flex-direction: column;\n  gap: 6px;\n}\n.activelabel .al-name input[type='text'] {\n  flex: 1;\n  width: auto;\n}\n.activelabel details {\n  padding-top: 6px;\n  border-top: 1px solid #1f3a5f;\n}\n.activelabel details[open] > * {\n  margin-bottom: 6px;\n}\n.activelabel summary {\n  color: #fff;\n  font-weight: 600;\n  cursor: pointer;\n}\n.activelabel .al-rows {\n  display: flex;\n  flex-direction: column;\n  gap: 2px;\n  max-height: 260px;\n  overflow-y: auto;\n}\n.activelabel button.al-line {\n  display: grid;\n  grid-template-columns: 1fr auto;\n  gap: 0 8px;\n  padding: 4px 8px;\n  border-color: transparent;\n  text-align: left;\n}\n.activelabel .al-line .al-quiet {\n  grid-column: 1 / -1;\n  overflow-wrap: anywhere;\n}\n.activelabel .al-case {\n  overflow-wrap: anywhere;\n}\n.activelabel .al-state {\n  color: #8fa6c4;\n}\n.activelabel .al-state.al-finished,\n.activelabel .al-state.al-approved {\n  color: #7ddc8a;\n}\n.activelabel .al-state.al-draft,\n.activelabel .al-state.al-leased,\n.activelabel .al-state.al-in-review {\n  color: #ffd166;\n}\n.activelabel .al-state.al-returned,\n.activelabel .al-state.al-cannot-be-annotated {\n  color: #ff8a65;\n}\n.activelabel .al-plot svg {\n  width: 100%;\n  max-width: 420px;\n}\n.activelabel .al-plot text {\n  fill: #8fa6c4;\n  font-size: 10px;\n}\n.activelabel .al-plot line,\n.activelabel .al-plot polyline,\n.activelabel .al-plot circle {\n  fill: none;\n  stroke: #5acce6;\n  stroke-width: 1.5;\n}\n.activelabel .al-plot .al-axis {\n  stroke: #35547c;\n  stroke-width: 1;\n}\n.activelabel .al-plot .al-interval {\n  stroke-opacity: 0.45;\n}\n.activelabel .al-plot .al-ahead {\n  stroke-dasharray: 4 3;\n}\n.activelabel .al-plot circle.al-model {\n  fill: #5acce6;\n}\n.activelabel-veil {\n  position: fixed;\n  z-index: 20;\n  display: flex;\n  align-items: center;\n  justify-content: center;\n  background: rgb(4 12 24 / 55%);\n  color: #fff;\n  font-size: 18px;\n  cursor: wait;\n}\n";
+  var panel_default = "/* It shares its side with OHIF's list of structures, one below the other: a panel loses its state when another replaces it. */\ndiv.activelabel-panel {\n  flex: none;\n}\n:has(> div.activelabel-panel) {\n  overflow: hidden auto;\n}\n:has(> div.activelabel-panel),\n.activelabel .al-folded {\n  scrollbar-width: thin;\n  scrollbar-color: #35547c transparent;\n}\n.activelabel {\n  display: flex;\n  flex-direction: column;\n  gap: 6px;\n  padding: 8px 10px;\n  color: #d7e3f4;\n  font-size: 13px;\n  line-height: 1.4;\n}\n.activelabel [hidden] {\n  display: none !important;\n}\n.activelabel h2 {\n  margin: 0;\n  color: #fff;\n  font-size: 15px;\n  overflow-wrap: anywhere;\n}\n.activelabel p {\n  margin: 0;\n}\n.activelabel .al-quiet {\n  color: #8fa6c4;\n  font-size: 12px;\n}\n.activelabel .al-row {\n  display: flex;\n  flex-wrap: wrap;\n  align-items: center;\n  gap: 6px;\n}\n.activelabel button {\n  padding: 4px 8px;\n  border: 1px solid #35547c;\n  border-radius: 4px;\n  background: #10233f;\n  color: #e8f1fc;\n}\n.activelabel .al-row button {\n  white-space: nowrap;\n}\n.activelabel button:hover:enabled {\n  background: #1d3a63;\n}\n.activelabel button:disabled {\n  opacity: 0.4;\n}\n.activelabel button.al-main {\n  padding: 7px 8px;\n  border-color: #5acce6;\n  background: #0b6a86;\n  color: #fff;\n  font-weight: 600;\n}\n.activelabel .al-message {\n  padding: 6px 8px;\n  border-left: 3px solid #8fa6c4;\n  background: #0d1a2d;\n  overflow-wrap: anywhere;\n}\n.activelabel .al-message.al-bad {\n  border-color: #ff8a65;\n}\n.activelabel .al-message.al-good {\n  border-color: #7ddc8a;\n}\n.activelabel input[type='text'] {\n  width: 100%;\n  padding: 4px 6px;\n  border: 1px solid #35547c;\n  border-radius: 4px;\n  background: #07101e;\n  color: #fff;\n}\n.activelabel input[type='range'] {\n  flex: 1;\n  appearance: auto;\n  height: 16px;\n  background: transparent;\n  accent-color: #5acce6;\n}\n.activelabel progress {\n  appearance: auto;\n  width: 100%;\n  accent-color: #5acce6;\n}\n.activelabel .al-skip {\n  display: flex;\n  flex-direction: column;\n  gap: 6px;\n  padding: 8px;\n  border: 1px solid #35547c;\n  border-radius: 4px;\n}\ncanvas.activelabel-uncertainty {\n  position: absolute;\n  inset: 0;\n  width: 100%;\n  height: 100%;\n  pointer-events: none;\n}\n.activelabel .al-column {\n  display: flex;\n  flex-direction: column;\n  gap: 6px;\n}\n.activelabel .al-name input[type='text'] {\n  flex: 1;\n  width: auto;\n}\n/* The parts that are folded away open over OHIF's list of structures, so that nothing moves. */\n.activelabel .al-folds {\n  position: relative;\n}\n.activelabel .al-heads {\n  padding-top: 6px;\n  border-top: 1px solid #1f3a5f;\n}\n.activelabel .al-heads button {\n  flex: 1;\n  padding: 3px 6px;\n  border-color: transparent;\n  color: #8fa6c4;\n}\n.activelabel .al-heads button[aria-expanded='true'] {\n  border-color: #35547c;\n  color: #fff;\n}\n.activelabel .al-folded {\n  position: absolute;\n  z-index: 10;\n  top: 100%;\n  right: -10px;\n  left: -10px;\n  padding: 8px 10px;\n  overflow-y: auto;\n  border-bottom: 1px solid #35547c;\n  background: #04101f;\n  box-shadow: 0 10px 20px rgb(0 0 0 / 60%);\n}\n.activelabel .al-rows {\n  display: flex;\n  flex-direction: column;\n  gap: 2px;\n}\n.activelabel .al-head {\n  justify-content: space-between;\n}\n.activelabel .al-place {\n  flex: 1;\n  line-height: 1.2;\n  text-align: center;\n}\n.activelabel .al-place .al-quiet {\n  display: block;\n  font-size: 11px;\n}\n.activelabel .al-acts .al-main {\n  flex: 1;\n}\n.activelabel .al-acts button:not(.al-main) {\n  padding: 7px 6px;\n}\n.activelabel .al-both button {\n  flex: 1;\n  min-width: 0;\n  overflow: hidden;\n  text-overflow: ellipsis;\n}\n.activelabel .al-reason {\n  display: -webkit-box;\n  overflow: hidden;\n  -webkit-box-orient: vertical;\n  -webkit-line-clamp: 4;\n}\n.activelabel button[aria-pressed='true'] {\n  border-color: #5acce6;\n  color: #fff;\n}\n.activelabel button.al-line {\n  display: grid;\n  grid-template-columns: 1fr auto;\n  gap: 0 8px;\n  padding: 4px 8px;\n  border-color: transparent;\n  text-align: left;\n}\n.activelabel .al-line .al-quiet {\n  grid-column: 1 / -1;\n  overflow-wrap: anywhere;\n}\n.activelabel .al-case {\n  overflow-wrap: anywhere;\n}\n.activelabel .al-state {\n  color: #8fa6c4;\n}\n.activelabel .al-state.al-finished,\n.activelabel .al-state.al-approved {\n  color: #7ddc8a;\n}\n.activelabel .al-state.al-draft,\n.activelabel .al-state.al-leased,\n.activelabel .al-state.al-in-review {\n  color: #ffd166;\n}\n.activelabel .al-state.al-returned,\n.activelabel .al-state.al-cannot-be-annotated {\n  color: #ff8a65;\n}\n.activelabel .al-plot svg {\n  width: 100%;\n  max-width: 420px;\n}\n.activelabel .al-plot text {\n  fill: #8fa6c4;\n  font-size: 10px;\n}\n.activelabel .al-plot line,\n.activelabel .al-plot polyline,\n.activelabel .al-plot circle {\n  fill: none;\n  stroke: #5acce6;\n  stroke-width: 1.5;\n}\n.activelabel .al-plot .al-axis {\n  stroke: #35547c;\n  stroke-width: 1;\n}\n.activelabel .al-plot .al-interval {\n  stroke-opacity: 0.45;\n}\n.activelabel .al-plot .al-ahead {\n  stroke-dasharray: 4 3;\n}\n.activelabel .al-plot circle.al-model {\n  fill: #5acce6;\n}\n.activelabel-veil {\n  position: fixed;\n  z-index: 20;\n  display: flex;\n  align-items: center;\n  justify-content: center;\n  background: rgb(4 12 24 / 55%);\n  color: #fff;\n  font-size: 18px;\n  cursor: wait;\n}\n";
 
   // src/curve.ts
   var WIDTH = 260;
@@ -901,13 +922,14 @@
 
   // src/panel_curve.ts
   var CurvePart = class {
+    title = "Learning curve";
     element;
+    waits = make("p", {});
     plot = make("div", { class: "al-plot" });
     ahead = make("p", { class: "al-quiet" });
     shown;
     constructor() {
-      this.element = foldable("Learning curve", this.plot, this.ahead);
-      this.element.hidden = true;
+      this.element = make("div", { class: "al-column" }, this.waits, this.plot, this.ahead);
     }
     show({ progress }) {
       if (progress === void 0 || progress.curve === this.shown) {
@@ -915,9 +937,51 @@
       }
       this.shown = progress.curve;
       const plot = plotOf(progress.curve);
-      this.element.hidden = plot === void 0;
       this.plot.innerHTML = plot === void 0 ? "" : drawn(plot, progress.curve.unit);
+      tell(this.waits, progress.line);
       tell(this.ahead, progress.ahead);
+    }
+  };
+
+  // src/panel_folded.ts
+  var LEAST_PX = 180;
+  var MARGIN_PX = 10;
+  var Folded = class {
+    constructor(parts) {
+      this.parts = parts;
+      this.heads = parts.map((part) => button(part.title, () => {
+        this.open(part.element.hidden ? part : void 0);
+      }, { "aria-expanded": "false" }));
+      const row = make("div", { class: "al-row al-heads" }, ...this.heads);
+      this.body.append(...parts.map(({ element }) => element));
+      this.element = make("div", { class: "al-folds" }, row, this.body);
+      this.element.addEventListener("keydown", (event) => {
+        if (event.key === "Escape") {
+          this.open(void 0);
+        }
+      });
+      this.open(void 0);
+    }
+    parts;
+    element;
+    body = make("div", { class: "al-folded" });
+    heads;
+    show(state) {
+      this.parts.forEach((part) => {
+        part.show?.(state);
+      });
+    }
+    open(chosen) {
+      this.parts.forEach((part, place) => {
+        part.element.hidden = part !== chosen;
+        this.heads[place]?.setAttribute("aria-expanded", String(part === chosen));
+      });
+      this.body.hidden = chosen === void 0;
+      if (chosen !== void 0) {
+        const below = window.innerHeight - this.element.getBoundingClientRect().bottom - MARGIN_PX;
+        this.body.style.maxHeight = `${Math.max(LEAST_PX, below)}px`;
+        chosen.opened?.();
+      }
     }
   };
 
@@ -950,71 +1014,98 @@
   };
 
   // src/panel_review.ts
+  var TakePart = class {
+    element;
+    constructor(take) {
+      this.element = button("Take the next label", take, { title: "Open the label that has waited longest for a review" });
+    }
+    show({ reader, phase }) {
+      this.element.hidden = reader?.reviews !== true || phase !== "free";
+    }
+  };
   var ReviewPart = class {
     element;
-    take;
     note = textField({ placeholder: "note, in one line", "aria-label": "Note" });
-    open;
     readings;
     hint = make("p", { class: "al-quiet" });
     seen;
+    approve;
+    merge;
+    /** They stand among the buttons of the case. */
+    buttons;
+    of;
     constructor(actions) {
       const noted = (act) => () => {
         act(this.note.value.trim());
       };
-      this.take = button("Take the next label", () => {
-        actions.take();
-      });
       this.seen = {
-        first: button("See the first", () => {
+        first: button("", () => {
           actions.show("first");
-        }),
-        second: button("See the second", () => {
+        }, { title: "See the first" }),
+        second: button("", () => {
           actions.show("second");
-        })
+        }, { title: "See the second" })
       };
-      const takes = [["first", "Take the first"], ["second", "Take the second"], ["staple", "Merge both (STAPLE)"]];
-      this.readings = make(
-        "div",
-        { class: "al-column" },
-        make("div", { class: "al-row" }, this.seen.first, this.seen.second),
-        make("div", { class: "al-row" }, ...takes.map(([take, text2]) => button(text2, noted((note) => {
-          actions.adjudicate(take, note);
-        }))))
-      );
-      const decide = make(
-        "div",
-        { class: "al-row" },
-        button("Approve", noted((note) => {
-          actions.approve(note);
-        }), { class: "al-main" }),
+      this.readings = make("div", { class: "al-row al-both" }, this.seen.first, this.seen.second);
+      this.approve = button("Approve", noted((note) => {
+        actions.approve(note);
+      }), { class: "al-main" });
+      this.merge = button("Merge", noted((note) => {
+        actions.merge(note);
+      }), { title: "One label of both readings, by STAPLE" });
+      this.buttons = [
+        this.approve,
+        this.merge,
         button("Return", noted((note) => {
           actions.returnLabel(note);
-        })),
+        }), { title: "Back to its annotator, who is told the note" }),
         button("Let go", () => {
           actions.release();
-        })
-      );
-      this.open = make("div", { class: "al-column" }, this.hint, this.note, this.readings, decide);
-      this.element = foldable("Review", this.take, this.open);
+        }, { title: "Leave it undecided" })
+      ];
+      this.element = make("div", { class: "al-column" }, this.hint, this.readings, this.note);
     }
-    show({ reader, review, reading, phase }) {
-      this.element.hidden = reader?.reviews !== true;
-      const open = review !== null && phase === "reviewing";
-      if (open && this.open.hidden) {
+    show(state) {
+      const { review, reading, phase } = state;
+      const isOpen = review !== null && (phase === "reviewing" || phase === "sending");
+      [this.element, ...this.buttons].forEach((part) => {
+        part.hidden = !isOpen;
+      });
+      if (review?.image !== this.of) {
+        this.of = review?.image;
         this.note.value = "";
-        this.element.open = true;
       }
-      this.open.hidden = !open;
-      this.take.hidden = open;
-      this.take.disabled = phase === "opening" || phase === "sending";
       this.readings.hidden = reading === void 0;
-      this.seen.first.disabled = reading === "first";
-      this.seen.second.disabled = reading === "second";
-      const differ = `Two readings differ; you see the ${reading ?? "first"}. Take one, merge both, or correct what you see and approve it.`;
-      tell(this.hint, reading === void 0 ? "Correct it if need be; what you draw is approved with it." : differ);
+      this.merge.hidden ||= reading === void 0;
+      this.showReadings(state);
+      this.approve.textContent = approvalOf(state);
+      this.buttons.forEach((one) => {
+        one.disabled = phase !== "reviewing";
+      });
+      tell(this.hint, hintOf(state));
+    }
+    showReadings({ review, reading, phase }) {
+      const { first, second } = review?.readings ?? { first: "", second: "" };
+      this.seen.first.textContent = `1st: ${first}`;
+      this.seen.second.textContent = `2nd: ${second}`;
+      for (const which of ["first", "second"]) {
+        this.seen[which].disabled = phase !== "reviewing";
+        this.seen[which].setAttribute("aria-pressed", String(reading === which));
+      }
     }
   };
+  function approvalOf({ reading, changed }) {
+    if (changed) {
+      return "Approve my correction";
+    }
+    return reading === void 0 ? "Approve" : `Take the ${reading}`;
+  }
+  function hintOf({ review, reading }) {
+    if (reading === void 0 || review?.readings == null) {
+      return "Correct it if need be; what you draw is approved with it.";
+    }
+    return `Two readings differ: ${review.readings.agreement}. Take one, merge both, or correct one.`;
+  }
 
   // src/progress.ts
   var AGAIN_MS = 3e4;
@@ -1043,13 +1134,13 @@
       const { epoch, epochs } = training;
       const known = epoch !== null && epochs !== null && epochs > 0;
       const place = known ? `: epoch ${epoch} of ${epochs}${left(training.seconds_left)}` : "";
-      return { line: `A model is being trained${place}.`, done, share: known ? epoch / epochs : void 0 };
+      return { line: `A model is being trained${place}.`, runs: true, done, share: known ? epoch / epochs : void 0 };
     }
     if (scoring.running) {
       const line2 = `Cases are being scored: ${scoring.done} of ${scoring.all} ${scoring.unit}${left(scoring.seconds_left)}.`;
-      return { line: line2, done, share: scoring.all > 0 ? scoring.done / scoring.all : void 0 };
+      return { line: line2, runs: true, done, share: scoring.all > 0 ? scoring.done / scoring.all : void 0 };
     }
-    return { line: waits_for, done, share: void 0 };
+    return { line: waits_for, runs: false, done, share: void 0 };
   }
   function listenForProgress(address, tell3, casesChange) {
     const events = new EventSource(`${address}/activelabel/events`);
@@ -1098,7 +1189,7 @@
     /** Open a case of the worklist: its label for review, the case that the reader holds, or the image alone. */
     async lookAt({ image, name, state, who }) {
       const { phase, reader, query } = this.session.state;
-      if (phase === "opening" || phase === "sending") {
+      if (phase === "opening" || phase === "sending" || !this.mayDrop()) {
         return;
       }
       if (reader?.reviews === true && reader.name !== "" && REVIEWED.has(state) && !who.includes(reader.name)) {
@@ -1116,9 +1207,14 @@
         });
       });
     }
-    /** Approve the label. If the reviewer has corrected it, their drawing is saved first, and approved. */
+    /** Approve what is shown: the label, one of two readings, or the reviewer's correction, which is saved first. */
     async approve(note) {
+      const { reading } = this.session.state;
       await this.decide(async (review, open) => {
+        if (reading !== void 0 && !open.drawing.changed) {
+          await this.server.adjudicate(review.image, reading, note);
+          return `approved: the ${reading} reading`;
+        }
         let version = review.version;
         if (open.drawing.changed) {
           const covered = review.slices === null ? {} : { annotated_slices: review.slices };
@@ -1137,24 +1233,39 @@
         this.session.set({ message: { kind: "bad", text: "Write in the note what the annotator should correct." } });
         return;
       }
-      await this.decide(async (review) => {
-        await this.server.returnLabel(review.image, review.version, note);
-        return "returned";
-      });
+      if (this.mayDrop()) {
+        await this.decide(async (review) => {
+          await this.server.returnLabel(review.image, review.version, note);
+          return "returned";
+        });
+      }
     }
-    /** Decide which of two readings counts. */
-    async adjudicate(take, note) {
-      await this.decide(async (review) => {
-        await this.server.adjudicate(review.image, take, note);
-        return take === "staple" ? "approved: both readings, merged" : `approved: the ${take} reading`;
-      });
+    /** Merge two readings that differ into one label. */
+    async merge(note) {
+      if (this.mayDrop()) {
+        await this.decide(async (review) => {
+          await this.server.adjudicate(review.image, "staple", note);
+          return "approved: both readings, merged";
+        });
+      }
     }
     /** Let go of the label without a decision. */
     async release() {
-      await this.decide(async () => {
-        await this.server.release();
-        return "left undecided";
-      });
+      if (this.mayDrop()) {
+        await this.decide(async () => {
+          await this.server.release();
+          return "left undecided";
+        });
+      }
+    }
+    /** Whether a correction may be given up: there is none, or the reviewer was asked and has pressed again. */
+    mayDrop() {
+      const { review, asks } = this.session.state;
+      if (review === null || this.session.drawing?.changed !== true || asks === "drop") {
+        return true;
+      }
+      this.session.set({ asks: "drop", message: { kind: "bad", text: "Your correction is not kept by this. Press again to give it up." } });
+      return false;
     }
     /** Show one of two readings. What the reviewer has drawn is given up, so they are asked to decide first. */
     async show(reading) {
@@ -1175,7 +1286,7 @@
       });
     }
     async open(review, sample, givenUp) {
-      const differs = (await this.server.toDecide()).includes(review.image);
+      const differs = review.readings !== null;
       const mask = await readMask(await this.server.label(review.image));
       if (givenUp() || !await this.session.draw(review.image, mask, givenUp)) {
         return;
@@ -1258,6 +1369,78 @@
       throw error;
     }
   }
+
+  // src/drafts.ts
+  var DRAFT_AFTER_MS = 3e4;
+  var Drafts = class {
+    constructor(work, outbox, marks, clock) {
+      this.work = work;
+      this.outbox = outbox;
+      this.marks = marks;
+      this.clock = clock;
+    }
+    work;
+    outbox;
+    marks;
+    clock;
+    changedAt;
+    /** What the panel says about a draft that was not kept. */
+    trouble;
+    /** Something was drawn, or a drawing was not kept: a draft of it is due in a while. */
+    changes() {
+      this.changedAt ??= this.clock();
+    }
+    /** Nothing is open any more. */
+    forget() {
+      this.changedAt = void 0;
+    }
+    /** Keep a draft if one is due. */
+    async keepDue() {
+      if (this.changedAt !== void 0 && this.clock() - this.changedAt >= DRAFT_AFTER_MS) {
+        await this.keep();
+      }
+    }
+    /** Keep the marks of slices, and before that a draft of what they are about: no mark is kept without its drawing. */
+    async keepMarks() {
+      const { query, done } = this.work.state;
+      if (this.work.open?.drawing.changed === true) {
+        await this.keep();
+      } else if (query !== null) {
+        this.marks.keep(query, done);
+      }
+    }
+    /** Keep what was drawn on cases that were left. What the server does not take is tried again when it answers. */
+    async keepLeft(more) {
+      await this.outbox.keepLeft((what) => this.work.attempt(what), more);
+      this.work.set({ changed: this.work.open?.drawing.changed === true || this.outbox.waits });
+    }
+    async keep() {
+      const { open } = this.work;
+      const { query, done, message: before } = this.work.state;
+      let kept = false;
+      this.changedAt = void 0;
+      await this.work.attempt(async () => {
+        await (open?.drawing.changed === true && this.outbox.keep(open));
+        kept = true;
+        if (open !== void 0 && this.work.open === open) {
+          this.work.set({ kept: new Date(this.clock()).toLocaleTimeString(), changed: open.drawing.changed });
+          if (query !== null) {
+            this.marks.keep(query, done);
+          }
+        }
+      });
+      this.say(before, kept);
+    }
+    /** What went wrong with a draft is no longer true once one is kept. */
+    say(before, kept) {
+      const { message } = this.work.state;
+      if (!kept && message !== before) {
+        this.trouble = message;
+      } else if (kept && message !== void 0 && message === this.trouble) {
+        this.work.set({ message: void 0 });
+      }
+    }
+  };
 
   // src/outbox.ts
   var Outbox = class {
@@ -1365,27 +1548,31 @@
   };
 
   // src/session.ts
-  var DRAFT_AFTER_MS = 3e4;
   var HEARTBEAT_SECONDS = 15;
   var Session = class {
-    constructor(server, viewer, onChange, clock = () => Date.now()) {
+    constructor(server, viewer, onChange, marks, clock = () => Date.now()) {
       this.server = server;
       this.viewer = viewer;
       this.onChange = onChange;
+      this.marks = marks;
       this.clock = clock;
-      this.outbox = new Outbox(server, () => this.changedAt = this.clock());
+      this.outbox = new Outbox(server, () => {
+        this.drafts.changes();
+      });
+      this.drafts = new Drafts(this, this.outbox, marks, clock);
     }
     server;
     viewer;
     onChange;
+    marks;
     clock;
     now = BEGINNING;
     activity = new Activity();
-    changedAt;
     /** How often a study was entered or left: what was begun before is given up. */
     entered = 0;
     coming;
     outbox;
+    drafts;
     away = false;
     /** The case that is drawn on. */
     open;
@@ -1423,7 +1610,7 @@
       this.forget();
       if (open?.drawing.changed === true) {
         this.set({ changed: true });
-        await this.keepLeft(open);
+        await this.drafts.keepLeft(open);
       }
     }
     /** Ask for the next case, and open it. */
@@ -1494,6 +1681,7 @@
         const confirmed = now.asks === "confirm" ? { confirmed: true } : {};
         const how = { finished: true, ...confirmed, ...coveredBy(query, now.done) };
         if (saved || await this.finish(open, how)) {
+          this.marks.keep(query, []);
           await this.next();
         }
       });
@@ -1533,7 +1721,7 @@
           await this.server.query();
           this.away = false;
           this.set({ message: { kind: "good", text: "The server answers again. What is drawn here is still there." } });
-          await this.keepLeft();
+          await this.drafts.keepLeft();
           if (this.drawing === void 0 && this.now.phase !== "sending") {
             await this.enter();
           }
@@ -1543,9 +1731,7 @@
       if (this.now.phase !== "drawing" || this.now.query === null) {
         return;
       }
-      if (this.changedAt !== void 0 && this.clock() - this.changedAt >= DRAFT_AFTER_MS) {
-        await this.keepDraft();
-      }
+      await this.drafts.keepDue();
       if (this.activity.seconds >= HEARTBEAT_SECONDS) {
         await this.tellActive(this.now.query);
       }
@@ -1574,32 +1760,19 @@
         return;
       }
       this.activity.take();
-      this.set({ phase: "drawing", query, review: null, from, slice: 0, done: [] });
+      const done = this.marks.of(query);
+      const slice = Math.max(0, query.slices.findIndex((_, place) => !done.includes(place)));
+      this.set({ phase: "drawing", query, review: null, from, slice, done });
       if (query.slices.length > 0) {
-        this.viewer.jump(query, 0);
+        this.viewer.jump(query, slice);
       }
     };
     noteStroke() {
       const { drawing } = this;
       if (drawing !== void 0) {
-        this.changedAt ??= this.clock();
+        this.drafts.changes();
         this.set({ changed: drawing.changed, canUndo: drawing.canUndo, canRedo: drawing.canRedo, asks: void 0 });
       }
-    }
-    async keepDraft() {
-      const { open } = this;
-      this.changedAt = void 0;
-      await this.attempt(async () => {
-        await (open?.drawing.changed === true && this.outbox.keep(open));
-        if (open !== void 0 && this.open === open) {
-          this.set({ kept: new Date(this.clock()).toLocaleTimeString(), changed: open.drawing.changed });
-        }
-      });
-    }
-    /** Keep what was drawn on cases that were left. What the server does not take is tried again when it answers. */
-    async keepLeft(more) {
-      await this.outbox.keepLeft((what) => this.attempt(what), more);
-      this.set({ changed: this.drawing?.changed === true || this.outbox.waits });
     }
     async tellActive(query) {
       await this.attempt(() => this.activity.tell((seconds) => this.server.active(query.image, seconds)));
@@ -1608,7 +1781,7 @@
       const { open } = this;
       this.open = void 0;
       open?.drawing.close();
-      this.changedAt = void 0;
+      this.drafts.forget();
       const changed = this.outbox.waits;
       this.set({ changed, canUndo: false, canRedo: false, kept: void 0, asks: void 0, from: "", overlay: "none" });
     }
@@ -1658,6 +1831,7 @@
       }
       const marked = done.includes(place) ? done.filter((other) => other !== place) : [...done, place];
       this.session.set({ done: marked, slice: place, asks: void 0, message: void 0 });
+      void this.session.drafts.keepMarks();
       const next = query.slices.findIndex((_, other) => !marked.includes(other));
       if (marked.length > done.length && next >= 0) {
         this.step(next - place);
@@ -2145,6 +2319,41 @@
     return viewport?.getImageData()?.dimensions ? viewport : void 0;
   }
 
+  // src/own_plane.ts
+  var LOOKS = {
+    axial: { viewPlaneNormal: [0, 0, -1], viewUp: [0, -1, 0] },
+    sagittal: { viewPlaneNormal: [1, 0, 0], viewUp: [0, 0, 1] },
+    coronal: { viewPlaneNormal: [0, -1, 0], viewUp: [0, 0, 1] }
+  };
+  var SAME = 1e-6;
+  var dot = (one, other) => one[0] * other[0] + one[1] * other[1] + one[2] * other[2];
+  function nearest(axes, wanted) {
+    const [best] = [...axes].sort((one, other) => Math.abs(dot(other, wanted)) - Math.abs(dot(one, wanted)));
+    const axis = best ?? wanted;
+    return dot(axis, wanted) < 0 ? [-axis[0], -axis[1], -axis[2]] : axis;
+  }
+  function ownPlane(plane, direction) {
+    const look = LOOKS[plane];
+    if (look === void 0) {
+      return void 0;
+    }
+    const axes = [0, 3, 6].map((from) => [direction[from] ?? 0, direction[from + 1] ?? 0, direction[from + 2] ?? 0]);
+    const viewPlaneNormal = nearest(axes, look.viewPlaneNormal);
+    if (dot(viewPlaneNormal, look.viewPlaneNormal) > 1 - SAME) {
+      return void 0;
+    }
+    const inPlane = axes.filter((axis) => Math.abs(dot(axis, viewPlaneNormal)) < 0.5);
+    return { viewPlaneNormal, viewUp: nearest(inPlane, look.viewUp) };
+  }
+  function turnToSlices(viewport, plane) {
+    const direction = viewport.getImageData()?.direction;
+    const camera = direction === void 0 ? void 0 : ownPlane(plane, direction);
+    if (camera !== void 0 && dot(viewport.getCamera().viewPlaneNormal, camera.viewPlaneNormal) < 1 - SAME) {
+      viewport.setOrientation(camera);
+      viewport.render();
+    }
+  }
+
   // src/viewer.ts
   var MODE = "/monai-label";
   var OhifViewer = class {
@@ -2197,6 +2406,7 @@
       const slice = query.slices[place];
       const viewport = this.ofPlane(query);
       if (slice !== void 0 && viewport !== void 0) {
+        turnToSlices(viewport, query.plane ?? "");
         void window.cornerstone.utilities.jumpToSlice(viewport.element, { imageIndex: slice.ohif_number - 1 });
       }
     }
@@ -2225,24 +2435,26 @@
       this.more = button("More", () => {
         this.load(this.next ?? "");
       });
-      this.element = foldable("Worklist", this.counts, this.rows, this.more);
-      this.element.addEventListener("toggle", () => {
-        this.refresh();
-      });
+      this.more.hidden = true;
+      this.element = make("div", { class: "al-column" }, this.counts, this.rows, this.more);
     }
     server;
     open;
     failed;
+    title = "Worklist";
     element;
     counts = make("p", { class: "al-quiet" });
     rows = make("div", { class: "al-rows", role: "list" });
     more;
     next = null;
     due;
+    opened() {
+      this.refresh();
+    }
     /** Cases have changed. */
     refresh() {
       clearTimeout(this.due);
-      if (this.element.open) {
+      if (!this.element.hidden) {
         this.due = setTimeout(() => {
           this.load("");
         }, this.rows.childElementCount === 0 ? 0 : TOGETHER_MS);
@@ -2308,7 +2520,7 @@
       shown.show(state);
       veil.show(state, begun.drawing !== void 0);
       overlays.follow(state);
-    });
+    }, new Marks(sessionStorage));
     const slices = new Slices(begun, viewer);
     const actions = {
       next: () => void begun.next(),
@@ -2340,21 +2552,21 @@
     const worklist = new WorklistPart(server, (row) => void reviews.lookAt(row), (error) => {
       begun.set({ message: { kind: "bad", text: error instanceof Error ? error.message : String(error) } });
     });
-    const shown = new Panel(
-      actions,
-      [new ReaderPart((name) => {
+    const shown = new Panel(actions, {
+      reader: new ReaderPart((name) => {
         document.cookie = cookieOf(name);
         void begun.enter();
-      })],
-      [new ReviewPart({
-        take: (image) => void reviews.take(image),
+      }),
+      review: new ReviewPart({
         approve: (note) => void reviews.approve(note),
+        merge: (note) => void reviews.merge(note),
         returnLabel: (note) => void reviews.returnLabel(note),
-        adjudicate: (take, note) => void reviews.adjudicate(take, note),
         show: (reading) => void reviews.show(reading),
         release: () => void reviews.release()
-      }), worklist, new CurvePart()]
-    );
+      }),
+      take: new TakePart(() => void reviews.take()),
+      folded: new Folded([worklist, new CurvePart()])
+    });
     panel = shown;
     shown.show(begun.state);
     listenForKeys(actions);

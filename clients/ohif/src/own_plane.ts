@@ -1,0 +1,50 @@
+/**
+ * Slices of an oblique series are tilted against the patient's planes, which the views show, so no view shows any of them
+ * as a whole, and the views number planes that are not slices. The view of a plane is turned to the slices for that.
+ */
+
+import type { Triple } from './grid.ts';
+import type { Camera, Viewport } from './ohif.ts';
+
+/** How OHIF looks at a plane of the patient, in DICOM's axes (left, posterior, up). */
+const LOOKS: Record<string, Camera | undefined> = {
+  axial: { viewPlaneNormal: [0, 0, -1], viewUp: [0, -1, 0] },
+  sagittal: { viewPlaneNormal: [1, 0, 0], viewUp: [0, 0, 1] },
+  coronal: { viewPlaneNormal: [0, -1, 0], viewUp: [0, 0, 1] },
+};
+/** Directions are rounded in DICOM files. */
+const SAME = 1e-6;
+
+const dot = (one: Triple, other: Triple): number => one[0] * other[0] + one[1] * other[1] + one[2] * other[2];
+
+/** Of these directions, taken forwards or backwards, the one that is nearest to another. */
+function nearest(axes: Triple[], wanted: Triple): Triple {
+  const [best] = [...axes].sort((one, other) => Math.abs(dot(other, wanted)) - Math.abs(dot(one, wanted)));
+  const axis = best ?? wanted;
+  return dot(axis, wanted) < 0 ? [-axis[0], -axis[1], -axis[2]] : axis;
+}
+
+/** How to look at the slices of an image that are nearest to a plane; nothing if they lie in it. `direction` has the image's axes. */
+export function ownPlane(plane: string, direction: ArrayLike<number>): Camera | undefined {
+  const look = LOOKS[plane];
+  if (look === undefined) {
+    return undefined;
+  }
+  const axes = [0, 3, 6].map((from): Triple => [direction[from] ?? 0, direction[from + 1] ?? 0, direction[from + 2] ?? 0]);
+  const viewPlaneNormal = nearest(axes, look.viewPlaneNormal);
+  if (dot(viewPlaneNormal, look.viewPlaneNormal) > 1 - SAME) {
+    return undefined;
+  }
+  const inPlane = axes.filter(axis => Math.abs(dot(axis, viewPlaneNormal)) < 0.5);
+  return { viewPlaneNormal, viewUp: nearest(inPlane, look.viewUp) };
+}
+
+/** Turn the view of a plane to the slices of its image, if they are tilted and it does not show them yet. */
+export function turnToSlices(viewport: Viewport, plane: string): void {
+  const direction = viewport.getImageData()?.direction;
+  const camera = direction === undefined ? undefined : ownPlane(plane, direction);
+  if (camera !== undefined && dot(viewport.getCamera().viewPlaneNormal, camera.viewPlaneNormal) < 1 - SAME) {
+    viewport.setOrientation(camera);
+    viewport.render();
+  }
+}

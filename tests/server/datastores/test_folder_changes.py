@@ -1,0 +1,166 @@
+"""What another program changes in a folder is read alone, and gives what reading all of the folder gives."""
+
+import random
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from small_studies import boxes, write_image, write_nifti
+
+from activelabel.annotation.archive import LabelArchive
+from activelabel.annotation.history_reader import HistoryReader
+from activelabel.data.given_patients import GivenPatients, read_patients
+from activelabel.server.datastores import folder_images
+from activelabel.server.datastores.folder import LedgerDatastore
+from activelabel.store.connection.location import sqlite_url
+from activelabel.store.ledger import Ledger
+
+NAMES = ("a", "b", "p1_x", "p1_y", "p2_z", "a_seg", "deep/c", "deep/a")
+
+
+@pytest.fixture
+def open_store(tmp_path: Path) -> Iterator[Callable[..., LedgerDatastore]]:
+    """Open a folder as the server does, but for the watch."""
+    opened: list[LedgerDatastore] = []
+
+    def open_(name: str = "studies", patients: GivenPatients | None = None, watched: bool = False) -> LedgerDatastore:
+        folder = tmp_path / name
+        folder.mkdir(exist_ok=True)
+        ledger = Ledger(sqlite_url(tmp_path / f"{name}.sqlite"))
+        reader = HistoryReader(ledger, ("ball", "box"), tmp_path / f"{name} archive", tmp_path / "predictions", False)
+        archive = LabelArchive(ledger, reader, "acquisition")
+        store = LedgerDatastore(
+            str(folder), ledger, archive, validation_cases=2, follow_changes=True, patients=patients
+        )
+        opened.append(store)
+        if not watched:
+            store._observer.stop()
+            store._observer.join()
+        return store
+
+    yield open_
+    for store in opened:
+        store._observer.stop()
+        store._observer.join()
+        store.close()
+
+
+class Changes:
+    """A folder of real images in which things come, go, change and are renamed, and labels of all kinds."""
+
+    def __init__(self, store: LedgerDatastore, folder: Path, seed: int) -> None:
+        self.store, self.folder, self.chance = store, folder, random.Random(seed)
+        self.sent = write_nifti(folder.parent / "sent.nii.gz", boxes(1, 2))
+        self.count = 0
+
+    def one(self) -> list[Path]:
+        """Make one change; return the paths that the watch would tell."""
+        chosen = self.chance.choice(NAMES)
+        image = self.folder / f"{chosen}.nii.gz"
+        match self.chance.choice(["add", "add", "remove", "rename", "change", "save", "found", "no label", "folder"]):
+            case "add" | "change":
+                self.count += 1
+                told = [image] if image.parent.is_dir() else [image.parent, image]
+                image.parent.mkdir(exist_ok=True)
+                write_image(image, self.count)
+                return told
+            case "remove" if image.is_file():
+                image.unlink()
+                return [image]
+            case "rename" if image.is_file():
+                target = self.folder / f"{self.chance.choice(NAMES[:6])}.nii.gz"
+                if target != image:
+                    image.rename(target)
+                return [image, target]
+            case "save" if listed := sorted(self.store._datastore.objects):
+                image_id = self.chance.choice(listed)
+                if Path(self.store._image_path(image_id)).is_file():
+                    self.store.save_label(image_id, str(self.sent), "final", {"client_id": "ann"})
+            case "found":
+                label = self.folder / "labels" / "final" / f"{chosen.replace('/', '~')}.nii.gz"
+                label.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(self.sent, label)
+                return [label]
+            case "no label":
+                label = self.folder / "labels" / "final" / f"{chosen}.nii.gz"
+                label.unlink(missing_ok=True)
+                return [label]
+            case "folder" if (self.folder / "deep").is_dir():
+                shutil.rmtree(self.folder / "deep")
+                return [self.folder / "deep"]
+        return []
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    """Wait until the watch has told."""
+    end = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def seen(store: LedgerDatastore) -> object:
+    """What clients and the ledger see."""
+    labels = {image_id: sorted(shown.labels) for image_id, shown in store._datastore.objects.items()}
+    images = {image.id: (image.present, image.role, image.usable, image.patient) for image in store._ledger.images()}
+    return store._listed_paths(), labels, store.passed_over(), images, store._found_labels.passed_over
+
+
+@pytest.mark.parametrize("by_patient", [False, True])
+def test_changes_read_alone_give_what_reading_all_gives(
+    by_patient: bool, open_store: Callable[..., LedgerDatastore], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    walks: list[Path] = []
+    find_images = folder_images.find_images
+
+    def note(folder: Path, *arguments: object, **options: object) -> object:
+        walks.append(folder)
+        return find_images(folder, *arguments, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(folder_images, "find_images", note)
+    for seed in range(2):
+        store = open_store(f"studies {seed}", read_patients(r"(p\d)_|deep~|^a") if by_patient else None)
+        changes = Changes(store, tmp_path / f"studies {seed}", seed)
+        for step in range(20):
+            for path in [told for _ in range(changes.chance.choice([1, 1, 3])) for told in changes.one()]:
+                store._told.note(path)
+            walks.clear()
+            store._catch_up()
+            assert not walks
+            alone = seen(store)
+            store.refresh()
+            assert seen(store) == alone, (seed, step)
+
+
+def test_an_image_that_another_program_adds_changes_or_takes_away_does_not_have_the_folder_read(
+    open_store: Callable[..., LedgerDatastore], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("the folder was read")
+
+    studies = tmp_path / "studies"
+    studies.mkdir()
+    write_image(studies / "a.nii.gz")
+    store = open_store(watched=True)
+    monkeypatch.setattr(folder_images, "find_images", refuse)
+    write_image(studies / "b.nii.gz")
+    wait_for(lambda: [*store._datastore.objects] == ["a", "b"])
+    (studies / "a.nii.gz").rename(studies / "c.nii.gz")
+    wait_for(lambda: [*store._datastore.objects] == ["b", "c"])
+    (studies / "c.nii.gz").unlink()
+    wait_for(lambda: [image.id for image in store._ledger.images() if image.present] == ["b"])
+
+
+def test_what_could_not_be_read_alone_is_read_with_all_the_rest(
+    open_store: Callable[..., LedgerDatastore], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = open_store()
+    write_image(tmp_path / "studies" / "a.nii.gz")
+    store._told.note(tmp_path / "studies" / "a.nii.gz")
+    with monkeypatch.context() as broken:
+        broken.setattr(store, "_reconcile_labels", lambda: (_ for _ in ()).throw(OSError("away")))
+        with pytest.raises(OSError, match="away"):
+            store._catch_up()
+    assert store._told.take() is None
