@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-from sqlalchemy import Select, bindparam, null, select
+from sqlalchemy import BindParameter, Select, bindparam, null, select
 from sqlalchemy.orm import Session
 
 from activelabel.errors import NotFoundError
@@ -32,7 +32,7 @@ from activelabel.store.schema.labels import AnnotationRow, DraftRow
 from activelabel.store.schema.models import ModelAnnotationRow
 from activelabel.store.schema.queries import LeaseRow, SkipRow
 
-_IMAGE = bindparam("image")
+_IMAGE: BindParameter[str] = bindparam("image")
 _ANSWERED = select(AnnotationRow.lease_id).where(AnnotationRow.image_id == _IMAGE, AnnotationRow.lease_id.is_not(None))
 _NEWEST_QUERY = (
     select(LeaseRow)

@@ -7,7 +7,7 @@ from datetime import datetime
 from itertools import pairwise
 from typing import Any, TypeVar
 
-from sqlalchemy import bindparam, exc, func, select, update
+from sqlalchemy import BindParameter, bindparam, exc, func, select, update
 from sqlalchemy.orm import Session
 
 from activelabel.errors import InvalidInputError
@@ -31,7 +31,7 @@ LabelRecord = dict[str, Any]
 _OF_IMAGE = ("id", "added_at", "role", "patient", "slice_axis", "slice_count", "content_sha256")
 _FILE_COLUMNS = frozenset({"file_size", "file_modified_ns"})
 """Columns that describe the file on this disk; a copy of the file has other values."""
-_IMAGE = bindparam("image")
+_IMAGE: BindParameter[str] = bindparam("image")
 _LABELS = select(AnnotationRow).where(AnnotationRow.image_id == _IMAGE).order_by(AnnotationRow.id)
 _DRAFTS = select(DraftRow).where(DraftRow.image_id == _IMAGE).order_by(DraftRow.id)
 _QUERIES = select(LeaseRow).where(LeaseRow.image_id == _IMAGE)
