@@ -52,9 +52,8 @@ def test_the_whole_loop_in_ohif(
     )  # so that it finds the balls
     # The server has its own folder for temporary files: the client keeps an answer under the name of the server's file.
     places = {"HOME": str(tmp_path), "TMPDIR": str(tmp_path), "MONAI_LABEL_DICOMWEB_CACHE_PATH": str(tmp_path)}
-    server = make_server(
-        orthanc.dicom_web, places, recipe=recipe, labels="ball", seed=1, project_dir=tmp_path / "project"
-    ).start()
+    conf = {"recipe": recipe, "labels": "ball", "seed": 1, "readers": 2, "readers_share": 0.1}
+    server = make_server(orthanc.dicom_web, places, project_dir=tmp_path / "project", **conf).start()
     assert server.info()["datastore"]["total"] == CASES
     studies = requests.get(f"{server.address}/proxy/dicom/qido/studies?limit=1", timeout=ANSWER_SECONDS).json()
     assert len(studies) == 1  # the query is passed on
@@ -79,6 +78,7 @@ def test_the_whole_loop_in_ohif(
     last = take_up_the_draft(server, ohif, drafted, drawn)
     finish_while_the_model_is_trained(server, ohif, last, skipped)
     see_what_the_model_says(server, ohif, skipped)
+    decide_between_two_readings(server, ohif, patients)
     do_without_the_pacs(server, orthanc, patients, tmp_path)
 
     assert ohif.problems == []
@@ -226,6 +226,32 @@ def see_what_the_model_says(server: RunningServer, ohif: OhifPage, sample: dict[
     assert all(name in worklist for name in [READER, *(f"blob_{number:02d}" for number in range(CASES))])
     assert "volumes" in ohif.unfold("Learning curve")
     ohif.picture(server.log.parent / "ohif.png")
+
+
+def decide_between_two_readings(server: RunningServer, ohif: OhifPage, patients: Any) -> None:
+    """Check that a reviewer sees both readings of a case, voxel by voxel, and that the one on the screen is taken."""
+    sample = server.next_sample(annotator="bob")
+    assert sample["strategy"] == "second_reading"
+    ball = patients.label_of(sample["PatientID"])
+    server.save_label(sample["id"], ball, "bob", finished=True)
+    first = voxels_of(server, "datastore/label", label=sample["id"], tag="final")
+    ohif.open(sample["StudyInstanceUID"])
+    ohif.give_name("Prof. Ruth Vogel")
+    ohif.wait_for_text("Ask for a case")  # hers; the case that was open is another reader's
+    ohif.take_for_review()
+    assert "Two readings differ: ball Dice 0." in ohif.shown_text()
+    drawn = np.reshape(ohif.drawing(), (24, 20, 16), order="F")
+    np.testing.assert_array_equal(np.argwhere(drawn == 1), first)
+    second = np.reshape(ohif.see_reading("2nd: bob"), (24, 20, 16), order="F")
+    np.testing.assert_array_equal(second, np.asarray(nibabel.load(ball).dataobj))
+    ohif.take_clicks()
+    ohif.press_button("Take the second")
+    ohif.wait_for_text("approved: the second reading")
+    assert ohif.take_clicks() == 1
+    taken = voxels_of(server, "datastore/label", label=sample["id"], tag="final")
+    np.testing.assert_array_equal(taken, np.argwhere(second == 1))
+    worklist = requests.get(f"{server.address}/activelabel/worklist?state=approved", timeout=ANSWER_SECONDS).json()
+    assert [(case["image"], case["who"]) for case in worklist["cases"]] == [(sample["id"], ["Prof. Ruth Vogel"])]
 
 
 def do_without_the_pacs(server: RunningServer, orthanc: Orthanc, patients: Any, folder: Path) -> None:

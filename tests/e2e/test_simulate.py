@@ -27,13 +27,13 @@ ONE_THREAD = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
 class Simulation:
     """One experiment on tiny images, run by the command line."""
 
-    def __init__(self, cases: Any, out: Path) -> None:
+    def __init__(self, cases: Any, out: Path, test_cases: int = 3) -> None:
         self.out = out
         self._command = [
             Path(sys.executable).with_name("activelabel"), "simulate", "--images", cases.studies,
             "--labels", cases.labels, "--label-names", "ball", "--recipe", TINY, "--strategy", STRATEGY,
             "--seeds", "1", "--rounds", str(ROUNDS), "--start", str(START), "--query-size", str(QUERY_SIZE),
-            "--test", "3", "--conf", "device=cpu", "--out", out,
+            "--test", str(test_cases), "--conf", "device=cpu", "--out", out,
         ]  # fmt: skip
 
     def run(self, *more: str) -> subprocess.CompletedProcess[str]:
@@ -93,6 +93,7 @@ def test_a_run_through_a_server_asks_the_same_queries_as_one_in_process(
     remote.run_and_kill(remote.asked(START + 3), *address)
     through_server = remote.run(*address)
     assert through_server.returncode == 0, through_server.stderr
+    check_no_other_experiment(server, Simulation(cases, tmp_path / "other", test_cases=2))
     assert server.stop() == 0
 
     ours, theirs = (tables(out, STRATEGY) for out in (in_process.out, remote.out))
@@ -100,14 +101,10 @@ def test_a_run_through_a_server_asks_the_same_queries_as_one_in_process(
     assert ours["metrics"].equals(theirs["metrics"])
 
 
-@pytest.mark.timeout(300)
-def test_a_server_that_was_started_for_something_else_is_refused(
-    blobs: Callable[[int], Any], tmp_path: Path, make_server: Callable[..., RunningServer]
-) -> None:
-    cases = blobs(CASES)
-    remote = Simulation(cases, tmp_path / "remote")
-    server = make_server(cases.studies, recipe=TINY, device="cpu", labels="ball").start()
-    refused = remote.run("--server", server.address)
+def check_no_other_experiment(server: RunningServer, other: Simulation) -> None:
+    """Check that an experiment with other cases is refused by a server that was not started for it."""
+    before = server.progress()
+    refused = other.run("--server", server.address)
     assert refused.returncode == 2
-    assert "expected the 9 that are not set aside to test: start it with --studies" in " ".join(refused.stderr.split())
-    assert server.progress()["annotated"] == 0
+    assert "expected the 10 that are not set aside to test: start it with --studies" in " ".join(refused.stderr.split())
+    assert server.progress() == before

@@ -126,7 +126,22 @@ class OhifPage:
 
     def press_save(self) -> None:
         """Press *Save and next*."""
-        self._panel.get_by_role("button", name="Save and next").click()
+        self.press_button("Save and next")
+
+    def press_button(self, name: str) -> None:
+        """Press a button of the panel."""
+        self._panel.get_by_role("button", name=name).click()
+
+    def take_for_review(self) -> None:
+        """Take the next label for review, and wait until it is shown."""
+        self.press_button("Take the next label")
+        self._panel.locator("button:enabled", has_text="Let go").wait_for()
+
+    def see_reading(self, name: str) -> list[int]:
+        """Show one of two readings by its button, wait until it is there, and return it."""
+        self.press_button(name)
+        self._panel.locator("button[aria-pressed=true]", has_text=name).wait_for()
+        return self.drawing()
 
     def wait_for_case(self, image: str) -> None:
         """Wait until a case can be drawn on."""

@@ -1,7 +1,7 @@
 """Draws the pictures of OHIF in docs/clients.md: `python tests/support/ohif_pictures.py http://127.0.0.1:8000`.
 
-The server is that of `make ohif`, with a model, and with a finished label of somebody else. The case that is asked for
-stays as it is, and is held afterwards.
+The server is that of `make ohif`, better with the recipe `quick_slices`, with a model, and with a case that two others
+have read differently. The case that is asked for stays as it is, and is held afterwards.
 """
 
 import sys
@@ -37,26 +37,42 @@ def main(server: str) -> None:
         steps.append(panel.screenshot())
         skip.click()
         side_by_side(steps, "ohif_panel")
+        ohif.page.set_viewport_size({"width": 1280, "height": 720})
+        ohif.page.wait_for_timeout(SETTLED_MS)
+        save(ohif.page.screenshot(), "ohif_small")
+        ohif.page.set_viewport_size({"width": 1440, "height": 810})
         ohif.show_uncertainty(0.8)
         ohif.page.wait_for_timeout(SETTLED_MS)
         save(ohif.page.screenshot(), "ohif_uncertainty")
         others = [unfolded(ohif, part) for part in ("Worklist", "Learning curve")]
-        panel.get_by_text("Review", exact=True).click()
-        panel.get_by_role("button", name="Take the next label").click()
-        panel.get_by_role("button", name="Approve").wait_for()
-        ohif.page.wait_for_timeout(SETTLED_MS)
-        save(ohif.page.screenshot(), "ohif_review")
-        panel.get_by_role("button", name="Let go").click()
         side_by_side(others, "ohif_worklist")
         ohif.close()
+        review(OhifPage(playwright, server), server)
+
+
+def review(ohif: OhifPage, server: str) -> None:
+    """Draw a label under review, by somebody who has drawn none."""
+    ohif.page.set_viewport_size({"width": 1440, "height": 810})
+    ohif.page.set_default_timeout(PATIENCE_MS)
+    open_a_study(ohif.page, server)
+    ohif.give_name("Prof. Ruth Vogel")
+    ohif.take_for_review()
+    ohif.page.wait_for_timeout(SETTLED_MS)
+    save(ohif.page.screenshot(), "ohif_review")
+    ohif.press_button("Let go")
+    ohif.wait_for_text("left undecided")
+    ohif.close()
 
 
 def unfolded(ohif: OhifPage, part: str) -> bytes:
     """Open a part of the panel, and return its picture."""
     ohif.unfold(part)
     ohif.page.wait_for_timeout(SETTLED_MS)
-    folded = ohif.page.locator("section.activelabel details", has=ohif.page.get_by_text(part, exact=True))
-    return folded.screenshot()
+    heads, body = (ohif.page.locator(f"section.activelabel {kind}").bounding_box() for kind in (".al-heads", ".al-folded"))
+    assert heads is not None
+    assert body is not None
+    height = body["y"] + body["height"] - heads["y"]
+    return ohif.page.screenshot(clip={"x": body["x"], "y": heads["y"], "width": body["width"], "height": height})
 
 
 def open_a_study(page: Page, server: str) -> None:

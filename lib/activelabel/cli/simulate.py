@@ -11,6 +11,7 @@ from activelabel.cli.consoles import errors, say
 from activelabel.cli.options import Conf
 from activelabel.errors import InvalidInputError
 from activelabel.names import recipe_names
+from activelabel.quick_imports import no_collections
 
 if TYPE_CHECKING:
     from activelabel.data.files.channels import ChannelLayout
@@ -57,22 +58,23 @@ def simulate(
     A stopped run continues when the command is started again. `activelabel report` shows the results.
     """
     # Here, so that `--help` does not wait for torch.
-    from activelabel.cli.dicom_folder import make_images
-    from activelabel.data.dicom_objects.folders import LABELS, is_dicom_folder
-    from activelabel.data.files.names import CONVERTED
-    from activelabel.data.labels.label_texts import text_of
-    from activelabel.project.given.channels import find_layout, layout_settings
-    from activelabel.project.given.patients import given_patients
-    from activelabel.project.given.split import given_split
-    from activelabel.project.labels.names import resolve_label_names
-    from activelabel.project.recipe_in_force import with_settings
-    from activelabel.project.settings import parse_settings, setting_pairs
-    from activelabel.recipes import load_recipe
-    from activelabel.simulation.arms import full_data_arm, needed_cases, plan_arms
-    from activelabel.simulation.cases import find_cases
-    from activelabel.simulation.experiment import Experiment, check_settings, open_experiment
-    from activelabel.simulation.measuring import sound_test_cases
-    from activelabel.simulation.playing import check_arms
+    with no_collections():
+        from activelabel.cli.dicom_folder import make_images
+        from activelabel.data.dicom_objects.folders import LABELS, is_dicom_folder
+        from activelabel.data.files.names import CONVERTED
+        from activelabel.data.labels.label_texts import text_of
+        from activelabel.project.given.channels import find_layout, layout_settings
+        from activelabel.project.given.patients import given_patients
+        from activelabel.project.given.split import given_split
+        from activelabel.project.labels.names import resolve_label_names
+        from activelabel.project.recipe_in_force import with_settings
+        from activelabel.project.settings import parse_settings, setting_pairs
+        from activelabel.recipes import load_recipe
+        from activelabel.simulation.arms import full_data_arm, needed_cases, plan_arms
+        from activelabel.simulation.cases import find_cases
+        from activelabel.simulation.experiment import Experiment, check_settings, open_experiment
+        from activelabel.simulation.measuring import sound_test_cases
+        from activelabel.simulation.playing import check_arms
 
     if server is not None and (len(strategy) > 1 or seeds > 1 or full_data):
         raise InvalidInputError("--server: one server plays one run: give one --strategy, --seeds 1, no --full-data")

@@ -86,7 +86,10 @@ def _random_nodes(network: nn.Module, graph: fx.Graph) -> set[fx.Node]:
 
 
 def _has_weights(network: nn.Module, node: fx.Node) -> bool:
-    return node.op == "call_module" and next(network.get_submodule(str(node.target)).parameters(), None) is not None
+    """Whether a node is a layer with weights, or a function to which weights are given, as faster layers for a CPU."""
+    if node.op == "call_module":
+        return next(network.get_submodule(str(node.target)).parameters(), None) is not None
+    return node.op == "call_function" and any(source.op == "get_attr" for source in node.all_input_nodes)
 
 
 class SharedFeatures:

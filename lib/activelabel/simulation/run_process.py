@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from activelabel.backports import parent_lives
 from activelabel.errors import ActiveLabelError
 from activelabel.lean_imports import import_monai_lean
+from activelabel.quick_imports import no_collections
 from activelabel.simulation.folder_names import run_folder
 
 if TYPE_CHECKING:
@@ -30,7 +31,10 @@ def begin(queue: "SimpleQueue[Progress]", threads: int) -> None:
     """Prepare this process: where its runs report to, its number of threads, and that it ends with its parent."""
     global _progress
     import_monai_lean()  # before anything imports MONAI
-    import torch
+    with no_collections():
+        import torch
+
+        import activelabel.simulation.playing  # noqa: F401  # what a run needs, which `play` would import
 
     _progress = queue
     threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()

@@ -19,6 +19,7 @@ from small_studies import AFFINE_RAS, SHAPE, boxes, write_image, write_nifti
 
 from activelabel.store.case_states import CaseState
 from ActiveLabelLib.answers import Readings, Review, Row, Worklist
+from ActiveLabelLib.errors import RefusedError
 from ActiveLabelLib.outbox import Outbox
 from ActiveLabelLib.panel import DONE_KEY, NEXT_KEY, PREVIOUS_KEY
 from ActiveLabelLib.panel_tabs import STATES
@@ -263,7 +264,11 @@ def test_a_case_that_cannot_be_annotated_is_brought_back_from_the_worklist(
     assert desk.sent[-1] == ("bring back", "case9")
     assert ann.line == "case9 is brought back"
     assert not back.isEnabled()  # nothing is chosen in the new list
-    desk.refuses = "image 'case9' is leased"
+
+    def refuse(image: str) -> None:
+        raise RefusedError(409, f"image '{image}' is leased")
+
+    monkeypatch.setattr(desk, "bring_back", refuse)
     table.setCurrentCell(1, 0)
     ann.click("Bring back")
     assert ann.line == "image 'case9' is leased"

@@ -86,7 +86,8 @@ def test_the_copy_of_a_network_has_such_layers_gives_its_results_and_can_be_spli
     assert sum(isinstance(layer, ThinUpsampling | RepeatedThinUpsampling) for layer in copied.modules()) == 1
     assert list(copied.state_dict()) == list(network.state_dict())
     window = torch.randn(2, 1, 16, 24, 16)
-    split = split_before_dropout(copied, window)
+    split, plain = (split_before_dropout(each, window) for each in (copied, network))
+    assert split.shared_fraction == plain.shared_fraction > 0
     with torch.no_grad():
         torch.testing.assert_close(copied(window), network(window), atol=1e-5, rtol=1e-4)
         torch.testing.assert_close(split.repeated(*split.shared(window)), copied(window))
