@@ -20,7 +20,7 @@ GAP = 16
 
 def main(server: str) -> None:
     with sync_playwright() as playwright:
-        ohif = OhifPage(playwright, server)
+        ohif = OhifPage(playwright, server, scale=1)
         ohif.page.set_viewport_size({"width": 1440, "height": 810})
         ohif.page.set_default_timeout(PATIENCE_MS)
         open_a_study(ohif.page, server)
