@@ -28,7 +28,6 @@ export interface Viewport {
   getImageData(): { dimensions: number[]; direction: ArrayLike<number> } | null | undefined;
   getCamera(): Camera;
   setCamera(camera: Camera): void;
-  resetCamera(options: { resetOrientation: boolean }): void;
   getNumberOfSlices(): number;
   getSliceIndex(): number;
   canvasToWorld(point: [number, number]): [number, number, number];

@@ -45,7 +45,6 @@ export function turnToSlices(viewport: Viewport, plane: string): void {
   const camera = direction === undefined ? undefined : ownPlane(plane, direction);
   if (camera !== undefined && dot(viewport.getCamera().viewPlaneNormal, camera.viewPlaneNormal) < 1 - SAME) {
     viewport.setCamera(camera);
-    viewport.resetCamera({ resetOrientation: false }); // else it turns back to the plane that it was made for
     viewport.render();
   }
 }

@@ -36,7 +36,8 @@ function left(seconds: number | null): string {
 
 export function shownProgress(progress: ProjectProgress): Progress {
   const { unit, learning_curve, forecast, advice } = progress;
-  const ahead = forecast === null ? advice : `${forecast.sentence} ${advice}`;
+  // As long as there is no forecast, the advice is that sentence too.
+  const ahead = forecast === null || advice.includes(forecast.sentence) ? advice : `${forecast.sentence} ${advice}`;
   return { ...whatRuns(progress), curve: { unit, learning_curve, forecast }, ahead };
 }
 

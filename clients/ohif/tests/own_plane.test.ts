@@ -29,7 +29,6 @@ test('a view is turned once', () => {
     getImageData: () => ({ dimensions: [1, 1, 1], direction: TURNED }),
     getCamera: () => camera,
     setCamera: (to: Camera) => { camera = to; turned++; },
-    resetCamera: () => undefined,
     render: () => undefined,
   };
   for (const plane of ['sagittal', 'sagittal', 'axial']) {

@@ -27,6 +27,12 @@ test('what the project waits for is shown where nothing runs', () => {
   });
 });
 
+test('what comes is said once', () => {
+  const forecast = { at: 12, expected: null, low: null, high: null, sentence: 'It is too early.' };
+  assert.equal(shownProgress({ ...RESTS, forecast, advice: 'It is too early.' }).ahead, 'It is too early.');
+  assert.equal(shownProgress({ ...RESTS, forecast }).ahead, 'It is too early. Go on.');
+});
+
 test('a training shows its epoch and the time that is left', () => {
   const training = { running: true, model: 'segmentation', epoch: 5, epochs: 20, seconds_left: 200 };
   const { line, share } = shownProgress({ ...RESTS, training });

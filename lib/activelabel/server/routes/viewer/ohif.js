@@ -1127,7 +1127,7 @@
   }
   function shownProgress(progress) {
     const { unit, learning_curve, forecast, advice } = progress;
-    const ahead = forecast === null ? advice : `${forecast.sentence} ${advice}`;
+    const ahead = forecast === null || advice.includes(forecast.sentence) ? advice : `${forecast.sentence} ${advice}`;
     return { ...whatRuns(progress), curve: { unit, learning_curve, forecast }, ahead };
   }
   function whatRuns({
@@ -2374,7 +2374,6 @@
     const camera = direction === void 0 ? void 0 : ownPlane(plane, direction);
     if (camera !== void 0 && dot(viewport.getCamera().viewPlaneNormal, camera.viewPlaneNormal) < 1 - SAME) {
       viewport.setCamera(camera);
-      viewport.resetCamera({ resetOrientation: false });
       viewport.render();
     }
   }
