@@ -37,6 +37,7 @@ from activelabel.acquisition.score import Score
 from activelabel.annotation.archive import open_archive
 from activelabel.names import ScoreKind
 from activelabel.project.opening import open_project
+from activelabel.project.readability import read_case
 from activelabel.server.datastores.folder import LedgerDatastore
 from activelabel.server.tasks.strategy import host_strategies
 from activelabel.store.cases.new_annotation import NewAnnotation
@@ -85,7 +86,7 @@ class Served:
 
     def save_label(self, image_id: str, annotator: str) -> None:
         """Hand the label file over."""
-        self._datastore.save_label(image_id, str(self._label), "final", {"client_id": annotator})
+        self._datastore.save_label(image_id, str(self._label), "final", {"client_id": annotator, "finished": True})
 
     def stop(self) -> None:
         """Stop watching the folder."""
@@ -144,6 +145,8 @@ class Ours(Served):
         project.ledger.publish_model("none.pt", "0" * 64, project.recipe.name, project.labels, {}, [])
         self.alone = LedgerAlone(project.ledger)
         for image_id, value in scores.items():
+            file = datastore.image_files(image_id)  # which scoring has read, and whose slices it has counted
+            archive.slice_axis(image_id, read_case(image_id, file, project.ledger).grid)
             self.keep_score(image_id, value)
 
     def keep_score(self, image_id: str, value: float) -> None:

@@ -1,9 +1,13 @@
+import random
+
 import pytest
 from recorded import record_annotation
 
 from activelabel.acquisition.score import Score
 from activelabel.data.splits import choose_validation
 from activelabel.errors import InvalidInputError, NotFoundError
+from activelabel.store.connection.location import sqlite_url
+from activelabel.store.ledger import Ledger
 from activelabel.store.records.images import SlicesTaken
 
 
@@ -211,3 +215,27 @@ def test_the_pool_of_slices_by_hand(study, clock):
     assert study.slice_pool() == expected
     clock.advance(10)
     assert [image.image_id for image in study.slice_pool()] == ["b", "c", "e", "f"]
+
+
+def test_what_came_and_went_gives_the_ledger_that_all_images_give(ledger, tmp_path, clock):
+    other = Ledger(sqlite_url(tmp_path / "other.sqlite"), clock)
+    chance, present, names = random.Random(1), set(), [f"case_{number:02}" for number in range(40)]
+    patients = {name: f"patient {int(name[-2:]) % 9}" for name in names[5:]} | {names[0]: names[1]}
+    for _ in range(25):
+        before = set(present)
+        for name in chance.sample(names, chance.choice([1, 2, 8])):
+            present.symmetric_difference_update({name})
+        if chance.random() < 0.3 and present & before:
+            leased = min(present & before)
+            for one in (ledger, other):
+                one.grant_lease("ann", leased, 10, "random")
+        came, gone = present - before, before - present
+        known = {name: patients[name] for name in present if name in patients}
+        ledger.sync_images(present, 6, known)
+        other.sync_changed(came, gone, 6, {name: known[name] for name in came if name in known})
+        assert other.images() == ledger.images()
+        assert other.leases() == ledger.leases()
+        assert other.count_usable() == ledger.count_usable() == len(present)
+        assert [image.id for image in other.images_of(names[:9])] == [one for one in names[:9] if one in roles(ledger)]
+    assert len(validation(ledger)) >= 6
+    other.close()

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from activelabel.acquisition import overlapping
-from activelabel.acquisition.uncertainty import MonteCarloStatistics, two_largest
+from activelabel.acquisition.exclusive import two_largest
+from activelabel.acquisition.uncertainty import MonteCarloStatistics
 from activelabel.recipes import RegionSettings
 
 

@@ -5,8 +5,8 @@ on all repeats at once; `MonteCarloStatistics` computes the same from one repeat
 grow. Three measures also exist for a single pass with dropout off, which ma2024 calls entropy, least confidence and
 margin sampling; the other two measure how repeats differ. Probabilities are softmax, background is class 0. `R`
 repeats, `C` >= 2 classes, any number of spatial axes `*S`. A NaN stays a NaN in the map; it is refused where scores are
-ranked (`selection.top_k`). For structures that overlap, `MonteCarloStatistics` has the measures of the module
-`overlapping`.
+ranked (`selection.top_k`). `MonteCarloStatistics` has the measures of the module `exclusive` or, for structures that
+overlap, of `overlapping`.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,7 +14,9 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from activelabel.acquisition import exclusive as of_exclusive
 from activelabel.acquisition import overlapping as of_overlapping
+from activelabel.acquisition.overlapping import entr
 from activelabel.recipes import LEAST_REPEATS, needs_repeats
 
 # Values that are updated together: their temporaries then fit into a processor's second-level cache.
@@ -47,7 +49,7 @@ def entropy(samples: Tensor) -> Tensor:
 
     Takes and raises what `variance` does. Returns float32 `(*S)` in [0, ln C].
     """
-    return _entropy(_checked_samples(samples).mean(dim=0))
+    return of_exclusive.entropy(_checked_samples(samples).mean(dim=0))
 
 
 def mutual_information(samples: Tensor) -> Tensor:
@@ -57,8 +59,8 @@ def mutual_information(samples: Tensor) -> Tensor:
     makes negative are set to 0.
     """
     samples = _checked_samples(samples)
-    expected = of_overlapping.entr(samples).sum(dim=1).mean(dim=0)
-    return (_entropy(samples.mean(dim=0)) - expected).clamp_min_(0)
+    expected = entr(samples).sum(dim=1).mean(dim=0)
+    return (of_exclusive.entropy(samples.mean(dim=0)) - expected).clamp_min_(0)
 
 
 def least_confidence(samples: Tensor) -> Tensor:
@@ -66,7 +68,7 @@ def least_confidence(samples: Tensor) -> Tensor:
 
     Takes and raises what `variance` does. Returns float32 `(*S)` in [0, 1 − 1/C].
     """
-    return _least_confidence(_checked_samples(samples).mean(dim=0))
+    return of_exclusive.least_confidence(_checked_samples(samples).mean(dim=0))
 
 
 def margin(samples: Tensor) -> Tensor:
@@ -74,7 +76,7 @@ def margin(samples: Tensor) -> Tensor:
 
     Takes and raises what `variance` does. Returns float32 `(*S)` in [0, 1].
     """
-    return _margin(_checked_samples(samples).mean(dim=0))
+    return of_exclusive.margin(_checked_samples(samples).mean(dim=0))
 
 
 class MonteCarloStatistics:
@@ -90,6 +92,7 @@ class MonteCarloStatistics:
     def __init__(self, overlapping: bool = False) -> None:
         self.repeats = 0
         self.overlapping = overlapping
+        self._of = of_overlapping if overlapping else of_exclusive
         self._is_single_pass = False
         self._mean: Tensor | None = None
         self._squared_deviations = torch.empty(0)
@@ -173,28 +176,25 @@ class MonteCarloStatistics:
     def _of_probabilities(self, samples: Tensor) -> "_Block":
         own_mean = samples.mean(dim=0)
         squares = (samples - own_mean).square_().movedim(1, 0)
-        entropies = self._entropy(samples.movedim(1, 0)).sum(dim=0)
+        entropies = self._of.entropy(self._decided(samples.movedim(1, 0))).sum(dim=0)
         return own_mean, self._decided(squares).sum(dim=(0, 1)), entropies
 
     def part(self, rows: slice) -> "MonteCarloStatistics":
         """The statistics of a part of the volume along its first axis, which share memory with these."""
-        part = MonteCarloStatistics(self.overlapping)
-        part.repeats, part._is_single_pass = self.repeats, self._is_single_pass
-        part._mean = self.mean[:, rows]
-        part._squared_deviations, part._entropies = self._squared_deviations[rows], self._entropies[rows]
-        return part
+        return self._with_maps(self.mean[:, rows], self._squared_deviations[rows], self._entropies[rows])
 
     def turned(self, axis: int) -> "MonteCarloStatistics":
         """The statistics with `axis` of the volume as the first one, also in memory; for axis 0 these themselves."""
         if axis == 0:
             return self
-        turned = MonteCarloStatistics(self.overlapping)
-        turned.repeats, turned._is_single_pass = self.repeats, self._is_single_pass
-        turned._mean = self.mean.movedim(1 + axis, 1).contiguous()
-        turned._squared_deviations, turned._entropies = (
-            map.movedim(axis, 0).contiguous() for map in (self._squared_deviations, self._entropies)
-        )
-        return turned
+        maps = (map.movedim(axis, 0).contiguous() for map in (self._squared_deviations, self._entropies))
+        return self._with_maps(self.mean.movedim(1 + axis, 1).contiguous(), *maps)
+
+    def _with_maps(self, mean: Tensor, squared_deviations: Tensor, entropies: Tensor) -> "MonteCarloStatistics":
+        other = MonteCarloStatistics(self.overlapping)
+        other.repeats, other._is_single_pass = self.repeats, self._is_single_pass
+        other._mean, other._squared_deviations, other._entropies = mean, squared_deviations, entropies
+        return other
 
     def _begin(self, probabilities: Tensor) -> Tensor:
         """Create empty maps for predictions of this shape, and return the map of the mean."""
@@ -226,7 +226,7 @@ class MonteCarloStatistics:
 
     def entropy(self) -> Tensor:
         """See the function `entropy`."""
-        return self._entropy(self.mean)
+        return self._of.entropy(self._decided(self.mean))
 
     def mutual_information(self) -> Tensor:
         """See the function `mutual_information`."""
@@ -251,15 +251,11 @@ class MonteCarloStatistics:
 
     def least_confidence(self) -> Tensor:
         """See the function `least_confidence`."""
-        measure = of_overlapping.least_confidence if self.overlapping else _least_confidence
-        return measure(self._decided(self.mean))
+        return self._of.least_confidence(self._decided(self.mean))
 
     def margin(self) -> Tensor:
         """See the function `margin`."""
-        return (of_overlapping.margin if self.overlapping else _margin)(self._decided(self.mean))
-
-    def _entropy(self, probabilities: Tensor) -> Tensor:
-        return (of_overlapping.entropy if self.overlapping else _entropy)(self._decided(probabilities))
+        return self._of.margin(self._decided(self.mean))
 
     def _decided(self, maps: Tensor) -> Tensor:
         """The maps of what is decided: of all classes, or, where structures overlap, of these without background."""
@@ -302,25 +298,3 @@ def _of_logits(logits: Tensor) -> _Block:
     entropies = sums.log_().sum(dim=(0, 1)) - logits.mul_(probabilities).sum(dim=(0, 1))
     own_mean = probabilities.sum(dim=0).div_(len(logits))
     return own_mean, probabilities.sub_(own_mean).square_().sum(dim=(0, 1)), entropies
-
-
-def _entropy(probabilities: Tensor) -> Tensor:
-    return of_overlapping.entr(probabilities).sum(dim=0)
-
-
-def _least_confidence(mean: Tensor) -> Tensor:
-    return 1 - mean.amax(dim=0)
-
-
-def _margin(mean: Tensor) -> Tensor:
-    largest, second = two_largest(mean)
-    return 1 - (largest - second)
-
-
-def two_largest(mean: Tensor) -> tuple[Tensor, Tensor]:
-    """p₁ ≥ p₂, the two largest probabilities of each voxel: `(C, *S)` → twice `(*S)`. Faster than `torch.topk`."""
-    largest, second = torch.maximum(mean[0], mean[1]), torch.minimum(mean[0], mean[1])
-    for probability in mean[2:]:
-        second = torch.maximum(second, torch.minimum(largest, probability))
-        largest = torch.maximum(largest, probability)
-    return largest, second

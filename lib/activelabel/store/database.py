@@ -187,6 +187,10 @@ class Database:
             if not self._look.depth:
                 self._look.end()
 
+    def look_anew(self) -> None:
+        """Begin another transaction with the next read of `one_look`: after a wait, for what others wrote meanwhile."""
+        self._look.end()
+
     @contextmanager
     def _reading(self) -> Iterator[Session]:
         """A transaction that sees one state of the ledger and changes nothing."""

@@ -59,6 +59,7 @@ def image_row(session: Session, image_id: str) -> ImageRow:
     row = session.get(ImageRow, image_id)
     if row is None:
         raise NotFoundError(f"image '{image_id}': not in the ledger; expected the id of an image of this study")
+    session.info[image_id] = row  # held, so that the session does not read it twice
     return row
 
 

@@ -81,9 +81,10 @@ def _summed(seen: Tensor, shape: Sequence[int], stride: tuple[int, ...]) -> Tens
     """For each padded voxel, the sum of what (B, *S, 3, 3, 3, C) has for it: `shape` (B, *S, C)."""
     result = seen.new_zeros(shape)
     for place in product(range(_LENGTH), repeat=3):
-        voxels = tuple(
+        w, h, d = (
             slice(first, first + step * (count - 1) + 1, step)
             for first, step, count in zip(place, stride, seen.shape[1:4], strict=True)
         )
-        result[(slice(None), *voxels)] += seen[(..., *place, slice(None))]
+        x, y, z = place
+        result[:, w, h, d] += seen[..., x, y, z, :]
     return result

@@ -12,7 +12,7 @@ from small_studies import boxes, write_image, write_nifti
 from activelabel.annotation.archive import LabelArchive
 from activelabel.annotation.history_reader import HistoryReader
 from activelabel.data.given_patients import GivenPatients, read_patients
-from activelabel.server.datastores import folder_images
+from activelabel.server.datastores import folder_following
 from activelabel.server.datastores.folder import LedgerDatastore
 from activelabel.store.connection.location import sqlite_url
 from activelabel.store.ledger import Ledger
@@ -113,13 +113,13 @@ def test_changes_read_alone_give_what_reading_all_gives(
     by_patient: bool, open_store: Callable[..., LedgerDatastore], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     walks: list[Path] = []
-    find_images = folder_images.find_images
+    find_images = folder_following.find_images
 
     def note(folder: Path, *arguments: object, **options: object) -> object:
         walks.append(folder)
         return find_images(folder, *arguments, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(folder_images, "find_images", note)
+    monkeypatch.setattr(folder_following, "find_images", note)
     for seed in range(2):
         store = open_store(f"studies {seed}", read_patients(r"(p\d)_|deep~|^a") if by_patient else None)
         changes = Changes(store, tmp_path / f"studies {seed}", seed)
@@ -144,7 +144,7 @@ def test_an_image_that_another_program_adds_changes_or_takes_away_does_not_have_
     studies.mkdir()
     write_image(studies / "a.nii.gz")
     store = open_store(watched=True)
-    monkeypatch.setattr(folder_images, "find_images", refuse)
+    monkeypatch.setattr(folder_following, "find_images", refuse)
     write_image(studies / "b.nii.gz")
     wait_for(lambda: [*store._datastore.objects] == ["a", "b"])
     (studies / "a.nii.gz").rename(studies / "c.nii.gz")

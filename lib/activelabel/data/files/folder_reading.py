@@ -9,9 +9,8 @@ from bisect import bisect_left
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Protocol
 
-from activelabel.data.files.links import LINKS_OUT, is_link_out
+from activelabel.data.files.links import LINKS_OUT, Entry, is_link_out
 from activelabel.data.files.names import is_hidden, is_label_folder, label_words_off, no_image, stem_of
 
 PROJECT_FOLDER = "activelabel"
@@ -22,27 +21,6 @@ TRAINING_IMAGES, TEST_IMAGES = "imagesTr", "imagesTs"
 _OWN_FOLDERS = ("labels", PROJECT_FOLDER)
 _OF_LABEL = "by its name a label of an image beside it: it belongs into labels/final"
 _NOT_UTF8 = "its name is not UTF-8: rename it"
-
-
-class Entry(Protocol):
-    """An entry of a folder, as `os.scandir` gives them."""
-
-    @property
-    def name(self) -> str:
-        """Its name."""
-
-    @property
-    def path(self) -> str:
-        """Its path."""
-
-    def is_dir(self) -> bool:
-        """Whether it is a folder, or a link to one."""
-
-    def is_file(self) -> bool:
-        """Whether it is a file, or a link to one."""
-
-    def is_symlink(self) -> bool:
-        """Whether it is a link."""
 
 
 @dataclass(frozen=True)

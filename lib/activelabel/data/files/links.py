@@ -2,8 +2,31 @@
 
 import os
 from pathlib import Path
+from typing import Protocol
 
 from activelabel.errors import InvalidInputError
+
+
+class Entry(Protocol):
+    """An entry of a folder, as `os.scandir` gives them."""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+
+    @property
+    def path(self) -> str:
+        """Its path."""
+
+    def is_dir(self) -> bool:
+        """Whether it is a folder, or a link to one."""
+
+    def is_file(self) -> bool:
+        """Whether it is a file, or a link to one."""
+
+    def is_symlink(self) -> bool:
+        """Whether it is a link."""
+
 
 LINKS_OUT = (
     "a link that leads out of the studies folder: put the file itself there, or allow such links with --conf "
@@ -34,6 +57,6 @@ def make_link(link: Path, target: Path) -> None:
             ) from error
 
 
-def is_link_out(entry: os.DirEntry[str], within: Path | None) -> bool:
+def is_link_out(entry: Entry, within: Path | None) -> bool:
     """Whether an entry is a link that leads out of `within`; None allows all."""
     return within is not None and entry.is_symlink() and leads_out(entry.path, within)

@@ -35,6 +35,7 @@ def write_records(ledger: Ledger, kept: Path, image_id: str) -> None:
         OSError: the folder is full or cannot be written.
     """
     with _one_writer:
+        ledger.look_anew()
         for file, record in ledger.label_records(image_id).items():
             label = kept / file
             content = _content(file, record)

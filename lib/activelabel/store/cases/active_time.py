@@ -4,7 +4,7 @@ A client that can tell sends a heartbeat while there is input. What it says is b
 the query, so that no number of heartbeats makes more of an hour than an hour.
 """
 
-from sqlalchemy import func, select
+from sqlalchemy import bindparam, func, select
 from sqlalchemy.orm import Session
 
 from activelabel.errors import NotReadyError
@@ -71,10 +71,18 @@ def active_seconds_since_label(session: Session, query: LeaseRow) -> float | Non
 
     A draft that is taken up again after a night belongs to two queries. None if no client has said anything.
     """
-    own = (LeaseRow.image_id == query.image_id, LeaseRow.annotator == query.annotator)
-    answered = select(func.coalesce(func.max(LeaseRow.id), 0)).join(
-        AnnotationRow, AnnotationRow.lease_id == LeaseRow.id
-    )
-    last_answered = session.scalar(answered.where(*own, LeaseRow.id < query.id)) or 0
-    seconds = select(func.sum(LeaseRow.active_seconds)).where(*own, LeaseRow.id > last_answered)
-    return session.scalar(seconds.where(LeaseRow.id <= query.id))
+    return session.scalar(_SECONDS, {"image": query.image_id, "name": query.annotator, "query": query.id})
+
+
+_OWN = (LeaseRow.image_id == bindparam("image"), LeaseRow.annotator == bindparam("name"))
+_LAST_ANSWERED = (
+    select(func.coalesce(func.max(LeaseRow.id), 0))
+    .join(AnnotationRow, AnnotationRow.lease_id == LeaseRow.id)
+    .where(*_OWN, LeaseRow.id < bindparam("query"))
+    .correlate(None)
+    .scalar_subquery()
+)
+_SECONDS = select(func.sum(LeaseRow.active_seconds)).where(
+    *_OWN, LeaseRow.id > _LAST_ANSWERED, LeaseRow.id <= bindparam("query")
+)
+"""Built once: it is executed with every label."""

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-from sqlalchemy import Select, null, select
+from sqlalchemy import BindParameter, Select, bindparam, null, select
 from sqlalchemy.orm import Session
 
 from activelabel.errors import NotFoundError
@@ -31,6 +31,18 @@ from activelabel.store.schema.images import ImageRow
 from activelabel.store.schema.labels import AnnotationRow, DraftRow
 from activelabel.store.schema.models import ModelAnnotationRow
 from activelabel.store.schema.queries import LeaseRow, SkipRow
+
+_IMAGE: BindParameter[str] = bindparam("image")
+_ANSWERED = select(AnnotationRow.lease_id).where(AnnotationRow.image_id == _IMAGE, AnnotationRow.lease_id.is_not(None))
+_NEWEST_QUERY = (
+    select(LeaseRow)
+    .where(LeaseRow.image_id == _IMAGE, LeaseRow.annotator == bindparam("name"))
+    .order_by(LeaseRow.id.desc())
+    .limit(1)
+)
+_OWN_QUERY = _NEWEST_QUERY.where(LeaseRow.id.not_in(_ANSWERED))
+_SET_ASIDE = select(SkipRow).where(SkipRow.image_id == _IMAGE, set_aside())
+"""Built once: they are executed with every label."""
 
 
 class LabelChangedError(Exception):
@@ -99,9 +111,8 @@ class Annotations(Database):
 
     def latest_query(self, image_id: str, annotator: str) -> Lease | None:
         """The newest query that this annotator was given for this image, also if answered or expired; None if none."""
-        newest = select(LeaseRow).where(LeaseRow.image_id == image_id, LeaseRow.annotator == annotator)
         with self._reading() as session:
-            row = session.scalar(newest.order_by(LeaseRow.id.desc()).limit(1))
+            row = session.scalar(_NEWEST_QUERY, {"image": image_id, "name": annotator})
             return None if row is None else lease_record(row, self._clock())
 
     def slices_learnt(self, model_version: int) -> set[tuple[str, int]]:
@@ -226,15 +237,7 @@ def _is_shown_as(session: Session, row: AnnotationRow, tag: str) -> bool:
 
 def _answered(session: Session, image_id: str, annotator: str, covered: Slices) -> Sequence[LeaseRow]:
     """The leases that a final annotation answers; the annotation belongs to the first."""
-    answered_before = select(AnnotationRow.lease_id).where(
-        AnnotationRow.image_id == image_id, AnnotationRow.lease_id.is_not(None)
-    )
-    own = session.scalar(
-        select(LeaseRow)
-        .where(LeaseRow.image_id == image_id, LeaseRow.annotator == annotator, LeaseRow.id.not_in(answered_before))
-        .order_by(LeaseRow.id.desc())
-        .limit(1)
-    )
+    own = session.scalar(_OWN_QUERY, {"image": image_id, "name": annotator})
     others = [
         lease for lease in unended_leases(session, image_id) if lease is not own and _covers(covered, lease.slices)
     ]
@@ -256,6 +259,6 @@ def _end_drafts(session: Session, row: AnnotationRow, finishes: int | None) -> N
 
 
 def _end_set_aside(session: Session, row: AnnotationRow) -> None:
-    skip = session.scalar(select(SkipRow).where(SkipRow.image_id == row.image_id, set_aside()))
+    skip = session.scalar(_SET_ASIDE, {"image": row.image_id})
     if skip is not None and row.slices is None:
         skip.ended_at, skip.ended_by = row.created_at, row.annotator

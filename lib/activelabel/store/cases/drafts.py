@@ -23,7 +23,9 @@ _TO_FINISH = (
     .where(or_(unfinished("training"), unfinished("validation")))
     .order_by(DraftRow.id)
 )
-"""Built once: it is executed whenever somebody asks for a case."""
+_OPEN = select(DraftRow).where(DraftRow.ended_at.is_(None)).order_by(DraftRow.id)
+_OPEN_OF = _OPEN.where(DraftRow.image_id == bindparam("image"))
+"""Built once: they are executed whenever somebody asks for a case or saves a label."""
 
 
 class Drafts(Database):
@@ -76,11 +78,9 @@ class Drafts(Database):
 
     def open_drafts(self, image_id: str | None = None) -> list[Draft]:
         """All open drafts, or those of one image, oldest first, even if somebody else has finished the case."""
-        statement = select(DraftRow).where(DraftRow.ended_at.is_(None)).order_by(DraftRow.id)
-        if image_id is not None:
-            statement = statement.where(DraftRow.image_id == image_id)
         with self._reading() as session:
-            return [record_of(row, Draft) for row in session.scalars(statement)]
+            rows = session.scalars(_OPEN if image_id is None else _OPEN_OF, {"image": image_id})
+            return [record_of(row, Draft) for row in rows]
 
     def drafts_to_finish(self, annotator: str) -> list[Draft]:
         """The open drafts of an annotator whose cases are still to be annotated, oldest first."""

@@ -7,7 +7,7 @@ from datetime import datetime
 from itertools import pairwise
 from typing import Any, TypeVar
 
-from sqlalchemy import exc, func, select, update
+from sqlalchemy import BindParameter, bindparam, exc, func, select, update
 from sqlalchemy.orm import Session
 
 from activelabel.errors import InvalidInputError
@@ -31,6 +31,13 @@ LabelRecord = dict[str, Any]
 _OF_IMAGE = ("id", "added_at", "role", "patient", "slice_axis", "slice_count", "content_sha256")
 _FILE_COLUMNS = frozenset({"file_size", "file_modified_ns"})
 """Columns that describe the file on this disk; a copy of the file has other values."""
+_IMAGE: BindParameter[str] = bindparam("image")
+_LABELS = select(AnnotationRow).where(AnnotationRow.image_id == _IMAGE).order_by(AnnotationRow.id)
+_DRAFTS = select(DraftRow).where(DraftRow.image_id == _IMAGE).order_by(DraftRow.id)
+_QUERIES = select(LeaseRow).where(LeaseRow.image_id == _IMAGE)
+_ROUNDS = select(RoundRow)
+_REVIEWS = select(ReviewRow).where(ReviewRow.image_id == _IMAGE, ReviewRow.outcome.is_not(None)).order_by(ReviewRow.id)
+"""Built once: they are executed with every label."""
 Row = TypeVar("Row", bound=Base)
 Numbered = TypeVar("Numbered", AnnotationRow, DraftRow)
 
@@ -76,15 +83,13 @@ class LabelRecords(Database):
         """
         with self._reading() as session:
             image = _values(image_row(session, image_id), _OF_IMAGE)
-            labels = select(AnnotationRow).where(AnnotationRow.image_id == image_id).order_by(AnnotationRow.id)
-            drafts = select(DraftRow).where(DraftRow.image_id == image_id).order_by(DraftRow.id)
+            of_image = {"image": image_id}
             rows = defaultdict[str, list[AnnotationRow | DraftRow]](list)
-            for row in (*session.scalars(labels), *session.scalars(drafts)):
+            for row in (*session.scalars(_LABELS, of_image), *session.scalars(_DRAFTS, of_image)):
                 rows[row.file].append(row)
-            queries = {row.id: row for row in session.scalars(select(LeaseRow).where(LeaseRow.image_id == image_id))}
-            rounds = {row.number: row for row in session.scalars(select(RoundRow))}
-            decided = select(ReviewRow).where(ReviewRow.image_id == image_id, ReviewRow.outcome.is_not(None))
-            reviews = session.scalars(decided.order_by(ReviewRow.id)).all()
+            queries = {row.id: row for row in session.scalars(_QUERIES, of_image)}
+            rounds = {row.number: row for row in session.scalars(_ROUNDS)}
+            reviews = session.scalars(_REVIEWS, of_image).all()
             readings = session.scalars(select(ReadingRow).where(ReadingRow.image_id == image_id)).all()
             return {
                 file: {

@@ -25,6 +25,8 @@ from activelabel.store.schema.queries import WHOLE_VOLUME, LeaseItemRow, LeaseRo
 _NOW = bindparam("now", type_=UtcDateTime)
 ACTIVE_LEASE = select(LeaseRow).where(LeaseRow.annotator == bindparam("name"), active(_NOW))
 _UNENDED = select(LeaseRow).where(LeaseRow.annotator == bindparam("name"), LeaseRow.ended_at.is_(None))
+_UNENDED_OF_ALL = select(LeaseRow).where(LeaseRow.ended_at.is_(None)).order_by(LeaseRow.id)
+_UNENDED_OF = _UNENDED_OF_ALL.where(LeaseRow.image_id == bindparam("image"))
 _OVERDUE = select(LeaseRow).where(LeaseRow.ended_at.is_(None), LeaseRow.expires_at <= _NOW)
 _FREE = delete(LeaseItemRow).where(LeaseItemRow.lease_id == bindparam("lease"))
 _IS_SET_ASIDE = select(SkipRow.id).where(SkipRow.image_id == bindparam("image"), set_aside()).exists()
@@ -129,10 +131,7 @@ class Leases(Database):
 
 def unended_leases(session: Session, image_id: str | None = None) -> Sequence[LeaseRow]:
     """The leases of one image, or of all images, without an end in the ledger; they may have expired."""
-    statement = select(LeaseRow).where(LeaseRow.ended_at.is_(None)).order_by(LeaseRow.id)
-    if image_id is not None:
-        statement = statement.where(LeaseRow.image_id == image_id)
-    return session.scalars(statement).all()
+    return session.scalars(_UNENDED_OF_ALL if image_id is None else _UNENDED_OF, {"image": image_id}).all()
 
 
 def end_leases(session: Session, rows: Iterable[LeaseRow], outcome: Outcome, now: datetime) -> None:

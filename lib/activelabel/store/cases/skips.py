@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import bindparam, func, literal_column, select, union_all
+from sqlalchemy import CompoundSelect, bindparam, func, literal_column, select, union_all
 from sqlalchemy.orm import Session
 
 from activelabel.store.case_states import CaseEvent, CaseFacts, Verdict
@@ -21,7 +21,7 @@ CANNOT: SkipKind = "cannot be annotated"
 _EVENTS = {NOT_NOW: CaseEvent.SKIP, CANNOT: CaseEvent.SET_ASIDE}
 
 # These are built once, because they are executed whenever somebody asks for a case.
-_OTHERS = union_all(
+_OTHERS: "CompoundSelect[int, int, str]" = union_all(
     select(literal_column("1").label("kind"), AnnotationRow.id.label("id"), AnnotationRow.image_id)
     .where(current_final(), AnnotationRow.id.in_(decided(Verdict.RETURNED)))
     .where(AnnotationRow.annotator != bindparam("name")),
