@@ -63,11 +63,14 @@ class OhifPage:
         problems: errors of the page itself, in the order in which they came.
     """
 
-    def __init__(self, playwright: Playwright, address: str) -> None:
+    def __init__(self, playwright: Playwright, address: str, scale: float = 0.5) -> None:
+        """Open the browser; a `scale` below 1 draws fewer pixels, each of which the processor draws."""
         self._browser = playwright.chromium.launch(executable_path=CHROMIUM, args=OPTIONS)
         self._address = address
         self.problems: list[str] = []
-        self.page: Page = self._browser.new_page(viewport={"width": 1600, "height": 900}, ignore_https_errors=True)
+        self.page: Page = self._browser.new_page(
+            viewport={"width": 1600, "height": 900}, device_scale_factor=scale, ignore_https_errors=True
+        )
         self.page.set_default_timeout(PATIENCE_MS)
         self.page.add_init_script(_COUNT_CLICKS)
         self.page.on("pageerror", lambda error: self.problems.append(str(error)))

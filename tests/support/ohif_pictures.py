@@ -20,7 +20,7 @@ GAP = 16
 
 def main(server: str) -> None:
     with sync_playwright() as playwright:
-        ohif = OhifPage(playwright, server)
+        ohif = OhifPage(playwright, server, scale=1)
         ohif.page.set_viewport_size({"width": 1440, "height": 810})
         ohif.page.set_default_timeout(PATIENCE_MS)
         open_a_study(ohif.page, server)
@@ -68,7 +68,9 @@ def unfolded(ohif: OhifPage, part: str) -> bytes:
     """Open a part of the panel, and return its picture."""
     ohif.unfold(part)
     ohif.page.wait_for_timeout(SETTLED_MS)
-    heads, body = (ohif.page.locator(f"section.activelabel {kind}").bounding_box() for kind in (".al-heads", ".al-folded"))
+    heads, body = (
+        ohif.page.locator(f"section.activelabel {kind}").bounding_box() for kind in (".al-heads", ".al-folded")
+    )
     assert heads is not None
     assert body is not None
     height = body["y"] + body["height"] - heads["y"]

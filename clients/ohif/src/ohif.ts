@@ -27,7 +27,8 @@ export interface Viewport {
   element: HTMLDivElement;
   getImageData(): { dimensions: number[]; direction: ArrayLike<number> } | null | undefined;
   getCamera(): Camera;
-  setOrientation(camera: Camera): void;
+  setCamera(camera: Camera): void;
+  resetCamera(options: { resetOrientation: boolean }): void;
   getNumberOfSlices(): number;
   getSliceIndex(): number;
   canvasToWorld(point: [number, number]): [number, number, number];
@@ -70,7 +71,10 @@ export type PanelPosition = string;
 export interface Services {
   segmentationService: SegmentationService;
   displaySetService: { getDisplaySetByUID(uid: string): DisplaySet | undefined };
-  viewportGridService: { getState(): { viewports: Map<string, GridViewport> } };
+  viewportGridService: {
+    getState(): { viewports: Map<string, GridViewport>; activeViewportId: string };
+    setActiveViewportId(id: string): void;
+  };
   cornerstoneViewportService: { getCornerstoneViewport(id: string): Viewport | null | undefined };
   panelService: {
     PanelPosition: { Left: PanelPosition; Right: PanelPosition };

@@ -44,7 +44,8 @@ export function turnToSlices(viewport: Viewport, plane: string): void {
   const direction = viewport.getImageData()?.direction;
   const camera = direction === undefined ? undefined : ownPlane(plane, direction);
   if (camera !== undefined && dot(viewport.getCamera().viewPlaneNormal, camera.viewPlaneNormal) < 1 - SAME) {
-    viewport.setOrientation(camera);
+    viewport.setCamera(camera);
+    viewport.resetCamera({ resetOrientation: false }); // else it turns back to the plane that it was made for
     viewport.render();
   }
 }

@@ -155,7 +155,7 @@ export class Panel {
     const place = make(
       'span',
       { class: 'al-place' },
-      `${query?.plane ?? ''} slice (${current.ohif_number})`,
+      `${query?.plane ?? ''} (${current.ohif_number})`,
       make('span', { class: 'al-quiet' }, `${slice + 1} of ${asked.length}${count}`)
     );
     const pressed = String(done.includes(slice));

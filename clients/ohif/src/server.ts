@@ -106,8 +106,17 @@ export function lineOf(text: string, status: number): string {
   }
 }
 
+const LOGGED_OUT = 401;
+const KEPT = 'nothing drawn here is lost';
+/** Statuses of a proxy whose server does not answer. */
+const BETWEEN = new Set([502, 503, 504]);
+
+function isJson(answer: Response): boolean {
+  return answer.headers.get('Content-Type')?.includes('json') === true;
+}
+
 function noAnswer({ status }: Response): string {
-  return `what came (${status}) is no answer of activelabel: log in again in another tab, nothing drawn here is lost`;
+  return `what came (${status}) is no answer of activelabel: log in again in another tab, ${KEPT}`;
 }
 
 /** The content of an answer. A page that asks for a login, of a proxy for example, is a refusal. */
@@ -245,8 +254,12 @@ export class Server {
     const answer = await this.ask(`${this.address}/${path}`, { ...init, headers }).catch(() => {
       throw new Away();
     });
+    if (BETWEEN.has(answer.status) && !isJson(answer)) {
+      throw new Away(); // what stands before the server answers in its stead
+    }
     if (!answer.ok) {
-      throw new Refusal(answer.status, lineOf(await answer.text(), answer.status));
+      const line = lineOf(await answer.text(), answer.status);
+      throw new Refusal(answer.status, answer.status === LOGGED_OUT ? `${line}, in another tab: ${KEPT}` : line);
     }
     return answer;
   }

@@ -8,11 +8,13 @@ import type { Marks } from './marks.ts';
 import type { Volume } from './nifti.ts';
 import { type OpenCase, Outbox } from './outbox.ts';
 import { coveredBy, questionOf } from './questions.ts';
-import { Away, type Query, type Sample, type Server, type SkipKind, nameOf } from './server.ts';
+import { Away, type Query, Refusal, type Sample, type Server, type SkipKind, nameOf } from './server.ts';
 import { BEGINNING, type State } from './state.ts';
 import type { Opening, Viewer } from './viewer.ts';
 
 const HEARTBEAT_SECONDS = 15;
+const NOT_HELD = 409;
+const ELSEWHERE = 'You no longer hold this case: it was saved in another tab, or is somebody else’s now. Press again to save what is drawn here all the same.';
 
 export class Session<D extends Drawn = Drawn> {
   private now: State = BEGINNING;
@@ -147,6 +149,10 @@ export class Session<D extends Drawn = Drawn> {
     this.set({ phase: 'sending', message: undefined });
     await this.attempt(async () => {
       await this.tellActive(query);
+      if (now.asks !== 'elsewhere' && !saved && (await this.server.query())?.image !== query.image) {
+        this.set({ phase: 'drawing', asks: 'elsewhere', message: { kind: 'bad', text: ELSEWHERE } });
+        return;
+      }
       const confirmed = now.asks === 'confirm' ? { confirmed: true } : {};
       const how = { finished: true, ...confirmed, ...coveredBy(query, now.done) };
       if (saved || (await this.finish(open, how))) {
@@ -204,7 +210,8 @@ export class Session<D extends Drawn = Drawn> {
     }
     await this.drafts.keepDue();
     if (this.activity.seconds >= HEARTBEAT_SECONDS) {
-      await this.tellActive(this.now.query);
+      const { query } = this.now;
+      await this.attempt(() => this.tellActive(query));
     }
   }
 
@@ -249,8 +256,15 @@ export class Session<D extends Drawn = Drawn> {
     }
   }
 
+  /** A server that refuses the time has given the case to somebody else: that is said when the drawing is saved. */
   private async tellActive(query: Query): Promise<void> {
-    await this.attempt(() => this.activity.tell(seconds => this.server.active(query.image, seconds)));
+    try {
+      await this.activity.tell(seconds => this.server.active(query.image, seconds));
+    } catch (error) {
+      if (!(error instanceof Refusal && error.status === NOT_HELD)) {
+        throw error;
+      }
+    }
   }
 
   forget(): void {

@@ -31,7 +31,7 @@ export interface State {
   from: string;
   message: Message | undefined;
   /** What the next press of *Save and next*, or of a decision about a label, does all the same. */
-  asks: 'empty' | 'some' | 'confirm' | 'drop' | undefined;
+  asks: 'empty' | 'some' | 'confirm' | 'drop' | 'elsewhere' | undefined;
   /** When the latest draft was kept, as a time of day. */
   kept: string | undefined;
   changed: boolean;

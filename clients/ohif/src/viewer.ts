@@ -83,10 +83,20 @@ export class OhifViewer implements Viewer<Drawing> {
   }
 
   private ofPlane(query: Query): Viewport | undefined {
-    const asked = viewportsOf(this.services, query.image).find(
-      ({ viewportOptions }) => viewportOptions.orientation === query.plane
-    );
-    return asked && drawnViewport(this.services, asked.viewportId);
+    const id = this.idOfPlane(query);
+    return id === undefined ? undefined : drawnViewport(this.services, id);
+  }
+
+  private idOfPlane({ image, plane }: Query): string | undefined {
+    return viewportsOf(this.services, image).find(({ viewportOptions }) => viewportOptions.orientation === plane)?.viewportId;
+  }
+
+  /** The first stroke in another view than the active one is lost: it only makes that view the active one. */
+  private activate(query: Query): void {
+    const id = this.idOfPlane(query);
+    if (id !== undefined && this.services.viewportGridService.getState().activeViewportId !== id) {
+      this.services.viewportGridService.setActiveViewportId(id);
+    }
   }
 
   jump(query: Query, place: number): void {
@@ -94,6 +104,7 @@ export class OhifViewer implements Viewer<Drawing> {
     const viewport = this.ofPlane(query);
     if (slice !== undefined && viewport !== undefined) {
       turnToSlices(viewport, query.plane ?? '');
+      this.activate(query);
       void window.cornerstone.utilities.jumpToSlice(viewport.element, { imageIndex: slice.ohif_number - 1 });
     }
   }

@@ -28,7 +28,8 @@ test('a view is turned once', () => {
   const viewport = {
     getImageData: () => ({ dimensions: [1, 1, 1], direction: TURNED }),
     getCamera: () => camera,
-    setOrientation: (to: Camera) => { camera = to; turned++; },
+    setCamera: (to: Camera) => { camera = to; turned++; },
+    resetCamera: () => undefined,
     render: () => undefined,
   };
   for (const plane of ['sagittal', 'sagittal', 'axial']) {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { Server } from '../src/server.ts';
+import { Away, Refusal, Server } from '../src/server.ts';
 import { Site, queryOf } from './site.ts';
 
 const HALF_A_MINUTE = 30_000;
@@ -258,4 +258,36 @@ test('a case that was given to somebody else meanwhile is not opened', async () 
   await site.session.enter();
   assert.equal(site.session.state.phase, 'free');
   assert.match(site.session.state.message?.text ?? '', /no longer yours/);
+});
+
+test('a case that was saved in another tab meanwhile is saved again only when that is asked for twice', async () => {
+  const site = new Site();
+  await site.ask();
+  site.drawing().draw();
+  site.held = queryOf('b');
+  site.server.active = () => Promise.reject(new Refusal(409, 'no query of it to work on'));
+  site.now = 5000;
+  site.session.noteInput();
+  site.now = 9000;
+  site.session.noteInput();
+  site.told();
+  await site.session.saveAndNext();
+  assert.deepEqual([site.told(), site.session.state.phase], [[], 'drawing']);
+  assert.match(site.session.state.message?.text ?? '', /no longer hold this case/);
+  await site.session.saveAndNext();
+  assert.match(site.told()[0] ?? '', /^save a/);
+});
+
+test('a proxy that answers for a server that is gone is no refusal', async () => {
+  const answer = (status: number, type: string) => new Server('http://host', () =>
+    Promise.resolve(new Response('{"detail":"the PACS is down"}', { status, headers: { 'Content-Type': type } })));
+  await assert.rejects(answer(502, 'text/html').query(), Away);
+  await assert.rejects(answer(503, 'text/html').query(), Away);
+  await assert.rejects(answer(503, 'application/json').query(), /the PACS is down/);
+});
+
+test('a login that has ended is said with what to do', async () => {
+  const ask = () => Promise.resolve(new Response('{"detail":"log in first"}', { status: 401 }));
+  const server = new Server('http://host', ask);
+  await assert.rejects(server.query(), { message: 'log in first, in another tab: nothing drawn here is lost' });
 });

@@ -36,7 +36,13 @@ def start_children_quickly() -> None:
 
 def _can_fork() -> bool:
     """Whether this is Linux, and this process has no second thread, whose locks would stay taken in a fork."""
-    return sys.platform == "linux" and hasattr(os, "pidfd_open") and threading.active_count() == 1
+    if sys.platform != "linux" or threading.active_count() > 1:
+        return False
+    try:
+        os.close(os.pidfd_open(os.getpid()))
+    except (AttributeError, OSError):  # a kernel or a sandbox without it
+        return False
+    return True
 
 
 def fork_forker() -> socket.socket:

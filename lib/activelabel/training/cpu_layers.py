@@ -11,6 +11,8 @@ from torch.nn import functional
 from activelabel.networks.smoothing import Smooth
 from activelabel.prediction.devices.layout import keep_layout_at_norms, replace_thin_layers
 from activelabel.prediction.dropout import draw_kept
+from activelabel.training.deep_convolutions import DeepConvolution, is_deep
+from activelabel.training.deep_upsampling import DeepUpsampling, is_deep_upsampling
 
 
 def with_cpu_layers(network: nn.Module) -> nn.Module:
@@ -19,7 +21,8 @@ def with_cpu_layers(network: nn.Module) -> nn.Module:
     Names and shapes of its state stay the same. Torch's instance normalisation copies values to another layout and
     back, its dropout draws a 32-bit number for each value in a single thread, the gradient of its PReLU is written out
     value by value before it is summed, and that of a smoothed upsampling goes through a dozen copies. For
-    convolutions to few channels see `folding` and `thin_upsampling`.
+    convolutions to few channels see `folding` and `thin_upsampling`, for those of deep levels `deep_convolutions` and
+    `deep_upsampling`.
     """
     keep_layout_at_norms(network)
     replace_thin_layers(network)
@@ -38,6 +41,10 @@ def _quick(layer: nn.Module) -> nn.Module | None:
         return QuickPReLU(layer)
     if type(layer) is Smooth and layer.repeats and set(layer.stride) <= {1, 2}:
         return QuickSmooth(layer.stride)
+    if isinstance(layer, nn.Conv3d) and is_deep(layer):
+        return DeepConvolution(layer)
+    if isinstance(layer, nn.ConvTranspose3d) and is_deep_upsampling(layer):
+        return DeepUpsampling(layer)
     return None
 
 

@@ -9,10 +9,13 @@ import numpy as np
 import pydicom
 import pytest
 from dicom_files import COLUMNS, ROWS, write_enhanced, write_slices
+from pydicom.datadict import tag_for_keyword
+from pydicom.dataelem import RawDataElement
 from pydicom.encaps import encapsulate
+from pydicom.tag import Tag
 from pydicom.uid import DeflatedExplicitVRLittleEndian, JPEG2000Lossless, JPEGBaseline8Bit, JPEGLSLossless, RLELossless
 
-from activelabel.data.dicom.guard import check_object, jpeg_size
+from activelabel.data.dicom.guard import check_frames, check_object, jpeg_size
 from activelabel.data.files import guard as file_guard
 from activelabel.data.volumes import read_volume
 from activelabel.errors import InvalidInputError
@@ -100,6 +103,9 @@ MALFORMED: dict[str, Callable[[Path], None]] = {
     "no rows": lambda file: change(file, Rows=0),
     "2^31 frames": lambda file: change(file, NumberOfFrames=2**31 - 1),
     "minus one frame": lambda file: change(file, NumberOfFrames=-1),
+    "endless frames": lambda file: (
+        change(file, NumberOfFrames="123456") or overwrite(file, (0x0028, 0x0008), b"IS", b"1e4000")
+    ),
     "64 bits said, 16 there": lambda file: change(file, BitsAllocated=64, BitsStored=64, HighBit=63),
     "three values a voxel": lambda file: change(file, SamplesPerPixel=3),
     "rows of another VR": lambda file: overwrite(file, (0x0028, 0x0010), b"UN", b"\xff\xff"),
@@ -120,6 +126,18 @@ MALFORMED: dict[str, Callable[[Path], None]] = {
     "packed, it says, and is not": lambda file: overwrite(file, (0x0002, 0x0010), b"UI", b"1.2.840.10008.1.2.5"),
     "deflated, it says, and is not": lambda file: overwrite(file, (0x0002, 0x0010), b"UI", b"1.2.840.10008.1.2.1.99"),
 }
+
+
+@pytest.mark.parametrize("name", ["Rows", "BitsAllocated", "NumberOfFrames", "SamplesPerPixel"])
+@pytest.mark.parametrize("text", [b"1e400", b"1" * 5000, b"some"])
+def test_a_size_that_is_no_number_is_one_line(name: str, text: bytes) -> None:
+    """An element may claim to be a text; pydicom reads 1e400 as infinite, and a whole number of it is none."""
+    dataset = pydicom.Dataset()
+    dataset.Rows = dataset.Columns = dataset.BitsAllocated = 16
+    tag = tag_for_keyword(name)
+    dataset[tag] = RawDataElement(Tag(tag), "IS", len(text), text, 0, False, True)
+    with pytest.raises(InvalidInputError, match=rf"^label: .*its {name} is .*, expected a whole number from 1"):
+        check_frames("label", dataset)
 
 
 @pytest.mark.parametrize("what", MALFORMED)

@@ -14,7 +14,8 @@ from activelabel.annotation.archive import open_archive
 from activelabel.errors import InvalidInputError, NotReadyError
 from activelabel.loop.training_cases import usable_annotations
 from activelabel.project.opening import open_project
-from activelabel.server.actions.cases import CaseActions, kept_as_json
+from activelabel.server.actions.case_json import kept_as_json
+from activelabel.server.actions.cases import CaseActions
 from activelabel.server.datastores.folder import LedgerDatastore
 from activelabel.server.tasks.strategy import host_strategies
 
@@ -44,7 +45,8 @@ class App:
 
     def send(self, image_id: str, annotator: str = "ann", values: tuple[int, ...] = (1, 2), **info: Any) -> Any:
         file = write_nifti(self.folder / "sent.nii.gz", boxes(*values))
-        return kept_as_json(self._datastore.keep_label(image_id, str(file), "final", {"client_id": annotator, **info}))
+        kept = self._datastore.keep_label(image_id, str(file), "final", {"client_id": annotator, **info})
+        return kept_as_json(kept, self.project.ledger)
 
     def opens_with(self, image_id: str) -> np.ndarray | None:
         """Return the label `original` as it is listed and as it is in the folder."""

@@ -650,6 +650,40 @@ def test_a_decision_that_is_taken_back_opens_the_case_for_both_readers(twice: Wa
     assert twice.learnt() == [image]
 
 
+@pytest.mark.parametrize("who", ["ann", "bob"])
+@pytest.mark.parametrize("take", ["first", "second", "staple"])
+def test_nobody_decides_between_readings_of_which_they_have_seen_older_versions(
+    twice: Ward, take: str, who: str
+) -> None:
+    image = read_differently(twice)
+    assert twice.post("review")["review"]["image"] == image
+    twice.send(image, who, drawn=BOX)
+    before = twice.ledger.current_annotation(image)
+    line = f"image '{image}': a reading has changed since you opened it: look at both again"
+    assert twice.post("adjudicate", image=image, take=take, status=409) == line
+    assert twice.ledger.current_annotation(image) == before
+    (reading,) = twice.ledger.readings()
+    assert twice.post("review")["review"]["readings"]["agreement"] == reading.in_words
+    assert twice.post("adjudicate", image=image, take=take)["state"] == "approved"
+
+
+def test_what_was_not_chosen_is_not_approved(twice: Ward) -> None:
+    """Eve sends a label between the choice of a reviewer and its approval: she has a newer one than they chose."""
+    image = read_differently(twice)
+    keep = twice.store.keep_label
+
+    def keep_then_eve(image_id: str, *arguments: Any, **options: Any) -> Any:
+        kept = keep(image_id, *arguments, **options)
+        twice.store.keep_label = keep
+        twice.send(image, "eve", drawn=BOX)
+        return kept
+
+    twice.store.keep_label = keep_then_eve
+    line = f"image '{image}': its label has changed since you opened it: look at it again"
+    assert twice.post("adjudicate", image=image, take="second", status=409) == line
+    assert (twice.state(image), twice.learnt(), to_decide(twice)) == ("finished", [], [image])
+
+
 def test_a_third_persons_label_settles_nothing_until_it_is_approved(twice: Ward) -> None:
     image = read_differently(twice)
     twice.send(image, "eve", drawn=BOTH)
@@ -900,6 +934,19 @@ def test_the_reviewer_module_takes_the_second_reading_by_approving_it(twice: War
     twice.reviewer_module(image, tag="reading_2", status="approved")
     assert (twice.state(image), twice.ledger.current_annotation(image).annotator) == ("approved", "rev")
     assert twice.learnt() == [image]
+
+
+def test_a_reader_does_not_take_their_own_reading_by_the_reviewer_module(twice: Ward) -> None:
+    image = read_differently(twice)
+    before = twice.ledger.current_annotation(image)
+    answer = twice.client.put(
+        "/datastore/updatelabelinfo",
+        params={"label": image, "tag": "reading_2"},
+        data={"params": json.dumps({"segmentationMeta": {"status": "approved", "approvedBy": "bob"}})},
+    )
+    line = f"image '{image}' was read by you: somebody else has to decide between the readings"
+    assert (answer.status_code, answer.json()["detail"]) == (409, line)
+    assert twice.ledger.current_annotation(image) == before
 
 
 def test_the_reviewer_module_approves_and_flags(ward: Ward) -> None:

@@ -87,7 +87,10 @@ def stacked_frames(folder: Path) -> tuple[list[Frame], NDArray[np.float64]]:
 def _read_header(path: Path) -> FileDataset:
     check_file(path)
     try:
-        return open_object(path, stop_before_pixels=True)
+        header = open_object(path, stop_before_pixels=True)
+        for name in ("NumberOfFrames", "SamplesPerPixel"):
+            header.get(name)  # is converted only now
+        return header
     except Exception as error:  # a damaged file may raise anything: KeyError, struct.error, RecursionError
         raise InvalidInputError(f"{path.name}: cannot be read as DICOM ({error}): send the series again") from error
 
@@ -125,6 +128,10 @@ def _flat(shared: Dataset, own: Dataset | None) -> Dataset:
     return found
 
 
+_PLACE = "where its voxels lie"
+_TOLD = dict.fromkeys(("RescaleSlope", "RescaleIntercept"), "what its values mean")
+
+
 def _frame(series: str, path: Path, index: int, header: Dataset, attributes: Dataset) -> Frame:
     def numbers(name: str, count: int) -> NDArray[np.float64]:
         value = attributes.get(name)
@@ -135,7 +142,7 @@ def _frame(series: str, path: Path, index: int, header: Dataset, attributes: Dat
         if len(found) != count or not np.isfinite(found).all():
             raise InvalidInputError(
                 f"series {series}: {path.name} has no {name} ({'nothing' if value is None else value}), expected "
-                f"{count} number{'s' if count > 1 else ''}: without it nobody knows where its voxels lie"
+                f"{count} number{'s' if count > 1 else ''}: without it nobody knows {_TOLD.get(name, _PLACE)}"
             )
         return found
 
@@ -148,7 +155,10 @@ def _frame(series: str, path: Path, index: int, header: Dataset, attributes: Dat
             f"series {series}: {path.name} has ImageOrientationPatient {orientation}, expected two directions at a "
             "right angle"
         )
-    slope, intercept = float(attributes.get("RescaleSlope") or 1), float(attributes.get("RescaleIntercept") or 0)
+    slope, intercept = (
+        float(numbers(name, 1)[0]) if attributes.get(name) else default
+        for name, default in (("RescaleSlope", 1.0), ("RescaleIntercept", 0.0))
+    )
     position_mm = numbers("ImagePositionPatient", 3)
     return Frame(path, index, header, position_mm, orientation, spacing_mm, slope, intercept, attributes)
 

@@ -140,18 +140,20 @@ def _check_stored(name: str, dataset: Dataset, values: int) -> None:
 
 
 def _values(name: str, header: Dataset) -> int:
-    sides = {name: header.get(name) for name in ("Rows", "Columns", "BitsAllocated")}
-    sides["NumberOfFrames"] = header.get("NumberOfFrames") or 1
     values = 1
-    for of_side, side in sides.items():
+    for of_side in ("Rows", "Columns", "BitsAllocated", "NumberOfFrames", "SamplesPerPixel"):
+        side: object = "a number that no file can mean"
         try:
+            side = header.get(of_side)
+            if not side and of_side in ("NumberOfFrames", "SamplesPerPixel"):
+                side = 1
             number = int(str(side))
-        except ValueError:
+        except (ValueError, OverflowError):  # pydicom reads 1e400 as infinite, and then wants a whole number of it
             number = 0
         if number < 1:
             raise _refused(name, f"its {of_side} is {str(side)[:40]}, expected a whole number from 1")
         values *= 1 if of_side == "BitsAllocated" else number
-    return values * int(header.get("SamplesPerPixel") or 1)
+    return values
 
 
 def _check_packed(name: str, content: bytes, header: Dataset) -> None:

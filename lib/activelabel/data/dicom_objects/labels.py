@@ -77,5 +77,5 @@ def referenced_series(label: Dataset) -> tuple[str, ...]:
         else:
             series = list(label.get("ReferencedSeriesSequence") or ())
         return tuple(dict.fromkeys(str(item.SeriesInstanceUID) for item in series))
-    except (AttributeError, TypeError, ValueError):  # an unreadable object refers to none
+    except (AttributeError, TypeError, ValueError, OverflowError):  # an unreadable object refers to none
         return ()

@@ -26,7 +26,7 @@ OFF_PLANE_VOXELS = 0.25
 """The largest distance of a contour from its slice, in slices."""
 _CLOSED = ("CLOSED_PLANAR", "CLOSEDPLANAR_XOR")
 _KNOWN = (*_CLOSED, "POINT", "OPEN_PLANAR", "OPEN_NONPLANAR")
-_DAMAGED = (AttributeError, KeyError, IndexError, TypeError, ValueError, NotImplementedError)
+_DAMAGED = (AttributeError, KeyError, IndexError, TypeError, ValueError, OverflowError, NotImplementedError)
 _LPS_TO_RAS = np.array([-1.0, -1.0, 1.0])
 
 Points = NDArray[np.float64]

@@ -22,7 +22,7 @@ from activelabel.errors import InvalidInputError
 LABELMAP_STORAGE = "1.2.840.10008.5.1.4.1.1.66.7"
 _KINDS = {SegmentationStorage: ("BINARY", "FRACTIONAL"), LABELMAP_STORAGE: ("LABELMAP",)}
 _BACKGROUND_CODE = ("125040", "DCM")
-_DAMAGED = (AttributeError, KeyError, IndexError, TypeError, ValueError, NotImplementedError)
+_DAMAGED = (AttributeError, KeyError, IndexError, TypeError, ValueError, OverflowError, NotImplementedError)
 _LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 Pixels = NDArray[np.unsignedinteger[Any]]

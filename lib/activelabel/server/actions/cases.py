@@ -1,15 +1,12 @@
 """Actions of annotators on a case, other than drawing: ask for it, skip it, bring it back, finish a draft."""
 
 import logging
-from collections import defaultdict
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
 from monailabel.interfaces.tasks.strategy import Strategy
 
-from activelabel.annotation.archive import Kept
 from activelabel.data.slice_places import slice_places
 from activelabel.data.slices import slice_axis
 from activelabel.data.volumes import read_grid
@@ -23,6 +20,7 @@ from activelabel.server.actions.case_answers import (
     Released,
     Worklist,
 )
+from activelabel.server.actions.case_json import draft_as_json, kept_as_json, readings_as_json, skip_as_json
 from activelabel.server.actions.slice_answers import places_of_slices, slices_asked
 from activelabel.server.actions.worklist import PAGE, WorklistReader, review_of_case
 from activelabel.server.client_info import annotator_of
@@ -30,21 +28,13 @@ from activelabel.server.datastores.folder import LedgerDatastore
 from activelabel.server.known import require_known
 from activelabel.store.case_states import CaseState, Verdict
 from activelabel.store.cases.skips import CANNOT, NOT_NOW
-from activelabel.store.ledger import Ledger
-from activelabel.store.records.labels import SECOND, Draft
 from activelabel.store.records.queries import Skip
-from activelabel.store.records.reviews import Agreement
 from activelabel.strategies.asking import reason_of
 from activelabel.strategies.case_requests import FORM_SKIP, SkipRequest, skip_request
 from activelabel.strategies.second_readings import read_twice
 
 logger = logging.getLogger(__name__)
 
-_COMPARED = "kept as a second reading: it is compared with the first"
-_STAYS = (
-    "kept as a reading: a reviewer has decided about this case, and what they chose stays; if yours should count, ask "
-    "a reviewer to return the case"
-)
 SAME_REQUEST_SECONDS = 2.0
 """A second request within this time is a double click or a repeat by the client; it does not skip the case."""
 
@@ -249,63 +239,3 @@ class CaseActions:
                 **{verdict.value: outcomes.count(verdict.value) for verdict in Verdict},
             },
         }
-
-
-def kept_as_json(kept: Kept, ledger: Ledger) -> dict[str, Any]:
-    """The answer to a saved label: its state, the rule by which it counts, or why it does not count and what to do."""
-    if isinstance(kept, Draft):
-        return {"state": "draft", "message": kept.why}
-    finished = {"state": "finished"}
-    if kept.tag == SECOND:
-        return {**finished, "message": _STAYS if ledger.is_adjudicated(kept.image_id) else _COMPARED}
-    if kept.coverage is not None:
-        finished["coverage"] = kept.coverage.value
-    if kept.unchanged_from is None:
-        return finished
-    return {
-        **finished,
-        "unchanged_from": kept.unchanged_from,
-        "message": f"recorded as exactly what model {kept.unchanged_from} drew",
-    }
-
-
-def readings_as_json(ledger: Ledger, wanted: int) -> dict[str, Any]:
-    """How many cases were read twice, and how much the readings agree on the mean over cases."""
-    readings = ledger.readings()
-    found = defaultdict[str, list[Agreement]](list)
-    for reading in readings:
-        for name, agreement in reading.structures.items():
-            found[name].append(agreement)
-    return {
-        "wanted": wanted,
-        "read_twice": len(readings),
-        "to_decide": sorted(ledger.disagreements()),
-        "structures": {
-            name: {
-                "cases": len(agreements),
-                "dice": fmean(one.dice for one in agreements),
-                "distance_mm": _mean([one.distance_mm for one in agreements if one.distance_mm is not None]),
-            }
-            for name, agreements in sorted(found.items())
-        },
-    }
-
-
-def _mean(values: Sequence[float]) -> float | None:
-    return fmean(values) if values else None
-
-
-def draft_as_json(draft: Draft) -> dict[str, Any]:
-    """A draft as a JSON object for clients."""
-    return {"version": draft.version, "saved": draft.created_at.isoformat(), "why": draft.why}
-
-
-def skip_as_json(skip: Skip) -> dict[str, Any]:
-    """A skip as a JSON object for clients."""
-    return {
-        "id": skip.image_id,
-        "kind": skip.kind,
-        "reason": skip.reason,
-        "annotator": skip.annotator,
-        "when": skip.created_at.isoformat(),
-    }

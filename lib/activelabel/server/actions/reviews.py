@@ -7,6 +7,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
 from activelabel.annotation.agreement import merged
+from activelabel.annotation.archive import Kept
 from activelabel.annotation.coverage import WHOLE
 from activelabel.annotation.history_reader import ORIGINAL
 from activelabel.data.label_checking import check_label, write_label
@@ -115,35 +116,52 @@ class ReviewActions:
         A reviewer who corrects the label instead sends theirs, and approves it.
 
         Raises:
-            NotReadyError: the image has no two readings that differ, or a newer label of a third person; or the
-                reviewer has drawn one of them.
+            NotReadyError: the image has no two readings that differ, or a newer label of a third person; the reviewer
+                has drawn one of them; or one was sent again since they took the label for review.
         """
-        reading, who = self._project.ledger.disagreements().get(image_id), annotator_of(params)
-        if reading is None:
-            raise NotReadyError(f"image '{image_id}' has no two readings about which somebody has to decide")
-        if not self._project.ledger.between_shown(reading):
-            raise NotReadyError(
-                f"image '{image_id}' has a newer label than its two readings: approve that one, or return it"
-            )
-        kept = {label.id: label for label in self._project.ledger.history(image_id)}
-        first, second = kept[reading.first_id], kept[reading.second_id]
-        if who in (first.annotator, second.annotator):
-            raise NotReadyError(f"image '{image_id}' was read by you: somebody else has to decide between the readings")
-        problem = refusal(CaseEvent.APPROVE, self._project.ledger.case_facts(image_id), who)
-        if problem is not None:  # before anything changes
-            raise NotReadyError(f"image '{image_id}' {problem}")
+        who = annotator_of(params)
+        first, second = self._to_decide_between(image_id, who)
+        self._require_may_approve(image_id, who)
         info = {COVERED: WHOLE, "finished": True, "confirmed": True}
         if take != "first":  # the label that they have before them is about to be replaced by themselves
             self._end_own_review(image_id, who)
+        chosen: Kept = first
         if take == "second":
             file = self._datastore.kept_file(second)
             as_second = {**info, "client_id": second.annotator}
-            self._datastore.keep_label(image_id, str(file), FINAL, as_second, decided=True)
+            chosen = self._datastore.keep_label(image_id, str(file), FINAL, as_second, decided=True)
         elif take == "staple":
             with TemporaryDirectory() as folder:
                 file = self._write_merged(first, second, Path(folder))
-                self._datastore.keep_label(image_id, str(file), FINAL, {**info, "client_id": who}, decided=True)
-        return self.decide(params, image_id, Verdict.APPROVED, note or f"of two readings: {take}", difficulty)
+                as_own = {**info, "client_id": who}
+                chosen = self._datastore.keep_label(image_id, str(file), FINAL, as_own, decided=True)
+        note = note or f"of two readings: {take}"
+        return self.decide(params, image_id, Verdict.APPROVED, note, difficulty, chosen.version)
+
+    def _to_decide_between(self, image_id: str, who: str) -> tuple[Annotation, Annotation]:
+        """The two readings between which a reviewer decides. Raises NotReadyError as `adjudicate`."""
+        ledger = self._project.ledger
+        reading, held = ledger.disagreements().get(image_id), ledger.open_review(who)
+        if reading is None:
+            raise NotReadyError(f"image '{image_id}' has no two readings about which somebody has to decide")
+        if not ledger.between_shown(reading):
+            raise NotReadyError(
+                f"image '{image_id}' has a newer label than its two readings: approve that one, or return it"
+            )
+        kept = {label.id: label for label in ledger.history(image_id)}
+        first, second = kept[reading.first_id], kept[reading.second_id]
+        if who in (first.annotator, second.annotator):
+            raise NotReadyError(f"image '{image_id}' was read by you: somebody else has to decide between the readings")
+        opened = None if held is None or held.image_id != image_id else held.begun_at
+        if opened is not None and reading.created_at > opened:
+            raise NotReadyError(f"image '{image_id}': a reading has changed since you opened it: look at both again")
+        return first, second
+
+    def _require_may_approve(self, image_id: str, who: str) -> None:
+        """Refuse what the machine refuses, before anything changes. Raises NotReadyError."""
+        problem = refusal(CaseEvent.APPROVE, self._project.ledger.case_facts(image_id), who)
+        if problem is not None:
+            raise NotReadyError(f"image '{image_id}' {problem}")
 
     def _end_own_review(self, image_id: str, reviewer: str) -> None:
         held = self._project.ledger.open_review(reviewer)
@@ -196,6 +214,7 @@ class ReviewActions:
         if corrects and meta.verdict is Verdict.RETURNED:
             return
         if corrects:
+            self._require_may_approve(image_id, annotator_of(who))
             self._make_final(image_id, tag, who)
         self.decide(who, image_id, meta.verdict, meta.note, meta.difficulty, listed=tag == FINAL)
 

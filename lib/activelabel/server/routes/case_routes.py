@@ -19,7 +19,7 @@ from activelabel.server.actions.case_answers import (
     SavedLabel,
     Worklist,
 )
-from activelabel.server.actions.cases import kept_as_json
+from activelabel.server.actions.case_json import kept_as_json
 from activelabel.server.actions.worklist import LARGEST_PAGE, PAGE
 from activelabel.server.routes.one_line_route import AnyUser, OneLineRoute, login
 from activelabel.server.routes.request_checks import (

@@ -14,7 +14,7 @@ from starlette.background import BackgroundTask
 from activelabel.data.files.names import stem_of
 from activelabel.data.files.studies_folder import LABEL_ENDING
 from activelabel.errors import InvalidInputError, NotFoundError, NotReadyError
-from activelabel.server.actions.cases import kept_as_json
+from activelabel.server.actions.case_json import kept_as_json
 from activelabel.server.actions.reviews import decides
 from activelabel.server.login.roles import OTHERS_LABEL, REVIEWS, require
 from activelabel.server.routes.one_line_route import AnyUser, OneLineRoute, login

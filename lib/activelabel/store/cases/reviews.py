@@ -17,12 +17,20 @@ from activelabel.store.cases.label_rows import copy_label, current_row
 from activelabel.store.checks import checked_name
 from activelabel.store.database import Database
 from activelabel.store.lookup import image_row, record_of
-from activelabel.store.pool import being_reviewed, current_final, decided, disputed, last_taken_back, readers_who_differ
+from activelabel.store.pool import (
+    being_reviewed,
+    current_final,
+    current_reading,
+    decided,
+    disputed,
+    last_taken_back,
+    readers_who_differ,
+)
 from activelabel.store.records.labels import FINAL, Annotation
 from activelabel.store.records.reviews import Difficulty, Review
 from activelabel.store.schema.images import ImageRow
 from activelabel.store.schema.labels import AnnotationRow
-from activelabel.store.schema.reviews import ReviewRow
+from activelabel.store.schema.reviews import ReadingRow, ReviewRow
 
 _EVENTS = {Verdict.APPROVED: CaseEvent.APPROVE, Verdict.RETURNED: CaseEvent.RETURN}
 
@@ -52,7 +60,8 @@ class Reviews(Database):
         """Give a finished label to a reviewer for some minutes: that of an image, or the next one that waits.
 
         Without an id, it is the label that the reviewer has before them already, else the oldest one that nobody has
-        decided about; None if none waits. A reviewer who takes another label lets go of the one before.
+        decided about; None if none waits. A reviewer who takes another label lets go of the one before. One who takes
+        the same label again, of which a reading was sent again meanwhile, begins anew, as they see both now.
 
         Raises:
             NotFoundError: the image was never registered.
@@ -65,7 +74,9 @@ class Reviews(Database):
             if held is not None and image_id in (None, held.image_id):
                 label = current_row(session, held.image_id, FINAL)
                 if label is not None and label.id == held.annotation_id:
-                    return record_of(held, Review)
+                    if not _read_again_since(session, held):
+                        return record_of(held, Review)
+                    image_id = held.image_id
             image_id = image_id or _next_waiting(session, reviewer, now)
             if image_id is None:
                 return None
@@ -200,6 +211,12 @@ class Reviews(Database):
 
 def _undecided() -> ColumnElement[bool]:
     return and_(*(AnnotationRow.id.not_in(decided(verdict)) for verdict in Verdict))
+
+
+def _read_again_since(session: Session, held: ReviewRow) -> bool:
+    """Whether readings of the image were compared since a reviewer took its label."""
+    compared = select(ReadingRow.id).where(ReadingRow.image_id == held.image_id, current_reading())
+    return session.scalar(compared.where(ReadingRow.created_at > held.begun_at)) is not None
 
 
 def _label(session: Session, image_id: str) -> AnnotationRow:

@@ -114,8 +114,14 @@
       return `the server answered ${status}`;
     }
   }
+  var LOGGED_OUT = 401;
+  var KEPT = "nothing drawn here is lost";
+  var BETWEEN = /* @__PURE__ */ new Set([502, 503, 504]);
+  function isJson(answer) {
+    return answer.headers.get("Content-Type")?.includes("json") === true;
+  }
   function noAnswer({ status }) {
-    return `what came (${status}) is no answer of activelabel: log in again in another tab, nothing drawn here is lost`;
+    return `what came (${status}) is no answer of activelabel: log in again in another tab, ${KEPT}`;
   }
   async function parsed(answer) {
     try {
@@ -226,8 +232,12 @@
       const answer = await this.ask(`${this.address}/${path}`, { ...init, headers }).catch(() => {
         throw new Away();
       });
+      if (BETWEEN.has(answer.status) && !isJson(answer)) {
+        throw new Away();
+      }
       if (!answer.ok) {
-        throw new Refusal(answer.status, lineOf(await answer.text(), answer.status));
+        const line2 = lineOf(await answer.text(), answer.status);
+        throw new Refusal(answer.status, answer.status === LOGGED_OUT ? `${line2}, in another tab: ${KEPT}` : line2);
       }
       return answer;
     }
@@ -786,7 +796,7 @@
       const place = make(
         "span",
         { class: "al-place" },
-        `${query?.plane ?? ""} slice (${current.ohif_number})`,
+        `${query?.plane ?? ""} (${current.ohif_number})`,
         make("span", { class: "al-quiet" }, `${slice + 1} of ${asked.length}${count}`)
       );
       const pressed = String(done.includes(slice));
@@ -1549,6 +1559,8 @@
 
   // src/session.ts
   var HEARTBEAT_SECONDS = 15;
+  var NOT_HELD = 409;
+  var ELSEWHERE = "You no longer hold this case: it was saved in another tab, or is somebody else’s now. Press again to save what is drawn here all the same.";
   var Session = class {
     constructor(server, viewer, onChange, marks, clock = () => Date.now()) {
       this.server = server;
@@ -1678,6 +1690,10 @@
       this.set({ phase: "sending", message: void 0 });
       await this.attempt(async () => {
         await this.tellActive(query);
+        if (now.asks !== "elsewhere" && !saved && (await this.server.query())?.image !== query.image) {
+          this.set({ phase: "drawing", asks: "elsewhere", message: { kind: "bad", text: ELSEWHERE } });
+          return;
+        }
         const confirmed = now.asks === "confirm" ? { confirmed: true } : {};
         const how = { finished: true, ...confirmed, ...coveredBy(query, now.done) };
         if (saved || await this.finish(open, how)) {
@@ -1733,7 +1749,8 @@
       }
       await this.drafts.keepDue();
       if (this.activity.seconds >= HEARTBEAT_SECONDS) {
-        await this.tellActive(this.now.query);
+        const { query } = this.now;
+        await this.attempt(() => this.tellActive(query));
       }
     }
     /** Save as finished, with what is drawn meanwhile. Returns false if the server takes it for a draft. */
@@ -1774,8 +1791,15 @@
         this.set({ changed: drawing.changed, canUndo: drawing.canUndo, canRedo: drawing.canRedo, asks: void 0 });
       }
     }
+    /** A server that refuses the time has given the case to somebody else: that is said when the drawing is saved. */
     async tellActive(query) {
-      await this.attempt(() => this.activity.tell((seconds) => this.server.active(query.image, seconds)));
+      try {
+        await this.activity.tell((seconds) => this.server.active(query.image, seconds));
+      } catch (error) {
+        if (!(error instanceof Refusal && error.status === NOT_HELD)) {
+          throw error;
+        }
+      }
     }
     forget() {
       const { open } = this;
@@ -2349,7 +2373,8 @@
     const direction = viewport.getImageData()?.direction;
     const camera = direction === void 0 ? void 0 : ownPlane(plane, direction);
     if (camera !== void 0 && dot(viewport.getCamera().viewPlaneNormal, camera.viewPlaneNormal) < 1 - SAME) {
-      viewport.setOrientation(camera);
+      viewport.setCamera(camera);
+      viewport.resetCamera({ resetOrientation: false });
       viewport.render();
     }
   }
@@ -2397,16 +2422,25 @@
       return place < 0 ? void 0 : place;
     }
     ofPlane(query) {
-      const asked = viewportsOf(this.services, query.image).find(
-        ({ viewportOptions }) => viewportOptions.orientation === query.plane
-      );
-      return asked && drawnViewport(this.services, asked.viewportId);
+      const id = this.idOfPlane(query);
+      return id === void 0 ? void 0 : drawnViewport(this.services, id);
+    }
+    idOfPlane({ image, plane }) {
+      return viewportsOf(this.services, image).find(({ viewportOptions }) => viewportOptions.orientation === plane)?.viewportId;
+    }
+    /** The first stroke in another view than the active one is lost: it only makes that view the active one. */
+    activate(query) {
+      const id = this.idOfPlane(query);
+      if (id !== void 0 && this.services.viewportGridService.getState().activeViewportId !== id) {
+        this.services.viewportGridService.setActiveViewportId(id);
+      }
     }
     jump(query, place) {
       const slice = query.slices[place];
       const viewport = this.ofPlane(query);
       if (slice !== void 0 && viewport !== void 0) {
         turnToSlices(viewport, query.plane ?? "");
+        this.activate(query);
         void window.cornerstone.utilities.jumpToSlice(viewport.element, { imageIndex: slice.ohif_number - 1 });
       }
     }

@@ -1,0 +1,60 @@
+"""Convolutions of deep levels: the function, the state and the gradient of torch's own."""
+
+import pytest
+import torch
+from torch import nn
+
+from activelabel.training import deep_convolutions
+from activelabel.training.deep_convolutions import DeepConvolution, is_deep
+
+
+@pytest.mark.parametrize("stride", [(1, 1, 1), (2, 2, 2), (2, 1, 2)])
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("size", [(4, 5, 6), (1, 2, 3)])
+def test_output_and_gradients_are_those_of_torchs_convolution(
+    stride: tuple[int, int, int], bias: bool, size: tuple[int, int, int]
+) -> None:
+    torch.manual_seed(0)
+    plain = nn.Conv3d(64, 5, 3, stride, padding=1, bias=bias).to(memory_format=torch.channels_last_3d)
+    assert is_deep(plain)
+    deep = DeepConvolution(plain)
+    assert deep.state_dict().keys() == plain.state_dict().keys()
+    values = torch.randn(1, 64, *size).to(memory_format=torch.channels_last_3d)
+    found = []
+    for layer in (plain, deep):
+        own = values.clone().requires_grad_()
+        output = layer(own)
+        weights = torch.linspace(-1, 1, output.numel()).view(output.shape)
+        found.append([output, *torch.autograd.grad((output * weights).sum(), [own, *layer.parameters()])])
+    for expected, got in zip(*found, strict=True):
+        torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_what_torch_does_as_fast_is_left_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Several items, many voxels, and types of lower precision."""
+    layer = DeepConvolution(nn.Conv3d(64, 2, 3, padding=1))
+    small, large = torch.zeros(1, 64, 2, 2, 2), torch.zeros(1, 64, 18, 18, 1)
+    monkeypatch.setattr(deep_convolutions, "_Convolved", None)
+    with pytest.raises(AttributeError):
+        layer(small)
+    assert layer(torch.cat([small, small])).shape == (2, 2, 2, 2, 2)
+    assert layer(large).shape == (1, 2, 18, 18, 1)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert layer(small).dtype is torch.bfloat16
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        nn.Conv3d(16, 2, 3, padding=1),
+        nn.Conv3d(64, 2, 1),
+        nn.Conv3d(64, 2, 3),
+        nn.Conv3d(64, 2, 3, padding=2, dilation=2),
+        nn.Conv3d(64, 2, 3, padding=1, groups=2),
+        nn.Conv3d(64, 2, 3, padding=1, padding_mode="replicate"),
+        nn.ConvTranspose3d(64, 2, 3, padding=1),
+    ],
+    ids=["few channels", "kernel of 1", "smaller", "dilation", "groups", "repeated", "transposed"],
+)
+def test_other_layers_stay_as_they_are(layer: nn.Module) -> None:
+    assert not is_deep(layer)
