@@ -4,7 +4,7 @@ The server is that of `make ohif`, better with the recipe `quick_slices`, with a
 have read differently. The case that is asked for stays as it is, and is held afterwards.
 """
 
-import sys
+import argparse
 from io import BytesIO
 from pathlib import Path
 
@@ -103,4 +103,6 @@ def save(shot: bytes, name: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1].rstrip("/"))
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("server", help="its address")
+    main(parser.parse_args().server.rstrip("/"))
