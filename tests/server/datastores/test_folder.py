@@ -692,3 +692,15 @@ def test_whoever_waits_for_the_listing_keeps_no_connection_from_whom_they_wait_f
         assert thread.is_alive()
     thread.join(10)
     assert not thread.is_alive()
+
+
+def test_a_file_that_is_written_as_it_was_is_no_change_of_the_listing(store: LedgerDatastore, studies: Path) -> None:
+    store.refresh()
+    before = store.revision
+    store.on_change(studies / "a.nii.gz")
+    store._catch_up()
+    assert store.revision == before
+    write_image(studies / "c.nii.gz")
+    store.on_change(studies / "c.nii.gz")
+    store._catch_up()
+    assert store.revision != before
