@@ -11,6 +11,8 @@ from typing import Any
 import psutil
 import pytest
 
+from activelabel.server import quick_children
+
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="children are forked on Linux only")
 
 APP = """
@@ -47,7 +49,7 @@ from monailabel.config import settings
 from activelabel.server.processes import end_with_server
 from activelabel.server.quick_children import QuickSubprocess, fork_forker
 
-quick = QuickSubprocess(fork_forker())
+quick = QuickSubprocess(*fork_forker())
 end_with_server()
 
 def start(do, method="train"):
@@ -140,6 +142,36 @@ def test_where_nobody_forks_children_end_and_the_host_starts_new_ones_itself(ans
     assert code == -signal.SIGKILL
     assert (alone["kind"], alone["code"]) == ("Popen", 3)
     assert another_method == "Popen"
+
+
+def test_a_forker_without_descriptors_leaves_its_children_alone_and_the_start_to_the_server(
+    run_server: Callable[[str], tuple[int, Any]],
+) -> None:
+    lines = """
+import psutil
+
+child = start_sleeping()
+(forker,) = (one for one in psutil.Process().children() if one.pid != child.pid)
+open_now = forker.num_fds()
+forker.rlimit(psutil.RLIMIT_NOFILE, (open_now, open_now))
+alone = end("number")
+print(json.dumps([alone["kind"], alone["code"], child.poll(), forker.num_fds() - open_now]), flush=True)
+child.kill()
+"""
+    assert run_server(lines)[1] == ["Popen", 3, None, 0]
+
+
+@pytest.mark.parametrize(
+    ("policy", "threads", "expected"), [("PASSIVE", 1, True), (None, 1, False), ("ACTIVE", 2, False)]
+)
+def test_children_are_forked_if_no_thread_and_no_wait_of_openmp_stands_against_it(
+    policy: str | None, threads: int, expected: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("threading.active_count", lambda: threads)
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    if policy is not None:
+        monkeypatch.setenv("OMP_WAIT_POLICY", policy)
+    assert quick_children._can_fork() is expected
 
 
 def test_children_end_when_the_server_is_killed(run_server: Callable[[str], tuple[int, Any]]) -> None:

@@ -92,6 +92,14 @@ def test_a_look_goes_on_after_an_error(study):
         assert study.image("b").present
 
 
+def test_a_look_whose_connection_was_lost_ends_without_an_error(study):
+    with study.one_look():
+        assert study.image("a").present
+        session = study._look.session
+        session.connection().connection.dbapi_connection.close()
+    assert study.image("a").present
+
+
 def test_each_thread_has_a_look_of_its_own(study):
     seen = []
     with study.one_look():

@@ -28,6 +28,7 @@ from activelabel.server.processes import CHILD_MODULE, SERVER_PID
 
 MOST_BYTES = 1 << 20
 """Of a message that asks for a child: its arguments and its environment."""
+_DESCRIPTORS = 2  # what a message brings: where the child prints, and where its end is told
 TITLE = ("activelabel", "starts the children of this server")
 _APP_MODULE = "activelabel.server.host_app.main"
 
@@ -56,7 +57,9 @@ class Forker:
             while not torch.cuda._is_in_bad_fork() and self._serve():
                 pass
             code = 0
-        finally:  # nothing returns to what the server was at
+        except BaseException:  # noqa: BLE001  # nothing returns to what the server was at
+            traceback.print_exc()
+        finally:
             os._exit(code)
 
     def _serve(self) -> bool:
@@ -65,36 +68,57 @@ class Forker:
             if isinstance(key.data, _Child):
                 self._tell_end(key.fd, key.data)
                 continue
-            message, descriptors, _, _ = socket.recv_fds(self._control, MOST_BYTES, 2)
+            message, descriptors, _, _ = socket.recv_fds(self._control, MOST_BYTES, _DESCRIPTORS)
             if not message:
                 return False
-            self._fork(message, *descriptors)
+            try:
+                if len(descriptors) < _DESCRIPTORS:
+                    raise OSError("no descriptor is left")
+                self._fork(message, *descriptors)
+            except OSError:  # the server starts the child itself
+                traceback.print_exc()
+                for descriptor in descriptors:
+                    os.close(descriptor)
         return True
 
     def _fork(self, message: bytes, printing: int, answering: int) -> None:
-        """Fork a child that prints into `printing`, and send its process id to `answering`."""
+        """Fork a child that prints into `printing`; send its process id and a descriptor of it to `answering`.
+
+        Raises:
+            OSError: there is no process or no descriptor left. Then no child runs.
+        """
         forker, pid = os.getpid(), os.fork()
         if pid == 0:
-            for key in list(self._selector.get_map().values()):
-                os.close(key.fd)
-            self._selector.close()
+            self._close_all()
             os.close(answering)
             become_child(message, printing, forker)
+        try:
+            descriptor = os.pidfd_open(pid)
+        except OSError:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+            raise
         os.close(printing)
         child = _Child(pid, socket.socket(fileno=answering))
-        _send(child, pid)
-        self._selector.register(os.pidfd_open(pid), selectors.EVENT_READ, child)
+        with suppress(OSError):  # the server has ended, which the control socket says next
+            socket.send_fds(child.answers, [str(pid).encode()], [descriptor])
+        self._selector.register(descriptor, selectors.EVENT_READ, child)
+
+    def _close_all(self) -> None:
+        """Close in a child what belongs to the forker and to the other children."""
+        for key in list(self._selector.get_map().values()):
+            os.close(key.fd)
+            if isinstance(key.data, _Child):
+                key.data.answers.close()
+        self._selector.close()
 
     def _tell_end(self, descriptor: int, child: _Child) -> None:
         self._selector.unregister(descriptor)
         os.close(descriptor)
-        _send(child, os.waitstatus_to_exitcode(os.waitpid(child.pid, 0)[1]))
+        code = os.waitstatus_to_exitcode(os.waitpid(child.pid, 0)[1])
+        with suppress(OSError):  # as above
+            child.answers.send(str(code).encode())
         child.answers.close()
-
-
-def _send(child: _Child, number: int) -> None:
-    with suppress(OSError):  # the server has ended, which the control socket says next
-        child.answers.send(str(number).encode())
 
 
 def _leave_to_server() -> None:

@@ -63,9 +63,7 @@ def end_with_server(interval_seconds: float = 0.5) -> None:
     """
     if not is_child():
         os.environ[SERVER_PID] = str(os.getpid())
-        # A server and its children share the processors. By default, OpenMP's threads spin while they wait and take
-        # time from working threads: a training took three times as long.
-        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # for children that load torch, see `host_main`
         return
     server = int(os.environ[SERVER_PID])
 

@@ -31,12 +31,15 @@ def start_children_quickly() -> None:
     not safely, each child is started by the host as before.
     """
     if _can_fork():
-        host_tasks.subprocess = QuickSubprocess(fork_forker())
+        host_tasks.subprocess = QuickSubprocess(*fork_forker())
 
 
 def _can_fork() -> bool:
-    """Whether this is Linux, and this process has no second thread, whose locks would stay taken in a fork."""
-    if sys.platform != "linux" or threading.active_count() > 1:
+    """Whether this is Linux, and this process has no second thread, whose locks would stay taken in a fork.
+
+    How OpenMP's threads wait is read when torch is loaded, and a fork cannot change it: it must have been said before.
+    """
+    if sys.platform != "linux" or threading.active_count() > 1 or "OMP_WAIT_POLICY" not in os.environ:
         return False
     try:
         os.close(os.pidfd_open(os.getpid()))
@@ -45,17 +48,21 @@ def _can_fork() -> bool:
     return True
 
 
-def fork_forker() -> socket.socket:
-    """Fork the process that forks children, and return the socket at which it is asked; it ends when that is closed."""
+def fork_forker() -> tuple[socket.socket, int]:
+    """Fork the process that forks children; return the socket at which it is asked, and its process id.
+
+    It ends when the socket is closed.
+    """
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, MOST_BYTES)
     sys.stdout.flush()
     sys.stderr.flush()
-    if os.fork() == 0:
+    pid = os.fork()
+    if pid == 0:
         ours.close()
         Forker(theirs).run()
     theirs.close()
-    return ours
+    return ours, pid
 
 
 class QuickSubprocess:
@@ -63,16 +70,19 @@ class QuickSubprocess:
 
     PIPE, STDOUT = subprocess.PIPE, subprocess.STDOUT
 
-    def __init__(self, control: socket.socket) -> None:
-        self._control = control
+    def __init__(self, control: socket.socket, forker: int) -> None:
+        self._control, self._forker = control, forker
 
     def Popen(
         self, command: Sequence[str], *, env: Mapping[str, str], **options: Any
     ) -> "ForkedChild | subprocess.Popen[str]":
         """Start a child of the host: by a fork if it trains or scores, and if there is somebody who forks it."""
         if list(command[1:4]) == ["-m", CHILD_MODULE, "-m"] and command[4] in _METHODS:
-            with suppress(OSError):
+            try:
                 return ForkedChild(self._control, command[3:], env)
+            except OSError:
+                with suppress(ChildProcessError):
+                    os.waitpid(self._forker, os.WNOHANG)  # if it has ended, nothing is left of it
         return subprocess.Popen(command, env=env, **options)
 
 
@@ -100,11 +110,10 @@ class ForkedChild:
         finally:
             os.close(printing)
             answering.close()
-        answer = self._answers.recv(_NUMBER_BYTES)
+        answer, descriptors, _, _ = socket.recv_fds(self._answers, _NUMBER_BYTES, 1)
         if not answer:
-            raise BrokenPipeError("the process that forks children has ended")
-        self.pid = int(answer)
-        self._descriptor = os.pidfd_open(self.pid)
+            raise BrokenPipeError("the child could not be forked, or nobody forks children any more")
+        self.pid, (self._descriptor,) = int(answer), descriptors
         self.returncode: int | None = None
         self._lock = threading.Lock()
 

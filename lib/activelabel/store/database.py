@@ -73,9 +73,17 @@ class _Look(threading.local):
         self.session = self.connected = None
         if session is not None and connected is not None:
             if connected.pid == os.getpid():
-                session.close()
+                _close(session)
             else:
                 _inherited.append(session)
+
+
+def _close(session: Session) -> None:
+    """End a transaction that has only read, also if its connection was lost meanwhile."""
+    try:
+        session.close()
+    except exc.DBAPIError:
+        session.invalidate()
 
 
 class Database:
@@ -176,8 +184,8 @@ class Database:
     def one_look(self) -> Iterator[None]:
         """Let all that this thread reads in the block share one transaction: most of what a small read costs.
 
-        A write of this thread ends the transaction, so that what is read next has it. So does a second, so that a block
-        that takes longer sees what others write, and stands in nobody's way.
+        A write of this thread ends the transaction, so that what is read next has it. So does the first read after a
+        second, so that a block that takes longer sees what others write.
         """
         self._look.depth += 1
         try:

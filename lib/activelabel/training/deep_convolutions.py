@@ -14,6 +14,8 @@ from torch import Tensor, nn
 from torch.autograd import Function
 from torch.nn import functional
 
+from activelabel.prediction.devices.replaceable import is_plain
+
 LEAST_CHANNELS = 64
 """With fewer channels, the pieces that are copied are too short to gain anything."""
 
@@ -26,7 +28,7 @@ _LENGTH = 3
 
 def is_deep(layer: nn.Module) -> bool:
     """Whether `DeepConvolution` can replace a layer."""
-    if type(layer) is not nn.Conv3d or layer.in_channels < LEAST_CHANNELS or layer.groups != 1:
+    if not is_plain(layer, nn.Conv3d) or layer.in_channels < LEAST_CHANNELS or layer.groups != 1:
         return False
     is_usual = set(layer.kernel_size) == {_LENGTH} and tuple(layer.padding) == (1, 1, 1) and set(layer.dilation) == {1}
     return is_usual and layer.padding_mode == "zeros"

@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from torch.autograd import Function
 from torch.nn import functional
 
+from activelabel.prediction.devices.replaceable import is_plain
+
 _LENGTH, _STRIDE = 3, 2
 """Of a kernel, and of its places, along each axis."""
 
@@ -20,7 +22,7 @@ _MOST_VALUES = 1 << 22
 
 def is_deep_upsampling(layer: nn.Module) -> bool:
     """Whether `DeepUpsampling` can replace a layer: one by which each axis doubles, with a kernel of 3."""
-    if type(layer) is not nn.ConvTranspose3d or layer.groups != 1 or set(layer.dilation) != {1}:
+    if not is_plain(layer, nn.ConvTranspose3d) or layer.groups != 1 or set(layer.dilation) != {1}:
         return False
     lengths = (layer.kernel_size, layer.stride, layer.padding, layer.output_padding)
     return [set(each) for each in lengths] == [{_LENGTH}, {_STRIDE}, {1}, {1}]

@@ -32,7 +32,13 @@ class Changes:
 
     def one(self) -> set[str]:
         """Make one change; return the paths below the folder that it concerns."""
-        kind = self.chance.choice(["file", "file", "file", "remove", "rename", "remove folder", "move folder", "link"])
+        kind = self.chance.choice(
+            ["file", "file", "file", "remove", "rename", "remove folder", "move folder", "link", "outside"]
+        )
+        if kind == "outside":  # where a link leads, of which a watch tells nothing
+            far = self.outside / "far.nii.gz"
+            far.unlink() if far.exists() else far.touch()
+            return set()
         path = self.chance.choice(FOLDERS) + self.chance.choice(NAMES)
         target = self.folder / path
         there = sorted(entry.relative_to(self.folder).as_posix() for entry in self.folder.rglob("*"))

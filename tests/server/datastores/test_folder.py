@@ -704,3 +704,14 @@ def test_a_file_that_is_written_as_it_was_is_no_change_of_the_listing(store: Led
     store.on_change(studies / "c.nii.gz")
     store._catch_up()
     assert store.revision != before
+
+
+def test_an_image_that_is_added_stays_while_an_earlier_change_is_read(
+    store: LedgerDatastore, studies: Path, tmp_path: Path
+) -> None:
+    store.refresh()
+    store.on_change(studies / "a.nii.gz")
+    store.add_image("sent", str(write_image(tmp_path / "new.nii.gz")), {"PatientID": "p"})
+    store._catch_up()
+    assert store.get_image_info("sent")["PatientID"] == "p"
+    assert store._ledger.image("sent").present

@@ -206,9 +206,7 @@ class FolderReading:
 
     def _note_link(self, entry: Entry, start: str) -> None:
         if entry.is_symlink():
-            target = os.path.normpath(os.path.join(self.folder, start, os.readlink(entry.path)))
-            if target.startswith(f"{os.path.normpath(self.folder)}{os.sep}") or not os.path.exists(entry.path):
-                self._links.add(f"{start}{entry.name}")
+            self._links.add(f"{start}{entry.name}")
 
     @property
     def _within(self) -> Path | None:

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, fx, nn
 from torch.nn import functional
 
+from activelabel.prediction.devices.replaceable import is_plain
+
 MOST_CHANNELS = 4
 """With more channels, torch's own convolution is as fast."""
 
@@ -18,12 +20,12 @@ _FILLED = 8
 
 def is_foldable(layer: nn.Module) -> bool:
     """Whether `FoldedConvolution` can replace a layer: one with few channels that keeps the size of its input."""
-    if type(layer) is not nn.Conv3d or max(layer.in_channels, layer.out_channels) > MOST_CHANNELS:
+    if not is_plain(layer, nn.Conv3d) or max(layer.in_channels, layer.out_channels) > MOST_CHANNELS:
         return False
-    is_plain = layer.groups == 1 and set(layer.stride) == set(layer.dilation) == {1}
+    is_dense = layer.groups == 1 and set(layer.stride) == set(layer.dilation) == {1}
     keeps_size = tuple(layer.padding) == tuple(length // 2 for length in layer.kernel_size)
     is_odd = all(length % 2 for length in layer.kernel_size)
-    return is_plain and keeps_size and is_odd and layer.padding_mode in ("zeros", "replicate")
+    return is_dense and keeps_size and is_odd and layer.padding_mode in ("zeros", "replicate")
 
 
 class FoldedConvolution(nn.Module):

@@ -12,6 +12,7 @@ from torch import Tensor, fx, nn
 from torch.autograd import Function
 
 from activelabel.networks.padding import RepeatedTranspose
+from activelabel.prediction.devices.replaceable import is_plain
 
 MOST_CHANNELS = 8
 """With more output channels, torch's own transposed convolution is as fast."""
@@ -23,7 +24,7 @@ _KEPT = (1, 1, 0, 0)
 
 def is_thin(layer: nn.Module) -> bool:
     """Whether `ThinUpsampling` can replace a layer: one by which each axis doubles, or stays without a kernel."""
-    if type(layer) is not nn.ConvTranspose3d or layer.out_channels > MOST_CHANNELS or layer.groups != 1:
+    if not is_plain(layer, nn.ConvTranspose3d) or layer.out_channels > MOST_CHANNELS or layer.groups != 1:
         return False
     axes = set(zip(layer.kernel_size, layer.stride, layer.padding, layer.output_padding, strict=True))
     return _DOUBLED in axes and axes <= {_DOUBLED, _KEPT} and set(layer.dilation) == {1}

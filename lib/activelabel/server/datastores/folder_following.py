@@ -69,10 +69,10 @@ class FolderFollowing(FolderListing):
 
     def _catch_up(self) -> None:
         """Read again what has changed, or all if nobody can say what that is."""
-        told = self._told.take()
-        content = None if told is None or not self.watches_folder else self._content
         try:
-            with self._lock:
+            with self._lock:  # first, so that what others change meanwhile is among what was told
+                told = self._told.take()
+                content = None if told is None or not self.watches_folder else self._content
                 found = None if told is None or content is None else self._find_changed(content, told)
                 if found is not None:
                     self._reconcile_changed(found)

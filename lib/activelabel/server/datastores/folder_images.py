@@ -128,6 +128,7 @@ class FolderImages(FolderFollowing):
             if image_id in self._datastore.objects or target.exists():
                 raise NotReadyError(f"there is an image '{image_id}' already: remove it first, or choose another id")
             write_atomically(target, source.read_bytes())
+            self._told.note(target)  # the watch tells of it later, and a look before that would find it gone
             added = ImageLabelModel(image=new_image(image_id, target.name, image_info))
             self._datastore.objects = {**self._datastore.objects, image_id: added}
             self._sync_ledger()

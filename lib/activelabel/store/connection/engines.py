@@ -21,7 +21,7 @@ _SQLITE_CODES = {"database is locked": _SQLITE_BUSY, "database or disk is full":
 
 # A connection for each thread of a server, of which forty answer requests: a request may keep one until it ends
 # (`Database.one_look`), and whoever waits for one would keep others waiting. Those beyond five are closed after use.
-_POOL = {"pool_size": 5, "max_overflow": 60}
+_POOL = {"pool_size": 5, "max_overflow": 40}
 
 
 def new_engine(url: str) -> Engine:

@@ -30,9 +30,12 @@ def upgrade() -> None:
     of_image = defaultdict[str, list[Any]](list)
     for row in connection.execute(sa.select(READINGS).order_by(READINGS.c.id)):
         of_image[row.image_id].append(row)
+    taken_back = defaultdict[str, list[Any]](list)
+    for label in labels.values():
+        if label.deleted_at:
+            taken_back[label.image_id].append(label.deleted_at)
     for image_id, readings in of_image.items():
-        taken_back = [label.deleted_at for label in labels.values() if label.image_id == image_id and label.deleted_at]
-        for reading, end in _ends(readings, labels, taken_back):
+        for reading, end in _ends(readings, labels, taken_back[image_id]):
             ended = sa.update(READINGS).where(READINGS.c.id == reading.id).values(superseded_at=end)
             connection.execute(ended)
     where = sa.text("superseded_at IS NULL")
