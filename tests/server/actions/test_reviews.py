@@ -667,6 +667,33 @@ def test_nobody_decides_between_readings_of_which_they_have_seen_older_versions(
     assert twice.post("adjudicate", image=image, take=take)["state"] == "approved"
 
 
+def test_who_holds_the_review_no_more_does_not_decide_about_what_they_have_not_seen_either(twice: Ward) -> None:
+    image = read_differently(twice)
+    assert twice.post("review")["review"]["image"] == image
+    twice.post("release")
+    twice.send(image, "bob", drawn=BOX)
+    line = f"image '{image}': a reading has changed since you opened it: look at both again"
+    assert twice.post("adjudicate", image=image, take="second", status=409) == line
+
+
+def test_a_reading_that_is_sent_again_while_two_are_merged_is_not_passed_over(
+    twice: Ward, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = read_differently(twice)
+    assert twice.post("review")["review"]["image"] == image
+    merge = ReviewActions._write_merged
+
+    def merge_then_bob(*arguments: Any) -> Path:
+        merged = merge(*arguments)
+        twice.send(image, "bob", drawn=BOX)
+        return merged
+
+    monkeypatch.setattr(ReviewActions, "_write_merged", merge_then_bob)
+    line = f"image '{image}': a reading has changed since you opened it: look at both again"
+    assert twice.post("adjudicate", image=image, take="staple", status=409) == line
+    assert twice.ledger.current_annotation(image).annotator == "ann"
+
+
 def test_what_was_not_chosen_is_not_approved(twice: Ward) -> None:
     """Eve sends a label between the choice of a reviewer and its approval: she has a newer one than they chose."""
     image = read_differently(twice)

@@ -26,6 +26,8 @@ from activelabel.store.records.reviews import Difficulty
 
 logger = logging.getLogger(__name__)
 
+_READ_AGAIN = "a reading has changed since you opened it: look at both again"
+
 Taken = Literal["first", "second", "staple"]
 """Which label counts after two readings have differed."""
 
@@ -123,16 +125,17 @@ class ReviewActions:
         first, second = self._to_decide_between(image_id, who)
         self._require_may_approve(image_id, who)
         info = {COVERED: WHOLE, "finished": True, "confirmed": True}
-        if take != "first":  # the label that they have before them is about to be replaced by themselves
-            self._end_own_review(image_id, who)
         chosen: Kept = first
         if take == "second":
             file = self._datastore.kept_file(second)
+            self._end_own_review(image_id, who)  # the label that they have before them is replaced by themselves
             as_second = {**info, "client_id": second.annotator}
             chosen = self._datastore.keep_label(image_id, str(file), FINAL, as_second, decided=True)
         elif take == "staple":
             with TemporaryDirectory() as folder:
                 file = self._write_merged(first, second, Path(folder))
+                self._require_still(image_id, who, first, second)  # merging took seconds
+                self._end_own_review(image_id, who)
                 as_own = {**info, "client_id": who}
                 chosen = self._datastore.keep_label(image_id, str(file), FINAL, as_own, decided=True)
         note = note or f"of two readings: {take}"
@@ -141,7 +144,7 @@ class ReviewActions:
     def _to_decide_between(self, image_id: str, who: str) -> tuple[Annotation, Annotation]:
         """The two readings between which a reviewer decides. Raises NotReadyError as `adjudicate`."""
         ledger = self._project.ledger
-        reading, held = ledger.disagreements().get(image_id), ledger.open_review(who)
+        reading = ledger.disagreements().get(image_id)
         if reading is None:
             raise NotReadyError(f"image '{image_id}' has no two readings about which somebody has to decide")
         if not ledger.between_shown(reading):
@@ -152,10 +155,16 @@ class ReviewActions:
         first, second = kept[reading.first_id], kept[reading.second_id]
         if who in (first.annotator, second.annotator):
             raise NotReadyError(f"image '{image_id}' was read by you: somebody else has to decide between the readings")
-        opened = None if held is None or held.image_id != image_id else held.begun_at
-        if opened is not None and reading.created_at > opened:
-            raise NotReadyError(f"image '{image_id}': a reading has changed since you opened it: look at both again")
+        # Also if they do not hold the label any more: they have taken another one since, or too much time has passed.
+        opened = [review.begun_at for review in ledger.reviews(image_id) if review.reviewer == who and review.begun_at]
+        if opened and reading.created_at > max(opened):
+            raise NotReadyError(f"image '{image_id}': {_READ_AGAIN}")
         return first, second
+
+    def _require_still(self, image_id: str, who: str, first: Annotation, second: Annotation) -> None:
+        """Raise NotReadyError unless these are still the two readings."""
+        if [one.id for one in self._to_decide_between(image_id, who)] != [first.id, second.id]:
+            raise NotReadyError(f"image '{image_id}': {_READ_AGAIN}")
 
     def _require_may_approve(self, image_id: str, who: str) -> None:
         """Refuse what the machine refuses, before anything changes. Raises NotReadyError."""
