@@ -113,8 +113,8 @@ def measure(work: Path, images: int, repeats: int, url: str, filled: Path | None
         else:
             shutil.copy(kept, file)
     took: Times = {}
-    before = psutil.Process().memory_info().rss
     ledger, strategy = Ledger(url), variance(work, url)
+    before = psutil.Process().memory_info().rss
     timed(took, "start", lambda: start(ledger, images))
     for turn in range(repeats + 1):
         for name, operation in operations(ledger, strategy, images_folder, turn):

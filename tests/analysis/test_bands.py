@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from activelabel.analysis.bands import bootstrap_band
+from activelabel.analysis.bands import bootstrap_band, class_mean_interval
 
 
 def test_mean_by_hand_without_missing_numbers() -> None:
@@ -87,3 +87,26 @@ def test_steps_and_cases_without_a_number() -> None:
 def test_arrays_without_a_band_are_refused(values: np.ndarray, level: float, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         bootstrap_band(values, level)
+
+
+def test_the_interval_of_a_mean_over_classes_is_that_of_a_plain_loop() -> None:
+    values = np.random.default_rng(4).uniform(0.2, 0.9, (9, 3))
+    values[:6, 1] = values[2, 0] = np.nan  # a structure that most cases do not have
+    generator = np.random.default_rng(9)
+    means = []
+    for _ in range(6000):
+        drawn = values[generator.integers(9, size=9)]
+        classes = [column[~np.isnan(column)].mean() for column in drawn.T if not np.isnan(column).all()]
+        means.append(np.mean(classes))
+    interval = class_mean_interval(values, level=0.8, resamples=6000)
+    np.testing.assert_allclose(interval, np.quantile(means, [0.1, 0.9]), atol=5e-3)
+
+
+def test_the_mean_over_classes_lies_in_its_interval_where_a_class_is_rare() -> None:
+    # The mean over cases of each one's mean is .8; the mean over classes of .9 and .1 is .5.
+    values = np.array([[0.9, np.nan]] * 7 + [[0.9, 0.1]] * 1)
+    low, high = class_mean_interval(values)
+    assert low == pytest.approx(0.5)
+    assert high == pytest.approx(0.9)  # some resamples have no case of the rare class
+    with pytest.raises(ValueError, match="got none"):
+        class_mean_interval(np.full((2, 2), np.nan))

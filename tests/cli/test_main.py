@@ -14,6 +14,7 @@ import torch
 from typer.testing import CliRunner
 
 import activelabel as activelabel_package
+from activelabel.cli.consoles import console
 from activelabel.cli.main import app, main
 from activelabel.data.preprocessing import prepare_image
 from activelabel.data.volumes import read_volume
@@ -39,7 +40,7 @@ def model(tmp_path: Path) -> Path:
 
 
 def activelabel(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", "from activelabel.cli.main import app, main; main()", *map(str, arguments)]
+    command = [sys.executable, "-c", "from activelabel.cli.main import main; main()", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, encoding="utf-8", timeout=300)
 
 
@@ -182,15 +183,12 @@ def test_score_has_the_windows_of_the_recipe(
 
 
 def test_a_name_that_looks_like_markup_or_hides_characters_is_printed_as_it_is(
-    tmp_path: Path,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(console, "_width", 200)
     for name in ("a[red].nii.gz", "b\x1b[31m.nii.gz", "c\nd.nii.gz"):
         (tmp_path / name).write_bytes(b"")
-    printed = (
-        CliRunner()
-        .invoke(app, ["doctor", "--studies", str(tmp_path), "--conf", "labels=ball"], env={"COLUMNS": "200"})
-        .stdout
-    )
+    printed = CliRunner().invoke(app, ["doctor", "--studies", str(tmp_path), "--conf", "labels=ball"]).stdout
     assert "a[red].nii.gz: the file is empty" in printed
     assert "b\\x1b[31m.nii.gz" in printed
     assert "c\\x0ad.nii.gz" in printed

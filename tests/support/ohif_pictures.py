@@ -4,7 +4,7 @@ The server is that of `make ohif`, better with the recipe `quick_slices`, with a
 have read differently. The case that is asked for stays as it is, and is held afterwards.
 """
 
-import sys
+import argparse
 from io import BytesIO
 from pathlib import Path
 
@@ -20,7 +20,7 @@ GAP = 16
 
 def main(server: str) -> None:
     with sync_playwright() as playwright:
-        ohif = OhifPage(playwright, server, scale=1)
+        ohif = OhifPage(playwright, server)
         ohif.page.set_viewport_size({"width": 1440, "height": 810})
         ohif.page.set_default_timeout(PATIENCE_MS)
         open_a_study(ohif.page, server)
@@ -103,4 +103,6 @@ def save(shot: bytes, name: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1].rstrip("/"))
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("server", help="its address")
+    main(parser.parse_args().server.rstrip("/"))

@@ -6,9 +6,13 @@ from torch import nn
 
 from activelabel.networks import build_network
 from activelabel.networks.smoothing import Smooth
+from activelabel.prediction.devices.folding import FoldedConvolution
+from activelabel.prediction.devices.thin_upsampling import RepeatedThinUpsampling, ThinUpsampling
 from activelabel.prediction.dropout import Draw, monte_carlo_dropout
 from activelabel.recipes import NetworkSettings, load_recipe
 from activelabel.training.cpu_layers import QuickDropout, QuickPReLU, QuickSmooth, with_cpu_layers
+from activelabel.training.deep_convolutions import DeepConvolution
+from activelabel.training.deep_upsampling import DeepUpsampling
 
 SMALL = NetworkSettings(channels=(16, 32), strides=(2,), residual_units=1, dropout=0.0)
 
@@ -30,6 +34,27 @@ def test_output_and_gradients_are_those_of_torchs_layers(normalisation: str, tra
     for (name, expected), (same, found) in zip(plain.named_parameters(), quick.named_parameters(), strict=True):
         assert name == same
         torch.testing.assert_close(found.grad, expected.grad, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("padding", ["zeros", "repeated"])
+def test_a_patch_alone_has_the_output_and_gradients_of_torchs_layers_on_deep_levels_too(padding: str) -> None:
+    torch.manual_seed(0)
+    changed = {"channels": (16, 64, 96), "strides": (2, 2), "upsampling": "smoothed", "padding": padding}
+    settings = SMALL.model_copy(update=changed)
+    plain = build_network(settings, 2).train()
+    quick = build_network(settings, 2)
+    quick.load_state_dict(plain.state_dict())
+    quick = with_cpu_layers(quick).train()
+    kinds = {type(layer) for layer in quick.modules()}
+    expected = {FoldedConvolution, ThinUpsampling, DeepConvolution, DeepUpsampling}
+    assert kinds >= (expected if padding == "zeros" else {FoldedConvolution, RepeatedThinUpsampling})
+    image = torch.randn(1, 1, 8, 12, 16)
+    outputs = [network(image) for network in (plain, quick)]
+    torch.testing.assert_close(*outputs, rtol=1e-4, atol=1e-5)
+    for output in outputs:
+        output.square().mean().backward()
+    for one, other in zip(plain.parameters(), quick.parameters(), strict=True):
+        torch.testing.assert_close(other.grad, one.grad, rtol=1e-3, atol=1e-5)
 
 
 def test_the_state_has_the_same_names_and_shapes() -> None:

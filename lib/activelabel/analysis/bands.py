@@ -56,6 +56,34 @@ def bootstrap_band(values: NDArray[np.float64], level: float = 0.95, resamples: 
     return Band(mean, low, high, seeds, cases=int(known.any(axis=(0, 2)).sum()))
 
 
+def class_mean_interval(
+    values: NDArray[np.float64], level: float = 0.95, resamples: int = 2000, seed: int = 0
+) -> tuple[float, float]:
+    """The percentile interval, over cases drawn again, of the mean over classes of each class's mean over cases.
+
+    That is how the Dice of a model is computed. The mean over cases of each case's mean is another number where a
+    structure is absent in some cases.
+
+    Args:
+        values: (cases, classes); NaN is left out.
+        level: of the interval, in (0, 1).
+        resamples: the number of drawn means from which the interval is read.
+        seed: of the draws, 0 or more.
+
+    Raises:
+        ValueError: no value is a number.
+    """
+    known = ~np.isnan(values)
+    if not known.any():
+        raise ValueError("expected a number at least, got none")
+    cases = len(values)
+    drawn = np.random.default_rng(seed).multinomial(cases, [1 / cases] * cases, size=resamples)
+    of_classes = _weighted_means(values[None], known[None], np.ones((resamples, 1)), drawn)
+    of_classes = of_classes[~np.isnan(of_classes).all(axis=1)]
+    low, high = np.quantile(np.nanmean(of_classes, axis=1), [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
+
+
 def _weighted_means(
     values: NDArray[np.float64], known: NDArray[np.bool_], seed_weights: NDArray[Any], case_weights: NDArray[Any]
 ) -> NDArray[np.float64]:

@@ -188,7 +188,11 @@ class Database:
                 self._look.end()
 
     def look_anew(self) -> None:
-        """Begin another transaction with the next read of `one_look`: after a wait, for what others wrote meanwhile."""
+        """Begin another transaction with the next read of `one_look`.
+
+        Call this before a wait, as for a lock: whoever is waited for may need the connection, and what is read after
+        the wait has what others wrote meanwhile.
+        """
         self._look.end()
 
     @contextmanager

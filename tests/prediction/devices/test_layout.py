@@ -30,6 +30,24 @@ def test_instance_normalisation_is_torchs(channels: int, affine: bool, batch: in
     assert found.is_contiguous(memory_format=torch.channels_last_3d)
 
 
+@pytest.mark.parametrize("channels", [3, 16])
+@pytest.mark.parametrize("batch", [1, 2])
+def test_the_gradient_of_instance_normalisation_is_right_in_either_layout(channels: int, batch: int) -> None:
+    """Torch's own is wrong for one item and a gradient with channels innermost; expected is a formula in double."""
+    generator = torch.Generator().manual_seed(1)
+    values, gradient = (torch.randn((batch, channels, 4, 5, 6), generator=generator) for _ in range(2))
+    exact = values.double().requires_grad_()
+    spread = exact.var(dim=(2, 3, 4), correction=0, keepdim=True)
+    ((exact - exact.mean(dim=(2, 3, 4), keepdim=True)) / (spread + 1e-5).sqrt()).backward(gradient.double())
+    assert exact.grad is not None
+    for layout in (torch.channels_last_3d, torch.contiguous_format):
+        for of_gradient in (torch.channels_last_3d, torch.contiguous_format):
+            own = values.clone(memory_format=layout).requires_grad_()
+            layer = ChannelsLastInstanceNorm(nn.InstanceNorm3d(channels))
+            layer(own).backward(gradient.clone(memory_format=of_gradient))
+            torch.testing.assert_close(own.grad, exact.grad.float(), atol=1e-5, rtol=0)
+
+
 @pytest.mark.parametrize("stride", [(2, 2, 2), (2, 2, 1), (1, 2, 1), (1, 1, 1)])
 @pytest.mark.parametrize("shape", [(3, 2, 5, 4, 6), (1, 16, 2, 3, 1), (2, 3, 1, 1, 2)])
 def test_smoothing_item_by_item_is_smoothing(stride: tuple[int, ...], shape: tuple[int, ...]) -> None:

@@ -150,13 +150,21 @@ def test_the_interval_of_a_dice_is_that_of_the_mean_over_the_validation_cases(si
     assert (point.dice_low, point.dice_high) == (0.2, 0.8)  # of two cases the mean may be that of either
 
 
+def test_a_dice_by_other_cases_than_those_of_the_training_has_no_interval(tmp_path: Path) -> None:
+    (tmp_path / "run_model_1").mkdir()
+    cases = {"a": {"ball": 0.2, "box": None}, "b": {"ball": 0.8, "box": 0.9}}
+    (tmp_path / "run_model_1" / VALIDATION_FILE).write_text(json.dumps(cases), encoding="utf-8")
+    assert dice_interval(tmp_path, 1, (0.5 + 0.9) / 2) == (pytest.approx(0.2), pytest.approx(0.85))
+    assert dice_interval(tmp_path, 1, 0.6) is None
+
+
 def test_one_case_or_none_or_a_damaged_file_gives_no_interval(tmp_path: Path) -> None:
-    assert dice_interval(tmp_path, 1) is None
+    assert dice_interval(tmp_path, 1, 0.5) is None
     folder = tmp_path / "run_model_1"
     folder.mkdir()
     for content in ('{"a": {"ball": 0.2}}', '{"a": {"ball": null}, "b": {"ball": 0.5}}', "{"):
         (folder / VALIDATION_FILE).write_text(content, encoding="utf-8")
-        assert dice_interval(tmp_path, 1) is None
+        assert dice_interval(tmp_path, 1, 0.5) is None
 
 
 def test_the_time_left_of_a_training_goes_by_the_steps_of_this_process() -> None:

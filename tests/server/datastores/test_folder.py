@@ -667,3 +667,40 @@ def test_a_label_that_is_asked_back_is_a_draft_until_it_is_confirmed(
     assert store.get_labels_by_image_id("a").keys() == {"final", "original"}
     assert ledger.open_drafts() == []
     assert store.get_label_info("a", "final")["annotated_slices"] == [1, 2]
+
+
+def test_whoever_waits_for_the_listing_keeps_no_connection_from_whom_they_wait_for(
+    store: LedgerDatastore, ledger: Ledger
+) -> None:
+    ledger.open()
+    in_use = ledger._connection().reader.pool.checkedout  # type: ignore[attr-defined]
+
+    def ask() -> None:
+        with ledger.one_look():
+            assert ledger.image("a").present
+            began.set()
+            store.open_for("a", "ann")
+
+    began, thread = threading.Event(), threading.Thread(target=ask)
+    with store._lock:
+        thread.start()
+        assert began.wait(10)
+        deadline = time.monotonic() + 10
+        while in_use() and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert in_use() == 0
+        assert thread.is_alive()
+    thread.join(10)
+    assert not thread.is_alive()
+
+
+def test_a_file_that_is_written_as_it_was_is_no_change_of_the_listing(store: LedgerDatastore, studies: Path) -> None:
+    store.refresh()
+    before = store.revision
+    store.on_change(studies / "a.nii.gz")
+    store._catch_up()
+    assert store.revision == before
+    write_image(studies / "c.nii.gz")
+    store.on_change(studies / "c.nii.gz")
+    store._catch_up()
+    assert store.revision != before

@@ -1,9 +1,11 @@
 """Networks whose values keep their channels innermost in memory, as fast convolutions need them."""
 
 import copy
+from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
+from torch.autograd import Function
 
 from activelabel.networks.padding import RepeatedTranspose
 from activelabel.networks.smoothing import Smooth
@@ -120,6 +122,22 @@ def instance_norm(values: Tensor, weight: Tensor | None, bias: Tensor | None, ep
     """Instance normalisation, computed as batch normalisation of a batch of one, which keeps the layout."""
     if values.shape[1] < _LEAST_CHANNELS:
         normalised = torch.instance_norm(values, weight, bias, None, None, True, 0.0, eps, False)
-        return normalised.contiguous(memory_format=torch.channels_last_3d)
+        innermost: Tensor = _Innermost.apply(normalised)
+        return innermost
     items = [torch.batch_norm(item, weight, bias, None, None, True, 0.0, eps, False) for item in values.split(1)]
     return torch.cat(items) if len(items) > 1 else items[0]
+
+
+class _Innermost(Function):
+    """The channels innermost in memory, and outermost in the gradient.
+
+    Torch's instance normalisation of a batch of one reads a gradient with channels innermost as if they were outermost.
+    """
+
+    @staticmethod
+    def forward(context: Any, values: Tensor) -> Tensor:
+        return values.contiguous(memory_format=torch.channels_last_3d)
+
+    @staticmethod
+    def backward(context: Any, gradient: Tensor) -> Tensor:
+        return gradient.contiguous()

@@ -34,8 +34,8 @@ def write_records(ledger: Ledger, kept: Path, image_id: str) -> None:
     Raises:
         OSError: the folder is full or cannot be written.
     """
+    ledger.look_anew()
     with _one_writer:
-        ledger.look_anew()
         for file, record in ledger.label_records(image_id).items():
             label = kept / file
             content = _content(file, record)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from activelabel.analysis.bands import bootstrap_band
+from activelabel.analysis.bands import class_mean_interval
 from activelabel.loop.advice import advice
 from activelabel.loop.autopilot import Autopilot
 from activelabel.loop.due import read_situation
@@ -25,7 +25,6 @@ from activelabel.server.datastores.folder import LedgerDatastore
 from activelabel.server.host_tasks import Running, running_tasks
 from activelabel.server.project_tasks import ProjectTasks
 from activelabel.server.task_names import TRAINER
-from activelabel.training.evaluation import mean_dice
 
 logger = logging.getLogger(__name__)
 
@@ -52,7 +51,7 @@ class ProgressReader:
         self._running = running
         self._lock = threading.Lock()
         self._known: tuple[Hashable, ProjectProgress] | None = None
-        self._intervals: dict[int, tuple[float, float] | None] = {}
+        self._intervals: dict[tuple[int, float | None], tuple[float, float] | None] = {}
 
     def revision(self) -> Hashable:
         """A value that changes with everything on which the progress depends; reading it costs two small queries."""
@@ -138,28 +137,30 @@ class ProgressReader:
 
     def _interval(self, point: dict[str, Any]) -> dict[str, float | None]:
         """The interval of a model's Dice over its validation cases, if the run that trained it is still there."""
-        version = point["model_version"]
-        if version not in self._intervals:
-            self._intervals[version] = dice_interval(self._project.runs_folder, version)
-        low, high = self._intervals[version] or (None, None)
+        measured = (point["model_version"], point.get("dice"))
+        if measured not in self._intervals:
+            self._intervals[measured] = dice_interval(self._project.runs_folder, *measured)
+        low, high = self._intervals[measured] or (None, None)
         return {"dice_low": low, "dice_high": high}
 
 
-def dice_interval(runs_folder: Path, version: int) -> tuple[float, float] | None:
-    """The 95 % bootstrap interval of the mean Dice over the validation cases of a model's training.
+def dice_interval(runs_folder: Path, version: int, dice: float | None) -> tuple[float, float] | None:
+    """The 95 % bootstrap interval, over the validation cases of a model's training, of its Dice.
 
-    None if it is not known: the model was not trained here, or there were fewer than two cases.
+    None if it is not known: the model was not trained here, there were fewer than two cases with a number, or `dice`
+    is not theirs, since the model was measured again by other cases.
     """
     for file in runs_folder.glob(f"*_model_{version}/{VALIDATION_FILE}"):
         try:
-            cases = [mean_dice(classes) for classes in json.loads(file.read_text(encoding="utf-8")).values()]
+            cases = list(json.loads(file.read_text(encoding="utf-8")).values())
         except (OSError, ValueError) as error:
             logger.warning("the interval of model %d is not known: %s cannot be read: %s", version, file, error)
             return None
-        known = [value for value in cases if value is not None]
-        if len(known) > 1:
-            band = bootstrap_band(np.array(known)[None, :, None])
-            return float(band.low[0]), float(band.high[0])
+        rows = [list(classes.values()) for classes in cases if any(value is not None for value in classes.values())]
+        if len(rows) > 1 and dice is not None:
+            values = np.array(rows, dtype=np.float64)  # None is read as NaN
+            theirs = np.mean([column[~np.isnan(column)].mean() for column in values.T if np.isfinite(column).any()])
+            return class_mean_interval(values) if np.isclose(dice, theirs) else None
     return None
 
 

@@ -105,8 +105,8 @@ class LedgerDatastore(FolderLabels):
 
     def open_for(self, image_id: str, annotator: str) -> Draft | None:
         """Show an annotator's own draft under `original`, which Slicer opens with the image, and return the draft."""
+        self._ledger.look_anew()
         with self._lock, self._ledger.one_look():
-            self._ledger.look_anew()  # a label may have been saved while this thread waited for the lock
             draft, file = self._ledger.open_draft(image_id, annotator), self._label_path(image_id, ORIGINAL)
             blind = draft is None and self._reads_second(image_id, annotator)
             anothers = draft is None and self._ledger.shows_draft(image_id, ORIGINAL)

@@ -96,6 +96,7 @@ class FolderFollowing(FolderListing):
 
     def _reconcile_changed(self, content: FolderContent) -> None:
         """Do what `_reconcile_datastore` does, for the images that differ from the listed ones."""
+        before = self._listed_tags(), self.passed_over()
         self._content = content
         known, shown = self._listed_paths(), dict(self._datastore.objects)
         came = {image_id: path for image_id, path in content.files.items() if known.get(image_id) != path}
@@ -110,7 +111,8 @@ class FolderFollowing(FolderListing):
         self.readmit_mended()
         self._reconcile_labels()
         self._say_passed_over()
-        self._revision += 1
+        if came or gone or (self._listed_tags(), self.passed_over()) != before:
+            self._revision += 1
         if came or gone or not Path(self._datastore_config_path).is_file():
             self._view.request()
         else:
@@ -150,14 +152,17 @@ class FolderFollowing(FolderListing):
         else:
             self._view.note()
 
+    def _listed_tags(self) -> dict[str, list[str]]:
+        """The tags of the labels of each image that has some."""
+        return {image_id: sorted(shown.labels) for image_id, shown in self._datastore.objects.items() if shown.labels}
+
     def _forget_copies(self, gone: Mapping[str, ImageLabelModel]) -> None:
         """Remove what is kept of images that are gone and can be made again."""
         forget_copies(gone, self._archive.project_folder, self._prepared)
 
     def _shown(self) -> object:
         """The content of the listing on which `status`, `passed_over` and `patients` depend."""
-        tags = {image_id: sorted(shown.labels) for image_id, shown in self._datastore.objects.items()}
-        return tags, self.passed_over(), self.patients()
+        return list(self._datastore.objects), self._listed_tags(), self.passed_over(), self.patients()
 
     def _find_images(self) -> dict[str, DataModel]:
         """The images that exist now, by id, with their listed information."""

@@ -37,8 +37,8 @@ class FolderLabels(FolderImages):
 
     def _list_current(self, image_id: str, tag: str) -> None:
         """List a label that a child process has saved; labels of this process are already listed."""
+        self._ledger.look_anew()
         with self._lock:
-            self._ledger.look_anew()
             annotation = self._ledger.current_annotation(image_id, tag)
             if annotation is not None and image_id in self._datastore.objects and not self._lists(annotation):
                 self._show_label(annotation, {})
@@ -127,8 +127,8 @@ class FolderLabels(FolderImages):
 
         If the label under `original` is a final label too, it is shown along with the final one.
         """
+        self._ledger.look_anew()
         with self._lock:
-            self._ledger.look_anew()
             both = tag == FINAL and self._archive.is_shown_as_original(image_id)
             for shown in (FINAL, ORIGINAL) if both else (tag,):
                 annotation = self._ledger.current_annotation(image_id, shown)

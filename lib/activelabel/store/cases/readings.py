@@ -195,7 +195,7 @@ def with_ends(readings: Sequence[Mapping[str, Any]], labels: Iterable[Mapping[st
     """
     ends: dict[str, list[Any]] = {}
     for label in labels:
-        if label["tag"] in (FINAL, SECOND) and label["deleted_at"] is not None:
+        if label["tag"] in (FINAL, SECOND) and label.get("deleted_at") is not None:
             ends.setdefault(label["image_id"], []).append(label["deleted_at"])
     ended: list[dict[str, Any]] = []
     for row in sorted(readings, key=lambda row: int(row["id"]), reverse=True):

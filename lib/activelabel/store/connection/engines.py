@@ -19,6 +19,10 @@ _LOCK_NOT_AVAILABLE, _INSUFFICIENT_PRIVILEGE, _DISK_FULL = "55P03", "42501", "53
 _SQLITE_BUSY, _SQLITE_FULL = 5, 13  # primary result codes
 _SQLITE_CODES = {"database is locked": _SQLITE_BUSY, "database or disk is full": _SQLITE_FULL}
 
+# A connection for each thread of a server, of which forty answer requests: a request may keep one until it ends
+# (`Database.one_look`), and whoever waits for one would keep others waiting. Those beyond five are closed after use.
+_POOL = {"pool_size": 5, "max_overflow": 60}
+
 
 def new_engine(url: str) -> Engine:
     """The connections to a database, which is opened at the first use.
@@ -27,14 +31,14 @@ def new_engine(url: str) -> Engine:
         InvalidInputError: the package for PostgreSQL is not installed.
     """
     if url.startswith("sqlite"):
-        engine = create_engine(url)
+        engine = create_engine(url, **_POOL)
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
         return engine
     try:
         # A PostgreSQL server without a locale answers in bytes unless the client encoding is UTF-8.
         options = {"connect_timeout": _CONNECT_SECONDS, "client_encoding": "utf8"}
-        engine = create_engine(url, pool_pre_ping=True, connect_args=options)
+        engine = create_engine(url, pool_pre_ping=True, connect_args=options, **_POOL)
     except ModuleNotFoundError as error:
         raise InvalidInputError(
             "ledger URL: PostgreSQL needs the package psycopg; run: pip install 'psycopg[binary]'"
