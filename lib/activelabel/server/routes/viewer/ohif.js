@@ -16,8 +16,8 @@
   function gridOf(volume) {
     const row = (world) => {
       const sign = world === 2 ? 1 : -1;
-      const along2 = AXES.map((axis) => sign * at(volume.direction, 3 * axis + world) * at(volume.spacing, axis));
-      return [...along2, sign * at(volume.origin, world)];
+      const along3 = AXES.map((axis) => sign * at(volume.direction, 3 * axis + world) * at(volume.spacing, axis));
+      return [...along3, sign * at(volume.origin, world)];
     };
     return { shape: triple(volume.dimensions), affine: [row(0), row(1), row(2)] };
   }
@@ -54,9 +54,9 @@
       const moved = AXES.map((other) => at(next, other) - at(corner, other));
       const rounded = moved.map(Math.round);
       const far = (target.shape[axis] - 1) * Math.max(...AXES.map((i) => Math.abs(at(moved, i) - at(rounded, i))));
-      const along2 = AXES.filter((other) => rounded[other] !== 0);
-      const [first] = along2;
-      if (far > SAME_VOXEL || along2.length !== 1 || first === void 0 || Math.abs(at(rounded, first)) !== 1) {
+      const along3 = AXES.filter((other) => rounded[other] !== 0);
+      const [first] = along3;
+      if (far > SAME_VOXEL || along3.length !== 1 || first === void 0 || Math.abs(at(rounded, first)) !== 1) {
         throw new Error("the mask has not the voxels of the image");
       }
       if (source.shape[first] !== target.shape[axis]) {
@@ -2353,8 +2353,19 @@
   var dot = (one, other) => one[0] * other[0] + one[1] * other[1] + one[2] * other[2];
   function nearest(axes, wanted) {
     const [best] = [...axes].sort((one, other) => Math.abs(dot(other, wanted)) - Math.abs(dot(one, wanted)));
-    const axis = best ?? wanted;
+    return along2(best ?? wanted, wanted);
+  }
+  function along2(axis, wanted) {
     return dot(axis, wanted) < 0 ? [-axis[0], -axis[1], -axis[2]] : axis;
+  }
+  function assigned(axes) {
+    const nearness = (axis) => Math.max(...axis.map(Math.abs));
+    const found = [void 0, void 0, void 0];
+    for (const axis of [...axes].sort((one, other) => nearness(other) - nearness(one))) {
+      const [best] = [0, 1, 2].filter((place) => found[place] === void 0).sort((one, other) => Math.abs(axis[other] ?? 0) - Math.abs(axis[one] ?? 0));
+      found[best ?? 0] = axis;
+    }
+    return found;
   }
   function ownPlane(plane, direction) {
     const look = LOOKS[plane];
@@ -2362,12 +2373,12 @@
       return void 0;
     }
     const axes = [0, 3, 6].map((from) => [direction[from] ?? 0, direction[from + 1] ?? 0, direction[from + 2] ?? 0]);
-    const viewPlaneNormal = nearest(axes, look.viewPlaneNormal);
+    const normal = assigned(axes)[look.viewPlaneNormal.findIndex((part) => part !== 0)] ?? look.viewPlaneNormal;
+    const viewPlaneNormal = along2(normal, look.viewPlaneNormal);
     if (dot(viewPlaneNormal, look.viewPlaneNormal) > 1 - SAME) {
       return void 0;
     }
-    const inPlane = axes.filter((axis) => Math.abs(dot(axis, viewPlaneNormal)) < 0.5);
-    return { viewPlaneNormal, viewUp: nearest(inPlane, look.viewUp) };
+    return { viewPlaneNormal, viewUp: nearest(axes.filter((axis) => axis !== normal), look.viewUp) };
   }
   function turnToSlices(viewport, plane) {
     const direction = viewport.getImageData()?.direction;
