@@ -32,7 +32,7 @@ export class Drafts<D extends Drawn> {
     this.changedAt ??= this.clock();
   }
 
-  /** Nothing is open any more. */
+  /** No draft is due: nothing is open, or it is as it was kept. */
   forget(): void {
     this.changedAt = undefined;
   }

@@ -126,11 +126,7 @@ export class Reviews<D extends Drawn = Drawn> {
   /** Show one of two readings. What the reviewer has drawn is given up, so they are asked to decide first. */
   async show(reading: 'first' | 'second'): Promise<void> {
     const { review, phase } = this.session.state;
-    if (review === null || phase !== 'reviewing') {
-      return;
-    }
-    if (this.session.drawing?.changed === true) {
-      this.session.set({ message: { kind: 'bad', text: 'You have drawn on this reading: undo that, or approve it, first.' } });
+    if (review === null || phase !== 'reviewing' || !this.mayDrop()) {
       return;
     }
     await this.session.attempt(async () => {

@@ -251,7 +251,11 @@ export class Session<D extends Drawn = Drawn> {
   private noteStroke(): void {
     const { drawing } = this;
     if (drawing !== undefined) {
-      this.drafts.changes();
+      if (drawing.changed) {
+        this.drafts.changes();
+      } else {
+        this.drafts.forget(); // undone to what is kept already
+      }
       this.set({ changed: drawing.changed, canUndo: drawing.canUndo, canRedo: drawing.canRedo, asks: undefined });
     }
   }

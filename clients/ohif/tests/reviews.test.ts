@@ -114,13 +114,30 @@ test('a decision that gives up a correction is asked for twice', async () => {
   }
 });
 
-test('the other reading does not replace what the reviewer has drawn', async () => {
+test('the other reading replaces what the reviewer has drawn only when they have pressed twice', async () => {
   const [site, reviews] = await reviewing(TWICE);
   const drawing = site.drawing();
   drawing.draw();
   await reviews.show('second');
   assert.equal(site.session.drawing, drawing);
   assert.equal(site.session.state.reading, 'first');
+  assert.match(site.session.state.message?.text ?? '', /not kept by this/);
+  await reviews.show('second');
+  assert.equal(site.session.state.reading, 'second');
+});
+
+test('a stroke that was undone is no correction', async () => {
+  const [site, reviews] = await reviewing(TWICE);
+  site.drawing().draw();
+  site.session.retrace('undo');
+  assert.equal(approvalOf(site.session.state), 'Take the first');
+  await reviews.show('second');
+  assert.equal(site.session.state.reading, 'second');
+  site.drawing().draw();
+  site.session.retrace('undo');
+  site.told();
+  await reviews.approve('');
+  assert.deepEqual(site.told(), ['adjudicate a second ']);
 });
 
 test('another case is not opened over a correction before the reviewer was asked', async () => {

@@ -1280,11 +1280,7 @@
     /** Show one of two readings. What the reviewer has drawn is given up, so they are asked to decide first. */
     async show(reading) {
       const { review, phase } = this.session.state;
-      if (review === null || phase !== "reviewing") {
-        return;
-      }
-      if (this.session.drawing?.changed === true) {
-        this.session.set({ message: { kind: "bad", text: "You have drawn on this reading: undo that, or approve it, first." } });
+      if (review === null || phase !== "reviewing" || !this.mayDrop()) {
         return;
       }
       await this.session.attempt(async () => {
@@ -1400,7 +1396,7 @@
     changes() {
       this.changedAt ??= this.clock();
     }
-    /** Nothing is open any more. */
+    /** No draft is due: nothing is open, or it is as it was kept. */
     forget() {
       this.changedAt = void 0;
     }
@@ -1787,7 +1783,11 @@
     noteStroke() {
       const { drawing } = this;
       if (drawing !== void 0) {
-        this.drafts.changes();
+        if (drawing.changed) {
+          this.drafts.changes();
+        } else {
+          this.drafts.forget();
+        }
         this.set({ changed: drawing.changed, canUndo: drawing.canUndo, canRedo: drawing.canRedo, asks: void 0 });
       }
     }
@@ -2040,6 +2040,9 @@
     mostVoxels;
     done = [];
     undone = [];
+    strokes = 0;
+    /** The last stroke that can no longer be taken back. */
+    first = 0;
     /** The labelmap after the last stroke that was recorded. */
     values;
     get canUndo() {
@@ -2047,6 +2050,10 @@
     }
     get canRedo() {
       return this.undone.length > 0;
+    }
+    /** The stroke after which the labelmap was as it is now: it is the same again when it is undone or redone to there. */
+    get position() {
+      return this.done.at(-1)?.stroke ?? this.first;
     }
     /** Record what is different in `parts`, as one step. Returns whether anything is. */
     record(parts) {
@@ -2056,10 +2063,12 @@
       }
       this.write(change.places, change.after);
       this.done.push(change);
+      this.strokes++;
       this.undone = [];
       let kept = 0;
       const first = this.done.findLastIndex(({ places }) => (kept += places.length) > this.mostVoxels);
-      this.done.splice(0, Math.min(first + 1, this.done.length - 1));
+      const forgotten = this.done.splice(0, Math.min(first + 1, this.done.length - 1));
+      this.first = forgotten.at(-1)?.stroke ?? this.first;
       return true;
     }
     /** Take back the last step. Returns the voxels to write and their values; nothing if there is no step. */
@@ -2097,7 +2106,8 @@
       return {
         places: Uint32Array.from(places),
         before: Uint8Array.from(places, (place) => this.values[place] ?? 0),
-        after: Uint8Array.from(after)
+        after: Uint8Array.from(after),
+        stroke: this.strokes + 1
       };
     }
     write(places, values) {
@@ -2138,6 +2148,7 @@
         values.set(part.values, part.start);
       }
       this.history = new History(values);
+      this.kept = this.history.position;
       this.record();
       const { Events } = window.cornerstoneTools.Enums;
       window.cornerstone.eventTarget.addEventListener(Events.SEGMENTATION_DATA_MODIFIED, this.noteTouched);
@@ -2155,7 +2166,8 @@
     writing = false;
     /** As they were when the segmentation was last there: the viewer removes it before it says that a study is left. */
     segments = {};
-    changed = false;
+    /** Where the history was when the drawing was opened or last kept; nothing if it was not kept. */
+    kept;
     /** Draw structures of these names on a series that the viewer shows, over a mask if there is one. */
     static async open(services, series, labels, mask, onStroke) {
       const { segmentationService, displaySetService } = services;
@@ -2190,6 +2202,9 @@
       }
       return new _Drawing(services, id, volume, onStroke);
     }
+    get changed() {
+      return this.history.position !== this.kept;
+    }
     get empty() {
       return this.history.values.every((value) => value === 0);
     }
@@ -2213,12 +2228,12 @@
         await this.strokeEnds();
       }
       this.record();
-      this.changed = false;
+      this.kept = this.history.position;
       const { values, names } = renumbered(this.history.values, this.segments);
       return { mask: await writeMask({ grid: this.grid, values }), label_info: names };
     }
     notKept() {
-      this.changed = true;
+      this.kept = void 0;
     }
     remove() {
       const { segmentationService } = this.services;
@@ -2271,7 +2286,6 @@
       const touched = this.touched;
       this.touched = /* @__PURE__ */ new Set();
       if ((touched === "all" || touched.size > 0) && this.history.record(this.parts(touched))) {
-        this.changed = true;
         this.onStroke();
       }
     };
@@ -2301,7 +2315,6 @@
           known[place % size] = at(values, index);
         }
       });
-      this.changed = true;
       this.writing = true;
       try {
         tell2(this.id, [...slices.keys()]);
