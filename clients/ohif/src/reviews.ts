@@ -10,6 +10,9 @@ import type { Session } from './session.ts';
 const REVIEWED = new Set(['finished', 'in review', 'approved']);
 
 export class Reviews<D extends Drawn = Drawn> {
+  /** The review that has ended because its reviewer saved a correction: that is a version of its own. */
+  private ended: Review | undefined;
+
   constructor(
     private readonly server: Server,
     private readonly session: Session<D>
@@ -65,16 +68,21 @@ export class Reviews<D extends Drawn = Drawn> {
         await this.server.adjudicate(review.image, reading, note);
         return `approved: the ${reading} reading`;
       }
-      let version = review.version;
       if (open.drawing.changed) {
         const covered = review.slices === null ? {} : { annotated_slices: review.slices };
         if (!(await this.session.finish(open, { finished: true, confirmed: true, ...covered }))) {
           return undefined;
         }
-        // The review of the version before has ended with it.
-        version = (await this.server.review(review.image))?.version ?? version;
+        this.ended = review;
+        this.session.set({ reading: undefined }); // neither is shown any more, also if the approval fails
       }
-      await this.server.approve(review.image, version, note);
+      if (this.ended !== review) {
+        await this.server.approve(review.image, review.version, note);
+        return 'approved';
+      }
+      const again = (await this.server.review(review.image)) ?? review;
+      this.session.set({ review: again });
+      await this.server.approve(again.image, again.version, note);
       return 'approved';
     });
   }

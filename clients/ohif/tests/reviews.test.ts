@@ -172,6 +172,21 @@ test('a refused decision leaves the label open, with the line of the server', as
   assert.deepEqual([site.session.state.phase, site.session.state.message?.text], ['reviewing', 'a newer version has come']);
 });
 
+test('a correction that was saved is approved by a second press if its approval has failed', async () => {
+  for (const failing of ['approve', 'review'] as const) {
+    const [site, reviews] = await reviewing({ ...TWICE, version: 1 });
+    site.drawing().draw();
+    site.toReview = { ...REVIEW, version: 2 };
+    site.failing = failing;
+    await reviews.approve('');
+    assert.deepEqual([site.session.state.phase, site.session.state.message?.text], ['reviewing', 'a gateway has failed']);
+    site.failing = undefined;
+    site.told();
+    await reviews.approve('');
+    assert.equal(site.told().at(-1), 'approve a 2 ');
+  }
+});
+
 test('what is drawn on a case is kept as a draft when a label is opened for review', async () => {
   const site = new Site();
   await site.ask();

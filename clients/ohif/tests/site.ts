@@ -85,6 +85,8 @@ export class Site {
   toReview: Review | null = null;
   saved: Saved = { state: 'finished' };
   refusal: string | undefined;
+  /** What a gateway before the server fails at. */
+  failing: string | undefined;
   /** What happens while a label is being saved. */
   onSave: (() => void) | undefined;
   /** What happens while the server chooses the next case. */
@@ -138,6 +140,9 @@ export class Site {
       this.log.push(what);
       if (this.loginEnded) {
         return Promise.reject(new Refusal(401, 'the login has ended'));
+      }
+      if (this.failing !== undefined && what.startsWith(this.failing)) {
+        return Promise.reject(new Refusal(502, 'a gateway has failed'));
       }
       return this.away ? Promise.reject(new Away()) : Promise.resolve().then(answer);
     };

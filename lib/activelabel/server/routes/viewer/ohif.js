@@ -1178,6 +1178,8 @@
     }
     server;
     session;
+    /** The review that has ended because its reviewer saved a correction: that is a version of its own. */
+    ended;
     /** Open a label for review: that of an image, or the one that has waited longest. */
     async take(image) {
       const { phase } = this.session.state;
@@ -1225,15 +1227,21 @@
           await this.server.adjudicate(review.image, reading, note);
           return `approved: the ${reading} reading`;
         }
-        let version = review.version;
         if (open.drawing.changed) {
           const covered = review.slices === null ? {} : { annotated_slices: review.slices };
           if (!await this.session.finish(open, { finished: true, confirmed: true, ...covered })) {
             return void 0;
           }
-          version = (await this.server.review(review.image))?.version ?? version;
+          this.ended = review;
+          this.session.set({ reading: void 0 });
         }
-        await this.server.approve(review.image, version, note);
+        if (this.ended !== review) {
+          await this.server.approve(review.image, review.version, note);
+          return "approved";
+        }
+        const again = await this.server.review(review.image) ?? review;
+        this.session.set({ review: again });
+        await this.server.approve(again.image, again.version, note);
         return "approved";
       });
     }
