@@ -137,13 +137,24 @@ export class Reviews<D extends Drawn = Drawn> {
     if (review === null || phase !== 'reviewing' || !this.mayDrop()) {
       return;
     }
+    const { drawing } = this.session;
+    const left = () => this.session.drawing !== drawing;
+    this.session.set({ phase: 'opening', message: undefined });
     await this.session.attempt(async () => {
       const mask = await readMask(await this.server.label(review.image, reading === 'first' ? 'final' : 'reading_2'));
-      this.session.drawing?.remove();
-      if (await this.session.draw(review.image, mask, () => false)) {
-        this.session.set({ reading, message: undefined });
+      if (left()) {
+        return;
       }
-    });
+      // A stroke that was begun before may have ended meanwhile.
+      if (!this.mayDrop()) {
+        this.session.set({ phase: 'reviewing' });
+        return;
+      }
+      drawing?.remove();
+      if (await this.session.draw(review.image, mask, left)) {
+        this.session.set({ phase: 'reviewing', reading, message: undefined });
+      }
+    }, left);
   }
 
   private async open(review: Review, sample: Sample, givenUp: () => boolean): Promise<void> {

@@ -126,6 +126,36 @@ test('the other reading replaces what the reviewer has drawn only when they have
   assert.equal(site.session.state.reading, 'second');
 });
 
+test('while the other reading loads nothing else is begun, and a stroke that ends then is not lost', async () => {
+  const [site, reviews] = await reviewing(TWICE);
+  const mask = await site.server.label('a');
+  let answer: (mask: ArrayBuffer) => void = () => undefined;
+  site.server.label = () => new Promise(resolve => { answer = resolve; });
+  const opened = site.masks.length;
+  site.told();
+  const loads = [reviews.show('second'), reviews.show('second'), reviews.approve('')];
+  assert.equal(site.session.state.phase, 'opening');
+  answer(mask);
+  await Promise.all(loads);
+  assert.deepEqual([site.told(), site.masks.length - opened], [[], 1]);
+  assert.deepEqual([site.session.state.phase, site.session.state.reading], ['reviewing', 'second']);
+  const back = reviews.show('first');
+  const drawing = site.drawing();
+  drawing.draw();
+  answer(mask);
+  await back;
+  assert.deepEqual([drawing.removed, site.session.drawing, site.session.state.phase], [false, drawing, 'reviewing']);
+  assert.match(site.session.state.message?.text ?? '', /not kept by this/);
+});
+
+test('a reading that cannot be had leaves the other one under review', async () => {
+  const [site, reviews] = await reviewing(TWICE);
+  site.failing = 'label';
+  await reviews.show('second');
+  assert.deepEqual([site.session.state.phase, site.session.state.reading], ['reviewing', 'first']);
+  assert.equal(site.session.state.message?.text, 'a gateway has failed');
+});
+
 test('a stroke that was undone is no correction', async () => {
   const [site, reviews] = await reviewing(TWICE);
   site.drawing().draw();

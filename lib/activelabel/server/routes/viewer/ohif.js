@@ -1291,13 +1291,23 @@
       if (review === null || phase !== "reviewing" || !this.mayDrop()) {
         return;
       }
+      const { drawing } = this.session;
+      const left2 = () => this.session.drawing !== drawing;
+      this.session.set({ phase: "opening", message: void 0 });
       await this.session.attempt(async () => {
         const mask = await readMask(await this.server.label(review.image, reading === "first" ? "final" : "reading_2"));
-        this.session.drawing?.remove();
-        if (await this.session.draw(review.image, mask, () => false)) {
-          this.session.set({ reading, message: void 0 });
+        if (left2()) {
+          return;
         }
-      });
+        if (!this.mayDrop()) {
+          this.session.set({ phase: "reviewing" });
+          return;
+        }
+        drawing?.remove();
+        if (await this.session.draw(review.image, mask, left2)) {
+          this.session.set({ phase: "reviewing", reading, message: void 0 });
+        }
+      }, left2);
     }
     async open(review, sample, givenUp) {
       const differs = review.readings !== null;
