@@ -124,10 +124,10 @@ export class Reviews<D extends Drawn = Drawn> {
   /** Whether a correction may be given up: there is none, or the reviewer was asked and has pressed again. */
   private mayDrop(): boolean {
     const { review, asks } = this.session.state;
-    if (review === null || this.session.drawing?.changed !== true || asks === 'drop') {
+    if (review === null || this.session.drawing?.changed !== true || asks.includes('drop')) {
       return true;
     }
-    this.session.set({ asks: 'drop', message: { kind: 'bad', text: 'Your correction is not kept by this. Press again to give it up.' } });
+    this.session.set({ asks: [...asks, 'drop'], message: { kind: 'bad', text: 'Your correction is not kept by this. Press again to give it up.' } });
     return false;
   }
 

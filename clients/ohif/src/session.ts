@@ -83,7 +83,7 @@ export class Session<D extends Drawn = Drawn> {
 
   /** Ask for the next case, and open it. */
   async next(): Promise<void> {
-    this.set({ phase: 'opening', message: undefined, asks: undefined });
+    this.set({ phase: 'opening', message: undefined, asks: [] });
     await this.attempt(async () => {
       const labels = this.now.labels.length > 0 ? this.now.labels : await this.server.labels();
       const sample = await this.server.next();
@@ -143,17 +143,17 @@ export class Session<D extends Drawn = Drawn> {
     const saved = open.finished !== undefined && !open.drawing.changed;
     const question = saved ? undefined : questionOf(query, open.drawing.empty, now);
     if (question !== undefined) {
-      this.set({ asks: question.asks, message: { kind: 'bad', text: question.text } });
+      this.set({ asks: [...now.asks, question.asks], message: { kind: 'bad', text: question.text } });
       return;
     }
     this.set({ phase: 'sending', message: undefined });
     await this.attempt(async () => {
       await this.tellActive(query);
-      if (now.asks !== 'elsewhere' && !saved && (await this.server.query())?.image !== query.image) {
-        this.set({ phase: 'drawing', asks: 'elsewhere', message: { kind: 'bad', text: ELSEWHERE } });
+      if (!now.asks.includes('elsewhere') && !saved && (await this.server.query())?.image !== query.image) {
+        this.set({ phase: 'drawing', asks: [...this.now.asks, 'elsewhere'], message: { kind: 'bad', text: ELSEWHERE } });
         return;
       }
-      const confirmed = now.asks === 'confirm' ? { confirmed: true } : {};
+      const confirmed = now.asks.includes('confirm') ? { confirmed: true } : {};
       const how = { finished: true, ...confirmed, ...coveredBy(query, now.done) };
       if (saved || (await this.finish(open, how))) {
         this.marks.keep(query, []);
@@ -220,7 +220,7 @@ export class Session<D extends Drawn = Drawn> {
     const saved = await this.outbox.finish(open, how);
     if (saved.state === 'draft') {
       const text = `${saved.message ?? 'kept as a draft'} Press again to confirm it.`;
-      this.set({ phase: 'drawing', asks: 'confirm', message: { kind: 'bad', text } });
+      this.set({ phase: 'drawing', asks: [...this.now.asks, 'confirm'], message: { kind: 'bad', text } });
     }
     return saved.state === 'finished';
   }
@@ -256,7 +256,7 @@ export class Session<D extends Drawn = Drawn> {
       } else {
         this.drafts.forget(); // undone to what is kept already
       }
-      this.set({ changed: drawing.changed, canUndo: drawing.canUndo, canRedo: drawing.canRedo, asks: undefined });
+      this.set({ changed: drawing.changed, canUndo: drawing.canUndo, canRedo: drawing.canRedo, asks: [] });
     }
   }
 
@@ -277,7 +277,7 @@ export class Session<D extends Drawn = Drawn> {
     open?.drawing.close();
     this.drafts.forget();
     const changed = this.outbox.waits;
-    this.set({ changed, canUndo: false, canRedo: false, kept: undefined, asks: undefined, from: '', overlay: 'none' });
+    this.set({ changed, canUndo: false, canRedo: false, kept: undefined, asks: [], from: '', overlay: 'none' });
   }
 
   /** Do something with the server; what goes wrong becomes the message. */

@@ -14,6 +14,8 @@ export interface Message {
   text: string;
 }
 
+export type Question = 'empty' | 'some' | 'confirm' | 'drop' | 'elsewhere';
+
 export interface State {
   phase: Phase;
   labels: string[];
@@ -30,8 +32,8 @@ export interface State {
   /** What the drawing began with, in a sentence. */
   from: string;
   message: Message | undefined;
-  /** What the next press of *Save and next*, or of a decision about a label, does all the same. */
-  asks: 'empty' | 'some' | 'confirm' | 'drop' | 'elsewhere' | undefined;
+  /** What was asked since the last stroke: the next press of *Save and next*, or of a decision about a label, does it all the same. */
+  asks: Question[];
   /** When the latest draft was kept, as a time of day. */
   kept: string | undefined;
   changed: boolean;
@@ -56,7 +58,7 @@ export const BEGINNING: State = {
   name: '',
   from: '',
   message: undefined,
-  asks: undefined,
+  asks: [],
   kept: undefined,
   changed: false,
   canUndo: false,

@@ -1279,10 +1279,10 @@
     /** Whether a correction may be given up: there is none, or the reviewer was asked and has pressed again. */
     mayDrop() {
       const { review, asks } = this.session.state;
-      if (review === null || this.session.drawing?.changed !== true || asks === "drop") {
+      if (review === null || this.session.drawing?.changed !== true || asks.includes("drop")) {
         return true;
       }
-      this.session.set({ asks: "drop", message: { kind: "bad", text: "Your correction is not kept by this. Press again to give it up." } });
+      this.session.set({ asks: [...asks, "drop"], message: { kind: "bad", text: "Your correction is not kept by this. Press again to give it up." } });
       return false;
     }
     /** Show one of two readings. What the reviewer has drawn is given up, so they are asked to decide first. */
@@ -1533,11 +1533,11 @@
 
   // src/questions.ts
   function questionOf(query, empty, { asks, done }) {
-    if (asks !== "empty" && query.kind === "volume" && empty) {
+    if (!asks.includes("empty") && query.kind === "volume" && empty) {
       return { asks: "empty", text: "Nothing is drawn. Press again if the image holds none of the structures." };
     }
     const asked = query.slices.length;
-    if (asks === void 0 && done.length > 0 && done.length < asked) {
+    if (!asks.includes("some") && done.length > 0 && done.length < asked) {
       const text2 = `${done.length} of the ${asked} slices that are asked for are marked as done. Press again to save only these.`;
       return { asks: "some", text: text2 };
     }
@@ -1559,7 +1559,7 @@
     name: "",
     from: "",
     message: void 0,
-    asks: void 0,
+    asks: [],
     kept: void 0,
     changed: false,
     canUndo: false,
@@ -1641,7 +1641,7 @@
     }
     /** Ask for the next case, and open it. */
     async next() {
-      this.set({ phase: "opening", message: void 0, asks: void 0 });
+      this.set({ phase: "opening", message: void 0, asks: [] });
       await this.attempt(async () => {
         const labels = this.now.labels.length > 0 ? this.now.labels : await this.server.labels();
         const sample = await this.server.next();
@@ -1698,17 +1698,17 @@
       const saved = open.finished !== void 0 && !open.drawing.changed;
       const question = saved ? void 0 : questionOf(query, open.drawing.empty, now);
       if (question !== void 0) {
-        this.set({ asks: question.asks, message: { kind: "bad", text: question.text } });
+        this.set({ asks: [...now.asks, question.asks], message: { kind: "bad", text: question.text } });
         return;
       }
       this.set({ phase: "sending", message: void 0 });
       await this.attempt(async () => {
         await this.tellActive(query);
-        if (now.asks !== "elsewhere" && !saved && (await this.server.query())?.image !== query.image) {
-          this.set({ phase: "drawing", asks: "elsewhere", message: { kind: "bad", text: ELSEWHERE } });
+        if (!now.asks.includes("elsewhere") && !saved && (await this.server.query())?.image !== query.image) {
+          this.set({ phase: "drawing", asks: [...this.now.asks, "elsewhere"], message: { kind: "bad", text: ELSEWHERE } });
           return;
         }
-        const confirmed = now.asks === "confirm" ? { confirmed: true } : {};
+        const confirmed = now.asks.includes("confirm") ? { confirmed: true } : {};
         const how = { finished: true, ...confirmed, ...coveredBy(query, now.done) };
         if (saved || await this.finish(open, how)) {
           this.marks.keep(query, []);
@@ -1772,7 +1772,7 @@
       const saved = await this.outbox.finish(open, how);
       if (saved.state === "draft") {
         const text2 = `${saved.message ?? "kept as a draft"} Press again to confirm it.`;
-        this.set({ phase: "drawing", asks: "confirm", message: { kind: "bad", text: text2 } });
+        this.set({ phase: "drawing", asks: [...this.now.asks, "confirm"], message: { kind: "bad", text: text2 } });
       }
       return saved.state === "finished";
     }
@@ -1806,7 +1806,7 @@
         } else {
           this.drafts.forget();
         }
-        this.set({ changed: drawing.changed, canUndo: drawing.canUndo, canRedo: drawing.canRedo, asks: void 0 });
+        this.set({ changed: drawing.changed, canUndo: drawing.canUndo, canRedo: drawing.canRedo, asks: [] });
       }
     }
     /** A server that refuses the time has given the case to somebody else: that is said when the drawing is saved. */
@@ -1825,7 +1825,7 @@
       open?.drawing.close();
       this.drafts.forget();
       const changed = this.outbox.waits;
-      this.set({ changed, canUndo: false, canRedo: false, kept: void 0, asks: void 0, from: "", overlay: "none" });
+      this.set({ changed, canUndo: false, canRedo: false, kept: void 0, asks: [], from: "", overlay: "none" });
     }
     /** Do something with the server; what goes wrong becomes the message. */
     async attempt(what, givenUp = () => false) {
@@ -1872,7 +1872,7 @@
         return;
       }
       const marked = done.includes(place) ? done.filter((other) => other !== place) : [...done, place];
-      this.session.set({ done: marked, slice: place, asks: void 0, message: void 0 });
+      this.session.set({ done: marked, slice: place, asks: [], message: void 0 });
       void this.session.drafts.keepMarks();
       const next = query.slices.findIndex((_, other) => !marked.includes(other));
       if (marked.length > done.length && next >= 0) {
