@@ -46,11 +46,11 @@ export class Drafts<D extends Drawn> {
 
   /** Keep the marks of slices, and before that a draft of what they are about: no mark is kept without its drawing. */
   async keepMarks(): Promise<void> {
-    const { query, done } = this.work.state;
+    const { query, reader, done } = this.work.state;
     if (this.work.open?.drawing.changed === true) {
       await this.keep();
     } else if (query !== null) {
-      this.marks.keep(query, done);
+      this.marks.keep(query, reader?.name, done);
     }
   }
 
@@ -62,7 +62,7 @@ export class Drafts<D extends Drawn> {
 
   private async keep(): Promise<void> {
     const { open } = this.work;
-    const { query, done, message: before } = this.work.state;
+    const { query, reader, done, message: before } = this.work.state;
     let kept = false;
     this.changedAt = undefined;
     await this.work.attempt(async () => {
@@ -71,7 +71,7 @@ export class Drafts<D extends Drawn> {
       if (open !== undefined && this.work.open === open) {
         this.work.set({ kept: new Date(this.clock()).toLocaleTimeString(), changed: open.drawing.changed });
         if (query !== null) {
-          this.marks.keep(query, done);
+          this.marks.keep(query, reader?.name, done);
         }
       }
     });

@@ -156,7 +156,7 @@ export class Session<D extends Drawn = Drawn> {
       const confirmed = now.asks.includes('confirm') ? { confirmed: true } : {};
       const how = { finished: true, ...confirmed, ...coveredBy(query, now.done) };
       if (saved || (await this.finish(open, how))) {
-        this.marks.keep(query, []);
+        this.marks.keep(query, now.reader?.name, []);
         await this.next();
       }
     });
@@ -170,6 +170,9 @@ export class Session<D extends Drawn = Drawn> {
     await this.attempt(async () => {
       await this.outbox.idle();
       await this.server.skip(query.image, kind, reason);
+      if (kind === 'cannot be annotated') {
+        this.marks.keep(query, this.now.reader?.name, []);
+      }
       this.drawing?.remove();
       this.forget();
       await this.next();
@@ -240,7 +243,7 @@ export class Session<D extends Drawn = Drawn> {
       return;
     }
     this.activity.take(); // what is left of the time before does not belong to this case
-    const done = this.marks.of(query);
+    const done = this.marks.of(query, this.now.reader?.name);
     const slice = Math.max(0, query.slices.findIndex((_, place) => !done.includes(place)));
     this.set({ phase: 'drawing', query, review: null, from, slice, done });
     if (query.slices.length > 0) {

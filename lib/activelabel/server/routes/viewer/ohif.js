@@ -359,14 +359,18 @@
       this.storage = storage;
     }
     storage;
-    /** The places of the marked slices among those that a query asks for. */
-    of({ image, slices }) {
+    /** The places of the slices that the reader has marked among those that a query asks for: who logs in after them begins anew. */
+    of({ image, slices }, reader) {
       const text2 = this.storage.getItem(KEY);
       const marked = text2 === null ? void 0 : JSON.parse(text2);
-      return marked?.image === image ? marked.indices.map((index) => slices.findIndex((slice) => slice.index === index)).filter((place) => place >= 0) : [];
+      if (marked?.image !== image || marked.reader !== reader) {
+        return [];
+      }
+      return marked.indices.map((index) => slices.findIndex((slice) => slice.index === index)).filter((place) => place >= 0);
     }
-    keep({ image, slices }, done) {
-      const marked = { image, indices: slices.filter((_, place) => done.includes(place)).map(({ index }) => index) };
+    keep({ image, slices }, reader, done) {
+      const indices = slices.filter((_, place) => done.includes(place)).map(({ index }) => index);
+      const marked = { image, reader, indices };
       this.storage.setItem(KEY, JSON.stringify(marked));
     }
   };
@@ -1426,11 +1430,11 @@
     }
     /** Keep the marks of slices, and before that a draft of what they are about: no mark is kept without its drawing. */
     async keepMarks() {
-      const { query, done } = this.work.state;
+      const { query, reader, done } = this.work.state;
       if (this.work.open?.drawing.changed === true) {
         await this.keep();
       } else if (query !== null) {
-        this.marks.keep(query, done);
+        this.marks.keep(query, reader?.name, done);
       }
     }
     /** Keep what was drawn on cases that were left. What the server does not take is tried again when it answers. */
@@ -1440,7 +1444,7 @@
     }
     async keep() {
       const { open } = this.work;
-      const { query, done, message: before } = this.work.state;
+      const { query, reader, done, message: before } = this.work.state;
       let kept = false;
       this.changedAt = void 0;
       await this.work.attempt(async () => {
@@ -1449,7 +1453,7 @@
         if (open !== void 0 && this.work.open === open) {
           this.work.set({ kept: new Date(this.clock()).toLocaleTimeString(), changed: open.drawing.changed });
           if (query !== null) {
-            this.marks.keep(query, done);
+            this.marks.keep(query, reader?.name, done);
           }
         }
       });
@@ -1711,7 +1715,7 @@
         const confirmed = now.asks.includes("confirm") ? { confirmed: true } : {};
         const how = { finished: true, ...confirmed, ...coveredBy(query, now.done) };
         if (saved || await this.finish(open, how)) {
-          this.marks.keep(query, []);
+          this.marks.keep(query, now.reader?.name, []);
           await this.next();
         }
       });
@@ -1726,6 +1730,9 @@
       await this.attempt(async () => {
         await this.outbox.idle();
         await this.server.skip(query.image, kind, reason);
+        if (kind === "cannot be annotated") {
+          this.marks.keep(query, this.now.reader?.name, []);
+        }
         this.drawing?.remove();
         this.forget();
         await this.next();
@@ -1791,7 +1798,7 @@
         return;
       }
       this.activity.take();
-      const done = this.marks.of(query);
+      const done = this.marks.of(query, this.now.reader?.name);
       const slice = Math.max(0, query.slices.findIndex((_, place) => !done.includes(place)));
       this.set({ phase: "drawing", query, review: null, from, slice, done });
       if (query.slices.length > 0) {
