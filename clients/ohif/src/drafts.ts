@@ -62,7 +62,7 @@ export class Drafts<D extends Drawn> {
 
   private async keep(): Promise<void> {
     const { open } = this.work;
-    const { query, reader, done, message: before } = this.work.state;
+    const { message: before } = this.work.state;
     let kept = false;
     this.changedAt = undefined;
     await this.work.attempt(async () => {
@@ -70,6 +70,7 @@ export class Drafts<D extends Drawn> {
       kept = true;
       if (open !== undefined && this.work.open === open) {
         this.work.set({ kept: new Date(this.clock()).toLocaleTimeString(), changed: open.drawing.changed });
+        const { query, reader, done } = this.work.state; // as it is now: slices may have been marked meanwhile
         if (query !== null) {
           this.marks.keep(query, reader?.name, done);
         }

@@ -88,6 +88,19 @@ test('a mark is kept with a draft of what was drawn, and not without one', async
   assert.deepEqual(site.marks.of(queryOf('a', { slices: SLICES }), 'rev'), [0, 1]);
 });
 
+test('a slice that is marked while a draft is being sent stays marked', async () => {
+  const site = await asked();
+  site.drawing().draw();
+  site.server.saveDraft = () => {
+    site.shownPlace = 1;
+    site.slices.mark();
+    return Promise.resolve({ state: 'draft' });
+  };
+  site.slices.mark();
+  await site.settled();
+  assert.deepEqual(site.marks.of(queryOf('a', { slices: SLICES }), 'rev'), [0, 1]);
+});
+
 test('if all are marked, or none, nothing is asked', async () => {
   const site = await asked();
   for (const place of [0, 1, 2]) {

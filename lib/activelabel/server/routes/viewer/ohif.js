@@ -1444,7 +1444,7 @@
     }
     async keep() {
       const { open } = this.work;
-      const { query, reader, done, message: before } = this.work.state;
+      const { message: before } = this.work.state;
       let kept = false;
       this.changedAt = void 0;
       await this.work.attempt(async () => {
@@ -1452,6 +1452,7 @@
         kept = true;
         if (open !== void 0 && this.work.open === open) {
           this.work.set({ kept: new Date(this.clock()).toLocaleTimeString(), changed: open.drawing.changed });
+          const { query, reader, done } = this.work.state;
           if (query !== null) {
             this.marks.keep(query, reader?.name, done);
           }
