@@ -57,7 +57,7 @@ export class Drafts<D extends Drawn> {
   /** Keep what was drawn on cases that were left. What the server does not take is tried again when it answers. */
   async keepLeft(more?: OpenCase<D>): Promise<void> {
     await this.outbox.keepLeft(what => this.work.attempt(what), more);
-    this.work.set({ changed: this.work.open?.drawing.changed === true || this.outbox.waits });
+    this.work.set({ waits: this.outbox.waits });
   }
 
   private async keep(): Promise<void> {

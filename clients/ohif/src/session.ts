@@ -76,7 +76,7 @@ export class Session<D extends Drawn = Drawn> {
     const { open } = this;
     this.forget(); // before anything is sent: the next case may be opened meanwhile
     if (open?.drawing.changed === true) {
-      this.set({ changed: true });
+      this.set({ waits: true });
       await this.drafts.keepLeft(open);
     }
   }
@@ -279,8 +279,8 @@ export class Session<D extends Drawn = Drawn> {
     this.open = undefined;
     open?.drawing.close();
     this.drafts.forget();
-    const changed = this.outbox.waits;
-    this.set({ changed, canUndo: false, canRedo: false, kept: undefined, asks: [], from: '', overlay: 'none' });
+    const { waits } = this.outbox;
+    this.set({ changed: false, waits, canUndo: false, canRedo: false, kept: undefined, asks: [], from: '', overlay: 'none' });
   }
 
   /** Do something with the server; what goes wrong becomes the message. */

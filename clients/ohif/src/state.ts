@@ -36,7 +36,10 @@ export interface State {
   asks: Question[];
   /** When the latest draft was kept, as a time of day. */
   kept: string | undefined;
+  /** Whether the open drawing holds what is not kept. */
   changed: boolean;
+  /** Whether drawings of cases that were left are not kept yet. */
+  waits: boolean;
   canUndo: boolean;
   canRedo: boolean;
   /** The place of the shown slice among those that are asked for. */
@@ -61,6 +64,7 @@ export const BEGINNING: State = {
   asks: [],
   kept: undefined,
   changed: false,
+  waits: false,
   canUndo: false,
   canRedo: false,
   slice: 0,

@@ -229,6 +229,18 @@ test('what is drawn on a case is kept as a draft when a label is opened for revi
   assert.equal(site.session.state.phase, 'reviewing');
 });
 
+test('a drawing of another case that still waits for the server is no correction of the label', async () => {
+  const site = new Site();
+  await site.ask();
+  site.drawing().draw();
+  site.refusal = 'no room left';
+  site.toReview = { ...TWICE, image: 'b' };
+  await new Reviews<FakeDrawing>(site.server, site.session).take('b');
+  await site.navigate();
+  assert.deepEqual([site.session.state.phase, site.session.state.waits], ['reviewing', true]);
+  assert.equal(approvalOf(site.session.state), 'Take the first');
+});
+
 test('a case of the worklist opens for review if it can be reviewed, to be drawn if it is held, and else to be looked at', async () => {
   const site = new Site();
   const reviews = new Reviews<FakeDrawing>(site.server, site.session);

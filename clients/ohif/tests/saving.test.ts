@@ -49,7 +49,7 @@ test('a late stroke that the server does not get is saved with its case when it 
   drawing?.draw();
   site.away = true;
   await site.navigate();
-  assert.equal(site.session.state.changed, true);
+  assert.equal(site.session.state.waits, true);
   site.away = false;
   site.told();
   await site.session.tick();

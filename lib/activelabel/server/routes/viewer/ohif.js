@@ -1440,7 +1440,7 @@
     /** Keep what was drawn on cases that were left. What the server does not take is tried again when it answers. */
     async keepLeft(more) {
       await this.outbox.keepLeft((what) => this.work.attempt(what), more);
-      this.work.set({ changed: this.work.open?.drawing.changed === true || this.outbox.waits });
+      this.work.set({ waits: this.outbox.waits });
     }
     async keep() {
       const { open } = this.work;
@@ -1567,6 +1567,7 @@
     asks: [],
     kept: void 0,
     changed: false,
+    waits: false,
     canUndo: false,
     canRedo: false,
     slice: 0,
@@ -1640,7 +1641,7 @@
       const { open } = this;
       this.forget();
       if (open?.drawing.changed === true) {
-        this.set({ changed: true });
+        this.set({ waits: true });
         await this.drafts.keepLeft(open);
       }
     }
@@ -1832,8 +1833,8 @@
       this.open = void 0;
       open?.drawing.close();
       this.drafts.forget();
-      const changed = this.outbox.waits;
-      this.set({ changed, canUndo: false, canRedo: false, kept: void 0, asks: [], from: "", overlay: "none" });
+      const { waits } = this.outbox;
+      this.set({ changed: false, waits, canUndo: false, canRedo: false, kept: void 0, asks: [], from: "", overlay: "none" });
     }
     /** Do something with the server; what goes wrong becomes the message. */
     async attempt(what, givenUp = () => false) {
@@ -2659,7 +2660,7 @@
       }, { capture: true, passive: true });
     });
     window.addEventListener("beforeunload", (event) => {
-      if (begun.state.changed) {
+      if (begun.state.changed || begun.state.waits) {
         event.preventDefault();
       }
     });
