@@ -184,7 +184,9 @@ export class Reviews<D extends Drawn = Drawn> {
       open.drawing.remove();
       this.session.forget();
       const message = { kind: 'good' as const, text: `${name}: ${outcome}.` };
-      this.session.set({ phase: 'free', review: null, reading: undefined, query: await this.server.query(), message });
+      // The decision is made, whatever becomes of the next question.
+      this.session.set({ phase: 'free', review: null, reading: undefined, message });
+      this.session.set({ query: await this.server.query() });
     });
   }
 }

@@ -195,6 +195,14 @@ test('a label may be let go of, and the review of a label that is none is none',
   assert.equal(site.session.state.phase, 'free');
 });
 
+test('a decision is made also if nothing more can be asked after it', async () => {
+  const [site, reviews] = await reviewing(TWICE);
+  site.failing = 'query';
+  await reviews.merge('');
+  const { phase, review, reading } = site.session.state;
+  assert.deepEqual([phase, review, reading], ['free', null, undefined]);
+});
+
 test('a refused decision leaves the label open, with the line of the server', async () => {
   const [site, reviews] = await reviewing();
   site.server.approve = () => Promise.reject(new Refusal(409, 'a newer version has come'));

@@ -1339,7 +1339,8 @@
         open.drawing.remove();
         this.session.forget();
         const message = { kind: "good", text: `${name}: ${outcome}.` };
-        this.session.set({ phase: "free", review: null, reading: void 0, query: await this.server.query(), message });
+        this.session.set({ phase: "free", review: null, reading: void 0, message });
+        this.session.set({ query: await this.server.query() });
       });
     }
   };
