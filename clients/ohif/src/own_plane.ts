@@ -59,11 +59,22 @@ export function ownPlane(plane: string, direction: ArrayLike<number>): Camera | 
   return { viewPlaneNormal, viewUp: nearest(axes.filter(axis => axis !== normal), look.viewUp) };
 }
 
-/** Turn the view of a plane to the slices of its image, if they are tilted and it does not show them yet. */
-export function turnToSlices(viewport: Viewport, plane: string): void {
+/** How the view of a plane has to be turned to show the slices of its image; nothing if it shows them. */
+export function turnOf(viewport: Viewport, plane: string): Camera | undefined {
   const direction = viewport.getImageData()?.direction;
   const camera = direction === undefined ? undefined : ownPlane(plane, direction);
-  if (camera !== undefined && dot(viewport.getCamera().viewPlaneNormal, camera.viewPlaneNormal) < 1 - SAME) {
+  if (camera === undefined) {
+    return undefined;
+  }
+  const [shown, wanted] = [viewport.getCamera().viewPlaneNormal, camera.viewPlaneNormal];
+  // Rounded directions are not quite of length one.
+  return dot(shown, wanted) < (1 - SAME) * Math.hypot(...shown) * Math.hypot(...wanted) ? camera : undefined;
+}
+
+/** Turn the view of a plane to the slices of its image, if they are tilted and it does not show them yet. */
+export function turnToSlices(viewport: Viewport, plane: string): void {
+  const camera = turnOf(viewport, plane);
+  if (camera !== undefined) {
     viewport.setCamera(camera);
     viewport.render();
   }

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
 import type { Camera, Viewport } from '../src/ohif.ts';
-import { ownPlane, turnToSlices } from '../src/own_plane.ts';
+import { ownPlane, turnOf, turnToSlices } from '../src/own_plane.ts';
 
 /** Columns, rows and slices of an axial series, from the feet to the head. */
 const AXIAL = [1, 0, 0, 0, 1, 0, 0, 0, 1];
@@ -50,4 +50,6 @@ test('a view is turned once', () => {
     turnToSlices(viewport as unknown as Viewport, plane);
   }
   assert.equal(turned, 1);
+  camera = { viewPlaneNormal: [1, 0, 0], viewUp: [0, 0, 1] }; // the view is reset
+  assert.deepEqual(['sagittal', 'axial'].map(plane => turnOf(viewport as unknown as Viewport, plane) !== undefined), [true, false]);
 });

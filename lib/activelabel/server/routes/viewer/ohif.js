@@ -2421,10 +2421,18 @@
     }
     return { viewPlaneNormal, viewUp: nearest(axes.filter((axis) => axis !== normal), look.viewUp) };
   }
-  function turnToSlices(viewport, plane) {
+  function turnOf(viewport, plane) {
     const direction = viewport.getImageData()?.direction;
     const camera = direction === void 0 ? void 0 : ownPlane(plane, direction);
-    if (camera !== void 0 && dot(viewport.getCamera().viewPlaneNormal, camera.viewPlaneNormal) < 1 - SAME) {
+    if (camera === void 0) {
+      return void 0;
+    }
+    const [shown, wanted] = [viewport.getCamera().viewPlaneNormal, camera.viewPlaneNormal];
+    return dot(shown, wanted) < (1 - SAME) * Math.hypot(...shown) * Math.hypot(...wanted) ? camera : void 0;
+  }
+  function turnToSlices(viewport, plane) {
+    const camera = turnOf(viewport, plane);
+    if (camera !== void 0) {
       viewport.setCamera(camera);
       viewport.render();
     }
@@ -2468,7 +2476,11 @@
       return listed.length > 0 && drawn2.every((viewport) => viewport !== void 0) ? drawn2 : void 0;
     }
     shownPlace(query) {
-      const shown = this.ofPlane(query)?.getSliceIndex();
+      const viewport = this.ofPlane(query);
+      if (viewport === void 0 || turnOf(viewport, query.plane ?? "") !== void 0) {
+        return void 0;
+      }
+      const shown = viewport.getSliceIndex();
       const place = query.slices.findIndex(({ ohif_number }) => ohif_number - 1 === shown);
       return place < 0 ? void 0 : place;
     }
