@@ -32,7 +32,7 @@ export class Drafts<D extends Drawn> {
     this.changedAt ??= this.clock();
   }
 
-  /** Nothing is open any more. */
+  /** No draft is due: nothing is open, or it is as it was kept. */
   forget(): void {
     this.changedAt = undefined;
   }
@@ -46,23 +46,23 @@ export class Drafts<D extends Drawn> {
 
   /** Keep the marks of slices, and before that a draft of what they are about: no mark is kept without its drawing. */
   async keepMarks(): Promise<void> {
-    const { query, done } = this.work.state;
+    const { query, reader, done } = this.work.state;
     if (this.work.open?.drawing.changed === true) {
       await this.keep();
     } else if (query !== null) {
-      this.marks.keep(query, done);
+      this.marks.keep(query, reader?.name, done);
     }
   }
 
   /** Keep what was drawn on cases that were left. What the server does not take is tried again when it answers. */
   async keepLeft(more?: OpenCase<D>): Promise<void> {
     await this.outbox.keepLeft(what => this.work.attempt(what), more);
-    this.work.set({ changed: this.work.open?.drawing.changed === true || this.outbox.waits });
+    this.work.set({ waits: this.outbox.waits });
   }
 
   private async keep(): Promise<void> {
     const { open } = this.work;
-    const { query, done, message: before } = this.work.state;
+    const { message: before } = this.work.state;
     let kept = false;
     this.changedAt = undefined;
     await this.work.attempt(async () => {
@@ -70,8 +70,9 @@ export class Drafts<D extends Drawn> {
       kept = true;
       if (open !== undefined && this.work.open === open) {
         this.work.set({ kept: new Date(this.clock()).toLocaleTimeString(), changed: open.drawing.changed });
+        const { query, reader, done } = this.work.state; // as it is now: slices may have been marked meanwhile
         if (query !== null) {
-          this.marks.keep(query, done);
+          this.marks.keep(query, reader?.name, done);
         }
       }
     });

@@ -16,6 +16,7 @@ export interface LabelInfo {
 
 /** What a session needs of a drawing. */
 export interface Drawn {
+  /** Whether it differs from what was opened or last kept: a stroke that was undone changes nothing. */
   readonly changed: boolean;
   readonly empty: boolean;
   readonly canUndo: boolean;
@@ -40,7 +41,8 @@ export class Drawing implements Drawn {
   private writing = false;
   /** As they were when the segmentation was last there: the viewer removes it before it says that a study is left. */
   private segments: Record<string, Segment | undefined> = {};
-  changed = false;
+  /** Where the history was when the drawing was opened or last kept; nothing if it was not kept. */
+  private kept: number | undefined;
 
   private constructor(
     private readonly services: Services,
@@ -54,6 +56,7 @@ export class Drawing implements Drawn {
       values.set(part.values, part.start);
     }
     this.history = new History(values);
+    this.kept = this.history.position;
     this.record();
     const { Events } = window.cornerstoneTools.Enums;
     window.cornerstone.eventTarget.addEventListener(Events.SEGMENTATION_DATA_MODIFIED, this.noteTouched);
@@ -102,6 +105,10 @@ export class Drawing implements Drawn {
     return new Drawing(services, id, volume, onStroke);
   }
 
+  get changed(): boolean {
+    return this.history.position !== this.kept;
+  }
+
   get empty(): boolean {
     return this.history.values.every(value => value === 0);
   }
@@ -131,13 +138,13 @@ export class Drawing implements Drawn {
       await this.strokeEnds();
     }
     this.record();
-    this.changed = false;
+    this.kept = this.history.position;
     const { values, names } = renumbered(this.history.values, this.segments);
     return { mask: await writeMask({ grid: this.grid, values }), label_info: names };
   }
 
   notKept(): void {
-    this.changed = true;
+    this.kept = undefined;
   }
 
   remove(): void {
@@ -197,7 +204,6 @@ export class Drawing implements Drawn {
     const touched = this.touched;
     this.touched = new Set();
     if ((touched === 'all' || touched.size > 0) && this.history.record(this.parts(touched))) {
-      this.changed = true;
       this.onStroke();
     }
   };
@@ -230,7 +236,6 @@ export class Drawing implements Drawn {
         known[place % size] = at(values, index);
       }
     });
-    this.changed = true;
     this.writing = true;
     try {
       tell(this.id, [...slices.keys()]);

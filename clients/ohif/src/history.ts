@@ -4,6 +4,8 @@ export interface Change {
   places: Uint32Array;
   before: Uint8Array;
   after: Uint8Array;
+  /** Which stroke it was, counted from one. */
+  stroke: number;
 }
 
 /** A part of a labelmap, such as a slice: its values, and the place of the first one in the whole. */
@@ -19,6 +21,9 @@ const MOST_VOXELS = 16_000_000;
 export class History {
   private readonly done: Change[] = [];
   private undone: Change[] = [];
+  private strokes = 0;
+  /** The last stroke that can no longer be taken back. */
+  private first = 0;
 
   /** `values` is copied: it is the state before the first stroke. */
   constructor(
@@ -39,6 +44,11 @@ export class History {
     return this.undone.length > 0;
   }
 
+  /** The stroke after which the labelmap was as it is now: it is the same again when it is undone or redone to there. */
+  get position(): number {
+    return this.done.at(-1)?.stroke ?? this.first;
+  }
+
   /** Record what is different in `parts`, as one step. Returns whether anything is. */
   record(parts: Iterable<Part>): boolean {
     const change = this.compare(parts);
@@ -47,10 +57,12 @@ export class History {
     }
     this.write(change.places, change.after);
     this.done.push(change);
+    this.strokes++;
     this.undone = [];
     let kept = 0;
     const first = this.done.findLastIndex(({ places }) => (kept += places.length) > this.mostVoxels);
-    this.done.splice(0, Math.min(first + 1, this.done.length - 1));
+    const forgotten = this.done.splice(0, Math.min(first + 1, this.done.length - 1));
+    this.first = forgotten.at(-1)?.stroke ?? this.first;
     return true;
   }
 
@@ -92,6 +104,7 @@ export class History {
       places: Uint32Array.from(places),
       before: Uint8Array.from(places, place => this.values[place] ?? 0),
       after: Uint8Array.from(after),
+      stroke: this.strokes + 1,
     };
   }
 

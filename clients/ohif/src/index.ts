@@ -107,7 +107,7 @@ function begin({ servicesManager: { services }, commandsManager }: Managers): Se
     window.addEventListener(kind, () => { begun.noteInput(); }, { capture: true, passive: true });
   });
   window.addEventListener('beforeunload', event => {
-    if (begun.state.changed) {
+    if (begun.state.changed || begun.state.waits) {
       event.preventDefault();
     }
   });

@@ -8,21 +8,26 @@ type Kept = Pick<Storage, 'getItem' | 'setItem'>;
 
 interface Marked {
   image: string;
+  reader: string | undefined;
   indices: number[];
 }
 
 export class Marks {
   constructor(private readonly storage: Kept) {}
 
-  /** The places of the marked slices among those that a query asks for. */
-  of({ image, slices }: Query): number[] {
+  /** The places of the slices that the reader has marked among those that a query asks for: who logs in after them begins anew. */
+  of({ image, slices }: Query, reader: string | undefined): number[] {
     const text = this.storage.getItem(KEY);
     const marked = text === null ? undefined : (JSON.parse(text) as Marked);
-    return marked?.image === image ? marked.indices.map(index => slices.findIndex(slice => slice.index === index)).filter(place => place >= 0) : [];
+    if (marked?.image !== image || marked.reader !== reader) {
+      return [];
+    }
+    return marked.indices.map(index => slices.findIndex(slice => slice.index === index)).filter(place => place >= 0);
   }
 
-  keep({ image, slices }: Query, done: readonly number[]): void {
-    const marked: Marked = { image, indices: slices.filter((_, place) => done.includes(place)).map(({ index }) => index) };
+  keep({ image, slices }: Query, reader: string | undefined, done: readonly number[]): void {
+    const indices = slices.filter((_, place) => done.includes(place)).map(({ index }) => index);
+    const marked: Marked = { image, reader, indices };
     this.storage.setItem(KEY, JSON.stringify(marked));
   }
 }

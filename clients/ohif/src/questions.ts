@@ -1,21 +1,19 @@
 /** What is asked before a drawing is saved, and which slices it says that it covers. */
 
 import type { Query } from './server.ts';
-import type { State } from './state.ts';
+import type { Question, State } from './state.ts';
 
-type Asks = NonNullable<State['asks']>;
-
-/** The question that comes before saving, if there is one: pressing again answers it. */
+/** The question that comes before saving, if one is left: pressing again answers it. */
 export function questionOf(
   query: Query,
   empty: boolean,
   { asks, done }: Pick<State, 'asks' | 'done'>
-): { asks: Asks; text: string } | undefined {
-  if (asks !== 'empty' && query.kind === 'volume' && empty) {
+): { asks: Question; text: string } | undefined {
+  if (!asks.includes('empty') && query.kind === 'volume' && empty) {
     return { asks: 'empty', text: 'Nothing is drawn. Press again if the image holds none of the structures.' };
   }
   const asked = query.slices.length;
-  if (asks === undefined && done.length > 0 && done.length < asked) {
+  if (!asks.includes('some') && done.length > 0 && done.length < asked) {
     const text = `${done.length} of the ${asked} slices that are asked for are marked as done. Press again to save only these.`;
     return { asks: 'some', text };
   }

@@ -10,6 +10,9 @@ import type { Session } from './session.ts';
 const REVIEWED = new Set(['finished', 'in review', 'approved']);
 
 export class Reviews<D extends Drawn = Drawn> {
+  /** The review that has ended because its reviewer saved a correction: that is a version of its own. */
+  private ended: Review | undefined;
+
   constructor(
     private readonly server: Server,
     private readonly session: Session<D>
@@ -65,16 +68,21 @@ export class Reviews<D extends Drawn = Drawn> {
         await this.server.adjudicate(review.image, reading, note);
         return `approved: the ${reading} reading`;
       }
-      let version = review.version;
       if (open.drawing.changed) {
         const covered = review.slices === null ? {} : { annotated_slices: review.slices };
         if (!(await this.session.finish(open, { finished: true, confirmed: true, ...covered }))) {
           return undefined;
         }
-        // The review of the version before has ended with it.
-        version = (await this.server.review(review.image))?.version ?? version;
+        this.ended = review;
+        this.session.set({ reading: undefined }); // neither is shown any more, also if the approval fails
       }
-      await this.server.approve(review.image, version, note);
+      if (this.ended !== review) {
+        await this.server.approve(review.image, review.version, note);
+        return 'approved';
+      }
+      const again = (await this.server.review(review.image)) ?? review;
+      this.session.set({ review: again });
+      await this.server.approve(again.image, again.version, note);
       return 'approved';
     });
   }
@@ -116,30 +124,37 @@ export class Reviews<D extends Drawn = Drawn> {
   /** Whether a correction may be given up: there is none, or the reviewer was asked and has pressed again. */
   private mayDrop(): boolean {
     const { review, asks } = this.session.state;
-    if (review === null || this.session.drawing?.changed !== true || asks === 'drop') {
+    if (review === null || this.session.drawing?.changed !== true || asks.includes('drop')) {
       return true;
     }
-    this.session.set({ asks: 'drop', message: { kind: 'bad', text: 'Your correction is not kept by this. Press again to give it up.' } });
+    this.session.set({ asks: [...asks, 'drop'], message: { kind: 'bad', text: 'Your correction is not kept by this. Press again to give it up.' } });
     return false;
   }
 
   /** Show one of two readings. What the reviewer has drawn is given up, so they are asked to decide first. */
   async show(reading: 'first' | 'second'): Promise<void> {
     const { review, phase } = this.session.state;
-    if (review === null || phase !== 'reviewing') {
+    if (review === null || phase !== 'reviewing' || !this.mayDrop()) {
       return;
     }
-    if (this.session.drawing?.changed === true) {
-      this.session.set({ message: { kind: 'bad', text: 'You have drawn on this reading: undo that, or approve it, first.' } });
-      return;
-    }
+    const { drawing } = this.session;
+    const left = () => this.session.drawing !== drawing;
+    this.session.set({ phase: 'opening', message: undefined });
     await this.session.attempt(async () => {
       const mask = await readMask(await this.server.label(review.image, reading === 'first' ? 'final' : 'reading_2'));
-      this.session.drawing?.remove();
-      if (await this.session.draw(review.image, mask, () => false)) {
-        this.session.set({ reading, message: undefined });
+      if (left()) {
+        return;
       }
-    });
+      // A stroke that was begun before may have ended meanwhile.
+      if (!this.mayDrop()) {
+        this.session.set({ phase: 'reviewing' });
+        return;
+      }
+      drawing?.remove();
+      if (await this.session.draw(review.image, mask, left)) {
+        this.session.set({ phase: 'reviewing', reading, message: undefined });
+      }
+    }, left);
   }
 
   private async open(review: Review, sample: Sample, givenUp: () => boolean): Promise<void> {
@@ -169,7 +184,9 @@ export class Reviews<D extends Drawn = Drawn> {
       open.drawing.remove();
       this.session.forget();
       const message = { kind: 'good' as const, text: `${name}: ${outcome}.` };
-      this.session.set({ phase: 'free', review: null, reading: undefined, query: await this.server.query(), message });
+      // The decision is made, whatever becomes of the next question.
+      this.session.set({ phase: 'free', review: null, reading: undefined, message });
+      this.session.set({ query: await this.server.query() });
     });
   }
 }

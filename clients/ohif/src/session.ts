@@ -76,14 +76,14 @@ export class Session<D extends Drawn = Drawn> {
     const { open } = this;
     this.forget(); // before anything is sent: the next case may be opened meanwhile
     if (open?.drawing.changed === true) {
-      this.set({ changed: true });
+      this.set({ waits: true });
       await this.drafts.keepLeft(open);
     }
   }
 
   /** Ask for the next case, and open it. */
   async next(): Promise<void> {
-    this.set({ phase: 'opening', message: undefined, asks: undefined });
+    this.set({ phase: 'opening', message: undefined, asks: [] });
     await this.attempt(async () => {
       const labels = this.now.labels.length > 0 ? this.now.labels : await this.server.labels();
       const sample = await this.server.next();
@@ -143,20 +143,20 @@ export class Session<D extends Drawn = Drawn> {
     const saved = open.finished !== undefined && !open.drawing.changed;
     const question = saved ? undefined : questionOf(query, open.drawing.empty, now);
     if (question !== undefined) {
-      this.set({ asks: question.asks, message: { kind: 'bad', text: question.text } });
+      this.set({ asks: [...now.asks, question.asks], message: { kind: 'bad', text: question.text } });
       return;
     }
     this.set({ phase: 'sending', message: undefined });
     await this.attempt(async () => {
       await this.tellActive(query);
-      if (now.asks !== 'elsewhere' && !saved && (await this.server.query())?.image !== query.image) {
-        this.set({ phase: 'drawing', asks: 'elsewhere', message: { kind: 'bad', text: ELSEWHERE } });
+      if (!now.asks.includes('elsewhere') && !saved && (await this.server.query())?.image !== query.image) {
+        this.set({ phase: 'drawing', asks: [...this.now.asks, 'elsewhere'], message: { kind: 'bad', text: ELSEWHERE } });
         return;
       }
-      const confirmed = now.asks === 'confirm' ? { confirmed: true } : {};
+      const confirmed = now.asks.includes('confirm') ? { confirmed: true } : {};
       const how = { finished: true, ...confirmed, ...coveredBy(query, now.done) };
       if (saved || (await this.finish(open, how))) {
-        this.marks.keep(query, []);
+        this.marks.keep(query, now.reader?.name, []);
         await this.next();
       }
     });
@@ -170,6 +170,9 @@ export class Session<D extends Drawn = Drawn> {
     await this.attempt(async () => {
       await this.outbox.idle();
       await this.server.skip(query.image, kind, reason);
+      if (kind === 'cannot be annotated') {
+        this.marks.keep(query, this.now.reader?.name, []);
+      }
       this.drawing?.remove();
       this.forget();
       await this.next();
@@ -220,7 +223,7 @@ export class Session<D extends Drawn = Drawn> {
     const saved = await this.outbox.finish(open, how);
     if (saved.state === 'draft') {
       const text = `${saved.message ?? 'kept as a draft'} Press again to confirm it.`;
-      this.set({ phase: 'drawing', asks: 'confirm', message: { kind: 'bad', text } });
+      this.set({ phase: 'drawing', asks: [...this.now.asks, 'confirm'], message: { kind: 'bad', text } });
     }
     return saved.state === 'finished';
   }
@@ -240,7 +243,7 @@ export class Session<D extends Drawn = Drawn> {
       return;
     }
     this.activity.take(); // what is left of the time before does not belong to this case
-    const done = this.marks.of(query);
+    const done = this.marks.of(query, this.now.reader?.name);
     const slice = Math.max(0, query.slices.findIndex((_, place) => !done.includes(place)));
     this.set({ phase: 'drawing', query, review: null, from, slice, done });
     if (query.slices.length > 0) {
@@ -251,8 +254,12 @@ export class Session<D extends Drawn = Drawn> {
   private noteStroke(): void {
     const { drawing } = this;
     if (drawing !== undefined) {
-      this.drafts.changes();
-      this.set({ changed: drawing.changed, canUndo: drawing.canUndo, canRedo: drawing.canRedo, asks: undefined });
+      if (drawing.changed) {
+        this.drafts.changes();
+      } else {
+        this.drafts.forget(); // undone to what is kept already
+      }
+      this.set({ changed: drawing.changed, canUndo: drawing.canUndo, canRedo: drawing.canRedo, asks: [] });
     }
   }
 
@@ -272,8 +279,8 @@ export class Session<D extends Drawn = Drawn> {
     this.open = undefined;
     open?.drawing.close();
     this.drafts.forget();
-    const changed = this.outbox.waits;
-    this.set({ changed, canUndo: false, canRedo: false, kept: undefined, asks: undefined, from: '', overlay: 'none' });
+    const { waits } = this.outbox;
+    this.set({ changed: false, waits, canUndo: false, canRedo: false, kept: undefined, asks: [], from: '', overlay: 'none' });
   }
 
   /** Do something with the server; what goes wrong becomes the message. */

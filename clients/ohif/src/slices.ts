@@ -32,7 +32,7 @@ export class Slices<D extends Drawn = Drawn> {
       return;
     }
     const marked = done.includes(place) ? done.filter(other => other !== place) : [...done, place];
-    this.session.set({ done: marked, slice: place, asks: undefined, message: undefined });
+    this.session.set({ done: marked, slice: place, asks: [], message: undefined });
     void this.session.drafts.keepMarks();
     const next = query.slices.findIndex((_, other) => !marked.includes(other));
     if (marked.length > done.length && next >= 0) {

@@ -14,6 +14,8 @@ export interface Message {
   text: string;
 }
 
+export type Question = 'empty' | 'some' | 'confirm' | 'drop' | 'elsewhere';
+
 export interface State {
   phase: Phase;
   labels: string[];
@@ -30,11 +32,14 @@ export interface State {
   /** What the drawing began with, in a sentence. */
   from: string;
   message: Message | undefined;
-  /** What the next press of *Save and next*, or of a decision about a label, does all the same. */
-  asks: 'empty' | 'some' | 'confirm' | 'drop' | 'elsewhere' | undefined;
+  /** What was asked since the last stroke: the next press of *Save and next*, or of a decision about a label, does it all the same. */
+  asks: Question[];
   /** When the latest draft was kept, as a time of day. */
   kept: string | undefined;
+  /** Whether the open drawing holds what is not kept. */
   changed: boolean;
+  /** Whether drawings of cases that were left are not kept yet. */
+  waits: boolean;
   canUndo: boolean;
   canRedo: boolean;
   /** The place of the shown slice among those that are asked for. */
@@ -56,9 +61,10 @@ export const BEGINNING: State = {
   name: '',
   from: '',
   message: undefined,
-  asks: undefined,
+  asks: [],
   kept: undefined,
   changed: false,
+  waits: false,
   canUndo: false,
   canRedo: false,
   slice: 0,

@@ -3,7 +3,7 @@
 import { type Drawn, Drawing, drawnViewport, viewportsOf } from './drawing.ts';
 import type { Volume } from './nifti.ts';
 import type { CommandsManager, Services, Viewport } from './ohif.ts';
-import { turnToSlices } from './own_plane.ts';
+import { turnOf, turnToSlices } from './own_plane.ts';
 import type { Query, Sample } from './server.ts';
 import type { Tools } from './tools.ts';
 import { until } from './waiting.ts';
@@ -77,7 +77,12 @@ export class OhifViewer implements Viewer<Drawing> {
   }
 
   shownPlace(query: Query): number | undefined {
-    const shown = this.ofPlane(query)?.getSliceIndex();
+    const viewport = this.ofPlane(query);
+    // OHIF's *Reset view* turns back to the patient's plane, whose numbers are not those of tilted slices.
+    if (viewport === undefined || turnOf(viewport, query.plane ?? '') !== undefined) {
+      return undefined;
+    }
+    const shown = viewport.getSliceIndex();
     const place = query.slices.findIndex(({ ohif_number }) => ohif_number - 1 === shown);
     return place < 0 ? undefined : place;
   }

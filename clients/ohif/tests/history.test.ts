@@ -29,6 +29,25 @@ test('a stroke is taken back and repeated', () => {
   assert.deepEqual([...history.values], [...values]);
 });
 
+test('the position is the same again when a stroke is taken back, or repeated, to there', () => {
+  const history = new History(new Uint8Array(3), 2);
+  const opened = history.position;
+  history.record([{ start: 0, values: [1] }]);
+  const drawn = history.position;
+  assert.notEqual(drawn, opened);
+  history.undo();
+  assert.equal(history.position, opened);
+  history.redo();
+  assert.equal(history.position, drawn);
+  history.undo();
+  history.record([{ start: 0, values: [2] }]);
+  assert.notEqual(history.position, drawn);
+  history.record([{ start: 0, values: [3, 3, 3] }]); // so much that the first stroke can no longer be taken back
+  history.undo();
+  assert.equal(history.canUndo, false);
+  assert.notEqual(history.position, opened);
+});
+
 test('a new stroke forgets what was taken back', () => {
   const history = new History(new Uint8Array(3));
   history.record([{ start: 0, values: [1] }]);

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
 import type { Camera, Viewport } from '../src/ohif.ts';
-import { ownPlane, turnToSlices } from '../src/own_plane.ts';
+import { ownPlane, turnOf, turnToSlices } from '../src/own_plane.ts';
 
 /** Columns, rows and slices of an axial series, from the feet to the head. */
 const AXIAL = [1, 0, 0, 0, 1, 0, 0, 0, 1];
@@ -22,6 +22,21 @@ test('the view of tilted slices looks along their normal, from the side that OHI
   assert.deepEqual(ownPlane('coronal', TURNED), { viewPlaneNormal: [SIN, -COS, -0], viewUp: [-0, -0, 1] });
 });
 
+test('each plane has an axis of its own, the one that the server gives it', () => {
+  // The axes of Rz(45°)·Rx(50°), Rx(50°)·Ry(40°), Ry(50°)·Rz(50°)·Rx(50°) and Rx(100°)·Rz(60°)·Ry(20°), and which of
+  // them nibabel's io_orientation gives to the sagittal, the coronal and the axial plane.
+  const oblique: [number[], number[]][] = [
+    [[0.707107, 0.707107, 0, -0.454519, 0.454519, 0.766044, 0.541675, -0.541675, 0.642788], [0, 2, 1]],
+    [[0.766044, 0.492404, -0.413176, 0, 0.642788, 0.766044, 0.642788, -0.586824, 0.492404], [0, 2, 1]],
+    [[0.413176, 0.766044, -0.492404, 0.270313, 0.413176, 0.869607, 0.869607, -0.492404, -0.036357], [2, 0, 1]],
+    [[0.469846, 0.19551, 0.860825, -0.866025, -0.086824, 0.492404, 0.17101, -0.976851, 0.128522], [1, 2, 0]],
+  ];
+  for (const [direction, expected] of oblique) {
+    const normals = ['sagittal', 'coronal', 'axial'].map(plane => ownPlane(plane, direction)?.viewPlaneNormal.map(Math.abs));
+    assert.deepEqual(normals, expected.map(axis => direction.slice(3 * axis, 3 * axis + 3).map(Math.abs)));
+  }
+});
+
 test('a view is turned once', () => {
   let turned = 0;
   let camera: Camera = { viewPlaneNormal: [1, 0, 0], viewUp: [0, 0, 1] };
@@ -35,4 +50,6 @@ test('a view is turned once', () => {
     turnToSlices(viewport as unknown as Viewport, plane);
   }
   assert.equal(turned, 1);
+  camera = { viewPlaneNormal: [1, 0, 0], viewUp: [0, 0, 1] }; // the view is reset
+  assert.deepEqual(['sagittal', 'axial'].map(plane => turnOf(viewport as unknown as Viewport, plane) !== undefined), [true, false]);
 });

@@ -114,13 +114,60 @@ test('a decision that gives up a correction is asked for twice', async () => {
   }
 });
 
-test('the other reading does not replace what the reviewer has drawn', async () => {
+test('the other reading replaces what the reviewer has drawn only when they have pressed twice', async () => {
   const [site, reviews] = await reviewing(TWICE);
   const drawing = site.drawing();
   drawing.draw();
   await reviews.show('second');
   assert.equal(site.session.drawing, drawing);
   assert.equal(site.session.state.reading, 'first');
+  assert.match(site.session.state.message?.text ?? '', /not kept by this/);
+  await reviews.show('second');
+  assert.equal(site.session.state.reading, 'second');
+});
+
+test('while the other reading loads nothing else is begun, and a stroke that ends then is not lost', async () => {
+  const [site, reviews] = await reviewing(TWICE);
+  const mask = await site.server.label('a');
+  let answer: (mask: ArrayBuffer) => void = () => undefined;
+  site.server.label = () => new Promise(resolve => { answer = resolve; });
+  const opened = site.masks.length;
+  site.told();
+  const loads = [reviews.show('second'), reviews.show('second'), reviews.approve('')];
+  assert.equal(site.session.state.phase, 'opening');
+  answer(mask);
+  await Promise.all(loads);
+  assert.deepEqual([site.told(), site.masks.length - opened], [[], 1]);
+  assert.deepEqual([site.session.state.phase, site.session.state.reading], ['reviewing', 'second']);
+  const back = reviews.show('first');
+  const drawing = site.drawing();
+  drawing.draw();
+  answer(mask);
+  await back;
+  assert.deepEqual([drawing.removed, site.session.drawing, site.session.state.phase], [false, drawing, 'reviewing']);
+  assert.match(site.session.state.message?.text ?? '', /not kept by this/);
+});
+
+test('a reading that cannot be had leaves the other one under review', async () => {
+  const [site, reviews] = await reviewing(TWICE);
+  site.failing = 'label';
+  await reviews.show('second');
+  assert.deepEqual([site.session.state.phase, site.session.state.reading], ['reviewing', 'first']);
+  assert.equal(site.session.state.message?.text, 'a gateway has failed');
+});
+
+test('a stroke that was undone is no correction', async () => {
+  const [site, reviews] = await reviewing(TWICE);
+  site.drawing().draw();
+  site.session.retrace('undo');
+  assert.equal(approvalOf(site.session.state), 'Take the first');
+  await reviews.show('second');
+  assert.equal(site.session.state.reading, 'second');
+  site.drawing().draw();
+  site.session.retrace('undo');
+  site.told();
+  await reviews.approve('');
+  assert.deepEqual(site.told(), ['adjudicate a second ']);
 });
 
 test('another case is not opened over a correction before the reviewer was asked', async () => {
@@ -148,11 +195,34 @@ test('a label may be let go of, and the review of a label that is none is none',
   assert.equal(site.session.state.phase, 'free');
 });
 
+test('a decision is made also if nothing more can be asked after it', async () => {
+  const [site, reviews] = await reviewing(TWICE);
+  site.failing = 'query';
+  await reviews.merge('');
+  const { phase, review, reading } = site.session.state;
+  assert.deepEqual([phase, review, reading], ['free', null, undefined]);
+});
+
 test('a refused decision leaves the label open, with the line of the server', async () => {
   const [site, reviews] = await reviewing();
   site.server.approve = () => Promise.reject(new Refusal(409, 'a newer version has come'));
   await reviews.approve('');
   assert.deepEqual([site.session.state.phase, site.session.state.message?.text], ['reviewing', 'a newer version has come']);
+});
+
+test('a correction that was saved is approved by a second press if its approval has failed', async () => {
+  for (const failing of ['approve', 'review'] as const) {
+    const [site, reviews] = await reviewing({ ...TWICE, version: 1 });
+    site.drawing().draw();
+    site.toReview = { ...REVIEW, version: 2 };
+    site.failing = failing;
+    await reviews.approve('');
+    assert.deepEqual([site.session.state.phase, site.session.state.message?.text], ['reviewing', 'a gateway has failed']);
+    site.failing = undefined;
+    site.told();
+    await reviews.approve('');
+    assert.equal(site.told().at(-1), 'approve a 2 ');
+  }
 });
 
 test('what is drawn on a case is kept as a draft when a label is opened for review', async () => {
@@ -165,6 +235,18 @@ test('what is drawn on a case is kept as a draft when a label is opened for revi
   await site.navigate();
   assert.ok(site.told().some(line => line.startsWith('draft a')));
   assert.equal(site.session.state.phase, 'reviewing');
+});
+
+test('a drawing of another case that still waits for the server is no correction of the label', async () => {
+  const site = new Site();
+  await site.ask();
+  site.drawing().draw();
+  site.refusal = 'no room left';
+  site.toReview = { ...TWICE, image: 'b' };
+  await new Reviews<FakeDrawing>(site.server, site.session).take('b');
+  await site.navigate();
+  assert.deepEqual([site.session.state.phase, site.session.state.waits], ['reviewing', true]);
+  assert.equal(approvalOf(site.session.state), 'Take the first');
 });
 
 test('a case of the worklist opens for review if it can be reviewed, to be drawn if it is held, and else to be looked at', async () => {

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
 import { veilOf } from '../src/veil.ts';
-import { Site } from './site.ts';
+import { Site, queryOf } from './site.ts';
 
 test('what is drawn while the drawing is being saved is saved too', async () => {
   const site = new Site();
@@ -49,7 +49,7 @@ test('a late stroke that the server does not get is saved with its case when it 
   drawing?.draw();
   site.away = true;
   await site.navigate();
-  assert.equal(site.session.state.changed, true);
+  assert.equal(site.session.state.waits, true);
   site.away = false;
   site.told();
   await site.session.tick();
@@ -93,6 +93,25 @@ test('when no case is left, nothing can be drawn on that nobody would keep', asy
   await site.session.saveAndNext();
   assert.deepEqual([drawing?.changed, drawing?.closed, drawing?.removed], [false, true, true]);
   assert.equal(site.session.drawing, undefined);
+});
+
+test('each question is asked once, as long as nothing is drawn', async () => {
+  const site = new Site();
+  await site.ask();
+  site.held = queryOf('b');
+  site.told();
+  await site.session.saveAndNext();
+  assert.match(site.session.state.message?.text ?? '', /Nothing is drawn/);
+  await site.session.saveAndNext();
+  assert.match(site.session.state.message?.text ?? '', /no longer hold this case/);
+  site.drawing().draw();
+  site.session.retrace('undo');
+  await site.session.saveAndNext();
+  assert.match(site.session.state.message?.text ?? '', /Nothing is drawn/);
+  await site.session.saveAndNext();
+  assert.deepEqual(site.told(), []);
+  await site.session.saveAndNext();
+  assert.match(site.told()[0] ?? '', /^save a/);
 });
 
 test('nothing can be drawn on a case that is being saved, until the next one has come', () => {

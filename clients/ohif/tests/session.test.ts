@@ -133,12 +133,12 @@ test('a draft that could not be kept when the study was left is sent when the se
   site.drawing().draw();
   site.away = true;
   await site.session.leave();
-  assert.equal(site.session.state.changed, true); // so that the browser asks before the page is closed
+  assert.equal(site.session.state.waits, true); // so that the browser asks before the page is closed
   site.told();
   site.away = false;
   await site.session.tick();
   assert.deepEqual(site.told(), ['draft a {"label_info":[{"name":"ball","idx":1}]}']);
-  assert.equal(site.session.state.changed, false);
+  assert.equal(site.session.state.waits, false);
 });
 
 test('a case that is opened while the draft of the one before is sent stays open', async () => {

@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 
 import type { Drawn } from '../src/drawing.ts';
+import { History } from '../src/history.ts';
 import { Marks } from '../src/marks.ts';
 import { type Volume, writeMask } from '../src/nifti.ts';
 import { Away, type Query, type Reader, Refusal, type Review, type Sample, type Saved, type Server } from '../src/server.ts';
@@ -26,31 +27,42 @@ export const queryOf = (image: string, more: Partial<Query> = {}): Query => ({
 });
 
 export class FakeDrawing implements Drawn {
-  changed = false;
-  empty = true;
-  canUndo = false;
-  canRedo = false;
+  private readonly history = new History(new Uint8Array(1));
+  private kept: number | undefined = this.history.position;
+  private strokes = 0;
   closed = false;
   removed = false;
   constructor(readonly onStroke: () => void) {}
+  get changed(): boolean {
+    return this.history.position !== this.kept;
+  }
+  get empty(): boolean {
+    return this.history.values[0] === 0;
+  }
+  get canUndo(): boolean {
+    return this.history.canUndo;
+  }
+  get canRedo(): boolean {
+    return this.history.canRedo;
+  }
   draw(): void {
-    this.changed = this.canUndo = true;
-    this.empty = false;
+    this.history.record([{ start: 0, values: [++this.strokes] }]);
     this.onStroke();
   }
   undo(): void {
-    this.canUndo = false;
+    this.history.undo();
     this.onStroke();
   }
   redo(): void {
+    this.history.redo();
     this.onStroke();
   }
   file(): Promise<{ mask: Blob; label_info: { name: string; idx: number }[] }> {
-    this.changed = false;
+    this.kept = this.history.position;
     return Promise.resolve({ mask: new Blob(['mask']), label_info: [{ name: 'ball', idx: 1 }] });
   }
   notKept(): void {
-    this.changed = true;
+    this.kept = undefined;
   }
   close(): void {
     this.closed = true;
@@ -73,6 +85,8 @@ export class Site {
   toReview: Review | null = null;
   saved: Saved = { state: 'finished' };
   refusal: string | undefined;
+  /** What a gateway before the server fails at. */
+  failing: string | undefined;
   /** What happens while a label is being saved. */
   onSave: (() => void) | undefined;
   /** What happens while the server chooses the next case. */
@@ -126,6 +140,9 @@ export class Site {
       this.log.push(what);
       if (this.loginEnded) {
         return Promise.reject(new Refusal(401, 'the login has ended'));
+      }
+      if (this.failing !== undefined && what.startsWith(this.failing)) {
+        return Promise.reject(new Refusal(502, 'a gateway has failed'));
       }
       return this.away ? Promise.reject(new Away()) : Promise.resolve().then(answer);
     };

@@ -55,6 +55,22 @@ test('marks are there again in a page that was loaded anew, until the label is s
   assert.deepEqual(site.session.state.done, []);
 });
 
+test('marks are those of one reader, and end with a case that cannot be annotated', async () => {
+  const site = await asked();
+  site.slices.mark();
+  await site.session.leave();
+  site.reader = { ...site.reader, name: 'bob' };
+  await site.session.enter();
+  assert.deepEqual(site.session.state.done, []);
+  site.slices.mark();
+  await site.session.skip('not now', '');
+  assert.deepEqual(site.marks.of(queryOf('a', { slices: SLICES }), 'bob'), [0]);
+  const again = await asked();
+  again.slices.mark();
+  await again.session.skip('cannot be annotated', '');
+  assert.deepEqual(again.marks.of(queryOf('a', { slices: SLICES }), 'rev'), []);
+});
+
 test('a mark is kept with a draft of what was drawn, and not without one', async () => {
   const site = await asked();
   site.drawing().draw();
@@ -62,14 +78,27 @@ test('a mark is kept with a draft of what was drawn, and not without one', async
   site.slices.mark();
   await site.settled();
   assert.equal(site.session.state.message?.text, 'no room left');
-  assert.deepEqual(site.marks.of(queryOf('a', { slices: SLICES })), []);
+  assert.deepEqual(site.marks.of(queryOf('a', { slices: SLICES }), 'rev'), []);
   site.refusal = undefined;
   site.shownPlace = 1;
   site.told();
   site.slices.mark();
   await site.settled();
   assert.ok(site.told().some(line => line.startsWith('draft a')));
-  assert.deepEqual(site.marks.of(queryOf('a', { slices: SLICES })), [0, 1]);
+  assert.deepEqual(site.marks.of(queryOf('a', { slices: SLICES }), 'rev'), [0, 1]);
+});
+
+test('a slice that is marked while a draft is being sent stays marked', async () => {
+  const site = await asked();
+  site.drawing().draw();
+  site.server.saveDraft = () => {
+    site.shownPlace = 1;
+    site.slices.mark();
+    return Promise.resolve({ state: 'draft' });
+  };
+  site.slices.mark();
+  await site.settled();
+  assert.deepEqual(site.marks.of(queryOf('a', { slices: SLICES }), 'rev'), [0, 1]);
 });
 
 test('if all are marked, or none, nothing is asked', async () => {

@@ -16,8 +16,8 @@
   function gridOf(volume) {
     const row = (world) => {
       const sign = world === 2 ? 1 : -1;
-      const along2 = AXES.map((axis) => sign * at(volume.direction, 3 * axis + world) * at(volume.spacing, axis));
-      return [...along2, sign * at(volume.origin, world)];
+      const along3 = AXES.map((axis) => sign * at(volume.direction, 3 * axis + world) * at(volume.spacing, axis));
+      return [...along3, sign * at(volume.origin, world)];
     };
     return { shape: triple(volume.dimensions), affine: [row(0), row(1), row(2)] };
   }
@@ -54,9 +54,9 @@
       const moved = AXES.map((other) => at(next, other) - at(corner, other));
       const rounded = moved.map(Math.round);
       const far = (target.shape[axis] - 1) * Math.max(...AXES.map((i) => Math.abs(at(moved, i) - at(rounded, i))));
-      const along2 = AXES.filter((other) => rounded[other] !== 0);
-      const [first] = along2;
-      if (far > SAME_VOXEL || along2.length !== 1 || first === void 0 || Math.abs(at(rounded, first)) !== 1) {
+      const along3 = AXES.filter((other) => rounded[other] !== 0);
+      const [first] = along3;
+      if (far > SAME_VOXEL || along3.length !== 1 || first === void 0 || Math.abs(at(rounded, first)) !== 1) {
         throw new Error("the mask has not the voxels of the image");
       }
       if (source.shape[first] !== target.shape[axis]) {
@@ -359,14 +359,18 @@
       this.storage = storage;
     }
     storage;
-    /** The places of the marked slices among those that a query asks for. */
-    of({ image, slices }) {
+    /** The places of the slices that the reader has marked among those that a query asks for: who logs in after them begins anew. */
+    of({ image, slices }, reader) {
       const text2 = this.storage.getItem(KEY);
       const marked = text2 === null ? void 0 : JSON.parse(text2);
-      return marked?.image === image ? marked.indices.map((index) => slices.findIndex((slice) => slice.index === index)).filter((place) => place >= 0) : [];
+      if (marked?.image !== image || marked.reader !== reader) {
+        return [];
+      }
+      return marked.indices.map((index) => slices.findIndex((slice) => slice.index === index)).filter((place) => place >= 0);
     }
-    keep({ image, slices }, done) {
-      const marked = { image, indices: slices.filter((_, place) => done.includes(place)).map(({ index }) => index) };
+    keep({ image, slices }, reader, done) {
+      const indices = slices.filter((_, place) => done.includes(place)).map(({ index }) => index);
+      const marked = { image, reader, indices };
       this.storage.setItem(KEY, JSON.stringify(marked));
     }
   };
@@ -1178,6 +1182,8 @@
     }
     server;
     session;
+    /** The review that has ended because its reviewer saved a correction: that is a version of its own. */
+    ended;
     /** Open a label for review: that of an image, or the one that has waited longest. */
     async take(image) {
       const { phase } = this.session.state;
@@ -1225,15 +1231,21 @@
           await this.server.adjudicate(review.image, reading, note);
           return `approved: the ${reading} reading`;
         }
-        let version = review.version;
         if (open.drawing.changed) {
           const covered = review.slices === null ? {} : { annotated_slices: review.slices };
           if (!await this.session.finish(open, { finished: true, confirmed: true, ...covered })) {
             return void 0;
           }
-          version = (await this.server.review(review.image))?.version ?? version;
+          this.ended = review;
+          this.session.set({ reading: void 0 });
         }
-        await this.server.approve(review.image, version, note);
+        if (this.ended !== review) {
+          await this.server.approve(review.image, review.version, note);
+          return "approved";
+        }
+        const again = await this.server.review(review.image) ?? review;
+        this.session.set({ review: again });
+        await this.server.approve(again.image, again.version, note);
         return "approved";
       });
     }
@@ -1271,29 +1283,35 @@
     /** Whether a correction may be given up: there is none, or the reviewer was asked and has pressed again. */
     mayDrop() {
       const { review, asks } = this.session.state;
-      if (review === null || this.session.drawing?.changed !== true || asks === "drop") {
+      if (review === null || this.session.drawing?.changed !== true || asks.includes("drop")) {
         return true;
       }
-      this.session.set({ asks: "drop", message: { kind: "bad", text: "Your correction is not kept by this. Press again to give it up." } });
+      this.session.set({ asks: [...asks, "drop"], message: { kind: "bad", text: "Your correction is not kept by this. Press again to give it up." } });
       return false;
     }
     /** Show one of two readings. What the reviewer has drawn is given up, so they are asked to decide first. */
     async show(reading) {
       const { review, phase } = this.session.state;
-      if (review === null || phase !== "reviewing") {
+      if (review === null || phase !== "reviewing" || !this.mayDrop()) {
         return;
       }
-      if (this.session.drawing?.changed === true) {
-        this.session.set({ message: { kind: "bad", text: "You have drawn on this reading: undo that, or approve it, first." } });
-        return;
-      }
+      const { drawing } = this.session;
+      const left2 = () => this.session.drawing !== drawing;
+      this.session.set({ phase: "opening", message: void 0 });
       await this.session.attempt(async () => {
         const mask = await readMask(await this.server.label(review.image, reading === "first" ? "final" : "reading_2"));
-        this.session.drawing?.remove();
-        if (await this.session.draw(review.image, mask, () => false)) {
-          this.session.set({ reading, message: void 0 });
+        if (left2()) {
+          return;
         }
-      });
+        if (!this.mayDrop()) {
+          this.session.set({ phase: "reviewing" });
+          return;
+        }
+        drawing?.remove();
+        if (await this.session.draw(review.image, mask, left2)) {
+          this.session.set({ phase: "reviewing", reading, message: void 0 });
+        }
+      }, left2);
     }
     async open(review, sample, givenUp) {
       const differs = review.readings !== null;
@@ -1321,7 +1339,8 @@
         open.drawing.remove();
         this.session.forget();
         const message = { kind: "good", text: `${name}: ${outcome}.` };
-        this.session.set({ phase: "free", review: null, reading: void 0, query: await this.server.query(), message });
+        this.session.set({ phase: "free", review: null, reading: void 0, message });
+        this.session.set({ query: await this.server.query() });
       });
     }
   };
@@ -1400,7 +1419,7 @@
     changes() {
       this.changedAt ??= this.clock();
     }
-    /** Nothing is open any more. */
+    /** No draft is due: nothing is open, or it is as it was kept. */
     forget() {
       this.changedAt = void 0;
     }
@@ -1412,21 +1431,21 @@
     }
     /** Keep the marks of slices, and before that a draft of what they are about: no mark is kept without its drawing. */
     async keepMarks() {
-      const { query, done } = this.work.state;
+      const { query, reader, done } = this.work.state;
       if (this.work.open?.drawing.changed === true) {
         await this.keep();
       } else if (query !== null) {
-        this.marks.keep(query, done);
+        this.marks.keep(query, reader?.name, done);
       }
     }
     /** Keep what was drawn on cases that were left. What the server does not take is tried again when it answers. */
     async keepLeft(more) {
       await this.outbox.keepLeft((what) => this.work.attempt(what), more);
-      this.work.set({ changed: this.work.open?.drawing.changed === true || this.outbox.waits });
+      this.work.set({ waits: this.outbox.waits });
     }
     async keep() {
       const { open } = this.work;
-      const { query, done, message: before } = this.work.state;
+      const { message: before } = this.work.state;
       let kept = false;
       this.changedAt = void 0;
       await this.work.attempt(async () => {
@@ -1434,8 +1453,9 @@
         kept = true;
         if (open !== void 0 && this.work.open === open) {
           this.work.set({ kept: new Date(this.clock()).toLocaleTimeString(), changed: open.drawing.changed });
+          const { query, reader, done } = this.work.state;
           if (query !== null) {
-            this.marks.keep(query, done);
+            this.marks.keep(query, reader?.name, done);
           }
         }
       });
@@ -1519,11 +1539,11 @@
 
   // src/questions.ts
   function questionOf(query, empty, { asks, done }) {
-    if (asks !== "empty" && query.kind === "volume" && empty) {
+    if (!asks.includes("empty") && query.kind === "volume" && empty) {
       return { asks: "empty", text: "Nothing is drawn. Press again if the image holds none of the structures." };
     }
     const asked = query.slices.length;
-    if (asks === void 0 && done.length > 0 && done.length < asked) {
+    if (!asks.includes("some") && done.length > 0 && done.length < asked) {
       const text2 = `${done.length} of the ${asked} slices that are asked for are marked as done. Press again to save only these.`;
       return { asks: "some", text: text2 };
     }
@@ -1545,9 +1565,10 @@
     name: "",
     from: "",
     message: void 0,
-    asks: void 0,
+    asks: [],
     kept: void 0,
     changed: false,
+    waits: false,
     canUndo: false,
     canRedo: false,
     slice: 0,
@@ -1621,13 +1642,13 @@
       const { open } = this;
       this.forget();
       if (open?.drawing.changed === true) {
-        this.set({ changed: true });
+        this.set({ waits: true });
         await this.drafts.keepLeft(open);
       }
     }
     /** Ask for the next case, and open it. */
     async next() {
-      this.set({ phase: "opening", message: void 0, asks: void 0 });
+      this.set({ phase: "opening", message: void 0, asks: [] });
       await this.attempt(async () => {
         const labels = this.now.labels.length > 0 ? this.now.labels : await this.server.labels();
         const sample = await this.server.next();
@@ -1684,20 +1705,20 @@
       const saved = open.finished !== void 0 && !open.drawing.changed;
       const question = saved ? void 0 : questionOf(query, open.drawing.empty, now);
       if (question !== void 0) {
-        this.set({ asks: question.asks, message: { kind: "bad", text: question.text } });
+        this.set({ asks: [...now.asks, question.asks], message: { kind: "bad", text: question.text } });
         return;
       }
       this.set({ phase: "sending", message: void 0 });
       await this.attempt(async () => {
         await this.tellActive(query);
-        if (now.asks !== "elsewhere" && !saved && (await this.server.query())?.image !== query.image) {
-          this.set({ phase: "drawing", asks: "elsewhere", message: { kind: "bad", text: ELSEWHERE } });
+        if (!now.asks.includes("elsewhere") && !saved && (await this.server.query())?.image !== query.image) {
+          this.set({ phase: "drawing", asks: [...this.now.asks, "elsewhere"], message: { kind: "bad", text: ELSEWHERE } });
           return;
         }
-        const confirmed = now.asks === "confirm" ? { confirmed: true } : {};
+        const confirmed = now.asks.includes("confirm") ? { confirmed: true } : {};
         const how = { finished: true, ...confirmed, ...coveredBy(query, now.done) };
         if (saved || await this.finish(open, how)) {
-          this.marks.keep(query, []);
+          this.marks.keep(query, now.reader?.name, []);
           await this.next();
         }
       });
@@ -1712,6 +1733,9 @@
       await this.attempt(async () => {
         await this.outbox.idle();
         await this.server.skip(query.image, kind, reason);
+        if (kind === "cannot be annotated") {
+          this.marks.keep(query, this.now.reader?.name, []);
+        }
         this.drawing?.remove();
         this.forget();
         await this.next();
@@ -1758,7 +1782,7 @@
       const saved = await this.outbox.finish(open, how);
       if (saved.state === "draft") {
         const text2 = `${saved.message ?? "kept as a draft"} Press again to confirm it.`;
-        this.set({ phase: "drawing", asks: "confirm", message: { kind: "bad", text: text2 } });
+        this.set({ phase: "drawing", asks: [...this.now.asks, "confirm"], message: { kind: "bad", text: text2 } });
       }
       return saved.state === "finished";
     }
@@ -1777,7 +1801,7 @@
         return;
       }
       this.activity.take();
-      const done = this.marks.of(query);
+      const done = this.marks.of(query, this.now.reader?.name);
       const slice = Math.max(0, query.slices.findIndex((_, place) => !done.includes(place)));
       this.set({ phase: "drawing", query, review: null, from, slice, done });
       if (query.slices.length > 0) {
@@ -1787,8 +1811,12 @@
     noteStroke() {
       const { drawing } = this;
       if (drawing !== void 0) {
-        this.drafts.changes();
-        this.set({ changed: drawing.changed, canUndo: drawing.canUndo, canRedo: drawing.canRedo, asks: void 0 });
+        if (drawing.changed) {
+          this.drafts.changes();
+        } else {
+          this.drafts.forget();
+        }
+        this.set({ changed: drawing.changed, canUndo: drawing.canUndo, canRedo: drawing.canRedo, asks: [] });
       }
     }
     /** A server that refuses the time has given the case to somebody else: that is said when the drawing is saved. */
@@ -1806,8 +1834,8 @@
       this.open = void 0;
       open?.drawing.close();
       this.drafts.forget();
-      const changed = this.outbox.waits;
-      this.set({ changed, canUndo: false, canRedo: false, kept: void 0, asks: void 0, from: "", overlay: "none" });
+      const { waits } = this.outbox;
+      this.set({ changed: false, waits, canUndo: false, canRedo: false, kept: void 0, asks: [], from: "", overlay: "none" });
     }
     /** Do something with the server; what goes wrong becomes the message. */
     async attempt(what, givenUp = () => false) {
@@ -1854,7 +1882,7 @@
         return;
       }
       const marked = done.includes(place) ? done.filter((other) => other !== place) : [...done, place];
-      this.session.set({ done: marked, slice: place, asks: void 0, message: void 0 });
+      this.session.set({ done: marked, slice: place, asks: [], message: void 0 });
       void this.session.drafts.keepMarks();
       const next = query.slices.findIndex((_, other) => !marked.includes(other));
       if (marked.length > done.length && next >= 0) {
@@ -2040,6 +2068,9 @@
     mostVoxels;
     done = [];
     undone = [];
+    strokes = 0;
+    /** The last stroke that can no longer be taken back. */
+    first = 0;
     /** The labelmap after the last stroke that was recorded. */
     values;
     get canUndo() {
@@ -2047,6 +2078,10 @@
     }
     get canRedo() {
       return this.undone.length > 0;
+    }
+    /** The stroke after which the labelmap was as it is now: it is the same again when it is undone or redone to there. */
+    get position() {
+      return this.done.at(-1)?.stroke ?? this.first;
     }
     /** Record what is different in `parts`, as one step. Returns whether anything is. */
     record(parts) {
@@ -2056,10 +2091,12 @@
       }
       this.write(change.places, change.after);
       this.done.push(change);
+      this.strokes++;
       this.undone = [];
       let kept = 0;
       const first = this.done.findLastIndex(({ places }) => (kept += places.length) > this.mostVoxels);
-      this.done.splice(0, Math.min(first + 1, this.done.length - 1));
+      const forgotten = this.done.splice(0, Math.min(first + 1, this.done.length - 1));
+      this.first = forgotten.at(-1)?.stroke ?? this.first;
       return true;
     }
     /** Take back the last step. Returns the voxels to write and their values; nothing if there is no step. */
@@ -2097,7 +2134,8 @@
       return {
         places: Uint32Array.from(places),
         before: Uint8Array.from(places, (place) => this.values[place] ?? 0),
-        after: Uint8Array.from(after)
+        after: Uint8Array.from(after),
+        stroke: this.strokes + 1
       };
     }
     write(places, values) {
@@ -2138,6 +2176,7 @@
         values.set(part.values, part.start);
       }
       this.history = new History(values);
+      this.kept = this.history.position;
       this.record();
       const { Events } = window.cornerstoneTools.Enums;
       window.cornerstone.eventTarget.addEventListener(Events.SEGMENTATION_DATA_MODIFIED, this.noteTouched);
@@ -2155,7 +2194,8 @@
     writing = false;
     /** As they were when the segmentation was last there: the viewer removes it before it says that a study is left. */
     segments = {};
-    changed = false;
+    /** Where the history was when the drawing was opened or last kept; nothing if it was not kept. */
+    kept;
     /** Draw structures of these names on a series that the viewer shows, over a mask if there is one. */
     static async open(services, series, labels, mask, onStroke) {
       const { segmentationService, displaySetService } = services;
@@ -2190,6 +2230,9 @@
       }
       return new _Drawing(services, id, volume, onStroke);
     }
+    get changed() {
+      return this.history.position !== this.kept;
+    }
     get empty() {
       return this.history.values.every((value) => value === 0);
     }
@@ -2213,12 +2256,12 @@
         await this.strokeEnds();
       }
       this.record();
-      this.changed = false;
+      this.kept = this.history.position;
       const { values, names } = renumbered(this.history.values, this.segments);
       return { mask: await writeMask({ grid: this.grid, values }), label_info: names };
     }
     notKept() {
-      this.changed = true;
+      this.kept = void 0;
     }
     remove() {
       const { segmentationService } = this.services;
@@ -2271,7 +2314,6 @@
       const touched = this.touched;
       this.touched = /* @__PURE__ */ new Set();
       if ((touched === "all" || touched.size > 0) && this.history.record(this.parts(touched))) {
-        this.changed = true;
         this.onStroke();
       }
     };
@@ -2301,7 +2343,6 @@
           known[place % size] = at(values, index);
         }
       });
-      this.changed = true;
       this.writing = true;
       try {
         tell2(this.id, [...slices.keys()]);
@@ -2353,8 +2394,19 @@
   var dot = (one, other) => one[0] * other[0] + one[1] * other[1] + one[2] * other[2];
   function nearest(axes, wanted) {
     const [best] = [...axes].sort((one, other) => Math.abs(dot(other, wanted)) - Math.abs(dot(one, wanted)));
-    const axis = best ?? wanted;
+    return along2(best ?? wanted, wanted);
+  }
+  function along2(axis, wanted) {
     return dot(axis, wanted) < 0 ? [-axis[0], -axis[1], -axis[2]] : axis;
+  }
+  function assigned(axes) {
+    const nearness = (axis) => Math.max(...axis.map(Math.abs));
+    const found = [void 0, void 0, void 0];
+    for (const axis of [...axes].sort((one, other) => nearness(other) - nearness(one))) {
+      const [best] = [0, 1, 2].filter((place) => found[place] === void 0).sort((one, other) => Math.abs(axis[other] ?? 0) - Math.abs(axis[one] ?? 0));
+      found[best ?? 0] = axis;
+    }
+    return found;
   }
   function ownPlane(plane, direction) {
     const look = LOOKS[plane];
@@ -2362,17 +2414,25 @@
       return void 0;
     }
     const axes = [0, 3, 6].map((from) => [direction[from] ?? 0, direction[from + 1] ?? 0, direction[from + 2] ?? 0]);
-    const viewPlaneNormal = nearest(axes, look.viewPlaneNormal);
+    const normal = assigned(axes)[look.viewPlaneNormal.findIndex((part) => part !== 0)] ?? look.viewPlaneNormal;
+    const viewPlaneNormal = along2(normal, look.viewPlaneNormal);
     if (dot(viewPlaneNormal, look.viewPlaneNormal) > 1 - SAME) {
       return void 0;
     }
-    const inPlane = axes.filter((axis) => Math.abs(dot(axis, viewPlaneNormal)) < 0.5);
-    return { viewPlaneNormal, viewUp: nearest(inPlane, look.viewUp) };
+    return { viewPlaneNormal, viewUp: nearest(axes.filter((axis) => axis !== normal), look.viewUp) };
   }
-  function turnToSlices(viewport, plane) {
+  function turnOf(viewport, plane) {
     const direction = viewport.getImageData()?.direction;
     const camera = direction === void 0 ? void 0 : ownPlane(plane, direction);
-    if (camera !== void 0 && dot(viewport.getCamera().viewPlaneNormal, camera.viewPlaneNormal) < 1 - SAME) {
+    if (camera === void 0) {
+      return void 0;
+    }
+    const [shown, wanted] = [viewport.getCamera().viewPlaneNormal, camera.viewPlaneNormal];
+    return dot(shown, wanted) < (1 - SAME) * Math.hypot(...shown) * Math.hypot(...wanted) ? camera : void 0;
+  }
+  function turnToSlices(viewport, plane) {
+    const camera = turnOf(viewport, plane);
+    if (camera !== void 0) {
       viewport.setCamera(camera);
       viewport.render();
     }
@@ -2416,7 +2476,11 @@
       return listed.length > 0 && drawn2.every((viewport) => viewport !== void 0) ? drawn2 : void 0;
     }
     shownPlace(query) {
-      const shown = this.ofPlane(query)?.getSliceIndex();
+      const viewport = this.ofPlane(query);
+      if (viewport === void 0 || turnOf(viewport, query.plane ?? "") !== void 0) {
+        return void 0;
+      }
+      const shown = viewport.getSliceIndex();
       const place = query.slices.findIndex(({ ohif_number }) => ohif_number - 1 === shown);
       return place < 0 ? void 0 : place;
     }
@@ -2609,7 +2673,7 @@
       }, { capture: true, passive: true });
     });
     window.addEventListener("beforeunload", (event) => {
-      if (begun.state.changed) {
+      if (begun.state.changed || begun.state.waits) {
         event.preventDefault();
       }
     });
