@@ -24,8 +24,9 @@ def margin(probabilities: Tensor) -> Tensor:
 
 def two_largest(probabilities: Tensor) -> tuple[Tensor, Tensor]:
     """p₁ ≥ p₂, the two largest probabilities of each voxel: `(C, *S)` → twice `(*S)`. Faster than `torch.topk`."""
-    largest, second = (choose(probabilities[0], probabilities[1]) for choose in (torch.maximum, torch.minimum))
-    for probability in probabilities[2:]:
+    first, other, *more = probabilities
+    largest, second = torch.maximum(first, other), torch.minimum(first, other)
+    for probability in more:
         second = torch.maximum(second, torch.minimum(largest, probability))
         largest = torch.maximum(largest, probability)
     return largest, second

@@ -13,8 +13,8 @@ PATIENTS = "patients"
 def made_of(studies: str) -> str:
     """The folder of the images that an earlier start has made of a folder of DICOM series, or the studies as given."""
     from activelabel.data.dicom_objects.folders import PATIENTS as TABLE
+    from activelabel.data.files.folder_reading import PROJECT_FOLDER
     from activelabel.data.files.names import CONVERTED
-    from activelabel.data.files.studies_folder import PROJECT_FOLDER
 
     made = Path(studies) / PROJECT_FOLDER / CONVERTED
     return str(made) if (made / TABLE).is_file() else studies
@@ -29,8 +29,8 @@ def images_to_serve(studies: str, settings: MutableMapping[str, str]) -> str:
         InvalidInputError: the images cannot be written.
     """
     from activelabel.data.dicom_objects.folders import is_dicom_folder
+    from activelabel.data.files.folder_reading import PROJECT_FOLDER
     from activelabel.data.files.names import CONVERTED
-    from activelabel.data.files.studies_folder import PROJECT_FOLDER
     from activelabel.project.studies import is_pacs
 
     if is_pacs(studies) or not is_dicom_folder(Path(studies)):

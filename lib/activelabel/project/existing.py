@@ -3,7 +3,7 @@
 import os
 from collections.abc import Mapping
 
-from activelabel.data.files.studies_folder import LEDGER_FILE
+from activelabel.data.files.folder_reading import LEDGER_FILE
 from activelabel.errors import InvalidInputError
 from activelabel.project.database_url import database_url
 from activelabel.project.folders import project_folder

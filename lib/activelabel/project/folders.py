@@ -4,7 +4,7 @@ import hashlib
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from activelabel.data.files.studies_folder import PROJECT_FOLDER
+from activelabel.data.files.folder_reading import PROJECT_FOLDER
 from activelabel.project.settings import Settings
 from activelabel.project.studies import is_pacs
 

@@ -5,8 +5,8 @@ import os
 from collections.abc import Mapping
 from dataclasses import replace
 
+from activelabel.data.files.folder_reading import LEDGER_FILE
 from activelabel.data.files.guard import limit_images
-from activelabel.data.files.studies_folder import LEDGER_FILE
 from activelabel.data.labels.label_map import label_map_of
 from activelabel.data.labels.label_texts import entries_of
 from activelabel.errors import InvalidInputError

@@ -33,9 +33,9 @@ def _measured(
     work: Work, shape: tuple[int, ...], native: Precision, device: torch.device, choices_file: Path
 ) -> Precision:
     dtypes = list(dict.fromkeys([native.dtype, torch.float32]))
-    kept = kept_precision(work, shape, dtypes, device, choices_file)
     if len(dtypes) == 1:
         return native
+    kept = kept_precision(work, shape, dtypes, device, choices_file)
     if kept is None:
         return Precision(native.dtype, f"{native.reason}; the first use measures whether float32 is faster")
     return Precision(kept, "it is the fastest for this network here")

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from activelabel.acquisition.effort import Effort
-from activelabel.data.files.studies_folder import LEDGER_FILE
+from activelabel.data.files.folder_reading import LEDGER_FILE
 from activelabel.errors import InvalidInputError
 from activelabel.loop.advice import effort_unit, forecast_of, forecast_sentence, judged_points, learning_curve
 from activelabel.project.labels.kept_names import check_names

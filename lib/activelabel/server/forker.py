@@ -52,7 +52,7 @@ class Forker:
         code = 1
         try:
             _leave_to_server()
-            set_title(TITLE)
+            _set_title(TITLE)
             self._selector.register(self._control, selectors.EVENT_READ)
             while not torch.cuda._is_in_bad_fork() and self._serve():
                 pass
@@ -91,7 +91,7 @@ class Forker:
         if pid == 0:
             self._close_all()
             os.close(answering)
-            become_child(message, printing, forker)
+            _become_child(message, printing, forker)
         try:
             descriptor = os.pidfd_open(pid)
         except OSError:
@@ -129,7 +129,7 @@ def _leave_to_server() -> None:
     asyncio._set_running_loop(None)
 
 
-def become_child(message: bytes, printing: int, forker: int) -> NoReturn:
+def _become_child(message: bytes, printing: int, forker: int) -> NoReturn:
     """Go on as `python -m monailabel.interfaces.utils.app` does with the arguments and environment of the message."""
     code = 1
     try:
@@ -140,7 +140,7 @@ def become_child(message: bytes, printing: int, forker: int) -> NoReturn:
         for output in (1, 2):
             os.dup2(printing, output)
         os.close(printing)
-        set_title((sys.executable, "-m", CHILD_MODULE, *asked["arguments"]))
+        _set_title((sys.executable, "-m", CHILD_MODULE, *asked["arguments"]))
         code = _run_host_module(asked["arguments"])
     except BaseException:  # noqa: BLE001  # as Python's own main does
         traceback.print_exc()
@@ -180,7 +180,7 @@ def _end(code: int) -> NoReturn:
         os._exit(code)
 
 
-def set_title(words: Sequence[str]) -> None:
+def _set_title(words: Sequence[str]) -> None:
     """Show these words as the command line of this process, in the place of the server's, as far as there is room."""
     with open("/proc/self/stat", encoding="utf-8") as file:
         start, end = (int(number) for number in file.read().rpartition(")")[2].split()[45:47])

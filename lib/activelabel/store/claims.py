@@ -32,7 +32,7 @@ from sqlalchemy.orm import Session
 from activelabel.names import ScoreKind
 from activelabel.store.checks import checked_name
 from activelabel.store.columns import UtcDateTime
-from activelabel.store.left_to_score import OF_KIND, LeftToScore, values_of
+from activelabel.store.left_to_score import OF_KIND, TO_SCORE, LeftToScore, values_of
 from activelabel.store.pool import complete, set_aside
 from activelabel.store.records.work import WHOLE_JOB, Claim, WorkKind
 from activelabel.store.schema.images import ImageRow
@@ -69,9 +69,7 @@ _ITEMS: BindParameter[str] = bindparam("items", expanding=True)
 _NOW = bindparam("now", type_=UtcDateTime)
 _OF_JOB = and_(WorkClaimRow.kind == bindparam("kind"), WorkClaimRow.model_version == bindparam("model"))
 _HOLDS = and_(_OF_JOB, WorkClaimRow.expires_at > _NOW)
-_USABLE = and_(ImageRow.present.is_(True), ImageRow.unreadable_reason.is_(None))
-_TO_PREPARE = and_(_USABLE, ImageRow.content_sha256.is_(None))
-_TO_SCORE = and_(_USABLE, ImageRow.role == "training")
+_TO_PREPARE = and_(ImageRow.present.is_(True), ImageRow.unreadable_reason.is_(None), ImageRow.content_sha256.is_(None))
 
 _ANY_HELD = select(select(WorkClaimRow).where(_HOLDS).exists())
 _ALL_HELD = select(WorkClaimRow.item).where(_HOLDS)
@@ -92,7 +90,7 @@ def _page(wanted: ColumnElement[bool]) -> Select[str]:
 
 
 # A page is cut off before scores and claims are looked for: without statistics PostgreSQL would do that for all images.
-_TO_SCORE_NEXT, _TO_PREPARE_NEXT = _page(_TO_SCORE).subquery("next"), _page(_TO_PREPARE).subquery("next")
+_TO_SCORE_NEXT, _TO_PREPARE_NEXT = _page(TO_SCORE).subquery("next"), _page(_TO_PREPARE).subquery("next")
 _WITH_SCORE = select(ScoreRow.image_id).where(ScoreRow.image_id == _TO_SCORE_NEXT.c.id, OF_KIND)
 _NEXT_TO_SCORE = select(_TO_SCORE_NEXT.c.id).where(~_WITH_SCORE.exists()).order_by(_TO_SCORE_NEXT.c.id)
 _NEXT_TO_PREPARE = select(_TO_PREPARE_NEXT.c.id).order_by(_TO_PREPARE_NEXT.c.id)
@@ -112,7 +110,7 @@ def _among(wanted: ColumnElement[bool]) -> Select[str]:
     return select(ImageRow.id).where(wanted, ImageRow.id.in_(_ITEMS)).order_by(ImageRow.id)
 
 
-_AMONG_TO_SCORE, _AMONG_TO_PREPARE = _among(_TO_SCORE), _among(_TO_PREPARE)
+_AMONG_TO_SCORE, _AMONG_TO_PREPARE = _among(TO_SCORE), _among(_TO_PREPARE)
 # `key_share`: who writes a score of the image, which refers to it, need not wait.
 _LOCKED_TO_SCORE = _AMONG_TO_SCORE.with_for_update(skip_locked=True, key_share=True)
 _LOCKED_TO_PREPARE = _AMONG_TO_PREPARE.with_for_update(skip_locked=True, key_share=True)

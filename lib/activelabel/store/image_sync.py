@@ -11,11 +11,10 @@ from activelabel.data.splits import choose_validation, validation_count
 from activelabel.store.cases.leases import end_leases, unended_leases
 from activelabel.store.checks import checked_name
 from activelabel.store.image_counts import ImageCounting
+from activelabel.store.lookup import AT_ONCE, image_rows
 from activelabel.store.pool import of_role
 from activelabel.store.records.images import Role
 from activelabel.store.schema.images import ImageRow
-
-_AT_ONCE = 10_000  # ids in one query
 
 
 class ImageSync(ImageCounting):
@@ -69,11 +68,7 @@ class ImageSync(ImageCounting):
             _register(session, new, validation, patient_of, now)
             vanished = {image_id for image_id, present in known.items() if present and image_id not in present_ids}
             returned = {image_id for image_id, present in known.items() if not present and image_id in present_ids}
-            _mark_present(session, vanished, False)
-            _mark_present(session, returned, True)
-            if new or vanished or returned:
-                self._images_changed(session)
-            end_leases(session, (row for row in unended_leases(session) if row.image_id in vanished), "released", now)
+            self._mark(session, new, vanished, returned, now)
 
     def sync_changed(
         self,
@@ -93,7 +88,7 @@ class ImageSync(ImageCounting):
         there = {checked_name(image_id, "image") for image_id in came}
         patient_of = {image_id: checked_name(patient, "patient") for image_id, patient in (patients or {}).items()}
         with self._writing() as session:
-            rows = _rows_of(session, there.union(gone))
+            rows = image_rows(session, there.union(gone))
             new = there - rows.keys()
             _remember_patients(
                 session, {id_: name for id_, name in patient_of.items() if id_ in rows and rows[id_].patient != name}
@@ -107,11 +102,15 @@ class ImageSync(ImageCounting):
             _register(session, new, validation, patient_of, now)
             vanished = {image_id for image_id in gone if image_id in rows and rows[image_id].present}
             returned = {image_id for image_id in there if image_id in rows and not rows[image_id].present}
-            _mark_present(session, vanished, False)
-            _mark_present(session, returned, True)
-            if new or vanished or returned:
-                self._images_changed(session)
-            end_leases(session, (row for row in unended_leases(session) if row.image_id in vanished), "released", now)
+            self._mark(session, new, vanished, returned, now)
+
+    def _mark(self, session: Session, new: set[str], vanished: set[str], returned: set[str], now: datetime) -> None:
+        """Mark what vanished and what returned, and end the leases on what vanished."""
+        _mark_present(session, vanished, False)
+        _mark_present(session, returned, True)
+        if new or vanished or returned:
+            self._images_changed(session)
+        end_leases(session, (row for row in unended_leases(session) if row.image_id in vanished), "released", now)
 
 
 def _count_validation(session: Session) -> int:
@@ -147,20 +146,11 @@ def _new_validation(
 def _roles_of(session: Session, patients: Collection[str]) -> Iterator[tuple[str, str | None, Role]]:
     """Id, patient and role of the images of these patients, perhaps of others too; an image may be its own patient."""
     columns, wanted = select(ImageRow.id, ImageRow.patient, ImageRow.role), sorted(patients)
-    if len(wanted) > _AT_ONCE:
+    if len(wanted) > AT_ONCE:
         yield from session.execute(columns).tuples()
         return
     yield from session.execute(columns.where(ImageRow.patient.in_(wanted))).tuples()
     yield from session.execute(columns.where(ImageRow.patient.is_(None), ImageRow.id.in_(wanted))).tuples()
-
-
-def _rows_of(session: Session, ids: Collection[str]) -> dict[str, ImageRow]:
-    """The rows of those of these images that are registered."""
-    wanted, found = sorted(ids), dict[str, ImageRow]()
-    for first in range(0, len(wanted), _AT_ONCE):
-        some = select(ImageRow).where(ImageRow.id.in_(wanted[first : first + _AT_ONCE]))
-        found.update({row.id: row for row in session.scalars(some)})
-    return found
 
 
 def _register(

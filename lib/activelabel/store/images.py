@@ -10,7 +10,7 @@ from activelabel.errors import InvalidInputError
 from activelabel.store.cases.leases import end_leases, unended_leases
 from activelabel.store.columns import UtcDateTime
 from activelabel.store.image_sync import ImageSync
-from activelabel.store.lookup import image_row, record_of
+from activelabel.store.lookup import image_row, image_rows, in_pieces, record_of
 from activelabel.store.pool import active, counting, current_final, in_pool, unfinished
 from activelabel.store.records.images import Image, Role, SlicesTaken
 from activelabel.store.schema.images import ImageRow
@@ -23,7 +23,6 @@ _POOL: dict[Role, Select[str]] = {
     for role in ("training", "validation")
 }
 """Built once: they are executed whenever somebody asks for a case."""
-_AT_ONCE = 10_000  # ids in one query
 _PAGE = 500
 
 
@@ -46,12 +45,8 @@ class Images(ImageSync):
 
     def images_of(self, ids: Collection[str]) -> list[Image]:
         """Those of these images that are registered, by id."""
-        wanted, found = sorted(set(ids)), list[Image]()
         with self._reading() as session:
-            for first in range(0, len(wanted), _AT_ONCE):
-                some = select(ImageRow).where(ImageRow.id.in_(wanted[first : first + _AT_ONCE])).order_by(ImageRow.id)
-                found += [record_of(row, Image) for row in session.scalars(some)]
-        return found
+            return [record_of(row, Image) for row in image_rows(session, ids).values()]
 
     def images_set_aside(self) -> list[Image]:
         """The images that are present and cannot be used, by id."""
@@ -136,21 +131,20 @@ class Images(ImageSync):
 
     def roles(self, ids: Collection[str]) -> dict[str, Role]:
         """The role of each of these images that is registered."""
-        wanted, found = sorted(set(ids)), dict[str, Role]()
+        found = dict[str, Role]()
         with self._reading() as session:
-            for first in range(0, len(wanted), _AT_ONCE):
-                some = select(ImageRow.id, ImageRow.role).where(ImageRow.id.in_(wanted[first : first + _AT_ONCE]))
-                found.update(session.execute(some).tuples().all())
+            for some in in_pieces(ids):
+                rows = session.execute(select(ImageRow.id, ImageRow.role).where(ImageRow.id.in_(some)))
+                found.update(rows.tuples().all())  # a result has keys, and would be taken for a mapping
         return found
 
     def usable(self, ids: Collection[str]) -> set[str]:
         """Those of these images that are present and, as far as is known, can be read."""
-        wanted, found = sorted(set(ids)), set[str]()
+        found = set[str]()
         can_be_used = (ImageRow.present.is_(True), ImageRow.unreadable_reason.is_(None))
         with self._reading() as session:
-            for first in range(0, len(wanted), _AT_ONCE):
-                some = select(ImageRow.id).where(ImageRow.id.in_(wanted[first : first + _AT_ONCE]), *can_be_used)
-                found.update(session.scalars(some))
+            for some in in_pieces(ids):
+                found.update(session.scalars(select(ImageRow.id).where(ImageRow.id.in_(some), *can_be_used)))
         return found
 
     def count_usable(self) -> int:

@@ -1,6 +1,6 @@
 """How many images a model has not scored yet, from counts that are kept: of all, less the few that are out."""
 
-from sqlalchemy import and_, bindparam, case, func, not_, select, union
+from sqlalchemy import ColumnElement, and_, bindparam, case, func, not_, select, union
 from sqlalchemy.orm import Session
 
 from activelabel.names import ScoreKind
@@ -12,13 +12,20 @@ from activelabel.store.schema.models import ScoreRow
 from activelabel.store.schema.queries import SkipRow
 from activelabel.store.schema.work import ScoredCountRow
 
-OF_KIND = and_(
-    ScoreRow.model_version == bindparam("model"),
-    ScoreRow.measure == bindparam("measure"),
-    ScoreRow.region == bindparam("region"),
-    ScoreRow.aggregation == bindparam("aggregation"),
-)
+
+def _of_kind(row: type[ScoreRow] | type[ScoredCountRow]) -> ColumnElement[bool]:
+    return and_(
+        row.model_version == bindparam("model"),
+        row.measure == bindparam("measure"),
+        row.region == bindparam("region"),
+        row.aggregation == bindparam("aggregation"),
+    )
+
+
+OF_KIND = _of_kind(ScoreRow)
 """Scores of a kind by a model version, with the parameters of `values_of`."""
+TO_SCORE = and_(ImageRow.role == "training", ImageRow.present.is_(True), ImageRow.unreadable_reason.is_(None))
+"""Images that are scored, unless an annotation or a person has taken them out."""
 _OUT = union(
     select(AnnotationRow.image_id.label("id")).where(complete()),
     select(SkipRow.image_id).where(set_aside()),
@@ -27,15 +34,9 @@ _OUT = union(
     select(ImageRow.id).where(of_role("validation")),
 ).subquery()
 """The images that are not to be scored: few beside all."""
-_USABLE = and_(ImageRow.role == "training", ImageRow.present.is_(True), ImageRow.unreadable_reason.is_(None))
-_SCORED = select(ScoredCountRow.images).where(
-    ScoredCountRow.model_version == bindparam("model"),
-    ScoredCountRow.measure == bindparam("measure"),
-    ScoredCountRow.region == bindparam("region"),
-    ScoredCountRow.aggregation == bindparam("aggregation"),
-)
+_SCORED = select(ScoredCountRow.images).where(_of_kind(ScoredCountRow))
 _COUNTS = (
-    select(func.count(case((_USABLE, 1))), func.count(ScoreRow.image_id), _SCORED.scalar_subquery(), REVISION)
+    select(func.count(case((TO_SCORE, 1))), func.count(ScoreRow.image_id), _SCORED.scalar_subquery(), REVISION)
     .select_from(_OUT)
     .join(ImageRow, ImageRow.id == _OUT.c.id)
     .outerjoin(ScoreRow, and_(ScoreRow.image_id == _OUT.c.id, OF_KIND))

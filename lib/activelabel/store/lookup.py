@@ -1,5 +1,6 @@
 """Finding the rows that events refer to, and turning rows into records."""
 
+from collections.abc import Collection, Iterator
 from dataclasses import fields
 from enum import Enum
 from typing import Any, TypeVar, get_args, get_type_hints
@@ -14,6 +15,8 @@ from activelabel.store.schema.images import ImageRow
 from activelabel.store.schema.models import ModelUseRow, ModelVersionRow
 
 Record = TypeVar("Record")
+AT_ONCE = 10_000
+"""How many ids a statement names."""
 _LARGEST_VERSION = 2**31 - 1  # of which a database can be asked
 _OF_KIND = ModelVersionRow.kind == bindparam("kind")
 _LATEST_MODEL = (
@@ -52,6 +55,21 @@ def _frozen(value: Any, enum: type[Enum] | None) -> Any:
 
 def _enum_in(hint: Any) -> type[Enum] | None:
     return next((one for one in (hint, *get_args(hint)) if isinstance(one, type) and issubclass(one, Enum)), None)
+
+
+def in_pieces(ids: Collection[str]) -> Iterator[list[str]]:
+    """Ids in rising order, each once, in pieces of which a statement can name all."""
+    wanted = sorted(set(ids))
+    return (wanted[first : first + AT_ONCE] for first in range(0, len(wanted), AT_ONCE))
+
+
+def image_rows(session: Session, ids: Collection[str]) -> dict[str, ImageRow]:
+    """The rows of those of these images that are registered, by id in rising order."""
+    found = dict[str, ImageRow]()
+    for some in in_pieces(ids):
+        rows = session.scalars(select(ImageRow).where(ImageRow.id.in_(some)).order_by(ImageRow.id))
+        found.update((row.id, row) for row in rows)
+    return found
 
 
 def image_row(session: Session, image_id: str) -> ImageRow:

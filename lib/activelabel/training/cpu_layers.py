@@ -41,9 +41,9 @@ def _quick(layer: nn.Module) -> nn.Module | None:
         return QuickPReLU(layer)
     if type(layer) is Smooth and layer.repeats and set(layer.stride) <= {1, 2}:
         return QuickSmooth(layer.stride)
-    if isinstance(layer, nn.Conv3d) and is_deep(layer):
+    if is_deep(layer):
         return DeepConvolution(layer)
-    if isinstance(layer, nn.ConvTranspose3d) and is_deep_upsampling(layer):
+    if is_deep_upsampling(layer):
         return DeepUpsampling(layer)
     return None
 

@@ -7,7 +7,7 @@ gradients are matrices as they are: a step takes two thirds to three quarters of
 
 from collections.abc import Sequence
 from itertools import product
-from typing import Any
+from typing import Any, TypeGuard
 
 import torch
 from torch import Tensor, nn
@@ -26,7 +26,7 @@ _LENGTH = 3
 """Of a kernel, along each axis."""
 
 
-def is_deep(layer: nn.Module) -> bool:
+def is_deep(layer: nn.Module) -> TypeGuard[nn.Conv3d]:
     """Whether `DeepConvolution` can replace a layer."""
     if not is_plain(layer, nn.Conv3d) or layer.in_channels < LEAST_CHANNELS or layer.groups != 1:
         return False

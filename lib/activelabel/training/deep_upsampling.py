@@ -4,7 +4,7 @@ Their gradient is two products of matrices, whose rows are what each voxel has a
 the time of torch's own.
 """
 
-from typing import Any
+from typing import Any, TypeGuard
 
 import torch
 from torch import Tensor, nn
@@ -20,7 +20,7 @@ _MOST_VALUES = 1 << 22
 """With more values in the matrix of rows, torch's own gradient is as fast."""
 
 
-def is_deep_upsampling(layer: nn.Module) -> bool:
+def is_deep_upsampling(layer: nn.Module) -> TypeGuard[nn.ConvTranspose3d]:
     """Whether `DeepUpsampling` can replace a layer: one by which each axis doubles, with a kernel of 3."""
     if not is_plain(layer, nn.ConvTranspose3d) or layer.groups != 1 or set(layer.dilation) != {1}:
         return False

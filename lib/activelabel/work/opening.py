@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from activelabel.data.files.studies_folder import LEDGER_FILE
+from activelabel.data.files.folder_reading import LEDGER_FILE
 from activelabel.errors import InvalidInputError
 from activelabel.names import APP_FOLDER
 from activelabel.project.database_url import DATABASE_URL

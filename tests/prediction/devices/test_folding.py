@@ -60,16 +60,6 @@ def test_the_result_has_the_channels_innermost_and_nothing_is_copied_on_the_way(
     assert result.is_contiguous(memory_format=torch.channels_last_3d)
 
 
-def test_under_autocast_the_result_has_the_precision_of_the_other_layers() -> None:
-    layer = FoldedConvolution(nn.Conv3d(2, 2, 3, padding=1))
-    with torch.autocast("cpu", torch.bfloat16):
-        result = layer(torch.ones(1, 2, 4, 4, 4, requires_grad=True))
-    assert result.dtype is torch.bfloat16
-    result.float().sum().backward()
-    assert layer.weight.grad is not None
-    assert layer.weight.grad.dtype is torch.float32
-
-
 @pytest.mark.parametrize(
     "layer",
     [

@@ -1,4 +1,4 @@
-"""Layers whose weight a hook computes are left as they are: a replacement would train and keep another weight."""
+"""Which layers may be replaced, and what all replacements have in common."""
 
 from collections.abc import Callable
 
@@ -6,7 +6,9 @@ import pytest
 import torch
 from torch import nn
 
+from activelabel.prediction.devices.folding import FoldedConvolution
 from activelabel.prediction.devices.replaceable import is_plain
+from activelabel.prediction.devices.thin_upsampling import ThinUpsampling
 from activelabel.training.cpu_layers import with_cpu_layers
 
 LAYERS: list[Callable[[], nn.Module]] = [
@@ -39,3 +41,21 @@ def test_a_layer_is_plain_if_it_is_of_the_very_type_and_has_no_hook() -> None:
     assert not is_plain(Mine(2, 2, 3), nn.Conv3d)
     layer.register_forward_hook(lambda *of: None)
     assert not is_plain(layer, nn.Conv3d)
+
+
+@pytest.mark.parametrize(
+    ("layer", "values"),
+    [
+        (FoldedConvolution(nn.Conv3d(2, 2, 3, padding=1)), torch.ones(1, 2, 4, 4, 4)),
+        (ThinUpsampling(nn.ConvTranspose3d(4, 2, 3, 2, 1, 1)), torch.ones(1, 4, 2, 2, 2)),
+    ],
+)
+def test_under_autocast_the_result_has_the_precision_of_the_other_layers(
+    layer: FoldedConvolution | ThinUpsampling, values: torch.Tensor
+) -> None:
+    with torch.autocast("cpu", torch.bfloat16):
+        result = layer(values.requires_grad_())
+    assert result.dtype is torch.bfloat16
+    result.float().sum().backward()
+    assert layer.weight.grad is not None
+    assert layer.weight.grad.dtype is torch.float32

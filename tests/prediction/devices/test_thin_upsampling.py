@@ -93,16 +93,6 @@ def test_the_copy_of_a_network_has_such_layers_gives_its_results_and_can_be_spli
         torch.testing.assert_close(split.repeated(*split.shared(window)), copied(window))
 
 
-def test_under_autocast_the_result_has_the_precision_of_the_other_layers() -> None:
-    layer = ThinUpsampling(nn.ConvTranspose3d(4, 2, 3, 2, 1, 1))
-    with torch.autocast("cpu", torch.bfloat16):
-        result = layer(torch.ones(1, 4, 2, 2, 2, requires_grad=True))
-    assert result.dtype is torch.bfloat16
-    result.float().sum().backward()
-    assert layer.weight.grad is not None
-    assert layer.weight.grad.dtype is torch.float32
-
-
 @pytest.mark.parametrize(
     "layer",
     [

@@ -710,6 +710,8 @@ def test_an_image_that_is_added_stays_while_an_earlier_change_is_read(
     store: LedgerDatastore, studies: Path, tmp_path: Path
 ) -> None:
     store.refresh()
+    store._observer.stop()  # the watch may tell of the new file later than this looks
+    store._observer.join()
     store.on_change(studies / "a.nii.gz")
     store.add_image("sent", str(write_image(tmp_path / "new.nii.gz")), {"PatientID": "p"})
     store._catch_up()

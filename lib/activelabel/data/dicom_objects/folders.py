@@ -21,9 +21,10 @@ from pydicom.dataset import Dataset
 from activelabel.data.dicom.guard import check_file, open_object
 from activelabel.data.dicom_objects.labels import referenced_series
 from activelabel.data.dicom_objects.series import read_series, write_volume
+from activelabel.data.files.folder_reading import PROJECT_FOLDER
 from activelabel.data.files.links import make_link
 from activelabel.data.files.names import DICOM_ENDING, is_hidden
-from activelabel.data.files.studies_folder import LABEL_ENDING, PROJECT_FOLDER, find_images, lines_on
+from activelabel.data.files.studies_folder import LABEL_ENDING, find_images, lines_on
 from activelabel.data.files.writing import write_atomically
 from activelabel.data.given_patients import cleaned
 from activelabel.errors import InvalidInputError

@@ -15,7 +15,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import RTStructureSetStorage
 
 from activelabel.data.dicom_objects.contours import Contour, enclosed, on_line
-from activelabel.data.dicom_objects.structures import Structure, one_label, wanted_names
+from activelabel.data.dicom_objects.structures import DAMAGED, Structure, one_label, wanted_names
 from activelabel.data.grids import Grid
 from activelabel.data.segmentations import NamedLabel
 from activelabel.errors import InvalidInputError
@@ -26,7 +26,6 @@ OFF_PLANE_VOXELS = 0.25
 """The largest distance of a contour from its slice, in slices."""
 _CLOSED = ("CLOSED_PLANAR", "CLOSEDPLANAR_XOR")
 _KNOWN = (*_CLOSED, "POINT", "OPEN_PLANAR", "OPEN_NONPLANAR")
-_DAMAGED = (AttributeError, KeyError, IndexError, TypeError, ValueError, OverflowError, NotImplementedError)
 _LPS_TO_RAS = np.array([-1.0, -1.0, 1.0])
 
 Points = NDArray[np.float64]
@@ -63,7 +62,7 @@ def read_rtstruct(
         }
         chosen = wanted_names(origin, list(names.values()), wanted)
         points_ras = _contours(dataset, {number: name for number, name in names.items() if name in chosen}, origin)
-    except _DAMAGED as error:
+    except DAMAGED as error:
         raise InvalidInputError(f"{origin}: damaged or incomplete ({type(error).__name__}: {error})") from error
     problem: InvalidInputError | None = None
     for affine_ras in (image.affine_ras, *image.other_affines):

@@ -14,7 +14,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import SegmentationStorage
 
 from activelabel.data.dicom_objects.seg_frames import stored_frames
-from activelabel.data.dicom_objects.structures import Structure, one_label
+from activelabel.data.dicom_objects.structures import DAMAGED, Structure, one_label
 from activelabel.data.grids import TOLERANCE_VOXELS, Grid
 from activelabel.data.segmentations import NamedLabel
 from activelabel.errors import InvalidInputError
@@ -22,7 +22,6 @@ from activelabel.errors import InvalidInputError
 LABELMAP_STORAGE = "1.2.840.10008.5.1.4.1.1.66.7"
 _KINDS = {SegmentationStorage: ("BINARY", "FRACTIONAL"), LABELMAP_STORAGE: ("LABELMAP",)}
 _BACKGROUND_CODE = ("125040", "DCM")
-_DAMAGED = (AttributeError, KeyError, IndexError, TypeError, ValueError, OverflowError, NotImplementedError)
 _LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 Pixels = NDArray[np.unsignedinteger[Any]]
@@ -54,7 +53,7 @@ def read_seg(seg: Dataset, image: Grid, wanted: Sequence[str] | None = None, ori
         try:
             structures = _structures(seg, kind, Grid(image.shape, affine_ras), origin)
             return one_label(origin, structures, image.shape, wanted)
-        except _DAMAGED as error:
+        except DAMAGED as error:
             raise InvalidInputError(f"{origin}: damaged or incomplete ({type(error).__name__}: {error})") from error
         except InvalidInputError as error:
             problem = problem or error

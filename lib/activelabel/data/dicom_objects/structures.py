@@ -15,6 +15,8 @@ from activelabel.errors import InvalidInputError
 
 logger = logging.getLogger(__name__)
 
+DAMAGED = (AttributeError, KeyError, IndexError, TypeError, ValueError, OverflowError, NotImplementedError)
+"""What reading a damaged SEG or RTSTRUCT raises."""
 _NAMES_IN_A_LINE = 8
 _NONE: NDArray[np.intp] = np.array([], dtype=np.intp)
 

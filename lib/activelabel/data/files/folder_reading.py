@@ -69,7 +69,7 @@ class FolderReading:
     _with_labels: set[str] = field(default_factory=set, init=False)
     """Those of them with names of labels among the files."""
     _links: set[str] = field(default_factory=set, init=False)
-    """Links to what lies in the folder too, or nowhere: no change of their own tells what they lead to."""
+    """No change of their own tells that what they lead to has come or gone."""
 
     def __post_init__(self) -> None:
         """Resolve links in the folders that are not searched."""

@@ -11,17 +11,10 @@ from pathlib import Path
 
 from activelabel.analysis.harmless_text import in_one_line
 from activelabel.data.files.channels import ONE_CHANNEL, ChannelLayout
-from activelabel.data.files.folder_reading import (
-    LEDGER_FILE,
-    PROJECT_FOLDER,
-    TEST_IMAGES,
-    TRAINING_IMAGES,
-    FolderReading,
-)
+from activelabel.data.files.folder_reading import TEST_IMAGES, FolderReading
 from activelabel.data.files.image_files import ImageFiles
 from activelabel.data.files.names import image_ids, preference
 
-__all__ = ["LEDGER_FILE", "PROJECT_FOLDER", "TEST_IMAGES", "TRAINING_IMAGES"]  # found here too
 LABEL_ENDING = ".nii.gz"
 """The ending of every label that a server keeps."""
 _NAMES_IN_A_LINE = 5
@@ -100,7 +93,7 @@ def find_images(
     if entered:
         reading = FolderReading(folder, without, links_out, entered)
         reading.read()
-    return content_of(reading, known or {}, layout)
+    return _content_of(reading, known or {}, layout)
 
 
 def find_changed(content: FolderContent, changed: Collection[str], known: Mapping[str, str]) -> FolderContent | None:
@@ -112,7 +105,7 @@ def find_changed(content: FolderContent, changed: Collection[str], known: Mappin
     reading = content.reading
     if reading is None or not reading.read_again(changed) or _test_folders(reading, known):
         return None
-    return content_of(reading, known, content.layout)
+    return _content_of(reading, known, content.layout)
 
 
 def _test_folders(reading: FolderReading, known: Mapping[str, str]) -> list[str]:
@@ -121,7 +114,7 @@ def _test_folders(reading: FolderReading, known: Mapping[str, str]) -> list[str]
     return [path for path in tests if any(file.startswith(path) for file in known.values())]
 
 
-def content_of(reading: FolderReading, known: Mapping[str, str], layout: ChannelLayout) -> FolderContent:
+def _content_of(reading: FolderReading, known: Mapping[str, str], layout: ChannelLayout) -> FolderContent:
     """The images of a folder that was read; `known` and `layout` are as in `find_images`."""
     found, unused = layout.grouped(reading.images)
     files = dict(sorted(_with_ids(found, known, layout).items()))

@@ -5,6 +5,8 @@ first. Here neighbours along the last axis count as channels: where the channels
 copied for that. Between two channels of 96x96x96 voxels, a convolution takes 12 ms instead of 45, or 205 for one item.
 """
 
+from typing import TypeGuard
+
 import torch
 from torch import Tensor, fx, nn
 from torch.nn import functional
@@ -18,7 +20,7 @@ _FILLED = 8
 """How many channels are computed at once."""
 
 
-def is_foldable(layer: nn.Module) -> bool:
+def is_foldable(layer: nn.Module) -> TypeGuard[nn.Conv3d]:
     """Whether `FoldedConvolution` can replace a layer: one with few channels that keeps the size of its input."""
     if not is_plain(layer, nn.Conv3d) or max(layer.in_channels, layer.out_channels) > MOST_CHANNELS:
         return False

@@ -7,7 +7,6 @@ import torch
 from torch import Tensor, fx, nn
 from torch.autograd import Function
 
-from activelabel.networks.padding import RepeatedTranspose
 from activelabel.networks.smoothing import Smooth
 from activelabel.prediction.devices.folding import FoldedConvolution, is_foldable
 from activelabel.prediction.devices.thin_upsampling import (
@@ -60,11 +59,11 @@ def replace_thin_layers(network: nn.Module) -> None:
     """
     for parent in list(network.modules()):
         for name, layer in parent.named_children():
-            if isinstance(layer, nn.Conv3d) and is_foldable(layer):
+            if is_foldable(layer):
                 setattr(parent, name, FoldedConvolution(layer))
-            elif isinstance(layer, nn.ConvTranspose3d) and is_thin(layer):
+            elif is_thin(layer):
                 setattr(parent, name, ThinUpsampling(layer))
-            elif isinstance(layer, RepeatedTranspose) and is_thin_repeated(layer):
+            elif is_thin_repeated(layer):
                 setattr(parent, name, RepeatedThinUpsampling(layer))
 
 

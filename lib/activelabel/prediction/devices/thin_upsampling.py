@@ -5,7 +5,7 @@ two to three times as long as one matrix product, whose rows are then summed bet
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeGuard
 
 import torch
 from torch import Tensor, fx, nn
@@ -22,7 +22,7 @@ _KEPT = (1, 1, 0, 0)
 """Kernel, stride, padding and output padding along an axis whose length doubles, and along one that stays as it is."""
 
 
-def is_thin(layer: nn.Module) -> bool:
+def is_thin(layer: nn.Module) -> TypeGuard[nn.ConvTranspose3d]:
     """Whether `ThinUpsampling` can replace a layer: one by which each axis doubles, or stays without a kernel."""
     if not is_plain(layer, nn.ConvTranspose3d) or layer.out_channels > MOST_CHANNELS or layer.groups != 1:
         return False
@@ -43,7 +43,7 @@ class ThinUpsampling(nn.Module):
         return thinly_upsampled(values, self.weight, self.bias, self._doubled)
 
 
-def is_thin_repeated(layer: nn.Module) -> bool:
+def is_thin_repeated(layer: nn.Module) -> TypeGuard[RepeatedTranspose]:
     """Whether `RepeatedThinUpsampling` can replace a layer."""
     if type(layer) is not RepeatedTranspose or layer.weight.shape[1] > MOST_CHANNELS:
         return False

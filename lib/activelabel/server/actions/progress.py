@@ -13,6 +13,7 @@ from activelabel.analysis.bands import class_mean_interval
 from activelabel.loop.advice import advice
 from activelabel.loop.autopilot import Autopilot
 from activelabel.loop.due import read_situation
+from activelabel.loop.judging import case_metrics
 from activelabel.loop.race import COUNT_FILE
 from activelabel.loop.scoring import scored_measure
 from activelabel.loop.training.run import VALIDATION_FILE
@@ -25,6 +26,7 @@ from activelabel.server.datastores.folder import LedgerDatastore
 from activelabel.server.host_tasks import Running, running_tasks
 from activelabel.server.project_tasks import ProjectTasks
 from activelabel.server.task_names import TRAINER
+from activelabel.training.evaluation import mean_dice
 
 logger = logging.getLogger(__name__)
 
@@ -152,15 +154,15 @@ def dice_interval(runs_folder: Path, version: int, dice: float | None) -> tuple[
     """
     for file in runs_folder.glob(f"*_model_{version}/{VALIDATION_FILE}"):
         try:
-            cases = list(json.loads(file.read_text(encoding="utf-8")).values())
+            cases = json.loads(file.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             logger.warning("the interval of model %d is not known: %s cannot be read: %s", version, file, error)
             return None
-        rows = [list(classes.values()) for classes in cases if any(value is not None for value in classes.values())]
+        rows = [list(classes.values()) for classes in cases.values() if mean_dice(classes) is not None]
         if len(rows) > 1 and dice is not None:
-            values = np.array(rows, dtype=np.float64)  # None is read as NaN
-            theirs = np.mean([column[~np.isnan(column)].mean() for column in values.T if np.isfinite(column).any()])
-            return class_mean_interval(values) if np.isclose(dice, theirs) else None
+            theirs = case_metrics(cases, next(iter(cases.values())))["dice"]
+            is_theirs = theirs is not None and np.isclose(dice, theirs)
+            return class_mean_interval(np.array(rows, dtype=np.float64)) if is_theirs else None  # None is read as NaN
     return None
 
 

@@ -102,8 +102,8 @@ class FolderFollowing(FolderListing):
         came = {image_id: path for image_id, path in content.files.items() if known.get(image_id) != path}
         gone = {image_id: shown.pop(image_id) for image_id in known.keys() - content.files.keys()}
         for image_id, path in came.items():
-            shown.setdefault(image_id, ImageLabelModel(image=new_image(image_id, path, {})))
-            shown[image_id].image = new_image(image_id, path, {})
+            image = new_image(image_id, path, {})
+            shown.setdefault(image_id, ImageLabelModel(image=image)).image = image
         if came or gone:
             self._datastore.objects = {image_id: shown[image_id] for image_id in sorted(shown)}
             self._sync_changed(came, gone)

@@ -12,8 +12,8 @@ from watchdog.events import FileSystemEvent, FileSystemEventHandler
 from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver
 
+from activelabel.data.files.folder_reading import LEDGER_FILE, PROJECT_FOLDER
 from activelabel.data.files.names import ending_of, is_dicom, is_hidden, no_image
-from activelabel.data.files.studies_folder import LEDGER_FILE, PROJECT_FOLDER
 from activelabel.project.listing import LISTING
 
 logger = logging.getLogger(__name__)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
@@ -110,11 +111,7 @@ class ModelUses(Database):
                 return set()
             models = session.execute(_MEASURED, {"kind": "task"}).all()
             serving = {model.serving for model in models}
-            measured = [
-                Measurement(model.model_version, Judges(model.judges, model.cases), dict(model.metrics))
-                for model in models
-                if model.model_version is not None
-            ]
+            measured = [_measurement(model) for model in models if model.model_version is not None]
             return sound_versions(row.model_version, serving, measured)
 
 
@@ -131,7 +128,12 @@ def measurements(session: Session, kind: ModelKind) -> list[Measurement]:
         .where(ModelVersionRow.kind == kind)
         .order_by(ModelMeasurementRow.measured_at, ModelMeasurementRow.id)
     )
-    return [Measurement(row.model_version, Judges(row.judges, row.cases), dict(row.metrics)) for row in rows]
+    return [_measurement(row) for row in rows]
+
+
+def _measurement(row: Any) -> Measurement:
+    """The record of a measurement's row, or of one with its columns."""
+    return Measurement(row.model_version, Judges(row.judges, row.cases), dict(row.metrics))
 
 
 def measure(session: Session, version: int, judges: Judges, metrics: Mapping[str, float | None], now: datetime) -> None:
