@@ -1,4 +1,4 @@
-"""Draws the pictures of the Slicer module in docs/clients.md: `python tests/support/slicer/slicer_pictures.py`.
+"""Draws the pictures of the Slicer module in docs/clients.md: `python tests/support/slicer3d/slicer_pictures.py`.
 
 The panel is the module's own, drawn by Qt off screen with made-up answers, without what Slicer shows around it.
 """
