@@ -7,12 +7,16 @@ export interface SliceAsked {
   position_mm: number;
 }
 
-export interface Query {
+/** Slices of an image that a reader is shown, one after the other. */
+export interface Walk {
   image: string;
-  role: 'training' | 'validation';
-  kind: 'volume' | 'slices';
   plane: string | null;
   slices: SliceAsked[];
+}
+
+export interface Query extends Walk {
+  role: 'training' | 'validation';
+  kind: 'volume' | 'slices';
   reason: string;
   model_version: number | null;
   draft: boolean;
@@ -56,6 +60,9 @@ export interface Review {
   version: number;
   annotator: string;
   slices: number[] | null;
+  /** The plane of those slices, and as viewers count them; empty for a whole volume. */
+  plane: string | null;
+  covered: SliceAsked[];
   /** Who drew two readings that differ, and how much these agree, in words. */
   readings: { first: string; second: string; agreement: string } | null;
 }
