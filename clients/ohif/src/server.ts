@@ -60,8 +60,9 @@ export interface Review {
   version: number;
   annotator: string;
   slices: number[] | null;
-  /** The plane of those slices, and as viewers count them; empty for a whole volume. */
+  /** The plane of those slices; nothing for a whole volume. */
   plane: string | null;
+  /** Those slices as viewers count them; none for a whole volume. */
   covered: SliceAsked[];
   /** Who drew two readings that differ, and how much these agree, in words. */
   readings: { first: string; second: string; agreement: string } | null;
