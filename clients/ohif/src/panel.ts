@@ -97,8 +97,7 @@ export class Panel {
     this.reason.title = reasonOf(state);
     tell(this.reason, reasonOf(state));
     tell(this.begun, phase === 'drawing' || phase === 'reviewing' ? state.from : '');
-    tell(this.message, state.message?.text ?? '');
-    this.message.className = `al-message al-${state.message?.kind ?? 'plain'}`;
+    this.showMessage(state);
     tell(this.kept, keptOf(state));
     this.showProgress(state);
     this.showButtons(state);
@@ -108,6 +107,15 @@ export class Panel {
     this.slider.value = String(state.opacity);
     this.overlayText.textContent = state.overlay === 'loading' ? 'computing …' : '';
     Object.values(this.parts).forEach((part: Part) => { part.show?.(state); });
+  }
+
+  private showMessage({ message }: State): void {
+    tell(this.message, message?.text ?? '');
+    this.message.className = `al-message al-${message?.kind ?? 'plain'}`;
+    if (message?.login === true) {
+      // In another tab, as this one holds what is drawn; it looks by itself whether the reader is back.
+      this.message.append(' ', make('a', { href: '/login', target: '_blank' }, 'Log in, in another tab'));
+    }
   }
 
   private showProgress({ phase, progress }: State): void {

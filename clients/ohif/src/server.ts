@@ -114,7 +114,9 @@ export function lineOf(text: string, status: number): string {
   }
 }
 
-const LOGGED_OUT = 401;
+export const LOGGED_OUT = 401;
+/** Somebody else holds the case. */
+export const NOT_HELD = 409;
 const KEPT = 'nothing drawn here is lost';
 /** Statuses of a proxy whose server does not answer. */
 const BETWEEN = new Set([502, 503, 504]);
@@ -267,7 +269,7 @@ export class Server {
     }
     if (!answer.ok) {
       const line = lineOf(await answer.text(), answer.status);
-      throw new Refusal(answer.status, answer.status === LOGGED_OUT ? `${line}, in another tab: ${KEPT}` : line);
+      throw new Refusal(answer.status, answer.status === LOGGED_OUT ? `your login has ended: ${KEPT}` : line);
     }
     return answer;
   }

@@ -1,5 +1,6 @@
 /** The work of a reader: a case is asked for, opened, drawn, kept as a draft, saved or skipped, and the next one follows. */
 
+import { asksForLogin, isAbsence, requireBack } from './absence.ts';
 import { Activity, HEARTBEAT_SECONDS } from './activity.ts';
 import { beginning } from './beginning.ts';
 import { CaseNames } from './case_names.ts';
@@ -9,11 +10,10 @@ import type { Marks } from './marks.ts';
 import type { Volume } from './nifti.ts';
 import { type OpenCase, Outbox } from './outbox.ts';
 import { ELSEWHERE, coveredBy, questionOf } from './questions.ts';
-import { Away, type Query, Refusal, type Sample, type Server, type SkipKind, nameOf } from './server.ts';
+import { NOT_HELD, type Query, Refusal, type Sample, type Server, type SkipKind, nameOf } from './server.ts';
 import { BEGINNING, type State } from './state.ts';
 import type { Opening, Viewer } from './viewer.ts';
 
-const NOT_HELD = 409;
 
 export class Session<D extends Drawn = Drawn> {
   private now: State = BEGINNING;
@@ -198,7 +198,7 @@ export class Session<D extends Drawn = Drawn> {
   async tick(): Promise<void> {
     if (this.away) {
       await this.attempt(async () => {
-        await this.server.query();
+        await requireBack(this.server, this.drawing && this.now.reader);
         this.away = false;
         this.set({ message: { kind: 'good', text: 'The server answers again. What is drawn here is still there.' } });
         await this.drafts.keepLeft();
@@ -291,10 +291,10 @@ export class Session<D extends Drawn = Drawn> {
       if (givenUp()) {
         return;
       }
-      this.away = error instanceof Away;
+      this.away = isAbsence(error);
       const text = this.names.within(error instanceof Error ? error.message : String(error));
       const back = this.now.review === null ? 'drawing' : 'reviewing';
-      this.set({ phase: this.drawing === undefined ? 'free' : back, message: { kind: 'bad', text } });
+      this.set({ phase: this.drawing === undefined ? 'free' : back, message: { kind: 'bad', text, ...(asksForLogin(error) && { login: true }) } });
     }
   }
 }

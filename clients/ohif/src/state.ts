@@ -12,6 +12,8 @@ export type Phase = 'free' | 'opening' | 'drawing' | 'reviewing' | 'sending';
 export interface Message {
   kind: 'good' | 'bad' | 'plain';
   text: string;
+  /** Whether it is shown with the way to log in. */
+  login?: boolean;
 }
 
 export type Question = 'empty' | 'some' | 'confirm' | 'drop' | 'elsewhere';

@@ -115,6 +115,7 @@
     }
   }
   var LOGGED_OUT = 401;
+  var NOT_HELD = 409;
   var KEPT = "nothing drawn here is lost";
   var BETWEEN = /* @__PURE__ */ new Set([502, 503, 504]);
   function isJson(answer) {
@@ -237,7 +238,7 @@
       }
       if (!answer.ok) {
         const line2 = lineOf(await answer.text(), answer.status);
-        throw new Refusal(answer.status, answer.status === LOGGED_OUT ? `${line2}, in another tab: ${KEPT}` : line2);
+        throw new Refusal(answer.status, answer.status === LOGGED_OUT ? `your login has ended: ${KEPT}` : line2);
       }
       return answer;
     }
@@ -776,8 +777,7 @@
       this.reason.title = reasonOf2(state);
       tell(this.reason, reasonOf2(state));
       tell(this.begun, phase === "drawing" || phase === "reviewing" ? state.from : "");
-      tell(this.message, state.message?.text ?? "");
-      this.message.className = `al-message al-${state.message?.kind ?? "plain"}`;
+      this.showMessage(state);
       tell(this.kept, keptOf(state));
       this.showProgress(state);
       this.showButtons(state);
@@ -789,6 +789,13 @@
       Object.values(this.parts).forEach((part) => {
         part.show?.(state);
       });
+    }
+    showMessage({ message }) {
+      tell(this.message, message?.text ?? "");
+      this.message.className = `al-message al-${message?.kind ?? "plain"}`;
+      if (message?.login === true) {
+        this.message.append(" ", make("a", { href: "/login", target: "_blank" }, "Log in, in another tab"));
+      }
     }
     showProgress({ phase, progress }) {
       tell(this.progress, progress !== void 0 && (phase === "free" || progress.runs) ? progress.line : "");
@@ -894,7 +901,7 @@
   }
 
   // src/panel.css
-  var panel_default = "/* It shares its side with OHIF's list of structures, one below the other: a panel loses its state when another replaces it. */\ndiv.activelabel-panel {\n  flex: none;\n}\n:has(> div.activelabel-panel) {\n  overflow: hidden auto;\n}\n:has(> div.activelabel-panel),\n.activelabel .al-folded {\n  scrollbar-width: thin;\n  scrollbar-color: #35547c transparent;\n}\n.activelabel {\n  display: flex;\n  flex-direction: column;\n  gap: 6px;\n  padding: 8px 10px;\n  color: #d7e3f4;\n  font-size: 13px;\n  line-height: 1.4;\n}\n.activelabel [hidden] {\n  display: none !important;\n}\n.activelabel h2 {\n  margin: 0;\n  color: #fff;\n  font-size: 15px;\n  overflow-wrap: anywhere;\n}\n.activelabel p {\n  margin: 0;\n}\n.activelabel .al-quiet {\n  color: #8fa6c4;\n  font-size: 12px;\n}\n.activelabel .al-row {\n  display: flex;\n  flex-wrap: wrap;\n  align-items: center;\n  gap: 6px;\n}\n.activelabel button {\n  padding: 4px 8px;\n  border: 1px solid #35547c;\n  border-radius: 4px;\n  background: #10233f;\n  color: #e8f1fc;\n}\n.activelabel .al-row button {\n  white-space: nowrap;\n}\n.activelabel button:hover:enabled {\n  background: #1d3a63;\n}\n.activelabel button:disabled {\n  opacity: 0.4;\n}\n.activelabel button.al-main {\n  padding: 7px 8px;\n  border-color: #5acce6;\n  background: #0b6a86;\n  color: #fff;\n  font-weight: 600;\n}\n.activelabel .al-message {\n  padding: 6px 8px;\n  border-left: 3px solid #8fa6c4;\n  background: #0d1a2d;\n  overflow-wrap: anywhere;\n}\n.activelabel .al-message.al-bad {\n  border-color: #ff8a65;\n}\n.activelabel .al-message.al-good {\n  border-color: #7ddc8a;\n}\n.activelabel input[type='text'] {\n  width: 100%;\n  padding: 4px 6px;\n  border: 1px solid #35547c;\n  border-radius: 4px;\n  background: #07101e;\n  color: #fff;\n}\n.activelabel input[type='range'] {\n  flex: 1;\n  appearance: auto;\n  height: 16px;\n  background: transparent;\n  accent-color: #5acce6;\n}\n.activelabel progress {\n  appearance: auto;\n  width: 100%;\n  accent-color: #5acce6;\n}\n.activelabel .al-skip {\n  display: flex;\n  flex-direction: column;\n  gap: 6px;\n  padding: 8px;\n  border: 1px solid #35547c;\n  border-radius: 4px;\n}\ncanvas.activelabel-uncertainty {\n  position: absolute;\n  inset: 0;\n  width: 100%;\n  height: 100%;\n  pointer-events: none;\n}\n.activelabel .al-column {\n  display: flex;\n  flex-direction: column;\n  gap: 6px;\n}\n.activelabel .al-name input[type='text'] {\n  flex: 1;\n  width: auto;\n}\n/* The parts that are folded away open over OHIF's list of structures, so that nothing moves. */\n.activelabel .al-folds {\n  position: relative;\n}\n.activelabel .al-heads {\n  padding-top: 6px;\n  border-top: 1px solid #1f3a5f;\n}\n.activelabel .al-heads button {\n  flex: 1;\n  padding: 3px 6px;\n  border-color: transparent;\n  color: #8fa6c4;\n}\n.activelabel .al-heads button[aria-expanded='true'] {\n  border-color: #35547c;\n  color: #fff;\n}\n.activelabel .al-folded {\n  position: absolute;\n  z-index: 10;\n  top: 100%;\n  right: -10px;\n  left: -10px;\n  padding: 8px 10px;\n  overflow-y: auto;\n  border-bottom: 1px solid #35547c;\n  background: #04101f;\n  box-shadow: 0 10px 20px rgb(0 0 0 / 60%);\n}\n.activelabel .al-rows {\n  display: flex;\n  flex-direction: column;\n  gap: 2px;\n}\n.activelabel .al-head {\n  justify-content: space-between;\n}\n.activelabel .al-place {\n  flex: 1;\n  line-height: 1.2;\n  text-align: center;\n}\n.activelabel .al-place .al-quiet {\n  display: block;\n  font-size: 11px;\n}\n.activelabel .al-acts .al-main {\n  flex: 1;\n}\n.activelabel .al-acts button:not(.al-main) {\n  padding: 7px 6px;\n}\n.activelabel .al-both button {\n  flex: 1;\n  min-width: 0;\n  overflow: hidden;\n  text-overflow: ellipsis;\n}\n.activelabel .al-reason {\n  display: -webkit-box;\n  overflow: hidden;\n  -webkit-box-orient: vertical;\n  -webkit-line-clamp: 4;\n}\n.activelabel button[aria-pressed='true'] {\n  border-color: #5acce6;\n  color: #fff;\n}\n.activelabel button.al-line {\n  display: grid;\n  grid-template-columns: 1fr auto;\n  gap: 0 8px;\n  padding: 4px 8px;\n  border-color: transparent;\n  text-align: left;\n}\n.activelabel .al-line .al-quiet {\n  grid-column: 1 / -1;\n  overflow-wrap: anywhere;\n}\n.activelabel .al-case {\n  overflow-wrap: anywhere;\n}\n.activelabel .al-state {\n  color: #8fa6c4;\n}\n.activelabel .al-state.al-finished,\n.activelabel .al-state.al-approved {\n  color: #7ddc8a;\n}\n.activelabel .al-state.al-draft,\n.activelabel .al-state.al-leased,\n.activelabel .al-state.al-in-review {\n  color: #ffd166;\n}\n.activelabel .al-state.al-returned,\n.activelabel .al-state.al-cannot-be-annotated {\n  color: #ff8a65;\n}\n.activelabel .al-plot svg {\n  width: 100%;\n  max-width: 420px;\n}\n.activelabel .al-plot text {\n  fill: #8fa6c4;\n  font-size: 10px;\n}\n.activelabel .al-plot line,\n.activelabel .al-plot polyline,\n.activelabel .al-plot circle {\n  fill: none;\n  stroke: #5acce6;\n  stroke-width: 1.5;\n}\n.activelabel .al-plot .al-axis {\n  stroke: #35547c;\n  stroke-width: 1;\n}\n.activelabel .al-plot .al-interval {\n  stroke-opacity: 0.45;\n}\n.activelabel .al-plot .al-ahead {\n  stroke-dasharray: 4 3;\n}\n.activelabel .al-plot circle.al-model {\n  fill: #5acce6;\n}\n.activelabel-veil {\n  position: fixed;\n  z-index: 20;\n  display: flex;\n  align-items: center;\n  justify-content: center;\n  background: rgb(4 12 24 / 55%);\n  color: #fff;\n  font-size: 18px;\n  cursor: wait;\n}\n";
+  var panel_default = "/* It shares its side with OHIF's list of structures, one below the other: a panel loses its state when another replaces it. */\ndiv.activelabel-panel {\n  flex: none;\n}\n:has(> div.activelabel-panel) {\n  overflow: hidden auto;\n}\n:has(> div.activelabel-panel),\n.activelabel .al-folded {\n  scrollbar-width: thin;\n  scrollbar-color: #35547c transparent;\n}\n.activelabel {\n  display: flex;\n  flex-direction: column;\n  gap: 6px;\n  padding: 8px 10px;\n  color: #d7e3f4;\n  font-size: 13px;\n  line-height: 1.4;\n}\n.activelabel [hidden] {\n  display: none !important;\n}\n.activelabel h2 {\n  margin: 0;\n  color: #fff;\n  font-size: 15px;\n  overflow-wrap: anywhere;\n}\n.activelabel p {\n  margin: 0;\n}\n.activelabel .al-quiet {\n  color: #8fa6c4;\n  font-size: 12px;\n}\n.activelabel .al-row {\n  display: flex;\n  flex-wrap: wrap;\n  align-items: center;\n  gap: 6px;\n}\n.activelabel button {\n  padding: 4px 8px;\n  border: 1px solid #35547c;\n  border-radius: 4px;\n  background: #10233f;\n  color: #e8f1fc;\n}\n.activelabel .al-row button {\n  white-space: nowrap;\n}\n.activelabel button:hover:enabled {\n  background: #1d3a63;\n}\n.activelabel button:disabled {\n  opacity: 0.4;\n}\n.activelabel button.al-main {\n  padding: 7px 8px;\n  border-color: #5acce6;\n  background: #0b6a86;\n  color: #fff;\n  font-weight: 600;\n}\n.activelabel .al-message {\n  padding: 6px 8px;\n  border-left: 3px solid #8fa6c4;\n  background: #0d1a2d;\n  overflow-wrap: anywhere;\n}\n.activelabel .al-message a {\n  color: #5acce6;\n  text-decoration: underline;\n}\n.activelabel .al-message.al-bad {\n  border-color: #ff8a65;\n}\n.activelabel .al-message.al-good {\n  border-color: #7ddc8a;\n}\n.activelabel input[type='text'] {\n  width: 100%;\n  padding: 4px 6px;\n  border: 1px solid #35547c;\n  border-radius: 4px;\n  background: #07101e;\n  color: #fff;\n}\n.activelabel input[type='range'] {\n  flex: 1;\n  appearance: auto;\n  height: 16px;\n  background: transparent;\n  accent-color: #5acce6;\n}\n.activelabel progress {\n  appearance: auto;\n  width: 100%;\n  accent-color: #5acce6;\n}\n.activelabel .al-skip {\n  display: flex;\n  flex-direction: column;\n  gap: 6px;\n  padding: 8px;\n  border: 1px solid #35547c;\n  border-radius: 4px;\n}\ncanvas.activelabel-uncertainty {\n  position: absolute;\n  inset: 0;\n  width: 100%;\n  height: 100%;\n  pointer-events: none;\n}\n.activelabel .al-column {\n  display: flex;\n  flex-direction: column;\n  gap: 6px;\n}\n.activelabel .al-name input[type='text'] {\n  flex: 1;\n  width: auto;\n}\n/* The parts that are folded away open over OHIF's list of structures, so that nothing moves. */\n.activelabel .al-folds {\n  position: relative;\n}\n.activelabel .al-heads {\n  padding-top: 6px;\n  border-top: 1px solid #1f3a5f;\n}\n.activelabel .al-heads button {\n  flex: 1;\n  padding: 3px 6px;\n  border-color: transparent;\n  color: #8fa6c4;\n}\n.activelabel .al-heads button[aria-expanded='true'] {\n  border-color: #35547c;\n  color: #fff;\n}\n.activelabel .al-folded {\n  position: absolute;\n  z-index: 10;\n  top: 100%;\n  right: -10px;\n  left: -10px;\n  padding: 8px 10px;\n  overflow-y: auto;\n  border-bottom: 1px solid #35547c;\n  background: #04101f;\n  box-shadow: 0 10px 20px rgb(0 0 0 / 60%);\n}\n.activelabel .al-rows {\n  display: flex;\n  flex-direction: column;\n  gap: 2px;\n}\n.activelabel .al-head {\n  justify-content: space-between;\n}\n.activelabel .al-place {\n  flex: 1;\n  line-height: 1.2;\n  text-align: center;\n}\n.activelabel .al-place .al-quiet {\n  display: block;\n  font-size: 11px;\n}\n.activelabel .al-acts .al-main {\n  flex: 1;\n}\n.activelabel .al-acts button:not(.al-main) {\n  padding: 7px 6px;\n}\n.activelabel .al-both button {\n  flex: 1;\n  min-width: 0;\n  overflow: hidden;\n  text-overflow: ellipsis;\n}\n.activelabel .al-reason {\n  display: -webkit-box;\n  overflow: hidden;\n  -webkit-box-orient: vertical;\n  -webkit-line-clamp: 4;\n}\n.activelabel button[aria-pressed='true'] {\n  border-color: #5acce6;\n  color: #fff;\n}\n.activelabel button.al-line {\n  display: grid;\n  grid-template-columns: 1fr auto;\n  gap: 0 8px;\n  padding: 4px 8px;\n  border-color: transparent;\n  text-align: left;\n}\n.activelabel .al-line .al-quiet {\n  grid-column: 1 / -1;\n  overflow-wrap: anywhere;\n}\n.activelabel .al-case {\n  overflow-wrap: anywhere;\n}\n.activelabel .al-state {\n  color: #8fa6c4;\n}\n.activelabel .al-state.al-finished,\n.activelabel .al-state.al-approved {\n  color: #7ddc8a;\n}\n.activelabel .al-state.al-draft,\n.activelabel .al-state.al-leased,\n.activelabel .al-state.al-in-review {\n  color: #ffd166;\n}\n.activelabel .al-state.al-returned,\n.activelabel .al-state.al-cannot-be-annotated {\n  color: #ff8a65;\n}\n.activelabel .al-plot svg {\n  width: 100%;\n  max-width: 420px;\n}\n.activelabel .al-plot text {\n  fill: #8fa6c4;\n  font-size: 10px;\n}\n.activelabel .al-plot line,\n.activelabel .al-plot polyline,\n.activelabel .al-plot circle {\n  fill: none;\n  stroke: #5acce6;\n  stroke-width: 1.5;\n}\n.activelabel .al-plot .al-axis {\n  stroke: #35547c;\n  stroke-width: 1;\n}\n.activelabel .al-plot .al-interval {\n  stroke-opacity: 0.45;\n}\n.activelabel .al-plot .al-ahead {\n  stroke-dasharray: 4 3;\n}\n.activelabel .al-plot circle.al-model {\n  fill: #5acce6;\n}\n.activelabel-veil {\n  position: fixed;\n  z-index: 20;\n  display: flex;\n  align-items: center;\n  justify-content: center;\n  background: rgb(4 12 24 / 55%);\n  color: #fff;\n  font-size: 18px;\n  cursor: wait;\n}\n";
 
   // src/curve.ts
   var WIDTH = 260;
@@ -1421,6 +1428,21 @@
     return reviews && name !== "" && !(state === "finished" && who.includes(name));
   }
 
+  // src/absence.ts
+  function asksForLogin(error) {
+    return error instanceof Refusal && error.status === LOGGED_OUT;
+  }
+  function isAbsence(error) {
+    return error instanceof Away || asksForLogin(error);
+  }
+  async function requireBack(server, drawer) {
+    const reader = await server.reader();
+    if (drawer !== void 0 && reader.name !== drawer.name) {
+      const line2 = `what is open here is drawn by ${drawer.name}, and ${reader.name} has logged in: log in as ${drawer.name}`;
+      throw new Refusal(LOGGED_OUT, line2);
+    }
+  }
+
   // src/activity.ts
   var AT_WORK_MS = 3e4;
   var HEARTBEAT_SECONDS = 15;
@@ -1647,7 +1669,6 @@
   }
 
   // src/session.ts
-  var NOT_HELD = 409;
   var Session = class {
     constructor(server, viewer, onChange, marks, clock = () => Date.now()) {
       this.server = server;
@@ -1825,7 +1846,7 @@
     async tick() {
       if (this.away) {
         await this.attempt(async () => {
-          await this.server.query();
+          await requireBack(this.server, this.drawing && this.now.reader);
           this.away = false;
           this.set({ message: { kind: "good", text: "The server answers again. What is drawn here is still there." } });
           await this.drafts.keepLeft();
@@ -1912,10 +1933,10 @@
         if (givenUp()) {
           return;
         }
-        this.away = error instanceof Away;
+        this.away = isAbsence(error);
         const text2 = this.names.within(error instanceof Error ? error.message : String(error));
         const back = this.now.review === null ? "drawing" : "reviewing";
-        this.set({ phase: this.drawing === void 0 ? "free" : back, message: { kind: "bad", text: text2 } });
+        this.set({ phase: this.drawing === void 0 ? "free" : back, message: { kind: "bad", text: text2, ...asksForLogin(error) && { login: true } } });
       }
     }
   };
