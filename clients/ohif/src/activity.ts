@@ -4,6 +4,8 @@ import { Away } from './server.ts';
 
 /** Input that comes within this time after other input means that the reader was at work in between. */
 const AT_WORK_MS = 30_000;
+/** The time at work is told to the server in parts of this length. */
+export const HEARTBEAT_SECONDS = 15;
 /** The server takes at most this from one heartbeat. */
 const MOST_SECONDS = 600;
 

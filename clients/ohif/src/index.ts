@@ -11,6 +11,7 @@ import { MODE_MODULE } from './mode.ts';
 import type { ExtensionManager, Managers } from './ohif.ts';
 import { Overlays } from './overlays.ts';
 import { cookieOf, nameIn } from './name.ts';
+import { withoutSeriesNotice } from './notices.ts';
 import { type Actions, Panel } from './panel.ts';
 import css from './panel.css';
 import { CurvePart } from './panel_curve.ts';
@@ -54,6 +55,7 @@ function mount(node: HTMLElement | null): void {
 }
 
 function begin({ servicesManager: { services }, commandsManager }: Managers): Session<Drawing> {
+  withoutSeriesNotice(services.uiNotificationService);
   const server = new Server(location.origin, undefined, () => nameIn(document.cookie));
   const tools = new Tools(commandsManager);
   tools.follow();
@@ -81,7 +83,7 @@ function begin({ servicesManager: { services }, commandsManager }: Managers): Se
     setOpacity: opacity => { begun.set({ opacity }); },
   };
   const veil = new Veil();
-  const reviews = new Reviews(server, begun);
+  const reviews = new Reviews(server, begun, viewer);
   const worklist = new WorklistPart(server, row => void reviews.lookAt(row), error => {
     begun.set({ message: { kind: 'bad', text: error instanceof Error ? error.message : String(error) } });
   });

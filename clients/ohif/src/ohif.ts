@@ -30,6 +30,7 @@ export interface Viewport {
   setCamera(camera: Camera): void;
   getNumberOfSlices(): number;
   getSliceIndex(): number;
+  jumpToWorld(point: Triple): unknown;
   canvasToWorld(point: [number, number]): [number, number, number];
   render(): void;
 }

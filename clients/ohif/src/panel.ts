@@ -2,7 +2,7 @@
 
 import { button, make, tell, textField } from './elements.ts';
 import type { Query, SkipKind } from './server.ts';
-import type { Phase, State } from './state.ts';
+import { type Phase, type State, walkOf } from './state.ts';
 
 /** What the buttons do. */
 export interface Actions {
@@ -97,8 +97,7 @@ export class Panel {
     this.reason.title = reasonOf(state);
     tell(this.reason, reasonOf(state));
     tell(this.begun, phase === 'drawing' || phase === 'reviewing' ? state.from : '');
-    tell(this.message, state.message?.text ?? '');
-    this.message.className = `al-message al-${state.message?.kind ?? 'plain'}`;
+    this.showMessage(state);
     tell(this.kept, keptOf(state));
     this.showProgress(state);
     this.showButtons(state);
@@ -108,6 +107,15 @@ export class Panel {
     this.slider.value = String(state.opacity);
     this.overlayText.textContent = state.overlay === 'loading' ? 'computing …' : '';
     Object.values(this.parts).forEach((part: Part) => { part.show?.(state); });
+  }
+
+  private showMessage({ message }: State): void {
+    tell(this.message, message?.text ?? '');
+    this.message.className = `al-message al-${message?.kind ?? 'plain'}`;
+    if (message?.login === true) {
+      // In another tab, as this one holds what is drawn; it looks by itself whether the reader is back.
+      this.message.append(' ', make('a', { href: '/login', target: '_blank' }, 'Log in, in another tab'));
+    }
   }
 
   private showProgress({ phase, progress }: State): void {
@@ -140,27 +148,28 @@ export class Panel {
     this.skipWarning.hidden = !changed;
   }
 
-  private showSlices({ phase, query, slice, done }: State): void {
-    const asked = query?.slices ?? [];
+  private showSlices(state: State): void {
+    const { phase, slice, done } = state;
+    const { plane, slices: asked } = walkOf(state) ?? { plane: null, slices: [] };
     const current = asked[slice];
-    this.slices.hidden = phase !== 'drawing' || current === undefined;
+    this.slices.hidden = !['drawing', 'reviewing'].includes(phase) || current === undefined;
     if (current === undefined) {
       return;
     }
-    const back = button('◀', () => { this.actions.step(-1); }, { title: 'Previous asked slice: [' });
-    const on = button('▶', () => { this.actions.step(1); }, { title: 'Next asked slice: ]' });
+    const back = button('◀', () => { this.actions.step(-1); }, { title: 'Previous asked slice: [', 'aria-label': 'Previous slice' });
+    const on = button('▶', () => { this.actions.step(1); }, { title: 'Next asked slice: ]', 'aria-label': 'Next slice' });
     back.disabled = slice === 0;
     on.disabled = slice === asked.length - 1;
     const count = done.length > 0 ? ` · ${done.length} done` : '';
     const place = make(
       'span',
       { class: 'al-place' },
-      `${query?.plane ?? ''} (${current.ohif_number})`,
+      `${plane ?? ''} (${current.ohif_number})`,
       make('span', { class: 'al-quiet' }, `${slice + 1} of ${asked.length}${count}`)
     );
     const pressed = String(done.includes(slice));
     const mark = button(`Slice done${done.includes(slice) ? ' ✓' : ''}`, () => { this.actions.mark(); }, { title: 'Shift+D', 'aria-pressed': pressed });
-    this.slices.replaceChildren(back, place, on, mark);
+    this.slices.replaceChildren(back, place, on, ...(phase === 'drawing' ? [mark] : []));
   }
 
   private makeSkipForm(): HTMLElement {
@@ -182,8 +191,8 @@ function nextOf(phase: Phase, query: Query | null): string {
   return query !== null && phase === 'free' ? 'Open it' : 'Next case';
 }
 
-function titleOf({ phase, query, review, name, message }: State): string {
-  if (phase === 'opening') {
+function titleOf({ phase, comes, query, review, name, message }: State): string {
+  if (phase === 'opening' && comes === 'case') {
     return name ? `Opening ${name} …` : 'Asking for a case …';
   }
   if (phase === 'free') {

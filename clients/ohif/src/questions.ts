@@ -3,6 +3,8 @@
 import type { Query } from './server.ts';
 import type { Question, State } from './state.ts';
 
+export const ELSEWHERE = 'You no longer hold this case: it was saved in another tab, or is somebody else’s now. Press again to save what is drawn here all the same.';
+
 /** The question that comes before saving, if one is left: pressing again answers it. */
 export function questionOf(
   query: Query,

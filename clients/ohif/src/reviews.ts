@@ -2,9 +2,11 @@
 
 import type { Drawn } from './drawing.ts';
 import { readMask } from './nifti.ts';
+import { differsMost } from './places.ts';
 import type { OpenCase } from './outbox.ts';
-import { type Review, type Sample, type Server, type WorklistCase, nameOf } from './server.ts';
+import { type Reader, type Review, type Sample, type Server, type WorklistCase, nameOf } from './server.ts';
 import type { Session } from './session.ts';
+import type { Viewer } from './viewer.ts';
 
 /** States of a case whose label can be reviewed. */
 const REVIEWED = new Set(['finished', 'in review', 'approved']);
@@ -15,7 +17,8 @@ export class Reviews<D extends Drawn = Drawn> {
 
   constructor(
     private readonly server: Server,
-    private readonly session: Session<D>
+    private readonly session: Session<D>,
+    private readonly viewer: Pick<Viewer<D>, 'jump' | 'lookAt'>
   ) {}
 
   /** Open a label for review: that of an image, or the one that has waited longest. */
@@ -43,8 +46,8 @@ export class Reviews<D extends Drawn = Drawn> {
     if (phase === 'opening' || phase === 'sending' || !this.mayDrop()) {
       return;
     }
-    // Who has no name may have drawn it: a machine's address stands for all its readers.
-    if (reader?.reviews === true && reader.name !== '' && REVIEWED.has(state) && !who.includes(reader.name)) {
+    this.session.names.note(image, name);
+    if (REVIEWED.has(state) && mayReview(reader, state, who)) {
       await this.take(image);
       return;
     }
@@ -139,7 +142,7 @@ export class Reviews<D extends Drawn = Drawn> {
     }
     const { drawing } = this.session;
     const left = () => this.session.drawing !== drawing;
-    this.session.set({ phase: 'opening', message: undefined });
+    this.session.set({ phase: 'opening', comes: 'reading', message: undefined });
     await this.session.attempt(async () => {
       const mask = await readMask(await this.server.label(review.image, reading === 'first' ? 'final' : 'reading_2'));
       if (left()) {
@@ -159,12 +162,24 @@ export class Reviews<D extends Drawn = Drawn> {
 
   private async open(review: Review, sample: Sample, givenUp: () => boolean): Promise<void> {
     const differs = review.readings !== null;
-    const mask = await readMask(await this.server.label(review.image));
+    const [mask, other] = await Promise.all([
+      this.server.label(review.image).then(readMask),
+      differs ? this.server.label(review.image, 'reading_2').then(readMask) : undefined,
+    ]);
     if (givenUp() || !(await this.session.draw(review.image, mask, givenUp))) {
       return;
     }
     const from = differs ? '' : `Version ${review.version}, by ${review.annotator}.`;
-    this.session.set({ phase: 'reviewing', review, reading: differs ? 'first' : undefined, name: nameOf(sample), from });
+    const reading = differs ? 'first' : undefined;
+    this.session.set({ phase: 'reviewing', review, reading, name: nameOf(sample), from, slice: 0, done: [] });
+    if (review.covered.length > 0) {
+      this.viewer.jump({ image: review.image, plane: review.plane, slices: review.covered }, 0);
+      return;
+    }
+    const point = differsMost(mask, other);
+    if (point !== undefined) {
+      this.viewer.lookAt(review.image, point);
+    }
   }
 
   /** Do something about the label under review, and take it out of the view. */
@@ -189,4 +204,13 @@ export class Reviews<D extends Drawn = Drawn> {
       this.session.set({ query: await this.server.query() });
     });
   }
+}
+
+/**
+ * Whether a reader may review a label. Who has no name may have drawn it: a machine's address stands for all its readers.
+ * Of a finished label `who` has drawn it; of others they review it, or have decided, and may do so again.
+ */
+function mayReview(reader: Reader | undefined, state: string, who: readonly string[]): boolean {
+  const { reviews, name } = reader ?? { reviews: false, name: '' };
+  return reviews && name !== '' && !(state === 'finished' && who.includes(name));
 }

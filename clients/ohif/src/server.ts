@@ -7,12 +7,16 @@ export interface SliceAsked {
   position_mm: number;
 }
 
-export interface Query {
+/** Slices of an image that a reader is shown, one after the other. */
+export interface Walk {
   image: string;
-  role: 'training' | 'validation';
-  kind: 'volume' | 'slices';
   plane: string | null;
   slices: SliceAsked[];
+}
+
+export interface Query extends Walk {
+  role: 'training' | 'validation';
+  kind: 'volume' | 'slices';
   reason: string;
   model_version: number | null;
   draft: boolean;
@@ -56,6 +60,10 @@ export interface Review {
   version: number;
   annotator: string;
   slices: number[] | null;
+  /** The plane of those slices; nothing for a whole volume. */
+  plane: string | null;
+  /** Those slices as viewers count them; none for a whole volume. */
+  covered: SliceAsked[];
   /** Who drew two readings that differ, and how much these agree, in words. */
   readings: { first: string; second: string; agreement: string } | null;
 }
@@ -106,7 +114,9 @@ export function lineOf(text: string, status: number): string {
   }
 }
 
-const LOGGED_OUT = 401;
+export const LOGGED_OUT = 401;
+/** Somebody else holds the case. */
+export const NOT_HELD = 409;
 const KEPT = 'nothing drawn here is lost';
 /** Statuses of a proxy whose server does not answer. */
 const BETWEEN = new Set([502, 503, 504]);
@@ -259,7 +269,7 @@ export class Server {
     }
     if (!answer.ok) {
       const line = lineOf(await answer.text(), answer.status);
-      throw new Refusal(answer.status, answer.status === LOGGED_OUT ? `${line}, in another tab: ${KEPT}` : line);
+      throw new Refusal(answer.status, answer.status === LOGGED_OUT ? `your login has ended: ${KEPT}` : line);
     }
     return answer;
   }

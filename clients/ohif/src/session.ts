@@ -1,20 +1,19 @@
 /** The work of a reader: a case is asked for, opened, drawn, kept as a draft, saved or skipped, and the next one follows. */
 
-import { Activity } from './activity.ts';
+import { asksForLogin, isAbsence, requireBack } from './absence.ts';
+import { Activity, HEARTBEAT_SECONDS } from './activity.ts';
 import { beginning } from './beginning.ts';
+import { CaseNames } from './case_names.ts';
 import { Drafts } from './drafts.ts';
 import type { Drawn } from './drawing.ts';
 import type { Marks } from './marks.ts';
 import type { Volume } from './nifti.ts';
 import { type OpenCase, Outbox } from './outbox.ts';
-import { coveredBy, questionOf } from './questions.ts';
-import { Away, type Query, Refusal, type Sample, type Server, type SkipKind, nameOf } from './server.ts';
+import { ELSEWHERE, coveredBy, questionOf } from './questions.ts';
+import { NOT_HELD, type Query, Refusal, type Sample, type Server, type SkipKind, nameOf } from './server.ts';
 import { BEGINNING, type State } from './state.ts';
 import type { Opening, Viewer } from './viewer.ts';
 
-const HEARTBEAT_SECONDS = 15;
-const NOT_HELD = 409;
-const ELSEWHERE = 'You no longer hold this case: it was saved in another tab, or is somebody else’s now. Press again to save what is drawn here all the same.';
 
 export class Session<D extends Drawn = Drawn> {
   private now: State = BEGINNING;
@@ -25,6 +24,7 @@ export class Session<D extends Drawn = Drawn> {
   private readonly outbox: Outbox<D>;
   readonly drafts: Drafts<D>;
   private away = false;
+  readonly names = new CaseNames();
   /** The case that is drawn on. */
   open: OpenCase<D> | undefined;
 
@@ -83,7 +83,7 @@ export class Session<D extends Drawn = Drawn> {
 
   /** Ask for the next case, and open it. */
   async next(): Promise<void> {
-    this.set({ phase: 'opening', message: undefined, asks: [] });
+    this.set({ phase: 'opening', comes: 'case', message: undefined, asks: [] });
     await this.attempt(async () => {
       const labels = this.now.labels.length > 0 ? this.now.labels : await this.server.labels();
       const sample = await this.server.next();
@@ -99,7 +99,7 @@ export class Session<D extends Drawn = Drawn> {
 
   /** Show a study, and do something then. What is drawn until then is kept with its own case. */
   goTo(sample: Sample, open: Opening): void {
-    this.set({ phase: 'opening', name: nameOf(sample) });
+    this.set({ phase: 'opening', comes: 'case', name: this.names.note(sample.id, nameOf(sample)) });
     this.coming = { sample, open };
     this.viewer.show(sample);
   }
@@ -198,7 +198,7 @@ export class Session<D extends Drawn = Drawn> {
   async tick(): Promise<void> {
     if (this.away) {
       await this.attempt(async () => {
-        await this.server.query();
+        await requireBack(this.server, this.drawing && this.now.reader);
         this.away = false;
         this.set({ message: { kind: 'good', text: 'The server answers again. What is drawn here is still there.' } });
         await this.drafts.keepLeft();
@@ -230,7 +230,7 @@ export class Session<D extends Drawn = Drawn> {
 
   /** Open the case that the reader holds, with what they have drawn on it. */
   readonly openQuery: Opening = async (sample, givenUp) => {
-    this.set({ phase: 'opening', message: undefined, name: nameOf(sample) });
+    this.set({ phase: 'opening', message: undefined, name: this.names.note(sample.id, nameOf(sample)) });
     await this.outbox.idle(); // what is sent may be the draft of this case
     const query = await this.server.query();
     if (query?.image !== sample.id) {
@@ -291,10 +291,10 @@ export class Session<D extends Drawn = Drawn> {
       if (givenUp()) {
         return;
       }
-      this.away = error instanceof Away;
-      const text = error instanceof Error ? error.message : String(error);
+      this.away = isAbsence(error);
+      const text = this.names.within(error instanceof Error ? error.message : String(error));
       const back = this.now.review === null ? 'drawing' : 'reviewing';
-      this.set({ phase: this.drawing === undefined ? 'free' : back, message: { kind: 'bad', text } });
+      this.set({ phase: this.drawing === undefined ? 'free' : back, message: { kind: 'bad', text, ...(asksForLogin(error) && { login: true }) } });
     }
   }
 }

@@ -2,6 +2,7 @@
 
 import type { Drawn } from './drawing.ts';
 import type { Session } from './session.ts';
+import { walkOf } from './state.ts';
 import type { Viewer } from './viewer.ts';
 
 export class Slices<D extends Drawn = Drawn> {
@@ -12,10 +13,11 @@ export class Slices<D extends Drawn = Drawn> {
 
   /** Show another of the asked slices: the next one for 1, the previous one for -1. */
   step(by: number): void {
-    const { query, slice } = this.session.state;
+    const { slice } = this.session.state;
+    const walk = walkOf(this.session.state);
     const place = slice + by;
-    if (query !== null && this.session.drawing !== undefined && place >= 0 && place < query.slices.length) {
-      this.viewer.jump(query, place);
+    if (walk !== null && this.session.drawing !== undefined && place >= 0 && place < walk.slices.length) {
+      this.viewer.jump(walk, place);
       this.session.set({ slice: place });
     }
   }

@@ -1,7 +1,7 @@
 /** What the panel shows. */
 
 import type { Progress } from './progress.ts';
-import type { Query, Reader, Review } from './server.ts';
+import type { Query, Reader, Review, Walk } from './server.ts';
 
 /**
  * free: no case is open. opening: a case is being loaded. drawing: a case is open. reviewing: a label is open for review.
@@ -12,12 +12,16 @@ export type Phase = 'free' | 'opening' | 'drawing' | 'reviewing' | 'sending';
 export interface Message {
   kind: 'good' | 'bad' | 'plain';
   text: string;
+  /** Whether it is shown with the way to log in. */
+  login?: boolean;
 }
 
 export type Question = 'empty' | 'some' | 'confirm' | 'drop' | 'elsewhere';
 
 export interface State {
   phase: Phase;
+  /** What is being opened, or was last. */
+  comes: 'case' | 'reading';
   labels: string[];
   /** The case that the reader holds, open or not. */
   query: Query | null;
@@ -53,6 +57,7 @@ export interface State {
 
 export const BEGINNING: State = {
   phase: 'free',
+  comes: 'case',
   labels: [],
   query: null,
   reader: undefined,
@@ -73,3 +78,8 @@ export const BEGINNING: State = {
   opacity: 0,
   progress: undefined,
 };
+
+/** The slices through which the reader goes: those that the open label covers, or those that are asked for. */
+export function walkOf({ query, review }: Pick<State, 'query' | 'review'>): Walk | null {
+  return review === null ? query : { image: review.image, plane: review.plane, slices: review.covered };
+}

@@ -3,14 +3,15 @@
 import { make, tell } from './elements.ts';
 import type { State } from './state.ts';
 
+const COMES = { case: 'The next case comes …', reading: 'The other reading comes …' };
 const IMAGES = '[data-cy="viewport-grid"]';
 
 /** What stands over the image; nothing if it can be drawn on, or if no drawing is open. */
-export function veilOf({ phase }: Pick<State, 'phase'>, isOpen: boolean): string {
+export function veilOf({ phase, comes }: Pick<State, 'phase' | 'comes'>, isOpen: boolean): string {
   if (!isOpen) {
     return '';
   }
-  return phase === 'sending' ? 'Saving …' : phase === 'opening' ? 'The next case comes …' : '';
+  return phase === 'sending' ? 'Saving …' : phase === 'opening' ? COMES[comes] : '';
 }
 
 export class Veil {

@@ -1,10 +1,11 @@
 /** The viewer as a session needs it, and how OHIF's services do it. */
 
 import { type Drawn, Drawing, drawnViewport, viewportsOf } from './drawing.ts';
+import type { Triple } from './grid.ts';
 import type { Volume } from './nifti.ts';
 import type { CommandsManager, Services, Viewport } from './ohif.ts';
 import { turnOf, turnToSlices } from './own_plane.ts';
-import type { Query, Sample } from './server.ts';
+import type { Sample, Walk } from './server.ts';
 import type { Tools } from './tools.ts';
 import { until } from './waiting.ts';
 
@@ -27,10 +28,12 @@ export interface Viewer<D extends Drawn = Drawn> {
     onStroke: () => void,
     givenUp: () => boolean
   ): Promise<D>;
-  /** Show the asked slice of this place. */
-  jump(query: Query, place: number): void;
-  /** The place of the asked slice that is shown; nothing if another slice is. */
-  shownPlace(query: Query): number | undefined;
+  /** Show the slice of this place. */
+  jump(walk: Walk, place: number): void;
+  /** Show a point, in millimetres as files have it, in all views of a series. */
+  lookAt(series: string, point: Triple): void;
+  /** The place of the slice that is shown; nothing if another slice is. */
+  shownPlace(walk: Walk): number | undefined;
 }
 
 export class OhifViewer implements Viewer<Drawing> {
@@ -76,41 +79,48 @@ export class OhifViewer implements Viewer<Drawing> {
     return listed.length > 0 && drawn.every(viewport => viewport !== undefined) ? drawn : undefined;
   }
 
-  shownPlace(query: Query): number | undefined {
-    const viewport = this.ofPlane(query);
+  shownPlace(walk: Walk): number | undefined {
+    const viewport = this.ofPlane(walk);
     // OHIF's *Reset view* turns back to the patient's plane, whose numbers are not those of tilted slices.
-    if (viewport === undefined || turnOf(viewport, query.plane ?? '') !== undefined) {
+    if (viewport === undefined || turnOf(viewport, walk.plane ?? '') !== undefined) {
       return undefined;
     }
     const shown = viewport.getSliceIndex();
-    const place = query.slices.findIndex(({ ohif_number }) => ohif_number - 1 === shown);
+    const place = walk.slices.findIndex(({ ohif_number }) => ohif_number - 1 === shown);
     return place < 0 ? undefined : place;
   }
 
-  private ofPlane(query: Query): Viewport | undefined {
-    const id = this.idOfPlane(query);
+  private ofPlane(walk: Walk): Viewport | undefined {
+    const id = this.idOfPlane(walk);
     return id === undefined ? undefined : drawnViewport(this.services, id);
   }
 
-  private idOfPlane({ image, plane }: Query): string | undefined {
+  private idOfPlane({ image, plane }: Walk): string | undefined {
     return viewportsOf(this.services, image).find(({ viewportOptions }) => viewportOptions.orientation === plane)?.viewportId;
   }
 
   /** The first stroke in another view than the active one is lost: it only makes that view the active one. */
-  private activate(query: Query): void {
-    const id = this.idOfPlane(query);
+  private activate(walk: Walk): void {
+    const id = this.idOfPlane(walk);
     if (id !== undefined && this.services.viewportGridService.getState().activeViewportId !== id) {
       this.services.viewportGridService.setActiveViewportId(id);
     }
   }
 
-  jump(query: Query, place: number): void {
-    const slice = query.slices[place];
-    const viewport = this.ofPlane(query);
+  jump(walk: Walk, place: number): void {
+    const slice = walk.slices[place];
+    const viewport = this.ofPlane(walk);
     if (slice !== undefined && viewport !== undefined) {
-      turnToSlices(viewport, query.plane ?? '');
-      this.activate(query);
+      turnToSlices(viewport, walk.plane ?? '');
+      this.activate(walk);
       void window.cornerstone.utilities.jumpToSlice(viewport.element, { imageIndex: slice.ohif_number - 1 });
     }
+  }
+
+  lookAt(series: string, [right, front, up]: Triple): void {
+    this.viewports(series)?.forEach(viewport => {
+      viewport.jumpToWorld([-right, -front, up]);
+      viewport.render();
+    });
   }
 }

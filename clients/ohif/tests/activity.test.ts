@@ -39,8 +39,35 @@ test('a reader at work hears that their login has ended, and the drawing stays',
   }
   await site.session.tick();
   const { phase, message } = site.session.state;
-  assert.deepEqual([phase, message], ['drawing', { kind: 'bad', text: 'the login has ended' }]);
+  assert.deepEqual([phase, message], ['drawing', { kind: 'bad', text: 'the login has ended', login: true }]);
   assert.equal(site.session.drawing, drawing);
+  await site.session.tick();
+  assert.equal(site.session.state.message?.login, true);
+  site.loginEnded = false;
+  await site.session.tick();
+  assert.equal(site.session.drawing, drawing);
+  assert.deepEqual(site.session.state.message, { kind: 'good', text: 'The server answers again. What is drawn here is still there.' });
+});
+
+test('what a reader has drawn is not kept as that of another one who logs in after them', async () => {
+  const site = new Site();
+  await site.session.enter();
+  await site.ask();
+  site.drawing().draw();
+  site.loginEnded = true;
+  await site.session.saveAndNext();
+  site.loginEnded = false;
+  site.reader = { byLogin: true, name: 'bob', reviews: false };
+  site.now = 60_000;
+  site.log.length = 0;
+  await site.session.tick();
+  await site.session.tick();
+  assert.deepEqual(site.log, ['reader', 'reader']);
+  assert.match(site.session.state.message?.text ?? '', /is drawn by rev, and bob has logged in: log in as rev/);
+  site.reader = { byLogin: true, name: 'rev', reviews: false };
+  await site.session.tick();
+  await site.session.tick();
+  assert.ok(site.told().some(line => line.startsWith('draft a')));
 });
 
 test('time at work is not lost while the server is gone, and belongs to its case alone', async () => {

@@ -6,12 +6,12 @@ import { approvalOf, hintOf } from '../src/panel_review.ts';
 import { Refusal, type Review } from '../src/server.ts';
 import { type FakeDrawing, Site, queryOf } from './site.ts';
 
-const REVIEW: Review = { image: 'a', version: 2, annotator: 'ann', slices: null, readings: null };
+const REVIEW: Review = { image: 'a', version: 2, annotator: 'ann', slices: null, plane: null, covered: [], readings: null };
 const TWICE: Review = { ...REVIEW, readings: { first: 'ann', second: 'bob', agreement: 'liver Dice 0.61' } };
 
 async function reviewing(review = REVIEW): Promise<[Site, Reviews<FakeDrawing>]> {
   const site = new Site();
-  const reviews = new Reviews<FakeDrawing>(site.server, site.session);
+  const reviews = new Reviews<FakeDrawing>(site.server, site.session, site.viewer);
   site.toReview = review;
   await reviews.take();
   await site.navigate();
@@ -39,17 +39,6 @@ test('what the reviewer corrects is saved first, and the new version is approved
   await reviews.approve('');
   const saved = 'save a {"label_info":[{"name":"ball","idx":1}],"finished":true,"confirmed":true}';
   assert.deepEqual(site.told(), [saved, 'review a', 'approve a 3 ']);
-});
-
-test('a label of slices is corrected on the slices that it covers', async () => {
-  const site = new Site();
-  const reviews = new Reviews<FakeDrawing>(site.server, site.session);
-  site.toReview = { ...REVIEW, slices: [4, 5] };
-  await reviews.take('a');
-  await site.navigate();
-  site.drawing().draw();
-  await reviews.approve('');
-  assert.ok(site.told().some(line => line.startsWith('save a') && line.includes('"annotated_slices":[4,5]')));
 });
 
 test('a label is returned with a note only', async () => {
@@ -203,6 +192,14 @@ test('a decision is made also if nothing more can be asked after it', async () =
   assert.deepEqual([phase, review, reading], ['free', null, undefined]);
 });
 
+test('a case whose label cannot be taken has its name in the line of the server', async () => {
+  const site = new Site();
+  await site.session.enter();
+  site.server.review = () => Promise.reject(new Refusal(409, "image '1.2' is being reviewed by somebody else, not image '3.4'"));
+  await new Reviews<FakeDrawing>(site.server, site.session, site.viewer).lookAt({ image: '1.2', name: 'case_7', state: 'finished', who: ['ann'] });
+  assert.equal(site.session.state.message?.text, "case_7 is being reviewed by somebody else, not image '3.4'");
+});
+
 test('a refused decision leaves the label open, with the line of the server', async () => {
   const [site, reviews] = await reviewing();
   site.server.approve = () => Promise.reject(new Refusal(409, 'a newer version has come'));
@@ -231,7 +228,7 @@ test('what is drawn on a case is kept as a draft when a label is opened for revi
   site.drawing().draw();
   site.told();
   site.toReview = { ...REVIEW, image: 'b' };
-  await new Reviews<FakeDrawing>(site.server, site.session).take('b');
+  await new Reviews<FakeDrawing>(site.server, site.session, site.viewer).take('b');
   await site.navigate();
   assert.ok(site.told().some(line => line.startsWith('draft a')));
   assert.equal(site.session.state.phase, 'reviewing');
@@ -243,7 +240,7 @@ test('a drawing of another case that still waits for the server is no correction
   site.drawing().draw();
   site.refusal = 'no room left';
   site.toReview = { ...TWICE, image: 'b' };
-  await new Reviews<FakeDrawing>(site.server, site.session).take('b');
+  await new Reviews<FakeDrawing>(site.server, site.session, site.viewer).take('b');
   await site.navigate();
   assert.deepEqual([site.session.state.phase, site.session.state.waits], ['reviewing', true]);
   assert.equal(approvalOf(site.session.state), 'Take the first');
@@ -251,7 +248,7 @@ test('a drawing of another case that still waits for the server is no correction
 
 test('a case of the worklist opens for review if it can be reviewed, to be drawn if it is held, and else to be looked at', async () => {
   const site = new Site();
-  const reviews = new Reviews<FakeDrawing>(site.server, site.session);
+  const reviews = new Reviews<FakeDrawing>(site.server, site.session, site.viewer);
   site.held = queryOf('b');
   await site.session.enter();
   const look = async (image: string, state: string, who: string[] = []): Promise<string> => {

@@ -115,9 +115,11 @@ test('each question is asked once, as long as nothing is drawn', async () => {
 });
 
 test('nothing can be drawn on a case that is being saved, until the next one has come', () => {
-  assert.equal(veilOf({ phase: 'sending' }, true), 'Saving …');
-  assert.equal(veilOf({ phase: 'opening' }, true), 'The next case comes …');
-  assert.equal(veilOf({ phase: 'opening' }, false), ''); // the image may be looked at
-  assert.equal(veilOf({ phase: 'drawing' }, true), '');
-  assert.equal(veilOf({ phase: 'reviewing' }, true), '');
+  const comes = 'case';
+  assert.equal(veilOf({ phase: 'sending', comes }, true), 'Saving …');
+  assert.equal(veilOf({ phase: 'opening', comes }, true), 'The next case comes …');
+  assert.equal(veilOf({ phase: 'opening', comes: 'reading' }, true), 'The other reading comes …');
+  assert.equal(veilOf({ phase: 'opening', comes }, false), ''); // the image may be looked at
+  assert.equal(veilOf({ phase: 'drawing', comes }, true), '');
+  assert.equal(veilOf({ phase: 'reviewing', comes }, true), '');
 });

@@ -289,5 +289,5 @@ test('a proxy that answers for a server that is gone is no refusal', async () =>
 test('a login that has ended is said with what to do', async () => {
   const ask = () => Promise.resolve(new Response('{"detail":"log in first"}', { status: 401 }));
   const server = new Server('http://host', ask);
-  await assert.rejects(server.query(), { message: 'log in first, in another tab: nothing drawn here is lost' });
+  await assert.rejects(server.query(), { message: 'your login has ended: nothing drawn here is lost' });
 });

@@ -98,12 +98,13 @@ export class Site {
   now = 0;
   readonly marks: Marks;
   readonly session: Session<FakeDrawing>;
+  readonly viewer: Viewer<FakeDrawing>;
   readonly slices: Slices<FakeDrawing>;
   readonly server: Server;
 
   constructor() {
     this.server = this.makeServer();
-    const viewer: Viewer<FakeDrawing> = {
+    this.viewer = {
       shown: () => Promise.resolve(this.shownSeries),
       show: ({ SeriesInstanceUID }) => {
         this.shownSeries = SeriesInstanceUID;
@@ -114,12 +115,13 @@ export class Site {
         return Promise.resolve(new FakeDrawing(onStroke));
       },
       shownPlace: () => this.shownPlace,
-      jump: (query, place) => this.log.push(`jump to ${query.slices[place]?.ohif_number ?? 0}`),
+      jump: (walk, place) => this.log.push(`jump to ${walk.slices[place]?.ohif_number ?? 0}`),
+      lookAt: (series, point) => this.log.push(`look at ${series} ${point.join(' ')}`),
     };
     const kept = new Map<string, string>();
     this.marks = new Marks({ getItem: key => kept.get(key) ?? null, setItem: (key, value) => { kept.set(key, value); } });
-    this.session = new Session(this.server, viewer, () => undefined, this.marks, () => this.now);
-    this.slices = new Slices(this.session, viewer);
+    this.session = new Session(this.server, this.viewer, () => undefined, this.marks, () => this.now);
+    this.slices = new Slices(this.session, this.viewer);
   }
 
   /** Ask for a case, and open it as OHIF does: it leaves the study and enters the next one, sometimes twice. */

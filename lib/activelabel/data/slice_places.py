@@ -15,6 +15,8 @@ _TOWARDS: dict[Plane, tuple[str, tuple[float, float, float]]] = {
     "axial": ("S", (0.0, 0.0, 1.0)),
 }
 """The direction in which positions grow, as a letter and as a vector (RAS), for each plane as in Slicer's sliders."""
+_STRAIGHT = 1e-6
+"""Directions are rounded in files: slices that are turned by less than 0.08 degrees are not tilted."""
 _FINE_MM = 1.0
 """Slices nearer to each other than this are told apart by hundredths of a millimetre, others by tenths."""
 
@@ -28,11 +30,13 @@ class SlicePlaces:
         towards: the letter of the side of the patient towards which `positions_mm` grow: L, A or S.
         positions_mm: (N,), the distance of each slice from the origin along the normal of the slices. For slices
             exactly in their plane, it is their L, A or S coordinate.
+        is_tilted: whether the slices are turned against their plane.
     """
 
     plane: Plane
     towards: str
     positions_mm: NDArray[np.float64]
+    is_tilted: bool = False
 
     @property
     def count(self) -> int:
@@ -56,7 +60,8 @@ def slice_places(grid: Grid, axis: int) -> SlicePlaces:
     if normal @ direction < 0:
         normal = -normal
     step, origin = grid.affine_ras[:3, axis] @ normal, grid.affine_ras[:3, 3] @ normal
-    return SlicePlaces(plane, letter, origin + step * np.arange(grid.shape[axis]))
+    is_tilted = bool(normal @ direction < 1 - _STRAIGHT)
+    return SlicePlaces(plane, letter, origin + step * np.arange(grid.shape[axis]), is_tilted)
 
 
 def _short(value: float, digits: int) -> str:

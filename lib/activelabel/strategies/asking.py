@@ -22,12 +22,13 @@ from activelabel.project.readability import set_aside, set_aside_unreadable
 from activelabel.project.slices.names import slices_named
 from activelabel.project.slices.slicing import count_slices
 from activelabel.store.records.images import Slices
-from activelabel.store.records.labels import Draft
 from activelabel.store.records.queries import Lease
 from activelabel.strategies.proposal import Proposal, Proposals, validation_due
 from activelabel.strategies.second_readings import second_readings
 
 logger = logging.getLogger(__name__)
+
+_UNASKED = "drawn on before it was asked for"
 
 
 class ProjectStrategy:
@@ -127,9 +128,13 @@ class SliceStrategy(ProjectStrategy):
 
 
 def drafts_to_finish(project: Project, annotator: str) -> Iterator[Proposal]:
-    """The drafts of an annotator, oldest first; of slices, only those that nobody has annotated since."""
+    """The drafts of an annotator, oldest first; of slices, only those that nobody has annotated since.
+
+    The reason is why they were asked for the case: `reason_of` adds the draft.
+    """
     for draft in project.ledger.drafts_to_finish(annotator):
-        reason = reason_of_draft(draft)
+        before = project.ledger.last_lease(draft.image_id, annotator)
+        reason = _UNASKED if before is None else before.reason
         if draft.slices is None:
             yield Proposal(draft.image_id, reason)
             continue
@@ -139,15 +144,13 @@ def drafts_to_finish(project: Project, annotator: str) -> Iterator[Proposal]:
             yield Proposal(draft.image_id, reason, slices=tuple(sorted(left)))
 
 
-def reason_of_draft(draft: Draft) -> str:
-    """The reason of a case that opens with its annotator's own draft."""
-    return f"your own draft of {draft.created_at.astimezone(timezone.utc):%Y-%m-%d %H:%M} UTC: {draft.why}"
-
-
 def reason_of(lease: Lease, project: Project) -> str:
-    """Why its annotator has a case before them: it was chosen for a reason, or they have drawn on it already."""
+    """Why its annotator has a case before them: it was chosen for a reason, and they may have drawn on it already."""
     draft = project.ledger.open_draft(lease.image_id, lease.annotator)
-    return lease.reason if draft is None else reason_of_draft(draft)
+    if draft is None:
+        return lease.reason
+    own = f"your own draft of {draft.created_at.astimezone(timezone.utc):%Y-%m-%d %H:%M} UTC: {draft.why}"
+    return own if lease.reason in ("", _UNASKED) else f"{lease.reason}; {own}"
 
 
 def returned_labels(project: Project, annotator: str) -> Iterator[Proposal]:

@@ -30,6 +30,15 @@ def test_ohif_writes_which_one_of_how_many_from_the_head(places: SlicePlaces) ->
     assert slices_named(places, [0, 47], ClientKind.OHIF) == "axial images (48/48), (1/48), at S -33.5, 107.5 mm"
 
 
+def test_tilted_slices_have_a_position_in_ohif_and_no_number() -> None:
+    """Slices that are turned by 10 degrees about the axis from left to right, 3 mm apart along their normal."""
+    cos, sin = np.cos(np.deg2rad(10)), np.sin(np.deg2rad(10))
+    turned = np.array([[1, 0, 0, 0], [0, cos, -3 * sin, 0], [0, sin, 3 * cos, 0], [0, 0, 0, 1.0]])
+    places = slice_places(Grid((9, 9, 48), turned), 2)
+    assert slices_named(places, [0, 4], ClientKind.OHIF) == "axial images at S 0, 12 mm"
+    assert slices_named(places, [4], ClientKind.OTHER) == "axial S 12 mm (slice 5 of 48, counted from 1)"
+
+
 @pytest.mark.parametrize(
     ("codes", "index", "number"),
     [

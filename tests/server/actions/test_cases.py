@@ -234,7 +234,8 @@ def test_asking_again_soon_after_skips_if_the_project_says_so(make_app: Callable
 
 
 def test_a_draft_opens_again_for_its_annotator_and_for_nobody_else(app: App) -> None:
-    case = app.ask()["id"]
+    asked = app.ask()
+    case = asked["id"]
     saved = app.send(case, values=(0, 0, 1))
     assert saved["state"] == "draft"
     assert saved["message"].startswith("kept as a draft: something is drawn on 2 of 8 slices")
@@ -242,7 +243,7 @@ def test_a_draft_opens_again_for_its_annotator_and_for_nobody_else(app: App) -> 
     answer = app.ask()
     assert (answer["id"], answer["PatientID"]) == (case, f"{case} | draft")
     assert answer["draft"]["why"] == saved["message"]
-    own = f"your own draft of 2026-01-01 12:00 UTC: {saved['message']}"
+    own = f"{asked['reason']}; your own draft of 2026-01-01 12:00 UTC: {saved['message']}"
     assert answer["reason"] == own
     assert app.actions.current_query({"client_id": "ann"}).query.reason == own
     app.now += LEASE
@@ -256,6 +257,24 @@ def test_a_draft_opens_again_for_its_annotator_and_for_nobody_else(app: App) -> 
     assert app.ask("bob")["id"] == case  # no other case is left
     assert app.opens_with(case) is None
     assert "draft" not in app.ask("bob")
+
+
+def test_a_draft_goes_on_saying_why_its_case_was_asked_for(app: App) -> None:
+    asked = app.ask()
+    for hour, values in ((12, (0, 0, 1)), (13, (0, 1, 0)), (14, (1, 0, 0))):  # asked for, and again for a draft of a draft
+        saved = app.send(asked["id"], values=values, finished=False)
+        own = f"your own draft of 2026-01-01 {hour}:00 UTC: {saved['message']}"
+        assert app.ask()["reason"] == f"{asked['reason']}; {own}"
+        app.now += timedelta(hours=1)
+        app.actions.release({"client_id": "ann"})
+
+
+def test_a_draft_of_a_case_that_nobody_asked_for_has_no_other_reason(app: App) -> None:
+    saved = app.send(NAMES[0], values=(0, 0, 1), finished=False)
+    answer = app.ask()
+    assert answer["id"] == NAMES[0]
+    assert answer["reason"] == f"your own draft of 2026-01-01 12:00 UTC: {saved['message']}"
+    assert [lease.reason for lease in app.project.ledger.leases()] == ["drawn on before it was asked for"]
 
 
 def test_a_draft_survives_a_restart_and_is_finished_after_it(make_app: Callable[..., App]) -> None:

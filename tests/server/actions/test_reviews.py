@@ -184,6 +184,19 @@ def test_a_returned_label_goes_back_to_its_annotator_with_the_note_and_counts_on
     assert len([label for label in ward.ledger.history(image) if label.tag == "final"]) == 2
 
 
+def test_a_reviewer_is_told_where_the_slices_of_a_label_lie(ward: Ward) -> None:
+    ward.send(NAMES[0], annotated_slices=[1, 6])
+    taken = ward.post("review")["review"]
+    assert (taken["slices"], taken["plane"]) == ([1, 6], "axial")
+    assert taken["covered"] == [  # a CT of slices from the feet, 2 mm apart, which OHIF counts from the head
+        {"index": 1, "number": 2, "ohif_number": 7, "position_mm": 2.0},
+        {"index": 6, "number": 7, "ohif_number": 2, "position_mm": 12.0},
+    ]
+    ward.send(NAMES[1])
+    taken = ward.post("review", image=NAMES[1])["review"]
+    assert (taken["slices"], taken["plane"], taken["covered"]) == (None, None, [])
+
+
 def test_slices_of_a_returned_label_that_come_back_empty_are_empty(ward: Ward) -> None:
     """The label of slices 0 to 3 has a box on 2 and 3 that should not be there: its annotator removes it."""
     ward.send(NAMES[0], annotated_slices=[0, 1, 2, 3])

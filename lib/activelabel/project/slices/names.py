@@ -10,9 +10,12 @@ def slices_named(places: SlicePlaces, slices: Sequence[int], kind: ClientKind) -
     """The names of slices of an image, given by their indices.
 
     OHIF shows the number of a slice and the number of slices, such as `(8/48)`. Slicer shows millimetres, and cannot be
-    told from a script, so for both the position comes first, and the text says from where the number is counted.
+    told from a script, so for both the position comes first, and the text says from where the number is counted. OHIF's
+    views show the patient's planes, and number these: tilted slices have no number there, so only the position is said.
     """
     where, several = places.shown_mm(slices), "s" if len(slices) > 1 else ""
+    if kind is ClientKind.OHIF and places.is_tilted:
+        return f"{places.plane} image{several} at {where}"
     if kind is ClientKind.OHIF:
         shown = ", ".join(f"({ohif_number(places, index)}/{places.count})" for index in slices)
         return f"{places.plane} image{several} {shown}, at {where}"

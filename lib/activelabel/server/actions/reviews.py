@@ -11,10 +11,12 @@ from activelabel.annotation.archive import Kept
 from activelabel.annotation.coverage import WHOLE
 from activelabel.annotation.history_reader import ORIGINAL
 from activelabel.data.label_checking import check_label, write_label
+from activelabel.data.slice_places import SlicePlaces, slice_places
 from activelabel.data.volumes import read_grid
 from activelabel.errors import NotReadyError
 from activelabel.project.project import Project
 from activelabel.server.actions.case_answers import Decided, ReadingsOfCase, ReviewAnswer, ReviewTaken
+from activelabel.server.actions.slice_answers import slices_asked
 from activelabel.server.actions.worklist import review_of_case
 from activelabel.server.client_info import annotator_of
 from activelabel.server.datastores.folder import LedgerDatastore
@@ -53,15 +55,24 @@ class ReviewActions:
         if review is None or label is None or review.expires_at is None:
             return ReviewAnswer(review=None)
         slices = None if label.slices is None else list(label.slices)
+        places = None if slices is None else self._places(review.image_id)
         taken = ReviewTaken(
             image=review.image_id,
             version=label.version,
             annotator=label.annotator,
             slices=slices,
+            plane=places and places.plane,
+            covered=slices_asked(places, slices) if places and slices else [],
             expires=review.expires_at,
             readings=self._readings(review.image_id),
         )
         return ReviewAnswer(review=taken)
+
+    def _places(self, image_id: str) -> SlicePlaces:
+        """Where the slices of an image lie; they were counted before any of them was labelled."""
+        axis = self._project.ledger.image(image_id).slice_axis
+        assert axis is not None
+        return slice_places(read_grid(self._datastore.image_files(image_id)), axis)
 
     def _readings(self, image_id: str) -> ReadingsOfCase | None:
         """Two readings of an image that differ, between which somebody has to decide."""

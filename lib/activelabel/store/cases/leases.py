@@ -27,6 +27,8 @@ ACTIVE_LEASE = select(LeaseRow).where(LeaseRow.annotator == bindparam("name"), a
 _UNENDED = select(LeaseRow).where(LeaseRow.annotator == bindparam("name"), LeaseRow.ended_at.is_(None))
 _UNENDED_OF_ALL = select(LeaseRow).where(LeaseRow.ended_at.is_(None)).order_by(LeaseRow.id)
 _UNENDED_OF = _UNENDED_OF_ALL.where(LeaseRow.image_id == bindparam("image"))
+_OF_ANNOTATOR = select(LeaseRow).where(LeaseRow.image_id == bindparam("image"), LeaseRow.annotator == bindparam("name"))
+_LAST_OF = _OF_ANNOTATOR.order_by(LeaseRow.id.desc()).limit(1)
 _OVERDUE = select(LeaseRow).where(LeaseRow.ended_at.is_(None), LeaseRow.expires_at <= _NOW)
 _FREE = delete(LeaseItemRow).where(LeaseItemRow.lease_id == bindparam("lease"))
 _IS_SET_ASIDE = select(SkipRow.id).where(SkipRow.image_id == bindparam("image"), set_aside()).exists()
@@ -118,6 +120,13 @@ class Leases(Database):
                 return None
             end_leases(session, [row], "released", now)
             return lease_record(row, now)
+
+    def last_lease(self, image_id: str, annotator: str) -> Lease | None:
+        """The newest lease that this annotator ever had on an image, or None."""
+        now = self._clock()
+        with self._reading() as session:
+            row = session.scalar(_LAST_OF, {"image": image_id, "name": annotator})
+            return None if row is None else lease_record(row, now)
 
     def leases(self, round_number: int | None = None) -> list[Lease]:
         """All leases ever granted, or those of one round, in the order of granting."""

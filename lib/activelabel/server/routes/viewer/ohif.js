@@ -115,6 +115,7 @@
     }
   }
   var LOGGED_OUT = 401;
+  var NOT_HELD = 409;
   var KEPT = "nothing drawn here is lost";
   var BETWEEN = /* @__PURE__ */ new Set([502, 503, 504]);
   function isJson(answer) {
@@ -237,7 +238,7 @@
       }
       if (!answer.ok) {
         const line2 = lineOf(await answer.text(), answer.status);
-        throw new Refusal(answer.status, answer.status === LOGGED_OUT ? `${line2}, in another tab: ${KEPT}` : line2);
+        throw new Refusal(answer.status, answer.status === LOGGED_OUT ? `your login has ended: ${KEPT}` : line2);
       }
       return answer;
     }
@@ -637,6 +638,13 @@
     return `${COOKIE}=${encodeURIComponent(kept)}; path=/; SameSite=Strict; max-age=${kept === "" ? 0 : YEAR_SECONDS}`;
   }
 
+  // src/notices.ts
+  var SERIES = "Series filter";
+  function withoutSeriesNotice(notices) {
+    const shipped = notices.show.bind(notices);
+    notices.show = (notice) => notice.title === SERIES ? void 0 : shipped(notice);
+  }
+
   // src/elements.ts
   function make(tag, attributes = {}, ...children) {
     const element = document.createElement(tag);
@@ -664,6 +672,34 @@
   function tell(element, text2) {
     element.textContent = text2;
     element.hidden = text2 === "";
+  }
+
+  // src/state.ts
+  var BEGINNING = {
+    phase: "free",
+    comes: "case",
+    labels: [],
+    query: null,
+    reader: void 0,
+    review: null,
+    reading: void 0,
+    name: "",
+    from: "",
+    message: void 0,
+    asks: [],
+    kept: void 0,
+    changed: false,
+    waits: false,
+    canUndo: false,
+    canRedo: false,
+    slice: 0,
+    done: [],
+    overlay: "none",
+    opacity: 0,
+    progress: void 0
+  };
+  function walkOf({ query, review }) {
+    return review === null ? query : { image: review.image, plane: review.plane, slices: review.covered };
   }
 
   // src/panel.ts
@@ -741,8 +777,7 @@
       this.reason.title = reasonOf2(state);
       tell(this.reason, reasonOf2(state));
       tell(this.begun, phase === "drawing" || phase === "reviewing" ? state.from : "");
-      tell(this.message, state.message?.text ?? "");
-      this.message.className = `al-message al-${state.message?.kind ?? "plain"}`;
+      this.showMessage(state);
       tell(this.kept, keptOf(state));
       this.showProgress(state);
       this.showButtons(state);
@@ -754,6 +789,13 @@
       Object.values(this.parts).forEach((part) => {
         part.show?.(state);
       });
+    }
+    showMessage({ message }) {
+      tell(this.message, message?.text ?? "");
+      this.message.className = `al-message al-${message?.kind ?? "plain"}`;
+      if (message?.login === true) {
+        this.message.append(" ", make("a", { href: "/login", target: "_blank" }, "Log in, in another tab"));
+      }
     }
     showProgress({ phase, progress }) {
       tell(this.progress, progress !== void 0 && (phase === "free" || progress.runs) ? progress.line : "");
@@ -781,33 +823,34 @@
       this.skipForm.hidden ||= skip.disabled;
       this.skipWarning.hidden = !changed;
     }
-    showSlices({ phase, query, slice, done }) {
-      const asked = query?.slices ?? [];
+    showSlices(state) {
+      const { phase, slice, done } = state;
+      const { plane, slices: asked } = walkOf(state) ?? { plane: null, slices: [] };
       const current = asked[slice];
-      this.slices.hidden = phase !== "drawing" || current === void 0;
+      this.slices.hidden = !["drawing", "reviewing"].includes(phase) || current === void 0;
       if (current === void 0) {
         return;
       }
       const back = button("◀", () => {
         this.actions.step(-1);
-      }, { title: "Previous asked slice: [" });
+      }, { title: "Previous asked slice: [", "aria-label": "Previous slice" });
       const on = button("▶", () => {
         this.actions.step(1);
-      }, { title: "Next asked slice: ]" });
+      }, { title: "Next asked slice: ]", "aria-label": "Next slice" });
       back.disabled = slice === 0;
       on.disabled = slice === asked.length - 1;
       const count = done.length > 0 ? ` · ${done.length} done` : "";
       const place = make(
         "span",
         { class: "al-place" },
-        `${query?.plane ?? ""} (${current.ohif_number})`,
+        `${plane ?? ""} (${current.ohif_number})`,
         make("span", { class: "al-quiet" }, `${slice + 1} of ${asked.length}${count}`)
       );
       const pressed = String(done.includes(slice));
       const mark = button(`Slice done${done.includes(slice) ? " ✓" : ""}`, () => {
         this.actions.mark();
       }, { title: "Shift+D", "aria-pressed": pressed });
-      this.slices.replaceChildren(back, place, on, mark);
+      this.slices.replaceChildren(back, place, on, ...phase === "drawing" ? [mark] : []);
     }
     makeSkipForm() {
       const why = textField({ placeholder: "why, in one line", "aria-label": "Reason" });
@@ -826,8 +869,8 @@
   function nextOf(phase, query) {
     return query !== null && phase === "free" ? "Open it" : "Next case";
   }
-  function titleOf({ phase, query, review, name, message }) {
-    if (phase === "opening") {
+  function titleOf({ phase, comes, query, review, name, message }) {
+    if (phase === "opening" && comes === "case") {
       return name ? `Opening ${name} …` : "Asking for a case …";
     }
     if (phase === "free") {
@@ -858,7 +901,7 @@
   }
 
   // src/panel.css
-  var panel_default = "/* It shares its side with OHIF's list of structures, one below the other: a panel loses its state when another replaces it. */\ndiv.activelabel-panel {\n  flex: none;\n}\n:has(> div.activelabel-panel) {\n  overflow: hidden auto;\n}\n:has(> div.activelabel-panel),\n.activelabel .al-folded {\n  scrollbar-width: thin;\n  scrollbar-color: #35547c transparent;\n}\n.activelabel {\n  display: flex;\n  flex-direction: column;\n  gap: 6px;\n  padding: 8px 10px;\n  color: #d7e3f4;\n  font-size: 13px;\n  line-height: 1.4;\n}\n.activelabel [hidden] {\n  display: none !important;\n}\n.activelabel h2 {\n  margin: 0;\n  color: #fff;\n  font-size: 15px;\n  overflow-wrap: anywhere;\n}\n.activelabel p {\n  margin: 0;\n}\n.activelabel .al-quiet {\n  color: #8fa6c4;\n  font-size: 12px;\n}\n.activelabel .al-row {\n  display: flex;\n  flex-wrap: wrap;\n  align-items: center;\n  gap: 6px;\n}\n.activelabel button {\n  padding: 4px 8px;\n  border: 1px solid #35547c;\n  border-radius: 4px;\n  background: #10233f;\n  color: #e8f1fc;\n}\n.activelabel .al-row button {\n  white-space: nowrap;\n}\n.activelabel button:hover:enabled {\n  background: #1d3a63;\n}\n.activelabel button:disabled {\n  opacity: 0.4;\n}\n.activelabel button.al-main {\n  padding: 7px 8px;\n  border-color: #5acce6;\n  background: #0b6a86;\n  color: #fff;\n  font-weight: 600;\n}\n.activelabel .al-message {\n  padding: 6px 8px;\n  border-left: 3px solid #8fa6c4;\n  background: #0d1a2d;\n  overflow-wrap: anywhere;\n}\n.activelabel .al-message.al-bad {\n  border-color: #ff8a65;\n}\n.activelabel .al-message.al-good {\n  border-color: #7ddc8a;\n}\n.activelabel input[type='text'] {\n  width: 100%;\n  padding: 4px 6px;\n  border: 1px solid #35547c;\n  border-radius: 4px;\n  background: #07101e;\n  color: #fff;\n}\n.activelabel input[type='range'] {\n  flex: 1;\n  appearance: auto;\n  height: 16px;\n  background: transparent;\n  accent-color: #5acce6;\n}\n.activelabel progress {\n  appearance: auto;\n  width: 100%;\n  accent-color: #5acce6;\n}\n.activelabel .al-skip {\n  display: flex;\n  flex-direction: column;\n  gap: 6px;\n  padding: 8px;\n  border: 1px solid #35547c;\n  border-radius: 4px;\n}\ncanvas.activelabel-uncertainty {\n  position: absolute;\n  inset: 0;\n  width: 100%;\n  height: 100%;\n  pointer-events: none;\n}\n.activelabel .al-column {\n  display: flex;\n  flex-direction: column;\n  gap: 6px;\n}\n.activelabel .al-name input[type='text'] {\n  flex: 1;\n  width: auto;\n}\n/* The parts that are folded away open over OHIF's list of structures, so that nothing moves. */\n.activelabel .al-folds {\n  position: relative;\n}\n.activelabel .al-heads {\n  padding-top: 6px;\n  border-top: 1px solid #1f3a5f;\n}\n.activelabel .al-heads button {\n  flex: 1;\n  padding: 3px 6px;\n  border-color: transparent;\n  color: #8fa6c4;\n}\n.activelabel .al-heads button[aria-expanded='true'] {\n  border-color: #35547c;\n  color: #fff;\n}\n.activelabel .al-folded {\n  position: absolute;\n  z-index: 10;\n  top: 100%;\n  right: -10px;\n  left: -10px;\n  padding: 8px 10px;\n  overflow-y: auto;\n  border-bottom: 1px solid #35547c;\n  background: #04101f;\n  box-shadow: 0 10px 20px rgb(0 0 0 / 60%);\n}\n.activelabel .al-rows {\n  display: flex;\n  flex-direction: column;\n  gap: 2px;\n}\n.activelabel .al-head {\n  justify-content: space-between;\n}\n.activelabel .al-place {\n  flex: 1;\n  line-height: 1.2;\n  text-align: center;\n}\n.activelabel .al-place .al-quiet {\n  display: block;\n  font-size: 11px;\n}\n.activelabel .al-acts .al-main {\n  flex: 1;\n}\n.activelabel .al-acts button:not(.al-main) {\n  padding: 7px 6px;\n}\n.activelabel .al-both button {\n  flex: 1;\n  min-width: 0;\n  overflow: hidden;\n  text-overflow: ellipsis;\n}\n.activelabel .al-reason {\n  display: -webkit-box;\n  overflow: hidden;\n  -webkit-box-orient: vertical;\n  -webkit-line-clamp: 4;\n}\n.activelabel button[aria-pressed='true'] {\n  border-color: #5acce6;\n  color: #fff;\n}\n.activelabel button.al-line {\n  display: grid;\n  grid-template-columns: 1fr auto;\n  gap: 0 8px;\n  padding: 4px 8px;\n  border-color: transparent;\n  text-align: left;\n}\n.activelabel .al-line .al-quiet {\n  grid-column: 1 / -1;\n  overflow-wrap: anywhere;\n}\n.activelabel .al-case {\n  overflow-wrap: anywhere;\n}\n.activelabel .al-state {\n  color: #8fa6c4;\n}\n.activelabel .al-state.al-finished,\n.activelabel .al-state.al-approved {\n  color: #7ddc8a;\n}\n.activelabel .al-state.al-draft,\n.activelabel .al-state.al-leased,\n.activelabel .al-state.al-in-review {\n  color: #ffd166;\n}\n.activelabel .al-state.al-returned,\n.activelabel .al-state.al-cannot-be-annotated {\n  color: #ff8a65;\n}\n.activelabel .al-plot svg {\n  width: 100%;\n  max-width: 420px;\n}\n.activelabel .al-plot text {\n  fill: #8fa6c4;\n  font-size: 10px;\n}\n.activelabel .al-plot line,\n.activelabel .al-plot polyline,\n.activelabel .al-plot circle {\n  fill: none;\n  stroke: #5acce6;\n  stroke-width: 1.5;\n}\n.activelabel .al-plot .al-axis {\n  stroke: #35547c;\n  stroke-width: 1;\n}\n.activelabel .al-plot .al-interval {\n  stroke-opacity: 0.45;\n}\n.activelabel .al-plot .al-ahead {\n  stroke-dasharray: 4 3;\n}\n.activelabel .al-plot circle.al-model {\n  fill: #5acce6;\n}\n.activelabel-veil {\n  position: fixed;\n  z-index: 20;\n  display: flex;\n  align-items: center;\n  justify-content: center;\n  background: rgb(4 12 24 / 55%);\n  color: #fff;\n  font-size: 18px;\n  cursor: wait;\n}\n";
+  var panel_default = "/* It shares its side with OHIF's list of structures, one below the other: a panel loses its state when another replaces it. */\ndiv.activelabel-panel {\n  flex: none;\n}\n:has(> div.activelabel-panel) {\n  overflow: hidden auto;\n}\n:has(> div.activelabel-panel),\n.activelabel .al-folded {\n  scrollbar-width: thin;\n  scrollbar-color: #35547c transparent;\n}\n.activelabel {\n  display: flex;\n  flex-direction: column;\n  gap: 6px;\n  padding: 8px 10px;\n  color: #d7e3f4;\n  font-size: 13px;\n  line-height: 1.4;\n}\n.activelabel [hidden] {\n  display: none !important;\n}\n.activelabel h2 {\n  margin: 0;\n  color: #fff;\n  font-size: 15px;\n  overflow-wrap: anywhere;\n}\n.activelabel p {\n  margin: 0;\n}\n.activelabel .al-quiet {\n  color: #8fa6c4;\n  font-size: 12px;\n}\n.activelabel .al-row {\n  display: flex;\n  flex-wrap: wrap;\n  align-items: center;\n  gap: 6px;\n}\n.activelabel button {\n  padding: 4px 8px;\n  border: 1px solid #35547c;\n  border-radius: 4px;\n  background: #10233f;\n  color: #e8f1fc;\n}\n.activelabel .al-row button {\n  white-space: nowrap;\n}\n.activelabel button:hover:enabled {\n  background: #1d3a63;\n}\n.activelabel button:disabled {\n  opacity: 0.4;\n}\n.activelabel button.al-main {\n  padding: 7px 8px;\n  border-color: #5acce6;\n  background: #0b6a86;\n  color: #fff;\n  font-weight: 600;\n}\n.activelabel .al-message {\n  padding: 6px 8px;\n  border-left: 3px solid #8fa6c4;\n  background: #0d1a2d;\n  overflow-wrap: anywhere;\n}\n.activelabel .al-message a {\n  color: #5acce6;\n  text-decoration: underline;\n}\n.activelabel .al-message.al-bad {\n  border-color: #ff8a65;\n}\n.activelabel .al-message.al-good {\n  border-color: #7ddc8a;\n}\n.activelabel input[type='text'] {\n  width: 100%;\n  padding: 4px 6px;\n  border: 1px solid #35547c;\n  border-radius: 4px;\n  background: #07101e;\n  color: #fff;\n}\n.activelabel input[type='range'] {\n  flex: 1;\n  appearance: auto;\n  height: 16px;\n  background: transparent;\n  accent-color: #5acce6;\n}\n.activelabel progress {\n  appearance: auto;\n  width: 100%;\n  accent-color: #5acce6;\n}\n.activelabel .al-skip {\n  display: flex;\n  flex-direction: column;\n  gap: 6px;\n  padding: 8px;\n  border: 1px solid #35547c;\n  border-radius: 4px;\n}\ncanvas.activelabel-uncertainty {\n  position: absolute;\n  inset: 0;\n  width: 100%;\n  height: 100%;\n  pointer-events: none;\n}\n.activelabel .al-column {\n  display: flex;\n  flex-direction: column;\n  gap: 6px;\n}\n.activelabel .al-name input[type='text'] {\n  flex: 1;\n  width: auto;\n}\n/* The parts that are folded away open over OHIF's list of structures, so that nothing moves. */\n.activelabel .al-folds {\n  position: relative;\n}\n.activelabel .al-heads {\n  padding-top: 6px;\n  border-top: 1px solid #1f3a5f;\n}\n.activelabel .al-heads button {\n  flex: 1;\n  padding: 3px 6px;\n  border-color: transparent;\n  color: #8fa6c4;\n}\n.activelabel .al-heads button[aria-expanded='true'] {\n  border-color: #35547c;\n  color: #fff;\n}\n.activelabel .al-folded {\n  position: absolute;\n  z-index: 10;\n  top: 100%;\n  right: -10px;\n  left: -10px;\n  padding: 8px 10px;\n  overflow-y: auto;\n  border-bottom: 1px solid #35547c;\n  background: #04101f;\n  box-shadow: 0 10px 20px rgb(0 0 0 / 60%);\n}\n.activelabel .al-rows {\n  display: flex;\n  flex-direction: column;\n  gap: 2px;\n}\n.activelabel .al-head {\n  justify-content: space-between;\n}\n.activelabel .al-place {\n  flex: 1;\n  line-height: 1.2;\n  text-align: center;\n}\n.activelabel .al-place .al-quiet {\n  display: block;\n  font-size: 11px;\n}\n.activelabel .al-acts .al-main {\n  flex: 1;\n}\n.activelabel .al-acts button:not(.al-main) {\n  padding: 7px 6px;\n}\n.activelabel .al-both button {\n  flex: 1;\n  min-width: 0;\n  overflow: hidden;\n  text-overflow: ellipsis;\n}\n.activelabel .al-reason {\n  display: -webkit-box;\n  overflow: hidden;\n  -webkit-box-orient: vertical;\n  -webkit-line-clamp: 4;\n}\n.activelabel button[aria-pressed='true'] {\n  border-color: #5acce6;\n  color: #fff;\n}\n.activelabel button.al-line {\n  display: grid;\n  grid-template-columns: 1fr auto;\n  gap: 0 8px;\n  padding: 4px 8px;\n  border-color: transparent;\n  text-align: left;\n}\n.activelabel .al-line .al-quiet {\n  grid-column: 1 / -1;\n  overflow-wrap: anywhere;\n}\n.activelabel .al-case {\n  overflow-wrap: anywhere;\n}\n.activelabel .al-state {\n  color: #8fa6c4;\n}\n.activelabel .al-state.al-finished,\n.activelabel .al-state.al-approved {\n  color: #7ddc8a;\n}\n.activelabel .al-state.al-draft,\n.activelabel .al-state.al-leased,\n.activelabel .al-state.al-in-review {\n  color: #ffd166;\n}\n.activelabel .al-state.al-returned,\n.activelabel .al-state.al-cannot-be-annotated {\n  color: #ff8a65;\n}\n.activelabel .al-plot svg {\n  width: 100%;\n  max-width: 420px;\n}\n.activelabel .al-plot text {\n  fill: #8fa6c4;\n  font-size: 10px;\n}\n.activelabel .al-plot line,\n.activelabel .al-plot polyline,\n.activelabel .al-plot circle {\n  fill: none;\n  stroke: #5acce6;\n  stroke-width: 1.5;\n}\n.activelabel .al-plot .al-axis {\n  stroke: #35547c;\n  stroke-width: 1;\n}\n.activelabel .al-plot .al-interval {\n  stroke-opacity: 0.45;\n}\n.activelabel .al-plot .al-ahead {\n  stroke-dasharray: 4 3;\n}\n.activelabel .al-plot circle.al-model {\n  fill: #5acce6;\n}\n.activelabel-veil {\n  position: fixed;\n  z-index: 20;\n  display: flex;\n  align-items: center;\n  justify-content: center;\n  background: rgb(4 12 24 / 55%);\n  color: #fff;\n  font-size: 18px;\n  cursor: wait;\n}\n";
 
   // src/curve.ts
   var WIDTH = 260;
@@ -1173,15 +1216,38 @@
     });
   }
 
+  // src/places.ts
+  function differsMost({ grid, values }, other) {
+    const [columns, rows, slices] = grid.shape;
+    const others = other === void 0 ? void 0 : reordered(other.values, other.grid, grid);
+    let most = { count: 0, x: 0, y: 0, slice: 0 };
+    for (let slice2 = 0; slice2 < slices; slice2++) {
+      const found = { count: 0, x: 0, y: 0, slice: slice2 };
+      for (let place = 0; place < columns * rows; place++) {
+        const voxel = place + columns * rows * slice2;
+        if (at(values, voxel) !== (others?.[voxel] ?? 0)) {
+          found.count++;
+          found.x += place % columns;
+          found.y += Math.floor(place / columns);
+        }
+      }
+      most = found.count > most.count ? found : most;
+    }
+    const { count, x, y, slice } = most;
+    return count === 0 ? void 0 : applied(grid.affine, [x / count, y / count, slice]);
+  }
+
   // src/reviews.ts
   var REVIEWED = /* @__PURE__ */ new Set(["finished", "in review", "approved"]);
   var Reviews = class {
-    constructor(server, session2) {
+    constructor(server, session2, viewer) {
       this.server = server;
       this.session = session2;
+      this.viewer = viewer;
     }
     server;
     session;
+    viewer;
     /** The review that has ended because its reviewer saved a correction: that is a version of its own. */
     ended;
     /** Open a label for review: that of an image, or the one that has waited longest. */
@@ -1208,7 +1274,8 @@
       if (phase === "opening" || phase === "sending" || !this.mayDrop()) {
         return;
       }
-      if (reader?.reviews === true && reader.name !== "" && REVIEWED.has(state) && !who.includes(reader.name)) {
+      this.session.names.note(image, name);
+      if (REVIEWED.has(state) && mayReview(reader, state, who)) {
         await this.take(image);
         return;
       }
@@ -1297,7 +1364,7 @@
       }
       const { drawing } = this.session;
       const left2 = () => this.session.drawing !== drawing;
-      this.session.set({ phase: "opening", message: void 0 });
+      this.session.set({ phase: "opening", comes: "reading", message: void 0 });
       await this.session.attempt(async () => {
         const mask = await readMask(await this.server.label(review.image, reading === "first" ? "final" : "reading_2"));
         if (left2()) {
@@ -1315,12 +1382,24 @@
     }
     async open(review, sample, givenUp) {
       const differs = review.readings !== null;
-      const mask = await readMask(await this.server.label(review.image));
+      const [mask, other] = await Promise.all([
+        this.server.label(review.image).then(readMask),
+        differs ? this.server.label(review.image, "reading_2").then(readMask) : void 0
+      ]);
       if (givenUp() || !await this.session.draw(review.image, mask, givenUp)) {
         return;
       }
       const from = differs ? "" : `Version ${review.version}, by ${review.annotator}.`;
-      this.session.set({ phase: "reviewing", review, reading: differs ? "first" : void 0, name: nameOf(sample), from });
+      const reading = differs ? "first" : void 0;
+      this.session.set({ phase: "reviewing", review, reading, name: nameOf(sample), from, slice: 0, done: [] });
+      if (review.covered.length > 0) {
+        this.viewer.jump({ image: review.image, plane: review.plane, slices: review.covered }, 0);
+        return;
+      }
+      const point = differsMost(mask, other);
+      if (point !== void 0) {
+        this.viewer.lookAt(review.image, point);
+      }
     }
     /** Do something about the label under review, and take it out of the view. */
     async decide(how) {
@@ -1344,9 +1423,29 @@
       });
     }
   };
+  function mayReview(reader, state, who) {
+    const { reviews, name } = reader ?? { reviews: false, name: "" };
+    return reviews && name !== "" && !(state === "finished" && who.includes(name));
+  }
+
+  // src/absence.ts
+  function asksForLogin(error) {
+    return error instanceof Refusal && error.status === LOGGED_OUT;
+  }
+  function isAbsence(error) {
+    return error instanceof Away || asksForLogin(error);
+  }
+  async function requireBack(server, drawer) {
+    const reader = await server.reader();
+    if (drawer !== void 0 && reader.name !== drawer.name) {
+      const line2 = `what is open here is drawn by ${drawer.name}, and ${reader.name} has logged in: log in as ${drawer.name}`;
+      throw new Refusal(LOGGED_OUT, line2);
+    }
+  }
 
   // src/activity.ts
   var AT_WORK_MS = 3e4;
+  var HEARTBEAT_SECONDS = 15;
   var MOST_SECONDS = 600;
   var Activity = class {
     latest;
@@ -1398,6 +1497,20 @@
       throw error;
     }
   }
+
+  // src/case_names.ts
+  var CaseNames = class {
+    names = /* @__PURE__ */ new Map();
+    /** Note the name of an image, and return it. */
+    note(image, name) {
+      this.names.set(image, name);
+      return name;
+    }
+    /** A line of the server with names in place of the ids of images, as far as they are known. */
+    within(line2) {
+      return line2.replace(/image '([^']+)'/g, (whole, image) => this.names.get(image) ?? whole);
+    }
+  };
 
   // src/drafts.ts
   var DRAFT_AFTER_MS = 3e4;
@@ -1538,6 +1651,7 @@
   };
 
   // src/questions.ts
+  var ELSEWHERE = "You no longer hold this case: it was saved in another tab, or is somebody else’s now. Press again to save what is drawn here all the same.";
   function questionOf(query, empty, { asks, done }) {
     if (!asks.includes("empty") && query.kind === "volume" && empty) {
       return { asks: "empty", text: "Nothing is drawn. Press again if the image holds none of the structures." };
@@ -1554,34 +1668,7 @@
     return marked.length > 0 ? { annotated_slices: marked } : {};
   }
 
-  // src/state.ts
-  var BEGINNING = {
-    phase: "free",
-    labels: [],
-    query: null,
-    reader: void 0,
-    review: null,
-    reading: void 0,
-    name: "",
-    from: "",
-    message: void 0,
-    asks: [],
-    kept: void 0,
-    changed: false,
-    waits: false,
-    canUndo: false,
-    canRedo: false,
-    slice: 0,
-    done: [],
-    overlay: "none",
-    opacity: 0,
-    progress: void 0
-  };
-
   // src/session.ts
-  var HEARTBEAT_SECONDS = 15;
-  var NOT_HELD = 409;
-  var ELSEWHERE = "You no longer hold this case: it was saved in another tab, or is somebody else’s now. Press again to save what is drawn here all the same.";
   var Session = class {
     constructor(server, viewer, onChange, marks, clock = () => Date.now()) {
       this.server = server;
@@ -1607,6 +1694,7 @@
     outbox;
     drafts;
     away = false;
+    names = new CaseNames();
     /** The case that is drawn on. */
     open;
     get state() {
@@ -1648,7 +1736,7 @@
     }
     /** Ask for the next case, and open it. */
     async next() {
-      this.set({ phase: "opening", message: void 0, asks: [] });
+      this.set({ phase: "opening", comes: "case", message: void 0, asks: [] });
       await this.attempt(async () => {
         const labels = this.now.labels.length > 0 ? this.now.labels : await this.server.labels();
         const sample = await this.server.next();
@@ -1663,7 +1751,7 @@
     }
     /** Show a study, and do something then. What is drawn until then is kept with its own case. */
     goTo(sample, open) {
-      this.set({ phase: "opening", name: nameOf(sample) });
+      this.set({ phase: "opening", comes: "case", name: this.names.note(sample.id, nameOf(sample)) });
       this.coming = { sample, open };
       this.viewer.show(sample);
     }
@@ -1758,7 +1846,7 @@
     async tick() {
       if (this.away) {
         await this.attempt(async () => {
-          await this.server.query();
+          await requireBack(this.server, this.drawing && this.now.reader);
           this.away = false;
           this.set({ message: { kind: "good", text: "The server answers again. What is drawn here is still there." } });
           await this.drafts.keepLeft();
@@ -1788,7 +1876,7 @@
     }
     /** Open the case that the reader holds, with what they have drawn on it. */
     openQuery = async (sample, givenUp) => {
-      this.set({ phase: "opening", message: void 0, name: nameOf(sample) });
+      this.set({ phase: "opening", message: void 0, name: this.names.note(sample.id, nameOf(sample)) });
       await this.outbox.idle();
       const query = await this.server.query();
       if (query?.image !== sample.id) {
@@ -1845,10 +1933,10 @@
         if (givenUp()) {
           return;
         }
-        this.away = error instanceof Away;
-        const text2 = error instanceof Error ? error.message : String(error);
+        this.away = isAbsence(error);
+        const text2 = this.names.within(error instanceof Error ? error.message : String(error));
         const back = this.now.review === null ? "drawing" : "reviewing";
-        this.set({ phase: this.drawing === void 0 ? "free" : back, message: { kind: "bad", text: text2 } });
+        this.set({ phase: this.drawing === void 0 ? "free" : back, message: { kind: "bad", text: text2, ...asksForLogin(error) && { login: true } } });
       }
     }
   };
@@ -1863,10 +1951,11 @@
     viewer;
     /** Show another of the asked slices: the next one for 1, the previous one for -1. */
     step(by) {
-      const { query, slice } = this.session.state;
+      const { slice } = this.session.state;
+      const walk = walkOf(this.session.state);
       const place = slice + by;
-      if (query !== null && this.session.drawing !== void 0 && place >= 0 && place < query.slices.length) {
-        this.viewer.jump(query, place);
+      if (walk !== null && this.session.drawing !== void 0 && place >= 0 && place < walk.slices.length) {
+        this.viewer.jump(walk, place);
         this.session.set({ slice: place });
       }
     }
@@ -2001,12 +2090,13 @@
   };
 
   // src/veil.ts
+  var COMES = { case: "The next case comes …", reading: "The other reading comes …" };
   var IMAGES = '[data-cy="viewport-grid"]';
-  function veilOf({ phase }, isOpen) {
+  function veilOf({ phase, comes }, isOpen) {
     if (!isOpen) {
       return "";
     }
-    return phase === "sending" ? "Saving …" : phase === "opening" ? "The next case comes …" : "";
+    return phase === "sending" ? "Saving …" : phase === "opening" ? COMES[comes] : "";
   }
   var Veil = class {
     element = make("div", { class: "activelabel-veil", role: "status", hidden: "" });
@@ -2475,37 +2565,43 @@
       const drawn2 = listed.map(({ viewportId }) => drawnViewport(this.services, viewportId));
       return listed.length > 0 && drawn2.every((viewport) => viewport !== void 0) ? drawn2 : void 0;
     }
-    shownPlace(query) {
-      const viewport = this.ofPlane(query);
-      if (viewport === void 0 || turnOf(viewport, query.plane ?? "") !== void 0) {
+    shownPlace(walk) {
+      const viewport = this.ofPlane(walk);
+      if (viewport === void 0 || turnOf(viewport, walk.plane ?? "") !== void 0) {
         return void 0;
       }
       const shown = viewport.getSliceIndex();
-      const place = query.slices.findIndex(({ ohif_number }) => ohif_number - 1 === shown);
+      const place = walk.slices.findIndex(({ ohif_number }) => ohif_number - 1 === shown);
       return place < 0 ? void 0 : place;
     }
-    ofPlane(query) {
-      const id = this.idOfPlane(query);
+    ofPlane(walk) {
+      const id = this.idOfPlane(walk);
       return id === void 0 ? void 0 : drawnViewport(this.services, id);
     }
     idOfPlane({ image, plane }) {
       return viewportsOf(this.services, image).find(({ viewportOptions }) => viewportOptions.orientation === plane)?.viewportId;
     }
     /** The first stroke in another view than the active one is lost: it only makes that view the active one. */
-    activate(query) {
-      const id = this.idOfPlane(query);
+    activate(walk) {
+      const id = this.idOfPlane(walk);
       if (id !== void 0 && this.services.viewportGridService.getState().activeViewportId !== id) {
         this.services.viewportGridService.setActiveViewportId(id);
       }
     }
-    jump(query, place) {
-      const slice = query.slices[place];
-      const viewport = this.ofPlane(query);
+    jump(walk, place) {
+      const slice = walk.slices[place];
+      const viewport = this.ofPlane(walk);
       if (slice !== void 0 && viewport !== void 0) {
-        turnToSlices(viewport, query.plane ?? "");
-        this.activate(query);
+        turnToSlices(viewport, walk.plane ?? "");
+        this.activate(walk);
         void window.cornerstone.utilities.jumpToSlice(viewport.element, { imageIndex: slice.ohif_number - 1 });
       }
+    }
+    lookAt(series, [right, front, up]) {
+      this.viewports(series)?.forEach((viewport) => {
+        viewport.jumpToWorld([-right, -front, up]);
+        viewport.render();
+      });
     }
   };
 
@@ -2606,6 +2702,7 @@
     }
   }
   function begin({ servicesManager: { services }, commandsManager }) {
+    withoutSeriesNotice(services.uiNotificationService);
     const server = new Server(location.origin, void 0, () => nameIn(document.cookie));
     const tools = new Tools(commandsManager);
     tools.follow();
@@ -2645,7 +2742,7 @@
       }
     };
     const veil = new Veil();
-    const reviews = new Reviews(server, begun);
+    const reviews = new Reviews(server, begun, viewer);
     const worklist = new WorklistPart(server, (row) => void reviews.lookAt(row), (error) => {
       begun.set({ message: { kind: "bad", text: error instanceof Error ? error.message : String(error) } });
     });
