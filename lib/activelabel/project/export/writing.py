@@ -135,7 +135,7 @@ def _save(voxels: NDArray[np.float32], affine_ras: NDArray[np.float64], target: 
 
 def _write_partial(case: ExportedCase, place: Place, ignored: int, project: Project, out: Path) -> None:
     """Write a label of some slices, and the mask of these slices."""
-    label = check_label(case.label, read_volume(case.image).grid, project.labels)
+    label = check_label(case.label, read_volume(case.image).grid, project.labels, as_kept=True)
     assert case.axis is not None  # slices were counted before they were annotated
     annotated = np.zeros(label.array.shape, np.uint8)
     indices: list[slice | list[int]] = [slice(None)] * 3
