@@ -214,7 +214,7 @@ class FolderReading:
 
     def _is_skipped(self, entry: Entry, start: str) -> bool:
         is_own = not start and entry.name in _OWN_FOLDERS
-        if is_own or Path(entry.path, LEDGER_FILE).is_file():
+        if is_own or os.path.isfile(os.path.join(entry.path, LEDGER_FILE)):
             return True
         return bool(self.without) and Path(entry.path).resolve() in self.without
 
@@ -254,10 +254,21 @@ def _one_starts_with(rising: Sequence[str], start: str) -> bool:
     return place < len(rising) and rising[place].startswith(start)
 
 
-def shown_entries(folder: Path, below: str, passed_over: dict[str, str]) -> list[os.DirEntry[str]]:
-    """The entries of a folder, sorted, without hidden ones and names that cannot be sent."""
-    with os.scandir(folder) as entries:
-        shown = sorted((entry for entry in entries if not is_hidden(entry.name)), key=lambda entry: entry.name)
+def shown_entries(folder: Path, below: str, passed_over: dict[str, str]) -> list[Entry]:
+    """The entries of a folder, sorted, without hidden ones and names that cannot be sent.
+
+    A folder that may not be read, such as the `lost+found` of a disk, has none.
+    """
+    try:
+        with os.scandir(folder) as entries:
+            found = [entry for entry in entries if not is_hidden(entry.name)]
+    except OSError as error:
+        passed_over[below or "."] = f"a folder that cannot be read ({error.strerror}): allow it, or move it away"
+        return []
+    # A link may lead nowhere, in a circle, or to what nobody may look at, and `os.DirEntry` then raises errors.
+    shown = sorted(
+        (_OneEntry(entry.path) if entry.is_symlink() else entry for entry in found), key=lambda entry: entry.name
+    )
     for entry in shown:
         if not is_utf8(entry.name):
             passed_over[ascii(f"{below}{entry.name}")[1:-1]] = _NOT_UTF8
