@@ -214,7 +214,7 @@ def _checked_values(
     return values
 
 
-def _whole_numbers(path: Path, array: NDArray[np.float32]) -> NDArray[np.float32]:
+def whole_numbers(path: Path, array: NDArray[np.float32]) -> NDArray[np.float32]:
     """Label values as whole numbers, without the rounding of the scale with which they were stored.
 
     Raises:
@@ -242,7 +242,7 @@ def _whole_values(path: Path, array: NDArray[np.float32], known: NDArray[np.bool
     Raises:
         InvalidInputError: a value is no whole number, or is not allowed.
     """
-    whole = _whole_numbers(path, array)
+    whole = whole_numbers(path, array)
     outside = whole[(whole < 0) | (whole >= len(known))]
     if not outside.size:
         values = whole.astype(np.intp)
