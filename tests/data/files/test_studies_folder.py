@@ -71,12 +71,23 @@ def test_an_image_keeps_the_id_that_it_has(put: Callable[..., Path], tmp_path: P
         (["volume-0.nii"], ["segmentation-0.nii"]),
         (["k/imaging.nii.gz"], ["k/segmentation.nii.gz"]),
         (["patient001_frame01.nii.gz"], ["patient001_frame01_gt.nii.gz"]),
+        (["sub-01/anat/sub-01_T1w.nii.gz"], ["sub-01/anat/sub-01_space-MNI_label-L_desc-lesion_mask.nii.gz"]),
+        (["sub-01_T1w.nii.gz"], ["other/sub-01_desc-manual_dseg.nii.gz", "other/sub-01_label-GM_probseg.nii.gz"]),
     ],
 )
 def test_a_label_beside_its_image_is_no_image(put: Callable[..., Path], images: list[str], labels: list[str]) -> None:
     found = find_images(put(*images, *labels))
     assert sorted(found.files.values()) == images
     assert sorted(found.passed_over) == sorted(labels)
+
+
+def test_labels_of_a_bids_data_set_are_no_images(put: Callable[..., Path]) -> None:
+    image = "sub-01/anat/sub-01_T1w.nii.gz"
+    folder = put(image, "derivatives/manual/sub-01/anat/sub-01_T1w_seg.nii.gz")
+    found = find_images(folder)
+    assert found.files == {"sub-01~anat~sub-01_T1w": image}
+    assert "a BIDS data set" in found.passed_over["derivatives/"]
+    assert len(find_images(put("derivatives/smoothed/sub-01_T1w.nii.gz") / "derivatives").files) == 1, "as named itself"
 
 
 def test_a_word_for_label_alone_makes_no_label(put: Callable[..., Path]) -> None:

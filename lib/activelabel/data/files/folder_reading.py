@@ -11,15 +11,21 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from activelabel.data.files.links import LINKS_OUT, Entry, is_link_out
-from activelabel.data.files.names import is_hidden, is_label_folder, label_words_off, no_image, stem_of
+from activelabel.data.files.names import is_bids_label, is_hidden, is_label_folder, label_words_off, no_image, stem_of
 
 PROJECT_FOLDER = "activelabel"
 """The folder below the images in which a server keeps its project by default."""
 LEDGER_FILE = "ledger.sqlite"
 TRAINING_IMAGES, TEST_IMAGES = "imagesTr", "imagesTs"
 """Folders of the Medical Segmentation Decathlon and of nnU-Net."""
+AUDIT = "audit.csv"
+VERSIONS = "versions"
+"""Of an exported data set: the audit trail, and the folder of the label versions and drafts that it names, and of the
+masks that models showed."""
+_DERIVATIVES = "derivatives"  # of BIDS
 _OWN_FOLDERS = ("labels", PROJECT_FOLDER)
 _OF_LABEL = "by its name a label of an image beside it: it belongs into labels/final"
+_OF_BIDS = "by its name a segmentation or mask of BIDS: it belongs into labels/final"
 _NOT_UTF8 = "its name is not UTF-8: rename it"
 
 
@@ -224,6 +230,13 @@ class FolderReading:
             return None
         if is_label_folder(entry.name):
             return "a folder of this name holds labels, no images"
+        if entry.name == _DERIVATIVES:
+            return (
+                "a folder of this name holds what was made of the images of a BIDS data set, such as labels: put "
+                "images elsewhere, or name this folder itself"
+            )
+        if entry.name == VERSIONS and os.path.lexists(os.path.join(os.path.dirname(entry.path), AUDIT)):
+            return f"beside {AUDIT} it holds the versions of labels of an exported project"
         if entry.name == TEST_IMAGES:
             training = os.path.join(os.path.dirname(entry.path), TRAINING_IMAGES)
             if TRAINING_IMAGES in beside if beside is not None else os.path.lexists(training):
@@ -289,6 +302,8 @@ def _not_taken(entry: Entry, within: Path | None) -> str | None:
     if not entry.is_file():
         return "a link that leads nowhere, or no file: remove it"
     reason = no_image(entry.name)
+    if reason is None and is_bids_label(entry.name):
+        return _OF_BIDS
     return LINKS_OUT if reason is None and is_link_out(entry, within) else reason
 
 
