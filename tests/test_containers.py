@@ -17,6 +17,7 @@ from packaging.specifiers import SpecifierSet
 
 from activelabel.cli.main import app
 from activelabel.cli.options import joined_settings
+from activelabel.project.database_url import DATABASE_URL
 from activelabel.project.settings import parse_settings, setting_pairs
 from activelabel.server.login.roles import least_role
 
@@ -142,3 +143,28 @@ def test_debian_s_python_takes_every_pinned_version() -> None:
             if wanted and not SpecifierSet(wanted).contains(python):
                 refused.append(f"{line}: {wanted}")
     assert not refused
+
+
+WORKERS: dict[str, Any] = yaml.safe_load((ROOT / "docker" / "kubernetes.yaml").read_text(encoding="utf-8"))
+
+
+def test_workers_on_kubernetes_have_what_their_command_names() -> None:
+    pod = WORKERS["spec"]["template"]["spec"]
+    (worker,) = pod["containers"]
+    require_parses(worker["args"])
+    assert worker["image"] == SERVICES["server"]["image"]
+    mounted = {volume["name"]: volume["mountPath"] for volume in worker["volumeMounts"]}
+    assert mounted["scratch"] == "/tmp"  # a worker's folders are made there, and nothing else can be written
+    (secrets,) = (volume["secret"] for volume in pod["volumes"] if "secret" in volume)
+    files = {f"{mounted['secrets']}/{item['path']}" for item in secrets["items"]}
+    named = {worker["args"][worker["args"].index("--token-file") + 1]}
+    named |= {variable["value"] for variable in worker["env"] if "value" in variable}
+    assert named == files
+    assert {variable["name"] for variable in worker["env"]} == {DATABASE_URL, "SSL_CERT_FILE"}
+
+
+def test_workers_on_kubernetes_run_as_the_images_own_user() -> None:
+    pod = WORKERS["spec"]["template"]["spec"]
+    (user,) = re.findall(r"useradd --uid (\d+)", DOCKERFILE)
+    assert pod["securityContext"]["runAsUser"] == int(user)
+    assert WORKERS["spec"]["selector"]["matchLabels"] == WORKERS["spec"]["template"]["metadata"]["labels"]

@@ -267,7 +267,7 @@ def test_a_wrong_command_line_is_one_line(modelled: Project, tmp_path: Path) -> 
         ledger_url("postgresql://ann:secret@host/study", None, {})
     with pytest.raises(InvalidInputError, match="expected the folder of a project"):
         ledger_url("", tmp_path / "nowhere", {})
-    assert ledger_url("", None, {"ACTIVELABEL_DATABASE_URL": "postgresql://a:b@c/d"}) == "postgresql://a:b@c/d"
+    assert ledger_url("", None, {"ACTIVELABEL_DATABASE_URL": "postgresql://a:b@c/d\n"}) == "postgresql://a:b@c/d"
     with pytest.raises(InvalidInputError, match="no such folder: name theirs with --studies"):
         worker_of(modelled, studies=str(tmp_path / "nowhere"))
     with pytest.raises(InvalidInputError, match="no such folder: name it with --project-dir"):
@@ -351,7 +351,7 @@ def test_a_folder_that_does_not_answer_sets_no_image_aside(modelled: Project, mo
     worker = worker_of(modelled)
     first = modelled.ledger.pool("training")[0]
     monkeypatch.setattr(SharedFolder, "_by_name", lambda *_: Path("/proc/self/mem"))  # whose first byte is an error
-    with pytest.raises(UnavailableError, match="does not answer .*: is it mounted"):
+    with pytest.raises(UnavailableError, match=r"does not answer .*: is it mounted"):
         worker.images.image_files(first)
     with pytest.raises(UnavailableError, match="is it mounted"):
         set_aside(first, InvalidInputError("broken off"), modelled.ledger, worker.images)

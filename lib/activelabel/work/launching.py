@@ -57,10 +57,10 @@ class Fleet:
 
 @dataclass(frozen=True)
 class _Started:
-    """An actor, and what is there once a node has had room for it: the id of its process."""
+    """An actor, and what is there once a node has had room for it: the name of the node and the id of its process."""
 
     actor: Any
-    process_id: Any
+    place: Any
 
 
 class RayWorkers:
@@ -112,7 +112,7 @@ class RayWorkers:
             raise error
         for _ in range(wanted - len(self._running)):
             actor = self._actor.remote(self._task)
-            self._running[actor.run.remote()] = _Started(actor, actor.process_id.remote())
+            self._running[actor.run.remote()] = _Started(actor, actor.place.remote())
         if len(self._running) > wanted:
             self._end(wanted)
 
@@ -122,7 +122,7 @@ class RayWorkers:
 
     def process_ids(self) -> list[int]:
         """The ids of the processes of the workers, on a cluster of this machine."""
-        return [int(self._ray.get(started.process_id)) for started in list(self._running.values())]
+        return [int(self._ray.get(started.place)[1]) for started in list(self._running.values())]
 
     def stop(self) -> None:
         """Tell all workers to stop, wait until they have given back what they hold, and leave the cluster."""
@@ -135,11 +135,11 @@ class RayWorkers:
 
     def _placed(self) -> set[Any]:
         """The pending results of the workers that have a process, or had one."""
-        alive = {started.process_id: result for result, started in self._running.items()}
+        alive = {started.place: result for result, started in self._running.items()}
         if not alive:
             return set()
         ready, _ = self._ray.wait(list(alive), num_returns=len(alive), timeout=0)
-        return {alive[process_id] for process_id in ready}
+        return {alive[place] for place in ready}
 
     def _end(self, wanted: int) -> None:
         """Tell all workers but so many to stop; one without a process cannot hear that, and is taken back."""
@@ -170,7 +170,8 @@ class RayWorkers:
                     raise
                 failure = error.cause
                 self._failed += 1
-                logger.error("a worker on %s ended and is not replaced: %s", error.ip, failure)
+                node, _ = self._ray.get(started.place)
+                logger.error("a worker on %s ended and is not replaced: %s", node, failure)
             self._ray.kill(started.actor)
         return failure
 
@@ -274,6 +275,6 @@ class _Actor:
         """Finish what is in hand, and end."""
         self._stopped = True
 
-    def process_id(self) -> int:
-        """The id of this process."""
-        return os.getpid()
+    def place(self) -> tuple[str, int]:
+        """The name of the machine, and the id of this process."""
+        return socket.gethostname(), os.getpid()

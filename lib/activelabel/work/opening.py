@@ -60,7 +60,7 @@ def ledger_url(given: str, project: Path | None, environment: Mapping[str, str])
             "--database-url: it holds a password, which the list of processes would show: put the URL into the "
             f"environment as {DATABASE_URL}"
         )
-    url = given or environment.get(DATABASE_URL, "")
+    url = given or environment.get(DATABASE_URL, "").strip()  # a secret made of a file ends its line
     if not url:
         raise InvalidInputError(
             f"no ledger is named: give --database-url URL, --project DIR, or {DATABASE_URL} in the environment"

@@ -87,10 +87,10 @@ def until(holds: "object") -> None:
 
 def test_a_name_whose_reading_hangs_is_given_up_and_its_thread_left_alone() -> None:
     answers = threading.Event()
-    with pytest.raises(UnavailableError, match="a: it is not read after 0 s: does the folder of the images answer"):
-        with Ahead(lambda name: answers.wait(30), 1, patience_seconds=0.2) as ahead:
-            ahead.expect("ab")
-            began = time.monotonic()
+    began = time.monotonic()
+    with Ahead(lambda name: answers.wait(30), 1, patience_seconds=0.2) as ahead:
+        ahead.expect("ab")
+        with pytest.raises(UnavailableError, match="a: it is not read after 0 s: does the folder of the images answer"):
             ahead.take("a")
     assert time.monotonic() - began < 10
     answers.set()
@@ -100,6 +100,7 @@ def test_a_time_out_of_the_reading_itself_is_passed_on() -> None:
     def fail(name: str) -> str:
         raise TimeoutError("the disk")
 
-    with Ahead(fail, 1) as ahead, pytest.raises(TimeoutError, match="the disk"):
+    with Ahead(fail, 1) as ahead:
         ahead.expect("a")
-        ahead.take("a")
+        with pytest.raises(TimeoutError, match="the disk"):
+            ahead.take("a")

@@ -26,8 +26,11 @@ class Source(BaseModel):
 
     @property
     def is_missing(self) -> bool:
-        """Whether a file has been removed from its folder; a folder that is gone may be a disk that is not there."""
-        return any(Path(path).parent.is_dir() and not Path(path).exists() for path in self.paths)
+        """Whether a file has been removed from its folder; a folder that is gone or does not answer may come back."""
+        try:
+            return any(Path(path).parent.is_dir() and not Path(path).exists() for path in self.paths)
+        except OSError:
+            return False
 
 
 class KnownFiles:
