@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from activelabel.data.intensities import Intensities, is_hounsfield, measure_intensities, odd_ones
+from activelabel.data.intensities import Intensities, is_hounsfield, is_offset, measure_intensities, odd_ones
 
 
 def ct(seed: int = 0) -> np.ndarray:
@@ -60,3 +60,19 @@ def test_one_hot_voxel_makes_no_odd_image_and_two_images_name_none() -> None:
     hot[0] = 1e6
     assert odd_ones({str(n): measure_intensities(mr(n)) for n in range(4)} | {"hot": measure_intensities(hot)}) == {}
     assert odd_ones({"a": measure_intensities(mr()), "b": measure_intensities(mr() - 2048)}) == {}
+
+
+@pytest.mark.parametrize(
+    ("image", "expected"),
+    [
+        (Intensities(24, 1064, 1700, 0), True),  # a body with air, stored + 1024
+        (Intensities(-1000, 40, 700, 1), False),
+        (Intensities(-120, 45, 900, 0), False),  # cut out without air: there is fat
+        (Intensities(0, 30, 90, 0), False),  # a brain without its skull
+        (Intensities(-160, 20, 240, 0), False),  # clipped to a window
+    ],
+)
+def test_a_ct_without_negative_values_beyond_soft_tissue_is_stored_with_an_offset(
+    image: Intensities, expected: bool
+) -> None:
+    assert is_offset(image) == expected

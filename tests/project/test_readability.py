@@ -15,7 +15,14 @@ from activelabel.annotation.history_reader import HistoryReader
 from activelabel.data.volumes import read_volume
 from activelabel.errors import InvalidInputError
 from activelabel.prediction.prepared.images import PreparedImages
-from activelabel.project.readability import content_sha256, note_image, prepare_case, read_case, set_aside_unreadable
+from activelabel.project.readability import (
+    MODALITY,
+    content_sha256,
+    note_image,
+    prepare_case,
+    read_case,
+    set_aside_unreadable,
+)
 from activelabel.recipes import PreprocessingSettings
 from activelabel.server.datastores.folder import LedgerDatastore
 from activelabel.store.connection.location import sqlite_url
@@ -200,3 +207,16 @@ def test_an_image_whose_numbers_are_not_those_of_the_others_is_named_when_it_is_
         read_case("d", studies / "d.nii.gz", ledger)
     assert "d: its values run from" in caplog.text
     assert "stored with an offset" in caplog.text
+
+
+def test_the_first_images_of_a_ct_that_are_stored_with_an_offset_are_logged(
+    store: LedgerDatastore, ledger: Ledger, studies: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in "abcd":
+        write_nifti(studies / f"{name}.nii.gz", np.linspace(24, 1800, 960).reshape(12, 10, 8).astype(np.int16))
+    ledger.fix_fact(MODALITY, "CT", "said by the test")
+    with caplog.at_level(logging.WARNING):
+        for name in "abcd":
+            note_image(name, studies / f"{name}.nii.gz", ledger)
+    logged = [line for line in caplog.messages if "probably stored with an offset of 1000 or 1024" in line]
+    assert [line[:2] for line in logged] == ["a:", "b:", "c:"]

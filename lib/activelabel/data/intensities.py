@@ -1,7 +1,7 @@
 """The intensities of an image, measured by percentiles, so that a few extreme voxels do not matter."""
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +16,9 @@ TISSUE_SHARE = 0.01
 TISSUE_HU = 300.0
 FAR_TIMES = 30.0
 """An image whose range is this many times larger or smaller than that of the others is in another unit."""
+OFFSET_HIGH = 600.0
+"""A CT without a negative voxel that reaches beyond this, so beyond soft tissue, is stored with an offset: fat is below
+0 in Hounsfield units."""
 FEWEST = 3
 """With fewer images, none can be called the odd one out."""
 
@@ -67,6 +70,27 @@ def odd_channels(images: Mapping[str, ChannelIntensities], names: Sequence[str] 
             line = f"{names[place]}: {difference}" if len(names) > 1 else difference
             odd[name] = f"{odd[name]}; {line}" if name in odd else line
     return odd
+
+
+def is_offset(image: Intensities) -> bool:
+    """Whether an image that is said to be CT is stored with an offset, such as 1024, so that windows miss the body."""
+    return not image.hounsfield and image.low >= 0 and image.high > OFFSET_HIGH
+
+
+def offset_images(images: Mapping[str, ChannelIntensities], is_ct: Callable[[int], bool]) -> list[str]:
+    """The names of the images of which a channel that is said to be CT `is_offset`; `is_ct` tells it by its place."""
+    return [
+        name
+        for name, image in images.items()
+        if any(is_ct(place) and is_offset(channel) for place, channel in enumerate(image))
+    ]
+
+
+NO_HOUNSFIELD = (
+    "no Hounsfield units although the project is CT: without a negative value, so probably stored with an offset of "
+    "1000 or 1024, and the window of a recipe does not show the body; export in Hounsfield units, or begin with "
+    "--conf modality other"
+)
 
 
 def is_hounsfield(voxels: NDArray[np.float32]) -> bool:

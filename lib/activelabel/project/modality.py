@@ -19,19 +19,19 @@ from activelabel.data.modality import (
 from activelabel.data.splits import stable_fraction
 from activelabel.data.volumes import read_volume
 from activelabel.errors import InvalidInputError
+from activelabel.project.readability import MODALITY
 from activelabel.project.studies import is_pacs
 from activelabel.store.ledger import Ledger
 
 logger = logging.getLogger(__name__)
 
-FACT = "modality"
 VOTERS = 64
 """The most images that vote, chosen by a hash of their names if there are more: reading thousands takes hours."""
 
 
 def known_modality(ledger: Ledger) -> ProjectModality | None:
     """The modality in the ledger; None if it was not determined yet."""
-    fact = ledger.fact(FACT)
+    fact = ledger.fact(MODALITY)
     return None if fact is None else ProjectModality(fact.value, fact.reason)
 
 
@@ -62,7 +62,7 @@ def fixed_modality(
 
 def fix_modality(ledger: Ledger, found: ProjectModality, *, again: bool = False) -> ProjectModality:
     """Record the modality and return it. A recorded one stays and is returned, unless `again` replaces it."""
-    fact = ledger.fix_fact(FACT, found.name, found.reason, again=again)
+    fact = ledger.fix_fact(MODALITY, found.name, found.reason, again=again)
     fixed = ProjectModality(fact.value, fact.reason)
     logger.info("modality of the project: %s", fixed)
     return fixed

@@ -15,7 +15,16 @@ import numpy as np
 from activelabel.data.files.image_files import AnyImage, ImageFiles
 from activelabel.data.files.one_case import for_want_of_memory, one_case
 from activelabel.data.grids import Grid
-from activelabel.data.intensities import ChannelIntensities, from_numbers, measure_channels, odd_channels
+from activelabel.data.intensities import (
+    FEWEST,
+    NO_HOUNSFIELD,
+    ChannelIntensities,
+    from_numbers,
+    measure_channels,
+    odd_channels,
+    offset_images,
+)
+from activelabel.data.modality import ProjectModality
 from activelabel.data.preprocessing import PreparedImage, check_prepared_size
 from activelabel.data.volumes import Volume, read_grid, read_volume
 from activelabel.errors import ActiveLabelError, InvalidInputError, NotFoundError, UnavailableError
@@ -28,6 +37,8 @@ from activelabel.store.records.labels import Annotation
 
 logger = logging.getLogger(__name__)
 
+MODALITY = "modality"
+"""The fact of the ledger that says what the images of the project are."""
 MOST_REMEMBERED = 50_000
 """The number of images of which a pass over all of them remembers what the ledger knew."""
 COMPARED = 64
@@ -115,6 +126,12 @@ def note_image(image_id: str, image: AnyImage, ledger: Ledger, volume: Volume | 
     odd = odd_channels({**others, image_id: intensities}, names).get(image_id)
     if odd is not None:
         logger.warning("%s: %s", image_id, odd)
+    fact = ledger.fact(MODALITY)
+    if fact is not None:
+        modality = ProjectModality(fact.value, fact.reason)
+        offset = offset_images({**others, image_id: intensities}, lambda place: modality.kind_of(place) == "CT")
+        if image_id in offset and len(offset) <= FEWEST:  # not a line for each of thousands
+            logger.warning("%s: %s", image_id, NO_HOUNSFIELD)
 
 
 def check_unchanged(image_id: str, ledger: Ledger) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 from unittest.mock import ANY
 
 import nibabel
+import numpy as np
 import pytest
 from packaging.specifiers import SpecifierSet
 from recorded import record_annotation
@@ -117,6 +118,25 @@ def test_background_in_the_list_and_other_names_than_those_of_the_labels_are_nam
     found = findings(studies, labels="box")["settings and ledger"]
     assert not found.fit
     assert "labels box: the labels of this project are kept under the names ball" in found.text
+
+
+@pytest.mark.parametrize(("offset", "expected"), [(1024, True), (0, False)])
+def test_a_ct_that_is_stored_with_an_offset_is_reported(
+    blobs: Callable[[int], Any], offset: int, expected: bool
+) -> None:
+    """Its body lies beyond the window, so that a network sees air and one white area."""
+    studies = blobs(4).studies
+    for file in studies.glob("*.nii.gz"):
+        image = nibabel.load(file)
+        voxels = np.full(image.shape, 40, np.int16)
+        voxels[:4], voxels[4:6] = -1000, 700
+        nibabel.save(nibabel.Nifti1Image(voxels + np.int16(offset), image.affine), file)
+    found = findings(studies, labels="ball", modality="CT")
+    assert ("intensities" in found) == expected
+    if expected:
+        assert found["intensities"].text.startswith("4 of 4 images (blob_00.nii.gz, ")
+        assert "probably stored with an offset of 1000 or 1024" in found["intensities"].text
+    assert "intensities" not in findings(studies, labels="ball", modality="MR")
 
 
 def test_the_modality_and_odd_images_are_reported_before_the_first_start(blobs: Callable[[int], Any]) -> None:

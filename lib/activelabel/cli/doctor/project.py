@@ -13,10 +13,16 @@ from activelabel.data.files.channels import ONE_CHANNEL, ChannelLayout
 from activelabel.data.files.image_files import ImageFiles
 from activelabel.data.files.labels_folder import find_labels
 from activelabel.data.files.names import ENDINGS
-from activelabel.data.files.studies_folder import FolderContent, find_images, lines_on
+from activelabel.data.files.studies_folder import FolderContent, find_images, lines_on, names_of
 from activelabel.data.given_patients import GivenPatients
 from activelabel.data.grids import Grid
-from activelabel.data.intensities import ChannelIntensities, measure_channels, odd_channels
+from activelabel.data.intensities import (
+    NO_HOUNSFIELD,
+    ChannelIntensities,
+    measure_channels,
+    odd_channels,
+    offset_images,
+)
 from activelabel.data.label_checking import check_label
 from activelabel.data.labels.label_map import LabelMap
 from activelabel.data.labels.label_texts import entries_of
@@ -154,6 +160,12 @@ def _meaning(project: Project, readable: _ReadableImages, begun: bool) -> Iterat
         modality = found or declared_or_voted(Path(project.studies), readable.intensities.values(), project.layout)
     if modality is not None:
         yield Finding("modality", True, str(modality))
+        offset = offset_images(readable.intensities, lambda place: modality.kind_of(place) == "CT")
+        if offset:
+            count = f"{len(offset)} of {len(readable.intensities)} images ({names_of(offset)})"
+            yield Finding(
+                "intensities", False, f"{count}: {NO_HOUNSFIELD}", "until then a network sees nothing in them"
+            )
     for name, difference in odd_channels(readable.intensities, project.layout.names).items():
         yield Finding("image that differs", True, f"{name}: {difference}")
     for image_id, grid in readable.grids.items():

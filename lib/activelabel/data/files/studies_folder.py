@@ -5,7 +5,7 @@ opened.
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -142,7 +142,11 @@ def _with_ids(paths: Collection[str], known: Mapping[str, str], layout: ChannelL
     return given
 
 
-def _line(paths: list[str], reason: str) -> str:
+def names_of(paths: Sequence[str]) -> str:
+    """The first of these names, and how many more there are."""
     shown = ", ".join(in_one_line(path) for path in paths[:_NAMES_IN_A_LINE])
-    more = f" and {len(paths) - _NAMES_IN_A_LINE} more" if len(paths) > _NAMES_IN_A_LINE else ""
-    return f"{len(paths)} passed over ({shown}{more}): {reason}"
+    return shown + (f" and {len(paths) - _NAMES_IN_A_LINE} more" if len(paths) > _NAMES_IN_A_LINE else "")
+
+
+def _line(paths: list[str], reason: str) -> str:
+    return f"{len(paths)} passed over ({names_of(paths)}): {reason}"

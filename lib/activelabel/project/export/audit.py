@@ -11,9 +11,9 @@ from datetime import datetime, timezone
 
 from activelabel.analysis.harmless_text import no_formula
 from activelabel.project.given.channels import FACT as CHANNELS
-from activelabel.project.modality import FACT as MODALITY
 from activelabel.project.models.shown_masks import shown_masks
 from activelabel.project.project import Project
+from activelabel.project.readability import MODALITY
 from activelabel.store.records.images import Image
 from activelabel.store.records.labels import FINAL, SECOND, Annotation, Draft
 from activelabel.store.records.models import ModelUse, ModelVersion
