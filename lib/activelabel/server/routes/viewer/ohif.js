@@ -645,6 +645,72 @@
     notices.show = (notice) => notice.title === SERIES ? void 0 : shipped(notice);
   }
 
+  // src/own_plane.ts
+  var LOOKS = {
+    axial: { viewPlaneNormal: [0, 0, -1], viewUp: [0, -1, 0] },
+    sagittal: { viewPlaneNormal: [1, 0, 0], viewUp: [0, 0, 1] },
+    coronal: { viewPlaneNormal: [0, -1, 0], viewUp: [0, 0, 1] }
+  };
+  var SAME = 1e-6;
+  var dot = (one, other) => one[0] * other[0] + one[1] * other[1] + one[2] * other[2];
+  function nearest(axes, wanted) {
+    const [best] = [...axes].sort((one, other) => Math.abs(dot(other, wanted)) - Math.abs(dot(one, wanted)));
+    return along2(best ?? wanted, wanted);
+  }
+  function along2(axis, wanted) {
+    return dot(axis, wanted) < 0 ? [-axis[0], -axis[1], -axis[2]] : axis;
+  }
+  function assigned(axes) {
+    const nearness = (axis) => Math.max(...axis.map(Math.abs));
+    const found = [void 0, void 0, void 0];
+    for (const axis of [...axes].sort((one, other) => nearness(other) - nearness(one))) {
+      const [best] = [0, 1, 2].filter((place) => found[place] === void 0).sort((one, other) => Math.abs(axis[other] ?? 0) - Math.abs(axis[one] ?? 0));
+      found[best ?? 0] = axis;
+    }
+    return found;
+  }
+  function ownPlane(plane, direction) {
+    const look = LOOKS[plane];
+    if (look === void 0) {
+      return void 0;
+    }
+    const axes = [0, 3, 6].map((from) => [direction[from] ?? 0, direction[from + 1] ?? 0, direction[from + 2] ?? 0]);
+    const normal = assigned(axes)[look.viewPlaneNormal.findIndex((part) => part !== 0)] ?? look.viewPlaneNormal;
+    const viewPlaneNormal = along2(normal, look.viewPlaneNormal);
+    if (dot(viewPlaneNormal, look.viewPlaneNormal) > 1 - SAME) {
+      return void 0;
+    }
+    return { viewPlaneNormal, viewUp: nearest(axes.filter((axis) => axis !== normal), look.viewUp) };
+  }
+  function turnOf(viewport, plane) {
+    const direction = viewport.getImageData()?.direction;
+    const camera = direction === void 0 ? void 0 : ownPlane(plane, direction);
+    if (camera === void 0) {
+      return void 0;
+    }
+    const [shown, wanted] = [viewport.getCamera().viewPlaneNormal, camera.viewPlaneNormal];
+    return dot(shown, wanted) < (1 - SAME) * Math.hypot(...shown) * Math.hypot(...wanted) ? camera : void 0;
+  }
+  function turnToSlices(viewport, plane) {
+    const camera = turnOf(viewport, plane);
+    if (camera !== void 0) {
+      viewport.setCamera(camera);
+      viewport.render();
+    }
+  }
+  function mendTurnedViews({ prototype }) {
+    const shipped = prototype.setViewReference;
+    prototype.setViewReference = function(reference) {
+      const { orientation } = this.viewportProperties;
+      this.viewportProperties.orientation = void 0;
+      try {
+        shipped.call(this, reference);
+      } finally {
+        this.viewportProperties.orientation = orientation;
+      }
+    };
+  }
+
   // src/elements.ts
   function make(tag, attributes = {}, ...children) {
     const element = document.createElement(tag);
@@ -1479,9 +1545,49 @@
     }
   };
 
+  // src/waiting.ts
+  var LONGEST_MS = 12e4;
+  var BETWEEN_MS = 50;
+  async function until(look, what, givenUp = () => false) {
+    const end = performance.now() + LONGEST_MS;
+    for (; ; ) {
+      const found = look();
+      if (found !== void 0) {
+        return found;
+      }
+      if (givenUp() || performance.now() > end) {
+        throw new Error(`the viewer does not show ${what}`);
+      }
+      await new Promise((resolve) => setTimeout(resolve, BETWEEN_MS));
+    }
+  }
+
   // src/beginning.ts
   var NO_SUCH_MODEL_YET = 409;
-  async function beginning(server, query) {
+  var Ahead = class {
+    constructor(server) {
+      this.server = server;
+    }
+    server;
+    begun;
+    /** The reader is given a case, which the viewer opens next. Returns it. */
+    begin(query) {
+      this.begun = void 0;
+      if (query?.draft === false && query.returned === null) {
+        const mask = this.server.prediction(query.image);
+        mask.catch(() => void 0);
+        this.begun = { image: query.image, mask, at: performance.now() };
+      }
+      return query;
+    }
+    /** The mask of an image, which is asked for now unless it was just before: a viewer may enter a study twice. */
+    take(image) {
+      const { begun } = this;
+      const isNew = begun?.image === image && performance.now() - begun.at < LONGEST_MS;
+      return isNew ? begun.mask : this.server.prediction(image);
+    }
+  };
+  async function beginning(server, ahead, query) {
     if (query.draft) {
       return [await readMask(await server.draft(query.image)), "You draw on your draft."];
     }
@@ -1489,7 +1595,7 @@
       return [await readMask(await server.label(query.image)), "You draw on the label that was returned."];
     }
     try {
-      return [await readMask(await server.prediction(query.image)), "You draw over what the model draws."];
+      return [await readMask(await ahead.take(query.image)), "You draw over what the model draws."];
     } catch (error) {
       if (error instanceof Refusal && error.status === NO_SUCH_MODEL_YET) {
         return [void 0, "There is no model yet: you draw on the bare image."];
@@ -1676,6 +1782,7 @@
       this.onChange = onChange;
       this.marks = marks;
       this.clock = clock;
+      this.ahead = new Ahead(server);
       this.outbox = new Outbox(server, () => {
         this.drafts.changes();
       });
@@ -1688,6 +1795,7 @@
     clock;
     now = BEGINNING;
     activity = new Activity();
+    ahead;
     /** How often a study was entered or left: what was begun before is given up. */
     entered = 0;
     coming;
@@ -1745,7 +1853,7 @@
           this.set({ phase: "free", labels, query: null, message: { kind: "good", text: "No case is left to annotate." } });
           return;
         }
-        this.set({ phase: "opening", labels, query: await this.server.query() });
+        this.set({ phase: "opening", labels, query: this.ahead.begin(await this.server.query()) });
         this.goTo(sample, this.openQuery);
       });
     }
@@ -1884,7 +1992,7 @@
         this.set({ phase: "free", query, message: { kind: "bad", text: "The case is no longer yours. Ask for the next one." } });
         return;
       }
-      const [mask, from] = await beginning(this.server, query);
+      const [mask, from] = await beginning(this.server, this.ahead, query);
       if (givenUp() || !await this.draw(sample.id, mask, givenUp)) {
         return;
       }
@@ -2235,23 +2343,6 @@
     }
   };
 
-  // src/waiting.ts
-  var LONGEST_MS = 12e4;
-  var BETWEEN_MS = 50;
-  async function until(look, what, givenUp = () => false) {
-    const end = performance.now() + LONGEST_MS;
-    for (; ; ) {
-      const found = look();
-      if (found !== void 0) {
-        return found;
-      }
-      if (givenUp() || performance.now() > end) {
-        throw new Error(`the viewer does not show ${what}`);
-      }
-      await new Promise((resolve) => setTimeout(resolve, BETWEEN_MS));
-    }
-  }
-
   // src/drawing.ts
   var LONGEST_STROKE_MS = 5e3;
   var Drawing = class _Drawing {
@@ -2474,60 +2565,6 @@
     return viewport?.getImageData()?.dimensions ? viewport : void 0;
   }
 
-  // src/own_plane.ts
-  var LOOKS = {
-    axial: { viewPlaneNormal: [0, 0, -1], viewUp: [0, -1, 0] },
-    sagittal: { viewPlaneNormal: [1, 0, 0], viewUp: [0, 0, 1] },
-    coronal: { viewPlaneNormal: [0, -1, 0], viewUp: [0, 0, 1] }
-  };
-  var SAME = 1e-6;
-  var dot = (one, other) => one[0] * other[0] + one[1] * other[1] + one[2] * other[2];
-  function nearest(axes, wanted) {
-    const [best] = [...axes].sort((one, other) => Math.abs(dot(other, wanted)) - Math.abs(dot(one, wanted)));
-    return along2(best ?? wanted, wanted);
-  }
-  function along2(axis, wanted) {
-    return dot(axis, wanted) < 0 ? [-axis[0], -axis[1], -axis[2]] : axis;
-  }
-  function assigned(axes) {
-    const nearness = (axis) => Math.max(...axis.map(Math.abs));
-    const found = [void 0, void 0, void 0];
-    for (const axis of [...axes].sort((one, other) => nearness(other) - nearness(one))) {
-      const [best] = [0, 1, 2].filter((place) => found[place] === void 0).sort((one, other) => Math.abs(axis[other] ?? 0) - Math.abs(axis[one] ?? 0));
-      found[best ?? 0] = axis;
-    }
-    return found;
-  }
-  function ownPlane(plane, direction) {
-    const look = LOOKS[plane];
-    if (look === void 0) {
-      return void 0;
-    }
-    const axes = [0, 3, 6].map((from) => [direction[from] ?? 0, direction[from + 1] ?? 0, direction[from + 2] ?? 0]);
-    const normal = assigned(axes)[look.viewPlaneNormal.findIndex((part) => part !== 0)] ?? look.viewPlaneNormal;
-    const viewPlaneNormal = along2(normal, look.viewPlaneNormal);
-    if (dot(viewPlaneNormal, look.viewPlaneNormal) > 1 - SAME) {
-      return void 0;
-    }
-    return { viewPlaneNormal, viewUp: nearest(axes.filter((axis) => axis !== normal), look.viewUp) };
-  }
-  function turnOf(viewport, plane) {
-    const direction = viewport.getImageData()?.direction;
-    const camera = direction === void 0 ? void 0 : ownPlane(plane, direction);
-    if (camera === void 0) {
-      return void 0;
-    }
-    const [shown, wanted] = [viewport.getCamera().viewPlaneNormal, camera.viewPlaneNormal];
-    return dot(shown, wanted) < (1 - SAME) * Math.hypot(...shown) * Math.hypot(...wanted) ? camera : void 0;
-  }
-  function turnToSlices(viewport, plane) {
-    const camera = turnOf(viewport, plane);
-    if (camera !== void 0) {
-      viewport.setCamera(camera);
-      viewport.render();
-    }
-  }
-
   // src/viewer.ts
   var MODE = "/monai-label";
   var OhifViewer = class {
@@ -2702,6 +2739,7 @@
     }
   }
   function begin({ servicesManager: { services }, commandsManager }) {
+    mendTurnedViews(window.cornerstone.VolumeViewport);
     withoutSeriesNotice(services.uiNotificationService);
     const server = new Server(location.origin, void 0, () => nameIn(document.cookie));
     const tools = new Tools(commandsManager);
