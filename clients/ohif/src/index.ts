@@ -12,6 +12,7 @@ import type { ExtensionManager, Managers } from './ohif.ts';
 import { Overlays } from './overlays.ts';
 import { cookieOf, nameIn } from './name.ts';
 import { withoutSeriesNotice } from './notices.ts';
+import { mendTurnedViews } from './own_plane.ts';
 import { type Actions, Panel } from './panel.ts';
 import css from './panel.css';
 import { CurvePart } from './panel_curve.ts';
@@ -55,6 +56,7 @@ function mount(node: HTMLElement | null): void {
 }
 
 function begin({ servicesManager: { services }, commandsManager }: Managers): Session<Drawing> {
+  mendTurnedViews(window.cornerstone.VolumeViewport);
   withoutSeriesNotice(services.uiNotificationService);
   const server = new Server(location.origin, undefined, () => nameIn(document.cookie));
   const tools = new Tools(commandsManager);

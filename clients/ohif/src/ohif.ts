@@ -110,7 +110,18 @@ export interface SegmentationEvent extends Event {
   detail: { segmentationId: string; modifiedSlicesToUse?: number[] };
 }
 
+/** What is used of the class of all views of volumes. */
+export interface ViewsOfVolumes {
+  prototype: VolumeView;
+}
+
+export interface VolumeView {
+  viewportProperties: { orientation?: unknown };
+  setViewReference(reference: unknown): void;
+}
+
 interface Cornerstone {
+  VolumeViewport: ViewsOfVolumes;
   EVENTS: { IMAGE_RENDERED: string };
   cache: { getImage(imageId: string): LabelImage | undefined };
   eventTarget: EventTarget;

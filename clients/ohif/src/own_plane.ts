@@ -4,7 +4,7 @@
  */
 
 import type { Triple } from './grid.ts';
-import type { Camera, Viewport } from './ohif.ts';
+import type { Camera, Viewport, ViewsOfVolumes, VolumeView } from './ohif.ts';
 
 /** How OHIF looks at a plane of the patient, in DICOM's axes (left, posterior, up). */
 const LOOKS: Record<string, Camera | undefined> = {
@@ -78,4 +78,23 @@ export function turnToSlices(viewport: Viewport, plane: string): void {
     viewport.setCamera(camera);
     viewport.render();
   }
+}
+
+/**
+ * Let OHIF show a view again as it was turned. As shipped, a view that is known as that of a plane turns itself back to that
+ * plane each time it is turned to what it showed before, and tries again without an end. The plane is therefore forgotten
+ * meanwhile; afterwards *Reset view* goes back to it as before.
+ */
+export function mendTurnedViews({ prototype }: ViewsOfVolumes): void {
+  // eslint-disable-next-line @typescript-eslint/unbound-method -- it is called on the view that it was called on
+  const shipped = prototype.setViewReference;
+  prototype.setViewReference = function (this: VolumeView, reference: unknown): void {
+    const { orientation } = this.viewportProperties;
+    this.viewportProperties.orientation = undefined;
+    try {
+      shipped.call(this, reference);
+    } finally {
+      this.viewportProperties.orientation = orientation;
+    }
+  };
 }

@@ -98,5 +98,5 @@ export function hintOf({ review, reading }: Pick<State, 'review' | 'reading'>): 
   if (reading === undefined || review?.readings == null) {
     return 'Correct it if need be; what you draw is approved with it.';
   }
-  return `Two readings differ: ${review.readings.agreement}. Take one, merge both, or correct one.`;
+  return `Two readings differ: ${review.readings.agreement}.`;
 }

@@ -2,7 +2,7 @@
 
 import { asksForLogin, isAbsence, requireBack } from './absence.ts';
 import { Activity, HEARTBEAT_SECONDS } from './activity.ts';
-import { beginning } from './beginning.ts';
+import { Ahead, beginning } from './beginning.ts';
 import { CaseNames } from './case_names.ts';
 import { Drafts } from './drafts.ts';
 import type { Drawn } from './drawing.ts';
@@ -18,6 +18,7 @@ import type { Opening, Viewer } from './viewer.ts';
 export class Session<D extends Drawn = Drawn> {
   private now: State = BEGINNING;
   private readonly activity = new Activity();
+  private readonly ahead: Ahead;
   /** How often a study was entered or left: what was begun before is given up. */
   private entered = 0;
   private coming: { sample: Sample; open: Opening } | undefined;
@@ -35,6 +36,7 @@ export class Session<D extends Drawn = Drawn> {
     private readonly marks: Marks,
     private readonly clock: () => number = () => Date.now()
   ) {
+    this.ahead = new Ahead(server);
     this.outbox = new Outbox(server, () => { this.drafts.changes(); });
     this.drafts = new Drafts<D>(this, this.outbox, marks, clock);
   }
@@ -92,7 +94,7 @@ export class Session<D extends Drawn = Drawn> {
         this.set({ phase: 'free', labels, query: null, message: { kind: 'good', text: 'No case is left to annotate.' } });
         return;
       }
-      this.set({ phase: 'opening', labels, query: await this.server.query() });
+      this.set({ phase: 'opening', labels, query: this.ahead.begin(await this.server.query()) });
       this.goTo(sample, this.openQuery);
     });
   }
@@ -177,9 +179,7 @@ export class Session<D extends Drawn = Drawn> {
       this.forget();
       await this.next();
     });
-    if (this.now.phase === 'sending') {
-      this.set({ phase: before });
-    }
+    if (this.now.phase === 'sending') { this.set({ phase: before }); }
   }
 
   /** Undo or redo a stroke. */
@@ -238,7 +238,7 @@ export class Session<D extends Drawn = Drawn> {
       this.set({ phase: 'free', query, message: { kind: 'bad', text: 'The case is no longer yours. Ask for the next one.' } });
       return;
     }
-    const [mask, from] = await beginning(this.server, query);
+    const [mask, from] = await beginning(this.server, this.ahead, query);
     if (givenUp() || !(await this.draw(sample.id, mask, givenUp))) {
       return;
     }

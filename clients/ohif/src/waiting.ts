@@ -1,6 +1,6 @@
 /** Waiting for what OHIF does in its own time and does not announce. */
 
-const LONGEST_MS = 120_000;
+export const LONGEST_MS = 120_000;
 const BETWEEN_MS = 50;
 
 /** The first value that is there. Throws if there is none in time, or once `given up` holds. */

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
 import type { Camera, Viewport } from '../src/ohif.ts';
-import { ownPlane, turnOf, turnToSlices } from '../src/own_plane.ts';
+import { mendTurnedViews, ownPlane, turnOf, turnToSlices } from '../src/own_plane.ts';
 
 /** Columns, rows and slices of an axial series, from the feet to the head. */
 const AXIAL = [1, 0, 0, 0, 1, 0, 0, 0, 1];
@@ -52,4 +52,22 @@ test('a view is turned once', () => {
   assert.equal(turned, 1);
   camera = { viewPlaneNormal: [1, 0, 0], viewUp: [0, 0, 1] }; // the view is reset
   assert.deepEqual(['sagittal', 'axial'].map(plane => turnOf(viewport as unknown as Viewport, plane) !== undefined), [true, false]);
+});
+
+test('a view is turned to what it showed before, and still knows its plane', () => {
+  class View {
+    viewportProperties: { orientation?: unknown } = { orientation: 'axial' };
+    normal = 'axial';
+    setViewReference(reference: unknown): void {
+      if (this.normal !== reference) {
+        this.normal = (this.viewportProperties.orientation ?? reference) as string; // as OHIF resets its camera
+        this.setViewReference(reference);
+      }
+    }
+  }
+  const view = new View();
+  assert.throws(() => { view.setViewReference('tilted'); }, RangeError);
+  mendTurnedViews(View);
+  view.setViewReference('tilted');
+  assert.deepEqual([view.normal, view.viewportProperties.orientation], ['tilted', 'axial']);
 });

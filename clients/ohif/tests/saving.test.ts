@@ -114,6 +114,18 @@ test('each question is asked once, as long as nothing is drawn', async () => {
   assert.match(site.told()[0] ?? '', /^save a/);
 });
 
+test('what the model draws on the next case is asked for once, before the viewer shows it', async () => {
+  const site = new Site();
+  site.hasModel = true;
+  await site.session.next();
+  const begun = site.log.filter(line => /^(predict|show)/.test(line));
+  assert.deepEqual(begun, ['predict a', 'show a']);
+  await site.navigate();
+  assert.equal(site.session.state.phase, 'drawing');
+  assert.ok(site.masks.at(-1));
+  assert.equal(site.log.filter(line => line.startsWith('predict')).length, 1);
+});
+
 test('nothing can be drawn on a case that is being saved, until the next one has come', () => {
   const comes = 'case';
   assert.equal(veilOf({ phase: 'sending', comes }, true), 'Saving …');

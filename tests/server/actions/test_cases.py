@@ -261,11 +261,7 @@ def test_a_draft_opens_again_for_its_annotator_and_for_nobody_else(app: App) -> 
 
 def test_a_draft_goes_on_saying_why_its_case_was_asked_for(app: App) -> None:
     asked = app.ask()
-    for hour, values in (
-        (12, (0, 0, 1)),
-        (13, (0, 1, 0)),
-        (14, (1, 0, 0)),
-    ):  # asked for, and again for a draft of a draft
+    for hour, values in ((12, (0, 0, 1)), (13, (0, 1, 0)), (14, (1, 0, 0))):  # asked for, then for drafts of drafts
         saved = app.send(asked["id"], values=values, finished=False)
         own = f"your own draft of 2026-01-01 {hour}:00 UTC: {saved['message']}"
         assert app.ask()["reason"] == f"{asked['reason']}; {own}"

@@ -645,6 +645,72 @@
     notices.show = (notice) => notice.title === SERIES ? void 0 : shipped(notice);
   }
 
+  // src/own_plane.ts
+  var LOOKS = {
+    axial: { viewPlaneNormal: [0, 0, -1], viewUp: [0, -1, 0] },
+    sagittal: { viewPlaneNormal: [1, 0, 0], viewUp: [0, 0, 1] },
+    coronal: { viewPlaneNormal: [0, -1, 0], viewUp: [0, 0, 1] }
+  };
+  var SAME = 1e-6;
+  var dot = (one, other) => one[0] * other[0] + one[1] * other[1] + one[2] * other[2];
+  function nearest(axes, wanted) {
+    const [best] = [...axes].sort((one, other) => Math.abs(dot(other, wanted)) - Math.abs(dot(one, wanted)));
+    return along2(best ?? wanted, wanted);
+  }
+  function along2(axis, wanted) {
+    return dot(axis, wanted) < 0 ? [-axis[0], -axis[1], -axis[2]] : axis;
+  }
+  function assigned(axes) {
+    const nearness = (axis) => Math.max(...axis.map(Math.abs));
+    const found = [void 0, void 0, void 0];
+    for (const axis of [...axes].sort((one, other) => nearness(other) - nearness(one))) {
+      const [best] = [0, 1, 2].filter((place) => found[place] === void 0).sort((one, other) => Math.abs(axis[other] ?? 0) - Math.abs(axis[one] ?? 0));
+      found[best ?? 0] = axis;
+    }
+    return found;
+  }
+  function ownPlane(plane, direction) {
+    const look = LOOKS[plane];
+    if (look === void 0) {
+      return void 0;
+    }
+    const axes = [0, 3, 6].map((from) => [direction[from] ?? 0, direction[from + 1] ?? 0, direction[from + 2] ?? 0]);
+    const normal = assigned(axes)[look.viewPlaneNormal.findIndex((part) => part !== 0)] ?? look.viewPlaneNormal;
+    const viewPlaneNormal = along2(normal, look.viewPlaneNormal);
+    if (dot(viewPlaneNormal, look.viewPlaneNormal) > 1 - SAME) {
+      return void 0;
+    }
+    return { viewPlaneNormal, viewUp: nearest(axes.filter((axis) => axis !== normal), look.viewUp) };
+  }
+  function turnOf(viewport, plane) {
+    const direction = viewport.getImageData()?.direction;
+    const camera = direction === void 0 ? void 0 : ownPlane(plane, direction);
+    if (camera === void 0) {
+      return void 0;
+    }
+    const [shown, wanted] = [viewport.getCamera().viewPlaneNormal, camera.viewPlaneNormal];
+    return dot(shown, wanted) < (1 - SAME) * Math.hypot(...shown) * Math.hypot(...wanted) ? camera : void 0;
+  }
+  function turnToSlices(viewport, plane) {
+    const camera = turnOf(viewport, plane);
+    if (camera !== void 0) {
+      viewport.setCamera(camera);
+      viewport.render();
+    }
+  }
+  function mendTurnedViews({ prototype }) {
+    const shipped = prototype.setViewReference;
+    prototype.setViewReference = function(reference) {
+      const { orientation } = this.viewportProperties;
+      this.viewportProperties.orientation = void 0;
+      try {
+        shipped.call(this, reference);
+      } finally {
+        this.viewportProperties.orientation = orientation;
+      }
+    };
+  }
+
   // src/elements.ts
   function make(tag, attributes = {}, ...children) {
     const element = document.createElement(tag);
@@ -901,7 +967,7 @@
   }
 
   // src/panel.css
-  var panel_default = "/* It shares its side with OHIF's list of structures, one below the other: a panel loses its state when another replaces it. */\ndiv.activelabel-panel {\n  flex: none;\n}\n:has(> div.activelabel-panel) {\n  overflow: hidden auto;\n}\n:has(> div.activelabel-panel),\n.activelabel .al-folded {\n  scrollbar-width: thin;\n  scrollbar-color: #35547c transparent;\n}\n.activelabel {\n  display: flex;\n  flex-direction: column;\n  gap: 6px;\n  padding: 8px 10px;\n  color: #d7e3f4;\n  font-size: 13px;\n  line-height: 1.4;\n}\n.activelabel [hidden] {\n  display: none !important;\n}\n.activelabel h2 {\n  margin: 0;\n  color: #fff;\n  font-size: 15px;\n  overflow-wrap: anywhere;\n}\n.activelabel p {\n  margin: 0;\n}\n.activelabel .al-quiet {\n  color: #8fa6c4;\n  font-size: 12px;\n}\n.activelabel .al-row {\n  display: flex;\n  flex-wrap: wrap;\n  align-items: center;\n  gap: 6px;\n}\n.activelabel button {\n  padding: 4px 8px;\n  border: 1px solid #35547c;\n  border-radius: 4px;\n  background: #10233f;\n  color: #e8f1fc;\n}\n.activelabel .al-row button {\n  white-space: nowrap;\n}\n.activelabel button:hover:enabled {\n  background: #1d3a63;\n}\n.activelabel button:disabled {\n  opacity: 0.4;\n}\n.activelabel button.al-main {\n  padding: 7px 8px;\n  border-color: #5acce6;\n  background: #0b6a86;\n  color: #fff;\n  font-weight: 600;\n}\n.activelabel .al-message {\n  padding: 6px 8px;\n  border-left: 3px solid #8fa6c4;\n  background: #0d1a2d;\n  overflow-wrap: anywhere;\n}\n.activelabel .al-message a {\n  color: #5acce6;\n  text-decoration: underline;\n}\n.activelabel .al-message.al-bad {\n  border-color: #ff8a65;\n}\n.activelabel .al-message.al-good {\n  border-color: #7ddc8a;\n}\n.activelabel input[type='text'] {\n  width: 100%;\n  padding: 4px 6px;\n  border: 1px solid #35547c;\n  border-radius: 4px;\n  background: #07101e;\n  color: #fff;\n}\n.activelabel input[type='range'] {\n  flex: 1;\n  appearance: auto;\n  height: 16px;\n  background: transparent;\n  accent-color: #5acce6;\n}\n.activelabel progress {\n  appearance: auto;\n  width: 100%;\n  accent-color: #5acce6;\n}\n.activelabel .al-skip {\n  display: flex;\n  flex-direction: column;\n  gap: 6px;\n  padding: 8px;\n  border: 1px solid #35547c;\n  border-radius: 4px;\n}\ncanvas.activelabel-uncertainty {\n  position: absolute;\n  inset: 0;\n  width: 100%;\n  height: 100%;\n  pointer-events: none;\n}\n.activelabel .al-column {\n  display: flex;\n  flex-direction: column;\n  gap: 6px;\n}\n.activelabel .al-name input[type='text'] {\n  flex: 1;\n  width: auto;\n}\n/* The parts that are folded away open over OHIF's list of structures, so that nothing moves. */\n.activelabel .al-folds {\n  position: relative;\n}\n.activelabel .al-heads {\n  padding-top: 6px;\n  border-top: 1px solid #1f3a5f;\n}\n.activelabel .al-heads button {\n  flex: 1;\n  padding: 3px 6px;\n  border-color: transparent;\n  color: #8fa6c4;\n}\n.activelabel .al-heads button[aria-expanded='true'] {\n  border-color: #35547c;\n  color: #fff;\n}\n.activelabel .al-folded {\n  position: absolute;\n  z-index: 10;\n  top: 100%;\n  right: -10px;\n  left: -10px;\n  padding: 8px 10px;\n  overflow-y: auto;\n  border-bottom: 1px solid #35547c;\n  background: #04101f;\n  box-shadow: 0 10px 20px rgb(0 0 0 / 60%);\n}\n.activelabel .al-rows {\n  display: flex;\n  flex-direction: column;\n  gap: 2px;\n}\n.activelabel .al-head {\n  justify-content: space-between;\n}\n.activelabel .al-place {\n  flex: 1;\n  line-height: 1.2;\n  text-align: center;\n}\n.activelabel .al-place .al-quiet {\n  display: block;\n  font-size: 11px;\n}\n.activelabel .al-acts .al-main {\n  flex: 1;\n}\n.activelabel .al-acts button:not(.al-main) {\n  padding: 7px 6px;\n}\n.activelabel .al-both button {\n  flex: 1;\n  min-width: 0;\n  overflow: hidden;\n  text-overflow: ellipsis;\n}\n.activelabel .al-reason {\n  display: -webkit-box;\n  overflow: hidden;\n  -webkit-box-orient: vertical;\n  -webkit-line-clamp: 4;\n}\n.activelabel button[aria-pressed='true'] {\n  border-color: #5acce6;\n  color: #fff;\n}\n.activelabel button.al-line {\n  display: grid;\n  grid-template-columns: 1fr auto;\n  gap: 0 8px;\n  padding: 4px 8px;\n  border-color: transparent;\n  text-align: left;\n}\n.activelabel .al-line .al-quiet {\n  grid-column: 1 / -1;\n  overflow-wrap: anywhere;\n}\n.activelabel .al-case {\n  overflow-wrap: anywhere;\n}\n.activelabel .al-state {\n  color: #8fa6c4;\n}\n.activelabel .al-state.al-finished,\n.activelabel .al-state.al-approved {\n  color: #7ddc8a;\n}\n.activelabel .al-state.al-draft,\n.activelabel .al-state.al-leased,\n.activelabel .al-state.al-in-review {\n  color: #ffd166;\n}\n.activelabel .al-state.al-returned,\n.activelabel .al-state.al-cannot-be-annotated {\n  color: #ff8a65;\n}\n.activelabel .al-plot svg {\n  width: 100%;\n  max-width: 420px;\n}\n.activelabel .al-plot text {\n  fill: #8fa6c4;\n  font-size: 10px;\n}\n.activelabel .al-plot line,\n.activelabel .al-plot polyline,\n.activelabel .al-plot circle {\n  fill: none;\n  stroke: #5acce6;\n  stroke-width: 1.5;\n}\n.activelabel .al-plot .al-axis {\n  stroke: #35547c;\n  stroke-width: 1;\n}\n.activelabel .al-plot .al-interval {\n  stroke-opacity: 0.45;\n}\n.activelabel .al-plot .al-ahead {\n  stroke-dasharray: 4 3;\n}\n.activelabel .al-plot circle.al-model {\n  fill: #5acce6;\n}\n.activelabel-veil {\n  position: fixed;\n  z-index: 20;\n  display: flex;\n  align-items: center;\n  justify-content: center;\n  background: rgb(4 12 24 / 55%);\n  color: #fff;\n  font-size: 18px;\n  cursor: wait;\n}\n";
+  var panel_default = "/* It shares its side with OHIF's list of structures, one below the other: a panel loses its state when another replaces it. */\ndiv.activelabel-panel {\n  flex: none;\n}\n:has(> div.activelabel-panel) {\n  overflow: hidden auto;\n}\n:has(> div.activelabel-panel),\n.activelabel .al-folded {\n  scrollbar-width: thin;\n  scrollbar-color: #35547c transparent;\n}\n.activelabel {\n  display: flex;\n  flex-direction: column;\n  gap: 4px;\n  padding: 6px 10px;\n  color: #d7e3f4;\n  font-size: 13px;\n  line-height: 1.4;\n}\n.activelabel [hidden] {\n  display: none !important;\n}\n.activelabel h2 {\n  margin: 0;\n  color: #fff;\n  font-size: 15px;\n  overflow-wrap: anywhere;\n}\n.activelabel p {\n  margin: 0;\n}\n.activelabel .al-quiet {\n  color: #8fa6c4;\n  font-size: 12px;\n}\n.activelabel .al-row {\n  display: flex;\n  flex-wrap: wrap;\n  align-items: center;\n  gap: 6px;\n}\n.activelabel button {\n  padding: 4px 8px;\n  border: 1px solid #35547c;\n  border-radius: 4px;\n  background: #10233f;\n  color: #e8f1fc;\n}\n.activelabel .al-row button {\n  white-space: nowrap;\n}\n.activelabel button:hover:enabled {\n  background: #1d3a63;\n}\n.activelabel button:disabled {\n  opacity: 0.4;\n}\n.activelabel button.al-main {\n  padding: 5px 8px;\n  border-color: #5acce6;\n  background: #0b6a86;\n  color: #fff;\n  font-weight: 600;\n}\n.activelabel .al-message {\n  padding: 6px 8px;\n  border-left: 3px solid #8fa6c4;\n  background: #0d1a2d;\n  overflow-wrap: anywhere;\n}\n.activelabel .al-message a {\n  color: #5acce6;\n  text-decoration: underline;\n}\n.activelabel .al-message.al-bad {\n  border-color: #ff8a65;\n}\n.activelabel .al-message.al-good {\n  border-color: #7ddc8a;\n}\n.activelabel input[type='text'] {\n  width: 100%;\n  padding: 4px 6px;\n  border: 1px solid #35547c;\n  border-radius: 4px;\n  background: #07101e;\n  color: #fff;\n}\n.activelabel input[type='range'] {\n  flex: 1;\n  appearance: auto;\n  height: 16px;\n  background: transparent;\n  accent-color: #5acce6;\n}\n.activelabel progress {\n  appearance: auto;\n  width: 100%;\n  accent-color: #5acce6;\n}\n.activelabel .al-skip {\n  display: flex;\n  flex-direction: column;\n  gap: 6px;\n  padding: 8px;\n  border: 1px solid #35547c;\n  border-radius: 4px;\n}\ncanvas.activelabel-uncertainty {\n  position: absolute;\n  inset: 0;\n  width: 100%;\n  height: 100%;\n  pointer-events: none;\n}\n.activelabel .al-column {\n  display: flex;\n  flex-direction: column;\n  gap: 6px;\n}\n.activelabel .al-name input[type='text'] {\n  flex: 1;\n  width: auto;\n}\n/* The parts that are folded away open over OHIF's list of structures, so that nothing moves. */\n.activelabel .al-folds {\n  position: relative;\n}\n.activelabel .al-heads {\n  padding-top: 4px;\n  border-top: 1px solid #1f3a5f;\n}\n.activelabel .al-heads button {\n  flex: 1;\n  padding: 3px 6px;\n  border-color: transparent;\n  color: #8fa6c4;\n}\n.activelabel .al-heads button[aria-expanded='true'] {\n  border-color: #35547c;\n  color: #fff;\n}\n.activelabel .al-folded {\n  position: absolute;\n  z-index: 10;\n  top: 100%;\n  right: -10px;\n  left: -10px;\n  padding: 8px 10px;\n  overflow-y: auto;\n  border-bottom: 1px solid #35547c;\n  background: #04101f;\n  box-shadow: 0 10px 20px rgb(0 0 0 / 60%);\n}\n.activelabel .al-rows {\n  display: flex;\n  flex-direction: column;\n  gap: 2px;\n}\n.activelabel .al-head {\n  justify-content: space-between;\n}\n.activelabel .al-place {\n  flex: 1;\n  line-height: 1.2;\n  text-align: center;\n}\n.activelabel .al-place .al-quiet {\n  display: block;\n  font-size: 11px;\n}\n.activelabel .al-acts .al-main {\n  flex: 1;\n}\n.activelabel .al-acts button:not(.al-main) {\n  padding: 5px 6px;\n}\n.activelabel .al-both button {\n  flex: 1;\n  min-width: 0;\n  overflow: hidden;\n  text-overflow: ellipsis;\n}\n.activelabel .al-reason {\n  display: -webkit-box;\n  overflow: hidden;\n  -webkit-box-orient: vertical;\n  -webkit-line-clamp: 3;\n}\n.activelabel button[aria-pressed='true'] {\n  border-color: #5acce6;\n  color: #fff;\n}\n.activelabel button.al-line {\n  display: grid;\n  grid-template-columns: 1fr auto;\n  gap: 0 8px;\n  padding: 4px 8px;\n  border-color: transparent;\n  text-align: left;\n}\n.activelabel .al-line .al-quiet {\n  grid-column: 1 / -1;\n  overflow-wrap: anywhere;\n}\n.activelabel .al-case {\n  overflow-wrap: anywhere;\n}\n.activelabel .al-state {\n  color: #8fa6c4;\n}\n.activelabel .al-state.al-finished,\n.activelabel .al-state.al-approved {\n  color: #7ddc8a;\n}\n.activelabel .al-state.al-draft,\n.activelabel .al-state.al-leased,\n.activelabel .al-state.al-in-review {\n  color: #ffd166;\n}\n.activelabel .al-state.al-returned,\n.activelabel .al-state.al-cannot-be-annotated {\n  color: #ff8a65;\n}\n.activelabel .al-plot svg {\n  width: 100%;\n  max-width: 420px;\n}\n.activelabel .al-plot text {\n  fill: #8fa6c4;\n  font-size: 10px;\n}\n.activelabel .al-plot line,\n.activelabel .al-plot polyline,\n.activelabel .al-plot circle {\n  fill: none;\n  stroke: #5acce6;\n  stroke-width: 1.5;\n}\n.activelabel .al-plot .al-axis {\n  stroke: #35547c;\n  stroke-width: 1;\n}\n.activelabel .al-plot .al-interval {\n  stroke-opacity: 0.45;\n}\n.activelabel .al-plot .al-ahead {\n  stroke-dasharray: 4 3;\n}\n.activelabel .al-plot circle.al-model {\n  fill: #5acce6;\n}\n.activelabel-veil {\n  position: fixed;\n  z-index: 20;\n  display: flex;\n  align-items: center;\n  justify-content: center;\n  background: rgb(4 12 24 / 55%);\n  color: #fff;\n  font-size: 18px;\n  cursor: wait;\n}\n";
 
   // src/curve.ts
   var WIDTH = 260;
@@ -1161,7 +1227,7 @@
     if (reading === void 0 || review?.readings == null) {
       return "Correct it if need be; what you draw is approved with it.";
     }
-    return `Two readings differ: ${review.readings.agreement}. Take one, merge both, or correct one.`;
+    return `Two readings differ: ${review.readings.agreement}.`;
   }
 
   // src/progress.ts
@@ -1479,9 +1545,49 @@
     }
   };
 
+  // src/waiting.ts
+  var LONGEST_MS = 12e4;
+  var BETWEEN_MS = 50;
+  async function until(look, what, givenUp = () => false) {
+    const end = performance.now() + LONGEST_MS;
+    for (; ; ) {
+      const found = look();
+      if (found !== void 0) {
+        return found;
+      }
+      if (givenUp() || performance.now() > end) {
+        throw new Error(`the viewer does not show ${what}`);
+      }
+      await new Promise((resolve) => setTimeout(resolve, BETWEEN_MS));
+    }
+  }
+
   // src/beginning.ts
   var NO_SUCH_MODEL_YET = 409;
-  async function beginning(server, query) {
+  var Ahead = class {
+    constructor(server) {
+      this.server = server;
+    }
+    server;
+    begun;
+    /** The reader is given a case, which the viewer opens next. Returns it. */
+    begin(query) {
+      this.begun = void 0;
+      if (query?.draft === false && query.returned === null) {
+        const mask = this.server.prediction(query.image);
+        mask.catch(() => void 0);
+        this.begun = { image: query.image, mask, at: performance.now() };
+      }
+      return query;
+    }
+    /** The mask of an image, which is asked for now unless it was just before: a viewer may enter a study twice. */
+    take(image) {
+      const { begun } = this;
+      const isNew = begun?.image === image && performance.now() - begun.at < LONGEST_MS;
+      return isNew ? begun.mask : this.server.prediction(image);
+    }
+  };
+  async function beginning(server, ahead, query) {
     if (query.draft) {
       return [await readMask(await server.draft(query.image)), "You draw on your draft."];
     }
@@ -1489,7 +1595,7 @@
       return [await readMask(await server.label(query.image)), "You draw on the label that was returned."];
     }
     try {
-      return [await readMask(await server.prediction(query.image)), "You draw over what the model draws."];
+      return [await readMask(await ahead.take(query.image)), "You draw over what the model draws."];
     } catch (error) {
       if (error instanceof Refusal && error.status === NO_SUCH_MODEL_YET) {
         return [void 0, "There is no model yet: you draw on the bare image."];
@@ -1676,6 +1782,7 @@
       this.onChange = onChange;
       this.marks = marks;
       this.clock = clock;
+      this.ahead = new Ahead(server);
       this.outbox = new Outbox(server, () => {
         this.drafts.changes();
       });
@@ -1688,6 +1795,7 @@
     clock;
     now = BEGINNING;
     activity = new Activity();
+    ahead;
     /** How often a study was entered or left: what was begun before is given up. */
     entered = 0;
     coming;
@@ -1745,7 +1853,7 @@
           this.set({ phase: "free", labels, query: null, message: { kind: "good", text: "No case is left to annotate." } });
           return;
         }
-        this.set({ phase: "opening", labels, query: await this.server.query() });
+        this.set({ phase: "opening", labels, query: this.ahead.begin(await this.server.query()) });
         this.goTo(sample, this.openQuery);
       });
     }
@@ -1884,7 +1992,7 @@
         this.set({ phase: "free", query, message: { kind: "bad", text: "The case is no longer yours. Ask for the next one." } });
         return;
       }
-      const [mask, from] = await beginning(this.server, query);
+      const [mask, from] = await beginning(this.server, this.ahead, query);
       if (givenUp() || !await this.draw(sample.id, mask, givenUp)) {
         return;
       }
@@ -2235,23 +2343,6 @@
     }
   };
 
-  // src/waiting.ts
-  var LONGEST_MS = 12e4;
-  var BETWEEN_MS = 50;
-  async function until(look, what, givenUp = () => false) {
-    const end = performance.now() + LONGEST_MS;
-    for (; ; ) {
-      const found = look();
-      if (found !== void 0) {
-        return found;
-      }
-      if (givenUp() || performance.now() > end) {
-        throw new Error(`the viewer does not show ${what}`);
-      }
-      await new Promise((resolve) => setTimeout(resolve, BETWEEN_MS));
-    }
-  }
-
   // src/drawing.ts
   var LONGEST_STROKE_MS = 5e3;
   var Drawing = class _Drawing {
@@ -2474,60 +2565,6 @@
     return viewport?.getImageData()?.dimensions ? viewport : void 0;
   }
 
-  // src/own_plane.ts
-  var LOOKS = {
-    axial: { viewPlaneNormal: [0, 0, -1], viewUp: [0, -1, 0] },
-    sagittal: { viewPlaneNormal: [1, 0, 0], viewUp: [0, 0, 1] },
-    coronal: { viewPlaneNormal: [0, -1, 0], viewUp: [0, 0, 1] }
-  };
-  var SAME = 1e-6;
-  var dot = (one, other) => one[0] * other[0] + one[1] * other[1] + one[2] * other[2];
-  function nearest(axes, wanted) {
-    const [best] = [...axes].sort((one, other) => Math.abs(dot(other, wanted)) - Math.abs(dot(one, wanted)));
-    return along2(best ?? wanted, wanted);
-  }
-  function along2(axis, wanted) {
-    return dot(axis, wanted) < 0 ? [-axis[0], -axis[1], -axis[2]] : axis;
-  }
-  function assigned(axes) {
-    const nearness = (axis) => Math.max(...axis.map(Math.abs));
-    const found = [void 0, void 0, void 0];
-    for (const axis of [...axes].sort((one, other) => nearness(other) - nearness(one))) {
-      const [best] = [0, 1, 2].filter((place) => found[place] === void 0).sort((one, other) => Math.abs(axis[other] ?? 0) - Math.abs(axis[one] ?? 0));
-      found[best ?? 0] = axis;
-    }
-    return found;
-  }
-  function ownPlane(plane, direction) {
-    const look = LOOKS[plane];
-    if (look === void 0) {
-      return void 0;
-    }
-    const axes = [0, 3, 6].map((from) => [direction[from] ?? 0, direction[from + 1] ?? 0, direction[from + 2] ?? 0]);
-    const normal = assigned(axes)[look.viewPlaneNormal.findIndex((part) => part !== 0)] ?? look.viewPlaneNormal;
-    const viewPlaneNormal = along2(normal, look.viewPlaneNormal);
-    if (dot(viewPlaneNormal, look.viewPlaneNormal) > 1 - SAME) {
-      return void 0;
-    }
-    return { viewPlaneNormal, viewUp: nearest(axes.filter((axis) => axis !== normal), look.viewUp) };
-  }
-  function turnOf(viewport, plane) {
-    const direction = viewport.getImageData()?.direction;
-    const camera = direction === void 0 ? void 0 : ownPlane(plane, direction);
-    if (camera === void 0) {
-      return void 0;
-    }
-    const [shown, wanted] = [viewport.getCamera().viewPlaneNormal, camera.viewPlaneNormal];
-    return dot(shown, wanted) < (1 - SAME) * Math.hypot(...shown) * Math.hypot(...wanted) ? camera : void 0;
-  }
-  function turnToSlices(viewport, plane) {
-    const camera = turnOf(viewport, plane);
-    if (camera !== void 0) {
-      viewport.setCamera(camera);
-      viewport.render();
-    }
-  }
-
   // src/viewer.ts
   var MODE = "/monai-label";
   var OhifViewer = class {
@@ -2702,6 +2739,7 @@
     }
   }
   function begin({ servicesManager: { services }, commandsManager }) {
+    mendTurnedViews(window.cornerstone.VolumeViewport);
     withoutSeriesNotice(services.uiNotificationService);
     const server = new Server(location.origin, void 0, () => nameIn(document.cookie));
     const tools = new Tools(commandsManager);
