@@ -1,16 +1,19 @@
 """A round's scoring, the first and the second, split into its parts, beside the host's scoring of the same files.
 
     OMP_NUM_THREADS=1 python benchmarks/round.py [--sizes hippocampus ct 192x192x96] [--volumes N] [--shrink 4]
+    ... --precision float32 bfloat16      # each in the same run, instead of the one that this machine is best at
 
 A project with a model scores all its images; then a second model of the same weights scores them again, from the
 prepared images that were kept. Beside it, group by group in turn: bare forward passes, and the host's scoring
 (epistemic, version 2) with the same network, windows and repeats. Seconds are those of the processor, because other
 programs share the machine; use one thread.
 
-Arms of ours: `all` makes all repeats for each volume; `racing` only for those that may be asked for; `last` has one
-random layer, the last, so that the rest runs once (`prediction.random_layers = 1`); `single` is a pass without dropout
-(`prediction.repeats = 0`). Bare passes are the engine's own: its layout, shared part, masks and batches; `plain` ones
-those of the network as it was built, in float32, with the same masks and batches, as in `scoring.py`.
+Arms of ours: `all` makes all repeats for each volume; `racing` only for those that may be asked for, one in eight;
+`apart` has windows that overlap no more than they must (`prediction.window_overlap = 0`), and `racing apart` both;
+`last` has one random layer, the last, so that the rest runs once (`prediction.random_layers = 1`); `single` is a pass
+without dropout (`prediction.repeats = 0`). Bare passes are the engine's own: its layout, shared part, masks and
+batches; `plain` ones those of the network as it was built, in float32, with the same masks and batches, as in
+`scoring.py`.
 
 The size `ct` has volumes of 512x512x397 voxels; `--shrink 4` makes them a quarter along each axis, in windows of 32.
 """
@@ -25,8 +28,9 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 from unittest import mock
 
 import nibabel
@@ -48,7 +52,7 @@ from activelabel.loop import scoring as loop_scoring
 from activelabel.loop.scoring import VolumeScoring
 from activelabel.networks import build_network
 from activelabel.prediction.batching import Job
-from activelabel.prediction.devices.precision import choose_precision
+from activelabel.prediction.devices.precision import PrecisionName, choose_precision
 from activelabel.prediction.dropout import Draw, RandomDropout, monte_carlo_dropout
 from activelabel.prediction.predictor import Predictor
 from activelabel.prediction.prepared import images as prepared_images
@@ -67,10 +71,14 @@ GROUPS = 2
 ARMS: Mapping[str, dict[str, Any]] = {
     "all": {},
     "racing": {"racing": True},
+    "apart": {"window_overlap": 0.0},
+    "racing apart": {"racing": True, "window_overlap": 0.0},
     "last": {"random_layers": 1},
     "single": {"repeats": 0},
 }
 """Our arms, with what each changes in the recipe's `[prediction]`."""
+ASKED = 8
+"""One in so many volumes is asked for in a round."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +92,7 @@ class Size:
     window: Size3D | None = None
     resampled: bool = False
     modality: str = "MR"
+    precisions: tuple[PrecisionName, ...] = ("auto",)
 
 
 @dataclass
@@ -111,13 +120,16 @@ def main() -> None:
     parser.add_argument("--sizes", nargs="+", choices=sizes(1), default=list(sizes(1)))
     parser.add_argument("--volumes", type=int, help="how many, instead of 100, 40 and 2")
     parser.add_argument("--shrink", type=int, default=1, help="makes CT-sized volumes smaller along each axis")
+    parser.add_argument("--precision", nargs="+", choices=get_args(PrecisionName), default=["auto"])
     parser.add_argument("--arms", nargs="+", choices=(*ARMS, "bare", "host"), default=[*ARMS, "bare", "host"])
     arguments = parser.parse_args()
     print(f"{cpu_name()}, {torch.get_num_threads()} threads, torch {torch.__version__}, load {os.getloadavg()[0]:.1f}")
-    print(f"precision: auto = {choose_precision('auto', CPU)}")
+    for precision in arguments.precision:
+        print(f"precision: {precision} = {choose_precision(precision, CPU)}")
     for name in arguments.sizes:
         size = sizes(arguments.shrink)[name]
-        size = dataclasses.replace(size, volumes=arguments.volumes or size.volumes)
+        volumes = arguments.volumes or size.volumes
+        size = dataclasses.replace(size, volumes=volumes, precisions=tuple(arguments.precision))
         with tempfile.TemporaryDirectory() as work:
             print_table(name, size, measure(size, Path(work), arguments.arms))
 
@@ -158,15 +170,16 @@ def measure(size: Size, work: Path, arms: Collection[str]) -> dict[str, Took]:
     files = write_images(size, recipe, work / "images")
     groups = [files[first::GROUPS] for first in range(min(GROUPS, len(files)))]
     for number, group in enumerate(groups):
-        for name, own in arms_of(recipe).items():
+        for (name, own), precision in product(arms_of(recipe).items(), size.precisions):
             if name not in arms:
                 continue
-            folder = work / f"{name}_{number}"
-            for turn, took in enumerate(rounds(own, size, network, group, folder), start=1):
-                found[f"{name}, round {turn}"] += took
+            folder = work / f"{name}_{precision}_{number}"
+            for turn, took in enumerate(rounds(own, size, precision, network, group, folder), start=1):
+                found[f"{name}, {precision}, round {turn}"] += took
         if "bare" in arms:
-            found["bare"] += bare(recipe, size, network, group)
-            found["bare, plain"] += bare(recipe, size, network, group, plain=True)
+            for precision in size.precisions:
+                found[f"bare, {precision}"] += bare(recipe, size, precision, network, group)
+            found["bare, plain"] += bare(recipe, size, "float32", network, group, plain=True)
         if "host" in arms:
             found["host"] += host(recipe, size, network, group, work / f"host_{number}")
     return dict(found)
@@ -187,13 +200,17 @@ def write_images(size: Size, recipe: Recipe, folder: Path) -> list[Path]:
     return sorted(folder.glob("*.nii.gz"))
 
 
-def rounds(recipe: Recipe, size: Size, network: nn.Module, files: Sequence[Path], folder: Path) -> Iterator[Took]:
+def rounds(
+    recipe: Recipe, size: Size, precision: PrecisionName, network: nn.Module, files: Sequence[Path], folder: Path
+) -> Iterator[Took]:
     """What two scorings took: with nothing kept, and with the images that the first has kept."""
     folder.mkdir()
     strategy = "entropy" if recipe.prediction.repeats == 0 else recipe.query.strategy
-    conf = {"recipe": recipe.name, "labels": "a,b", "device": "cpu", "precision": "auto", "modality": size.modality}
+    conf = {"recipe": recipe.name, "labels": "a,b", "device": "cpu", "modality": size.modality}
+    conf |= {"precision": precision, "retrain_after": "1"}
     opened = open_project("app", str(folder), {**conf, "strategy": strategy, "prepared_gb": "20"})
-    recipe = recipe.model_copy(update={"query": opened.recipe.query})
+    asked = {"size": max(len(files) // ASKED, 1)}
+    recipe = recipe.model_copy(update={"query": opened.recipe.query.model_copy(update=asked)})
     project = dataclasses.replace(opened, recipe=recipe)
     names = {file.name.removesuffix(".nii.gz"): file for file in files}
     project.ledger.sync_images(names, 0)
@@ -259,10 +276,18 @@ def wrapped(timed: Callable[..., Any], of: Callable[..., Any], *, is_method: boo
     return partial(timed, of)
 
 
-def bare(recipe: Recipe, size: Size, network: nn.Module, files: Sequence[Path], *, plain: bool = False) -> Took:
+def bare(
+    recipe: Recipe,
+    size: Size,
+    precision: PrecisionName,
+    network: nn.Module,
+    files: Sequence[Path],
+    *,
+    plain: bool = False,
+) -> Took:
     """What nothing but the forward passes with dropout take, in the batches of the engine."""
     repeats, took = recipe.prediction.repeats, Took()
-    predictor = Predictor(network, recipe.prediction.window_size, OVERLAP, precision="float32" if plain else "auto")
+    predictor = Predictor(network, recipe.prediction.window_size, OVERLAP, precision=precision)
     intensity = {"intensity": "window" if size.modality == "CT" else "zscore"}
     for file in files:
         image = prepare_image(read_volume(file), recipe.preprocessing.model_copy(update=intensity))
@@ -333,7 +358,8 @@ def print_table(name: str, size: Size, found: Mapping[str, Took]) -> None:
         parts = [took.parts.get(part, 0.0) for part in PARTS]
         numbers = [took.processor, *parts, took.processor - sum(parts), took.clock]
         host_times = f"{found['host'].processor / took.processor:.1f}" if "host" in found else ""
-        bares = [found.get(one) for one in ("bare", "bare, plain")]
+        precision = next((one for one in size.precisions if f", {one}, " in f"{arm}, "), None)
+        bares = [found.get(one) for one in (f"bare, {precision}", "bare, plain")]
         against = ["" if one is None else f"{took.processor / one.processor:.2f}" for one in bares]
         shown = [f"{one / size.volumes:.4f}" for one in numbers]
         print(f"| {' | '.join([arm, *shown, *against, host_times])} |", flush=True)

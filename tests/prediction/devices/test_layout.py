@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from activelabel.networks.smoothing import Smooth
+from activelabel.prediction.devices import layout as of_layout
 from activelabel.prediction.devices.layout import ChannelsLastInstanceNorm, ItemwiseSmooth, channels_last_copy
 
 CPU = torch.device("cpu")
@@ -30,6 +31,23 @@ def test_instance_normalisation_is_torchs(channels: int, affine: bool, batch: in
     assert found.is_contiguous(memory_format=torch.channels_last_3d)
 
 
+@pytest.mark.parametrize("affine", [False, True])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_normalisation_without_a_gradient_is_that_with_one(affine: bool, dtype: torch.dtype) -> None:
+    layer = ChannelsLastInstanceNorm(nn.InstanceNorm3d(16, affine=affine))
+    if affine:
+        with torch.no_grad():
+            layer.weight.copy_(torch.linspace(0.5, 2, 16))
+            layer.bias.copy_(torch.linspace(-1, 1, 16))
+    values = torch.randn((3, 16, 4, 5, 6), generator=torch.Generator().manual_seed(1)).to(dtype)
+    values = values.contiguous(memory_format=torch.channels_last_3d)
+    expected = layer(values)
+    with torch.no_grad():
+        found = layer(values)
+    assert torch.equal(found, expected)
+    assert found.is_contiguous(memory_format=torch.channels_last_3d)
+
+
 @pytest.mark.parametrize("channels", [3, 16])
 @pytest.mark.parametrize("batch", [1, 2])
 def test_the_gradient_of_instance_normalisation_is_right_in_either_layout(channels: int, batch: int) -> None:
@@ -48,13 +66,18 @@ def test_the_gradient_of_instance_normalisation_is_right_in_either_layout(channe
             torch.testing.assert_close(own.grad, exact.grad.float(), atol=1e-5, rtol=0)
 
 
+@pytest.mark.parametrize("at_once", [False, True])
 @pytest.mark.parametrize("stride", [(2, 2, 2), (2, 2, 1), (1, 2, 1), (1, 1, 1)])
-@pytest.mark.parametrize("shape", [(3, 2, 5, 4, 6), (1, 16, 2, 3, 1), (2, 3, 1, 1, 2)])
-def test_smoothing_item_by_item_is_smoothing(stride: tuple[int, ...], shape: tuple[int, ...]) -> None:
+@pytest.mark.parametrize("shape", [(3, 2, 5, 4, 6), (1, 16, 2, 3, 1), (2, 32, 5, 4, 6), (2, 3, 1, 1, 2)])
+def test_smoothing_in_either_way_is_smoothing(
+    monkeypatch: pytest.MonkeyPatch, at_once: bool, stride: tuple[int, ...], shape: tuple[int, ...]
+) -> None:
+    monkeypatch.setattr(of_layout, "convolves_each_fast", lambda dtype: at_once)
     values = torch.randn(shape, generator=torch.Generator().manual_seed(1))
     values = values.contiguous(memory_format=torch.channels_last_3d)
     before = values.clone()
-    torch.testing.assert_close(ItemwiseSmooth(stride)(values), Smooth(stride)(values), atol=1e-6, rtol=0)
+    with torch.no_grad():
+        torch.testing.assert_close(ItemwiseSmooth(stride)(values), Smooth(stride)(values), atol=1e-6, rtol=0)
     assert torch.equal(values, before)
 
 

@@ -39,6 +39,25 @@ def test_an_explicit_precision_is_used(cpu_flags: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("flags", "vectors", "expected"),
+    [
+        ("avx2", "AVX2", (False, False, False)),
+        ("avx2 avx512f", "AVX512", (True, False, False)),
+        ("avx2 avx512f avx512_bf16", "AVX512", (True, True, False)),
+        ("avx2 avx512f avx512_bf16 amx_bf16", "AVX512", (True, True, True)),
+        ("avx2 avx512f avx512_bf16 amx_bf16", "AVX2", (False, False, True)),
+    ],
+)
+def test_which_ways_are_fast_follows_from_what_the_cpu_can(
+    monkeypatch: pytest.MonkeyPatch, cpu_flags: Path, flags: str, vectors: str, expected: tuple[bool, bool, bool]
+) -> None:
+    cpu_flags.write_text(f"flags : {flags}\n", encoding="utf-8")
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: vectors)
+    each = (precision.convolves_each_fast.__wrapped__(dtype) for dtype in (torch.float32, torch.bfloat16))
+    assert (*each, precision.multiplies_in_tiles.__wrapped__()) == expected
+
+
+@pytest.mark.parametrize(
     ("capability", "expected"),
     [
         ((9, 0), "bfloat16 (H multiplies it natively)"),

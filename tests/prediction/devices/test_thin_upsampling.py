@@ -7,6 +7,7 @@ from torch import nn
 from activelabel.networks import build_network
 from activelabel.networks.padding import RepeatedTranspose
 from activelabel.networks.smoothing import Smooth
+from activelabel.prediction.devices import thin_upsampling
 from activelabel.prediction.devices.layout import channels_last_copy
 from activelabel.prediction.devices.thin_upsampling import (
     RepeatedThinUpsampling,
@@ -44,6 +45,25 @@ def test_output_and_gradients_are_those_of_torchs_transposed_convolution(
     torch.testing.assert_close(*outputs)
     for expected, found in zip(*gradients, strict=True):
         torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("in_tiles", [False, True])
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize(
+    ("kernel", "stride", "padding", "more"), [DOUBLED, IN_PLANE], ids=["three axes doubled", "two axes doubled"]
+)
+def test_bfloat16_gives_the_same_whether_or_not_the_processor_multiplies_tiles(
+    monkeypatch: pytest.MonkeyPatch, kernel: int, stride: int, padding: int, more: int, bias: bool, in_tiles: bool
+) -> None:
+    monkeypatch.setattr(thin_upsampling, "multiplies_in_tiles", lambda: in_tiles)
+    torch.manual_seed(0)
+    plain = nn.ConvTranspose3d(6, 3, kernel, stride, padding, more, bias=bias)
+    values = torch.randn(2, 6, 4, 5, 3).to(memory_format=torch.channels_last_3d)
+    with torch.no_grad():
+        with torch.autocast("cpu", torch.bfloat16):
+            found = ThinUpsampling(plain)(values)
+        torch.testing.assert_close(found.float(), plain(values), atol=0.02, rtol=0.02)
+    assert found.dtype == torch.bfloat16
 
 
 @pytest.mark.parametrize("smooth", [False, True])

@@ -4,6 +4,7 @@ On a GPU, `choice` measures whether that is faster. The type applies to the forw
 blending and statistics are always float32.
 """
 
+import functools
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -45,6 +46,22 @@ def choose_precision(requested: PrecisionName, device: torch.device) -> Precisio
     if not torch.backends.mkldnn.is_available():
         return Precision(torch.float32, "this build of torch lacks oneDNN")
     return Precision(torch.bfloat16, f"this CPU has {native[0]}")
+
+
+@functools.cache
+def multiplies_in_tiles() -> bool:
+    """Whether this processor multiplies whole tiles of bfloat16 at once (AMX)."""
+    return "amx_bf16" in _cpu_flags()
+
+
+@functools.cache
+def convolves_each_fast(dtype: torch.dtype) -> bool:
+    """Whether torch is fast here at 3D convolutions of each channel by itself, with values of `dtype`.
+
+    It is by AVX-512; bfloat16 has to be native as well.
+    """
+    native = dtype == torch.float32 or bool(_cpu_flags().intersection(_BFLOAT16_FLAGS))
+    return native and torch.backends.cpu.get_cpu_capability() == "AVX512"
 
 
 def _cpu_flags() -> set[str]:
