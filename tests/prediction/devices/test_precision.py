@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from activelabel.prediction.devices import precision
+from activelabel.prediction.devices import processor
 from activelabel.prediction.devices.precision import choose_precision
 
 CPU = torch.device("cpu")
@@ -14,7 +14,7 @@ CPU = torch.device("cpu")
 @pytest.fixture
 def cpu_flags(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     file = tmp_path / "cpuinfo"
-    monkeypatch.setattr(precision, "_CPU_FLAGS_FILE", file)
+    monkeypatch.setattr(processor, "_CPU_FLAGS_FILE", file)
     return file
 
 

@@ -7,6 +7,7 @@ from torch import nn
 from activelabel.networks import build_network
 from activelabel.networks.padding import RepeatedTranspose
 from activelabel.networks.smoothing import Smooth
+from activelabel.prediction.devices import thin_upsampling
 from activelabel.prediction.devices.layout import channels_last_copy
 from activelabel.prediction.devices.thin_upsampling import (
     RepeatedThinUpsampling,
@@ -44,6 +45,30 @@ def test_output_and_gradients_are_those_of_torchs_transposed_convolution(
     torch.testing.assert_close(*outputs)
     for expected, found in zip(*gradients, strict=True):
         torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("has_tiles", [True, False])
+@pytest.mark.parametrize(
+    ("kernel", "stride", "padding", "more"), [DOUBLED, IN_PLANE], ids=["three axes doubled", "two axes doubled"]
+)
+def test_in_bfloat16_both_ways_are_torchs_transposed_convolution_up_to_rounding(
+    kernel: int, stride: int, padding: int, more: int, has_tiles: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(thin_upsampling, "multiplies_tiles", lambda: has_tiles)
+    if has_tiles:
+        monkeypatch.setattr(thin_upsampling, "_Upsampled", None)
+    torch.manual_seed(0)
+    plain = nn.ConvTranspose3d(16, 3, kernel, stride, padding, more)
+    values, found = torch.randn(2, 16, 4, 5, 3).to(memory_format=torch.channels_last_3d), []
+    for layer, dtype in ((plain, torch.float32), (ThinUpsampling(plain), torch.bfloat16)):
+        own = values.clone().requires_grad_()
+        with torch.autocast("cpu", dtype, enabled=dtype is torch.bfloat16):
+            output = layer(own)
+        assert output.dtype is dtype
+        weights = torch.linspace(-1, 1, output.numel()).view(output.shape)
+        found.append([output, *torch.autograd.grad((output.float() * weights).sum(), [own, *layer.parameters()])])
+    for expected, got in zip(*found, strict=True):
+        torch.testing.assert_close(got.float(), expected, rtol=0, atol=0.02 * expected.abs().max().item())
 
 
 @pytest.mark.parametrize("smooth", [False, True])

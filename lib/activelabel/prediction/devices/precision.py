@@ -5,14 +5,14 @@ blending and statistics are always float32.
 """
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 import torch
 
+from activelabel.prediction.devices.processor import cpu_flags
+
 PrecisionName = Literal["auto", "float32", "bfloat16"]
 
-_CPU_FLAGS_FILE = Path("/proc/cpuinfo")
 _BFLOAT16_FLAGS = ("amx_bf16", "avx512_bf16")
 
 
@@ -39,19 +39,10 @@ def choose_precision(requested: PrecisionName, device: torch.device) -> Precisio
         return Precision(torch.float32, f"{name} has no native bfloat16")
     if device.type != "cpu":
         return Precision(torch.float32, f"bfloat16 is not used on '{device.type}'")
-    native = [flag for flag in _BFLOAT16_FLAGS if flag in _cpu_flags()]
+    flags = cpu_flags()
+    native = [flag for flag in _BFLOAT16_FLAGS if flag in flags]
     if not native:
         return Precision(torch.float32, f"this CPU has none of {', '.join(_BFLOAT16_FLAGS)}")
     if not torch.backends.mkldnn.is_available():
         return Precision(torch.float32, "this build of torch lacks oneDNN")
     return Precision(torch.bfloat16, f"this CPU has {native[0]}")
-
-
-def _cpu_flags() -> set[str]:
-    """The processor's feature flags; empty where the operating system does not list them."""
-    if not _CPU_FLAGS_FILE.is_file():
-        return set()
-    for line in _CPU_FLAGS_FILE.read_text(encoding="ascii", errors="replace").splitlines():
-        if line.startswith("flags"):
-            return set(line.partition(":")[2].split())
-    return set()
