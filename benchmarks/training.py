@@ -2,9 +2,9 @@
 
     python benchmarks/training.py [--sizes hippocampus 96] [--precisions auto float32] [--seeds 3] [--epochs N]
 
-Each arm runs in a process of its own: the host in float32, and ours in each precision, of which `auto` is bfloat16 where
-the processor multiplies it. Hippocampus: the recipe `quick` on 10 volumes, after which all networks are judged on 15
-others, in float32, one of each arm for each seed; they begin with the same weights. 96x96x96: the network of
+Each arm runs in a process of its own: the host in float32, and ours in each precision, of which `auto` is bfloat16
+where the processor multiplies it. Hippocampus: the recipe `quick` on 10 volumes, after which all networks are judged on
+15 others, in float32, one of each arm for each seed; they begin with the same weights. 96x96x96: the network of
 `rahimi2022` on noise, one patch a step, for the time alone. Nothing is validated meanwhile, on any side.
 
 If other work runs on the machine, set OMP_WAIT_POLICY=passive: otherwise waiting threads use up processor time that the

@@ -29,7 +29,7 @@ _SLOW_VALUES = 20480
 """Torch's slow convolution is for a batch of one with at most as many values in a slice across the last axis."""
 
 _FEW_VOXELS = 256
-"""In bfloat16, the matrix of what kernels see costs less than the order of the weights for as many voxels of a result."""
+"""Of a result: for as many, what kernels see is a smaller matrix than the weights are, in bfloat16."""
 
 _LENGTH = 3
 """Of a kernel, along each axis."""

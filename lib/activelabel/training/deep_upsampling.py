@@ -1,7 +1,7 @@
 """Transposed convolutions of a deep level, with many channels and few voxels, for a training on a CPU.
 
-Their gradient is two products of matrices, whose rows are what each voxel has a part in: half to four fifths of the time
-of torch's own. In bfloat16 that holds where the processor multiplies tiles.
+Their gradient is two products of matrices, whose rows are what each voxel has a part in: half to four fifths of the
+time of torch's own. In bfloat16 that holds where the processor multiplies tiles.
 """
 
 from typing import Any, TypeGuard
