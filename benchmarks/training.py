@@ -1,10 +1,11 @@
 """Speed and result of training against the host's own: same cases, network, patches and number of steps.
 
-    python benchmarks/training.py [--sizes hippocampus 96] [--seeds 3] [--epochs N]
+    python benchmarks/training.py [--sizes hippocampus 96] [--precisions auto float32] [--seeds 3] [--epochs N]
 
-Each arm runs in a process of its own. Hippocampus: the recipe `quick` on 10 volumes, after which both networks are
-judged on 15 others, in float32, a pair for each seed; both begin with the same weights. 96x96x96: the network of
-`rahimi2022` on noise, one patch a step, for the time alone. Nothing is validated meanwhile, on either side.
+Each arm runs in a process of its own: the host in float32, and ours in each precision, of which `auto` is bfloat16
+where the processor multiplies it. Hippocampus: the recipe `quick` on 10 volumes, after which all networks are judged on
+15 others, in float32, one of each arm for each seed; they begin with the same weights. 96x96x96: the network of
+`rahimi2022` on noise, one patch a step, for the time alone. Nothing is validated meanwhile, on any side.
 
 If other work runs on the machine, set OMP_WAIT_POLICY=passive: otherwise waiting threads use up processor time that the
 working threads need, and single steps take ten times as long.
@@ -21,7 +22,7 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import nibabel
 import numpy as np
@@ -29,9 +30,9 @@ import torch
 from scoring import DATA, cpu_name
 from scoring_arms import CPU, SEED
 from torch import nn
-from training_arms import ARMS, Files
+from training_arms import Files, train_host, train_ours
 
-from activelabel.prediction.devices.precision import choose_precision
+from activelabel.prediction.devices.precision import PrecisionName, choose_precision
 from activelabel.prediction.predictor import Predictor
 from activelabel.project.opening import open_project
 from activelabel.project.project import Project
@@ -43,6 +44,7 @@ from activelabel.training.transforms import Case
 TRAINED_ON, JUDGED_BY = 10, 15
 NOISE_CASES = 4
 SIZES = ("hippocampus", "96")
+HOST = "host"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,9 +60,12 @@ def main() -> None:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--sizes", nargs="+", choices=SIZES, default=list(SIZES))
+    parser.add_argument(
+        "--precisions", nargs="+", choices=get_args(PrecisionName), default=["auto", "float32"], help="of ours"
+    )
     parser.add_argument("--seeds", type=int, default=3, help="how many trainings of each arm on hippocampus")
     parser.add_argument("--epochs", type=int, help="instead of the recipe's 40, and of 3 at 96")
-    parser.add_argument("--run-arm", choices=ARMS, help="run one arm in this process (internal)")
+    parser.add_argument("--run-arm", metavar="ARM", help="run one arm in this process (internal)")
     parser.add_argument("--seed", type=int, help="with --run-arm")
     arguments = parser.parse_args()
     if arguments.epochs is not None and arguments.epochs < 2:
@@ -70,13 +75,17 @@ def main() -> None:
             result = run_arm(arguments.run_arm, arguments.sizes[0], arguments.seed, arguments.epochs, Path(work))
         print(json.dumps(dataclasses.asdict(result)))
         return
-    report(arguments.sizes, arguments.seeds, arguments.epochs)
+    # Each once: where nothing multiplies bfloat16, `auto` is float32.
+    precisions = dict.fromkeys(str(choose_precision(name, CPU).dtype) for name in arguments.precisions)
+    arms = [HOST, *(name.removeprefix("torch.") for name in precisions)]
+    report(arguments.sizes, arms, arguments.seeds, arguments.epochs)
 
 
-def report(sizes: Sequence[str], seeds: int, epochs: int | None) -> None:
+def report(sizes: Sequence[str], arms: Sequence[str], seeds: int, epochs: int | None) -> None:
     """Print the conditions, and a table for each size."""
     print(f"{cpu_name()}, {torch.get_num_threads()} threads, load {os.getloadavg()[0]:.1f} at start")
-    print(f"torch {torch.__version__}, ours in {choose_precision('auto', CPU)}, host in float32")
+    print(f"torch {torch.__version__}, host in float32, ours in {', '.join(arms[1:])}")
+    print(f"auto: {choose_precision('auto', CPU)}")
     print(f"OMP_WAIT_POLICY {os.environ.get('OMP_WAIT_POLICY', 'not set')}")
     for size in sizes:
         recipe = recipe_of(size, epochs)
@@ -86,17 +95,20 @@ def report(sizes: Sequence[str], seeds: int, epochs: int | None) -> None:
         print("| arm | seed | s/step | steps/s | CPU s/step | mean Dice |")
         print("|---|---:|---:|---:|---:|---:|", flush=True)
         count = seeds if size == "hippocampus" else 1
-        rounds = [{arm: measure(arm, size, seed, epochs) for arm in ARMS} for seed in range(count)]
-        print_comparison({arm: [found[arm] for found in rounds] for arm in ARMS})
+        rounds = [{arm: measure(arm, size, seed, epochs) for arm in arms} for seed in range(count)]
+        print_comparison({arm: [found[arm] for found in rounds] for arm in arms})
 
 
 def print_comparison(found: Mapping[str, Sequence[Result]]) -> None:
-    """Print the ratio of the times, and the Dice of both arms with its spread between seeds."""
+    """Print the ratios of the times, and the Dice of all arms with its spread between seeds."""
     # The fastest run of each arm: other work on the machine only makes it slower.
-    host, ours = (min(result.step_seconds for result in found[arm]) for arm in ("host", "ours"))
-    print(f"fastest: {host / ours:.1f} times the host's steps per second", end="")
-    host, ours = (min(result.step_cpu_seconds for result in found[arm]) for arm in ("host", "ours"))
-    print(f", {host / ours:.1f} times by the processors' seconds")
+    seconds = {arm: min(result.step_seconds for result in results) for arm, results in found.items()}
+    cpu_seconds = {arm: min(result.step_cpu_seconds for result in results) for arm, results in found.items()}
+    for arm in [arm for arm in found if arm != HOST]:
+        by_clock, by_cpu = (times[HOST] / times[arm] for times in (seconds, cpu_seconds))
+        print(
+            f"fastest in {arm}: {by_clock:.2f} times the host's steps per second, {by_cpu:.2f} times by the processors'"
+        )
     for arm, results in found.items():
         dice = [result.dice for result in results if result.dice is not None]
         if dice:
@@ -120,12 +132,14 @@ def measure(arm: str, size: str, seed: int, epochs: int | None) -> Result:
 
 
 def run_arm(arm: str, size: str, seed: int, epochs: int | None, work: Path) -> Result:
-    """Train one arm in this process, and judge its network."""
+    """Train one arm in this process, the host's or ours in a precision, and judge its network."""
     cases = hippocampus(TRAINED_ON + JUDGED_BY) if size == "hippocampus" else noise(work / "noise")
     labels = "anterior,posterior" if size == "hippocampus" else "ball"
     training = dict(list(cases.items())[:TRAINED_ON])
-    project = annotated_project(work, recipe_of(size, epochs), labels, seed, training)
-    timing, network = ARMS[arm](project, Files({image_id: image for image_id, (image, _) in training.items()}))
+    precision = "auto" if arm == HOST else arm
+    project = annotated_project(work, recipe_of(size, epochs), labels, seed, training, precision)
+    train = train_host if arm == HOST else train_ours
+    timing, network = train(project, Files({image_id: image for image_id, (image, _) in training.items()}))
     dice = judge(project, network, list(cases.values())[TRAINED_ON:])
     return Result(timing.step_seconds, timing.step_cpu_seconds, dice)
 
@@ -144,13 +158,17 @@ def recipe_of(size: str, epochs: int | None) -> Recipe:
 
 
 def annotated_project(
-    work: Path, recipe: Recipe, labels: str, seed: int, cases: Mapping[str, tuple[Path, Path]]
+    work: Path,
+    recipe: Recipe,
+    labels: str,
+    seed: int,
+    cases: Mapping[str, tuple[Path, Path]],
+    precision: str = "auto",
 ) -> Project:
     """A project whose ledger knows a label for each case."""
     work.mkdir(exist_ok=True)
-    opened = open_project(
-        "app", str(work), {"recipe": recipe.name, "labels": labels, "seed": str(seed), "device": "cpu"}
-    )
+    settings = {"recipe": recipe.name, "labels": labels, "seed": str(seed), "device": "cpu", "precision": precision}
+    opened = open_project("app", str(work), settings)
     project = dataclasses.replace(opened, recipe=recipe)
     project.ledger.sync_images(cases, 0)
     project.labels_folder.mkdir()

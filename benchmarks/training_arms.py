@@ -169,6 +169,3 @@ def _network(project: Project, weights: Mapping[str, torch.Tensor]) -> nn.Module
     network = build_network(project.recipe.network, project.model_description.classes)
     network.load_state_dict(weights)
     return network
-
-
-ARMS = {"host": train_host, "ours": train_ours}

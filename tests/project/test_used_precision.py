@@ -82,7 +82,7 @@ def test_a_gpu_without_bfloat16_trains_in_half_precision(file: Path, monkeypatch
 
 def test_a_precision_that_was_asked_for_and_a_cpu_are_not_measured(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert used_precision("float32", GPU, RECIPE, file) == "float32 (as requested)"
-    monkeypatch.setattr(precision, "_cpu_flags", set)
+    monkeypatch.setattr(precision, "cpu_flags", set)
     assert used_precision("auto", torch.device("cpu"), RECIPE, file) == (
         "float32 (this CPU has none of amx_bf16, avx512_bf16)"
     )

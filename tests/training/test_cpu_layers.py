@@ -7,6 +7,7 @@ from torch import nn
 from activelabel.networks import build_network
 from activelabel.networks.smoothing import Smooth
 from activelabel.prediction.devices.folding import FoldedConvolution
+from activelabel.prediction.devices.layout import ChannelsLastInstanceNorm
 from activelabel.prediction.devices.thin_upsampling import RepeatedThinUpsampling, ThinUpsampling
 from activelabel.prediction.dropout import Draw, monte_carlo_dropout
 from activelabel.recipes import NetworkSettings, load_recipe
@@ -129,6 +130,42 @@ def test_an_activation_with_one_slope_is_torchs(dtype: torch.dtype) -> None:
     tolerance = {"rtol": 2e-2, "atol": 2e-2} if dtype is torch.bfloat16 else {}
     torch.testing.assert_close(values[0].grad, values[1].grad, **tolerance)
     torch.testing.assert_close(layers[0].weight.grad, layers[1].weight.grad, rtol=2e-2, atol=1e-3)
+
+
+def test_an_activation_whose_gradient_is_some_channels_of_another_has_the_gradient_of_torchs() -> None:
+    torch.manual_seed(0)
+    last = torch.channels_last_3d
+    both, layers = torch.randn(2, 8, 6, 5, 3).to(memory_format=last), [nn.PReLU(init=0.3), nn.PReLU(init=0.3)]
+    found = []
+    for layer in (layers[0], QuickPReLU(layers[1])):
+        values = both[:, :4].clone(memory_format=last).requires_grad_()
+        layer(values).backward(both[:, 4:])
+        assert values.grad is not None
+        assert values.grad.is_contiguous(memory_format=last)
+        found.append([values.grad, layer.weight.grad])
+    torch.testing.assert_close(*found)
+
+
+@pytest.mark.parametrize("items", [1, 2])
+@pytest.mark.parametrize("channels", [2, 8, 16])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_normalisation_has_the_gradient_by_its_formula_whatever_the_layout_of_what_comes_back(
+    items: int, channels: int, dtype: torch.dtype
+) -> None:
+    """Torch's own is wrong for an item alone whose gradient has the channels innermost."""
+    torch.manual_seed(0)
+    last = torch.channels_last_3d
+    values, gradient = (torch.randn(items, channels, 4, 6, 5).to(dtype).to(memory_format=last) for _ in range(2))
+    own = values.clone(memory_format=last).requires_grad_()
+    ChannelsLastInstanceNorm(nn.InstanceNorm3d(channels))(own).backward(gradient)
+    exact = values.double().requires_grad_()
+    space = (2, 3, 4)
+    centred = exact - exact.mean(space, keepdim=True)
+    (centred / (centred.square().mean(space, keepdim=True) + 1e-5).sqrt()).backward(gradient.double())
+    assert own.grad is not None
+    assert exact.grad is not None
+    tolerance = 1e-5 if dtype is torch.float32 else 0.03
+    torch.testing.assert_close(own.grad.double(), exact.grad, rtol=0, atol=tolerance)
 
 
 def test_every_activation_and_smoothing_of_quicks_network_is_replaced() -> None:

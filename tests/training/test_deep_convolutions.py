@@ -30,8 +30,42 @@ def test_output_and_gradients_are_those_of_torchs_convolution(
         torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-4)
 
 
+def test_in_bfloat16_output_and_gradients_are_those_of_torchs_up_to_rounding(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(deep_convolutions, "multiplies_tiles", lambda: True)
+    torch.manual_seed(0)
+    plain = nn.Conv3d(128, 5, 3, padding=1).to(memory_format=torch.channels_last_3d)
+    values, found = torch.randn(1, 128, 4, 5, 6).to(memory_format=torch.channels_last_3d), []
+    for layer, dtype in ((plain, torch.float32), (DeepConvolution(plain), torch.bfloat16)):
+        own = values.clone().requires_grad_()
+        with torch.autocast("cpu", dtype, enabled=dtype is torch.bfloat16):
+            output = layer(own)
+        assert output.dtype is dtype
+        weights = torch.linspace(-1, 1, output.numel()).view(output.shape)
+        found.append([output, *torch.autograd.grad((output.float() * weights).sum(), [own, *layer.parameters()])])
+    for expected, got in zip(*found, strict=True):
+        torch.testing.assert_close(got.float(), expected, rtol=0, atol=0.02 * expected.abs().max().item())
+
+
+def test_in_bfloat16_only_many_channels_and_few_voxels_are_slow_and_only_with_tiles(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(deep_convolutions, "multiplies_tiles", lambda: True)
+    monkeypatch.setattr(deep_convolutions, "_Convolved", None)
+    deep = DeepConvolution(nn.Conv3d(128, 2, 3, padding=1).bfloat16())
+    with pytest.raises(AttributeError):
+        deep(torch.zeros(1, 128, 8, 8, 4, dtype=torch.bfloat16))
+    halved = DeepConvolution(nn.Conv3d(128, 2, 3, 2, padding=1).bfloat16())
+    with pytest.raises(AttributeError):
+        halved(torch.zeros(1, 128, 16, 16, 8, dtype=torch.bfloat16))
+    assert deep(torch.zeros(1, 128, 8, 8, 5, dtype=torch.bfloat16)).shape == (1, 2, 8, 8, 5)
+    few = DeepConvolution(nn.Conv3d(64, 2, 3, padding=1).bfloat16())
+    assert few(torch.zeros(1, 64, 2, 2, 2, dtype=torch.bfloat16)).shape == (1, 2, 2, 2, 2)
+    monkeypatch.setattr(deep_convolutions, "multiplies_tiles", lambda: False)
+    assert deep(torch.zeros(1, 128, 8, 8, 4, dtype=torch.bfloat16)).shape == (1, 2, 8, 8, 4)
+
+
 def test_what_torch_does_as_fast_is_left_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Several items, many voxels, and types of lower precision."""
+    """Several items, many voxels, and bfloat16 with few channels."""
     layer = DeepConvolution(nn.Conv3d(64, 2, 3, padding=1))
     small, large = torch.zeros(1, 64, 2, 2, 2), torch.zeros(1, 64, 18, 18, 1)
     monkeypatch.setattr(deep_convolutions, "_Convolved", None)

@@ -29,8 +29,36 @@ def test_output_and_gradients_are_those_of_torchs_transposed_convolution(
         torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-4)
 
 
+def test_in_bfloat16_output_and_gradients_are_those_of_torchs_up_to_rounding(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(deep_upsampling, "multiplies_tiles", lambda: True)
+    torch.manual_seed(0)
+    plain = nn.ConvTranspose3d(64, 12, 3, 2, 1, 1).to(memory_format=torch.channels_last_3d)
+    values, found = torch.randn(2, 64, 3, 4, 2).to(memory_format=torch.channels_last_3d), []
+    for layer, dtype in ((plain, torch.float32), (DeepUpsampling(plain), torch.bfloat16)):
+        own = values.clone().requires_grad_()
+        with torch.autocast("cpu", dtype, enabled=dtype is torch.bfloat16):
+            output = layer(own)
+        assert output.dtype is dtype
+        weights = torch.linspace(-1, 1, output.numel()).view(output.shape)
+        found.append([output, *torch.autograd.grad((output.float() * weights).sum(), [own, *layer.parameters()])])
+    for expected, got in zip(*found, strict=True):
+        torch.testing.assert_close(got.float(), expected, rtol=0, atol=0.02 * expected.abs().max().item())
+
+
+@pytest.mark.parametrize(("is_wide", "has_tiles"), [(False, False), (True, False), (True, True)])
+def test_the_size_up_to_which_rows_are_faster_follows_from_the_processor(
+    monkeypatch: pytest.MonkeyPatch, is_wide: bool, has_tiles: bool
+) -> None:
+    monkeypatch.setattr(deep_upsampling, "has_wide_vectors", lambda: is_wide)
+    monkeypatch.setattr(deep_upsampling, "multiplies_tiles", lambda: has_tiles)
+    assert deep_upsampling.most_values(torch.float32) == (1 << 20 if is_wide else 1 << 22)
+    assert deep_upsampling.most_values(torch.bfloat16) == (1 << 20 if has_tiles else 0)
+    assert deep_upsampling.most_values(torch.float16) == 0
+
+
 def test_what_torch_does_as_fast_is_left_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Many voxels, and types of lower precision."""
+    """Many voxels, and bfloat16 without tiles."""
+    monkeypatch.setattr(deep_upsampling, "multiplies_tiles", lambda: False)
     layer = DeepUpsampling(nn.ConvTranspose3d(4, 12, 3, 2, 1, 1))
     small = torch.zeros(1, 4, 2, 2, 2)
     monkeypatch.setattr(deep_upsampling, "_Upsampled", None)
@@ -38,7 +66,7 @@ def test_what_torch_does_as_fast_is_left_to_it(monkeypatch: pytest.MonkeyPatch) 
         layer(small)
     with torch.autocast("cpu", torch.bfloat16):
         assert layer(small).dtype is torch.bfloat16
-    monkeypatch.setattr(deep_upsampling, "_MOST_VALUES", 8 * 27 * 12 - 1)
+    monkeypatch.setattr(deep_upsampling, "most_values", lambda dtype: 8 * 27 * 12 - 1)
     assert layer(small).shape == (1, 12, 4, 4, 4)
 
 

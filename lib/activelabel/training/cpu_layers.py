@@ -90,6 +90,9 @@ class _OneSlope(Function):
     @staticmethod
     def backward(context: Any, gradient: Tensor) -> tuple[Tensor, Tensor]:
         values, slope = context.saved_tensors
+        if values.is_contiguous(memory_format=torch.channels_last_3d):
+            # Where a skip connection ends, a gradient is some channels of another, which each operation would gather.
+            gradient = gradient.contiguous(memory_format=torch.channels_last_3d)
         of_values = torch.ops.aten.leaky_relu_backward(gradient, values, slope.item(), False)
         of_slope = (gradient * values.clamp_max(0)).sum(dtype=torch.float32)
         return of_values, of_slope.to(slope.dtype).view(slope.shape)

@@ -1,10 +1,12 @@
-"""Convolutions of a deep level, which has many channels and few voxels, of a batch of one in float32 on a CPU.
+"""Convolutions of a deep level, which has many channels and few voxels, of a batch of one on a CPU.
 
-Torch has a slow convolution for these: it puts the channels outermost, and its gradients back. With the channels
-innermost in memory, the voxels that a kernel sees are rows of a matrix that is copied in long pieces, and weights and
-gradients are matrices as they are: a step takes two thirds to three quarters of the time.
+Torch has a slow convolution for these in float32: it puts the channels outermost, and its gradients back. In bfloat16
+it brings weights of many channels into another order and back, which takes longer than to multiply them as tiles. With
+the channels innermost in memory, the voxels that a kernel sees are rows of a matrix that is copied in long pieces, and
+weights and gradients are matrices as they are: a step takes half to three quarters of the time.
 """
 
+import math
 from collections.abc import Sequence
 from itertools import product
 from typing import Any, TypeGuard
@@ -14,13 +16,20 @@ from torch import Tensor, nn
 from torch.autograd import Function
 from torch.nn import functional
 
+from activelabel.prediction.devices.processor import multiplies_tiles
 from activelabel.prediction.devices.replaceable import is_plain
 
 LEAST_CHANNELS = 64
 """With fewer channels, the pieces that are copied are too short to gain anything."""
 
+_MANY_CHANNELS = 128
+"""In bfloat16 the weights of fewer channels are quickly brought into another order."""
+
 _SLOW_VALUES = 20480
 """Torch's slow convolution is for a batch of one with at most as many values in a slice across the last axis."""
+
+_FEW_VOXELS = 256
+"""Of a result: for as many, what kernels see is a smaller matrix than the weights are, in bfloat16."""
 
 _LENGTH = 3
 """Of a kernel, along each axis."""
@@ -40,14 +49,24 @@ class DeepConvolution(nn.Module):
     def __init__(self, layer: nn.Conv3d) -> None:
         super().__init__()
         self.weight, self.bias, self.stride = layer.weight, layer.bias, layer.stride
+        self.in_channels = layer.in_channels
 
     def forward(self, values: Tensor) -> Tensor:
         """`values` (B, C, *S), convolved to (B, K, *S)."""
-        is_slow = len(values) == 1 and values.shape[1:4].numel() <= _SLOW_VALUES
-        if not is_slow or values.dtype is not torch.float32 or torch.is_autocast_enabled("cpu"):
+        dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else values.dtype
+        if not self._is_slow(values, dtype):
             return functional.conv3d(values, self.weight, self.bias, self.stride, padding=1)
-        convolved: Tensor = _Convolved.apply(values, self.weight, self.stride)
-        return convolved if self.bias is None else convolved + self.bias.view(-1, 1, 1, 1)
+        convolved: Tensor = _Convolved.apply(values.to(dtype), self.weight.to(dtype), self.stride)
+        return convolved if self.bias is None else convolved + self.bias.to(dtype).view(-1, 1, 1, 1)
+
+    def _is_slow(self, values: Tensor, dtype: torch.dtype) -> bool:
+        """Whether torch's own convolution of `values` in a type is slower."""
+        if len(values) > 1:
+            return False
+        if dtype is torch.bfloat16:
+            voxels = values.shape[2:].numel() / math.prod(self.stride)
+            return voxels <= _FEW_VOXELS and self.in_channels >= _MANY_CHANNELS and multiplies_tiles()
+        return dtype is torch.float32 and values.shape[1:4].numel() <= _SLOW_VALUES
 
 
 class _Convolved(Function):

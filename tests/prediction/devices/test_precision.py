@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from activelabel.prediction.devices import precision
+from activelabel.prediction.devices import processor
 from activelabel.prediction.devices.precision import choose_precision
 
 CPU = torch.device("cpu")
@@ -14,7 +14,7 @@ CPU = torch.device("cpu")
 @pytest.fixture
 def cpu_flags(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     file = tmp_path / "cpuinfo"
-    monkeypatch.setattr(precision, "_CPU_FLAGS_FILE", file)
+    monkeypatch.setattr(processor, "_CPU_FLAGS_FILE", file)
     return file
 
 
@@ -53,8 +53,8 @@ def test_which_ways_are_fast_follows_from_what_the_cpu_can(
 ) -> None:
     cpu_flags.write_text(f"flags : {flags}\n", encoding="utf-8")
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: vectors)
-    each = (precision.convolves_each_fast.__wrapped__(dtype) for dtype in (torch.float32, torch.bfloat16))
-    assert (*each, precision.multiplies_in_tiles.__wrapped__()) == expected
+    each = (processor.convolves_each_fast.__wrapped__(dtype) for dtype in (torch.float32, torch.bfloat16))
+    assert (*each, processor.multiplies_tiles.__wrapped__()) == expected
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from activelabel.networks.smoothing import Smooth
 from activelabel.prediction.devices.folding import FoldedConvolution, is_foldable
-from activelabel.prediction.devices.precision import convolves_each_fast
+from activelabel.prediction.devices.processor import convolves_each_fast
 from activelabel.prediction.devices.thin_upsampling import (
     RepeatedThinUpsampling,
     ThinUpsampling,

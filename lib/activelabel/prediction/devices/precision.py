@@ -4,17 +4,14 @@ On a GPU, `choice` measures whether that is faster. The type applies to the forw
 blending and statistics are always float32.
 """
 
-import functools
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 import torch
 
-PrecisionName = Literal["auto", "float32", "bfloat16"]
+from activelabel.prediction.devices.processor import BFLOAT16_FLAGS, cpu_flags
 
-_CPU_FLAGS_FILE = Path("/proc/cpuinfo")
-_BFLOAT16_FLAGS = ("amx_bf16", "avx512_bf16")
+PrecisionName = Literal["auto", "float32", "bfloat16"]
 
 
 @dataclass(frozen=True)
@@ -40,35 +37,10 @@ def choose_precision(requested: PrecisionName, device: torch.device) -> Precisio
         return Precision(torch.float32, f"{name} has no native bfloat16")
     if device.type != "cpu":
         return Precision(torch.float32, f"bfloat16 is not used on '{device.type}'")
-    native = [flag for flag in _BFLOAT16_FLAGS if flag in _cpu_flags()]
+    flags = cpu_flags()
+    native = [flag for flag in BFLOAT16_FLAGS if flag in flags]
     if not native:
-        return Precision(torch.float32, f"this CPU has none of {', '.join(_BFLOAT16_FLAGS)}")
+        return Precision(torch.float32, f"this CPU has none of {', '.join(BFLOAT16_FLAGS)}")
     if not torch.backends.mkldnn.is_available():
         return Precision(torch.float32, "this build of torch lacks oneDNN")
     return Precision(torch.bfloat16, f"this CPU has {native[0]}")
-
-
-@functools.cache
-def multiplies_in_tiles() -> bool:
-    """Whether this processor multiplies whole tiles of bfloat16 at once (AMX)."""
-    return "amx_bf16" in _cpu_flags()
-
-
-@functools.cache
-def convolves_each_fast(dtype: torch.dtype) -> bool:
-    """Whether torch is fast here at 3D convolutions of each channel by itself, with values of `dtype`.
-
-    It is by AVX-512; bfloat16 has to be native as well.
-    """
-    native = dtype == torch.float32 or bool(_cpu_flags().intersection(_BFLOAT16_FLAGS))
-    return native and torch.backends.cpu.get_cpu_capability() == "AVX512"
-
-
-def _cpu_flags() -> set[str]:
-    """The processor's feature flags; empty where the operating system does not list them."""
-    if not _CPU_FLAGS_FILE.is_file():
-        return set()
-    for line in _CPU_FLAGS_FILE.read_text(encoding="ascii", errors="replace").splitlines():
-        if line.startswith("flags"):
-            return set(line.partition(":")[2].split())
-    return set()

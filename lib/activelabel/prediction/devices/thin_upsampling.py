@@ -1,8 +1,8 @@
 """Transposed convolutions with few output channels, as the finest level of a network has them, for a CPU.
 
 Torch computes many output channels at once. With the two or three classes of the finest level, its convolution takes
-one and a half to three times as long as one matrix product, whose rows are then summed between neighbours. In bfloat16
-on a processor with AMX it is the other way round: there the products cost next to nothing, and the sums most.
+two to three times as long as one matrix product, whose rows are then summed between neighbours. In bfloat16 a processor
+that multiplies tiles does the convolution in as little or half of that time, so it is left to torch.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from torch import Tensor, fx, nn
 from torch.autograd import Function
 
 from activelabel.networks.padding import RepeatedTranspose
-from activelabel.prediction.devices.precision import multiplies_in_tiles
+from activelabel.prediction.devices.processor import multiplies_tiles
 from activelabel.prediction.devices.replaceable import is_plain
 
 MOST_CHANNELS = 8
@@ -33,9 +33,7 @@ def is_thin(layer: nn.Module) -> TypeGuard[nn.ConvTranspose3d]:
 
 
 class ThinUpsampling(nn.Module):
-    """An `nn.ConvTranspose3d` for which `is_thin` holds. Its result has the channels outermost in memory, or
-    innermost if torch's own is as fast.
-    """
+    """An `nn.ConvTranspose3d` for which `is_thin` holds."""
 
     def __init__(self, layer: nn.ConvTranspose3d) -> None:
         super().__init__()
@@ -75,12 +73,18 @@ class RepeatedThinUpsampling(RepeatedTranspose):
 def thinly_upsampled(values: Tensor, weight: Tensor, bias: Tensor | None, doubled: Sequence[int]) -> Tensor:
     """`values` (B, C, *S) through the kernels `weight` (C, K, *kernel), plus `bias`: (B, K, *S) with `doubled` axes."""
     dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else values.dtype
-    if dtype == torch.bfloat16 and multiplies_in_tiles():
-        stride, padding, more = _steps(doubled)
-        own = None if bias is None else bias.to(dtype)
-        return torch.conv_transpose3d(values.to(dtype), weight.to(dtype), own, stride, padding, more)
-    upsampled: Tensor = _Upsampled.apply(values.to(dtype), weight.to(dtype), doubled)
+    values, weight = values.to(dtype), weight.to(dtype)
+    if dtype is torch.bfloat16 and multiplies_tiles():
+        # The bias is added below: within the convolution, its gradient takes half as long again.
+        upsampled = torch.conv_transpose3d(values, weight, None, *_lengths(doubled))
+    else:
+        upsampled = _Upsampled.apply(values, weight, doubled)
     return upsampled if bias is None else upsampled + bias.to(dtype).view(-1, 1, 1, 1)
+
+
+def _lengths(doubled: Sequence[int]) -> list[tuple[int, ...]]:
+    """Stride, padding and output padding along the three axes."""
+    return list(zip(*(_DOUBLED[1:] if axis in doubled else _KEPT[1:] for axis in range(3)), strict=True))
 
 
 class _Upsampled(Function):
@@ -108,17 +112,11 @@ class _Upsampled(Function):
     def backward(context: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None]:
         """The gradients of values and of kernels."""
         values, weight = context.saved_tensors
-        stride, padding, more = _steps(context.doubled)
+        stride, padding, more = _lengths(context.doubled)
         of_values, of_weight, _ = torch.ops.aten.convolution_backward(
             gradient, values, weight, None, stride, padding, [1, 1, 1], True, more, 1, [True, True, False]
         )
         return of_values, of_weight, None
-
-
-def _steps(doubled: Sequence[int]) -> tuple[list[int], list[int], list[int]]:
-    """Stride, padding and output padding of the axes."""
-    stride, padding, more = zip(*(_DOUBLED[1:] if axis in doubled else _KEPT[1:] for axis in range(3)), strict=True)
-    return list(stride), list(padding), list(more)
 
 
 def _interleaved(terms: Tensor, axis: int, into: Tensor | None = None) -> Tensor:
