@@ -35,7 +35,8 @@ ENVIRONMENTS = sorted(ROOT.glob(".venv-core-*/bin/python"))
 @pytest.mark.parametrize("python", ENVIRONMENTS, ids=lambda path: path.parents[1].name)
 def test_the_core_passes_its_tests_on_another_python_with_numpy_alone(python: Path) -> None:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
-    environment["PYTHONPATH"] = os.pathsep.join(str(ROOT / folder) for folder in ("lib", "tests/support"))
+    folders = ("lib", "tests/support", "tests/support/ledgers")
+    environment["PYTHONPATH"] = os.pathsep.join(str(ROOT / folder) for folder in folders)
     command = [
         *(python, "-m", "pytest", "-q", "-c", os.devnull, "--rootdir", ROOT, "--noconftest", "--import-mode=importlib"),
         *("-p", "no:cacheprovider", "-p", "few_examples", *(ROOT / "tests" / file for file in CORE)),

@@ -41,6 +41,16 @@ def test_every_key_of_the_decathlon_is_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    "labels", ['{"background": 0, "liver": 1, "liver": 2}', '{"0": "background", "1": "liver", "1": "spleen"}']
+)
+def test_a_label_that_is_there_twice_is_refused(tmp_path: Path, labels: str) -> None:
+    """Readers of JSON take the last in silence, and what the other says is lost."""
+    (tmp_path / "dataset.json").write_text(f'{{"labels": {labels}}}')
+    with pytest.raises(InvalidInputError, match=r"'(liver|1)' is there twice"):
+        read_dataset(tmp_path / "dataset.json")
+
+
+@pytest.mark.parametrize(
     ("content", "expected"),
     [
         ([], 'expected "labels" like .* got TypeError'),
@@ -49,6 +59,7 @@ def test_every_key_of_the_decathlon_is_read(tmp_path: Path) -> None:
         ({"labels": {"a": True}}, "no whole number"),
         ({"labels": {"a": [1, 2], "b": [1, 2]}}, "two names have one value"),
         ({"labels": {"0": "a", "1": "a"}}, "the label 'a' is named twice"),
+        ({"labels": {"1": {"name": "liver"}}}, "a name of a label is {'name': 'liver'}, no text"),
         ({"labels": {"a": "1" * 5000}}, "the value of 'a' is '1{79}, no whole number"),
         ({"labels": {"a": 1}, "regions_class_order": ["1" * 5000]}, "expected .regions_class_order. like"),
         ({"labels": {"a": 1}, "regions_class_order": "12"}, "expected .regions_class_order. like"),

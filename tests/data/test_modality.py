@@ -118,7 +118,10 @@ def test_an_empty_folder_has_no_tag_and_a_text_is_no_dicom(tmp_path: Path) -> No
     [
         ({"modality": {"0": "CT"}}, "CT", "window"),
         ({"modality": "mri"}, "MRI", "zscore"),
+        ({"modality": {"0": "T1-weighted MRI"}}, "T1", "zscore"),
+        ({"modality": {"0": "CT portal venous"}}, "CT", "window"),
         ({"channel_names": {"0": "CT"}}, "CT", "window"),
+        ({"channel_names": {"0": "CT venous"}}, "CT", "window"),
         ({"channel_names": {"0": "noNorm"}}, "other", "zscore"),  # nnU-Net: every modality except CT
         ({"channel_names": {"0": "T2w"}}, "other", "zscore"),
     ],
@@ -133,6 +136,13 @@ def test_a_dataset_of_the_decathlon_or_of_nnunet_decides_for_the_project(
     assert found is not None
     assert (found.name, found.intensity) == (name, intensity)
     assert "dataset.json" in found.reason
+
+
+def test_a_dataset_with_a_byte_order_mark_is_read_as_without_one(tmp_path: Path) -> None:
+    (tmp_path / "dataset.json").write_text('{"channel_names": {"0": "CT"}}', encoding="utf-8-sig")
+    found = dataset_modality([tmp_path])
+    assert found is not None
+    assert found.name == "CT"
 
 
 @pytest.mark.parametrize(("votes", "name"), [([True, True, False], "CT"), ([True, False], "other"), ([False], "other")])

@@ -158,6 +158,21 @@ def test_what_a_dead_process_of_this_machine_held_is_free_at_once(ledger: Ledger
     assert {claim.worker for claim in ledger.claims()} == {lives, f"elsewhere:{ended.pid}:0c"}
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not tell one start of the system from another")
+def test_a_copy_of_this_machine_with_the_same_name_is_another_one(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    with monkeypatch.context() as copy:
+        (tmp_path / "boot").write_text("11111111-2222-3333-4444-555555555555\n", encoding="ascii")
+        copy.setattr(holding, "_BOOT_ID", tmp_path / "boot")
+        lives_there = f"{this_machine()}:{ended.pid}:0a"
+    ledger.claim_images(JOB, lives_there, 3600)
+    release_of_dead(ledger)
+    assert [claim.worker for claim in ledger.claims()] == [lives_there]
+
+
 def test_a_whole_job_is_done_by_one_and_another_may_wait_for_it(ledger: Ledger) -> None:
     with Holding(ledger) as first, Holding(ledger) as second:
         with first.whole("race", 1) as claim, second.whole("race", 1) as other:

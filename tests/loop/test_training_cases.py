@@ -197,6 +197,25 @@ def test_a_case_whose_label_does_not_fit_is_named_and_the_others_are_learnt(
     assert work_due(situation, annotated.project.thresholds) is not Work.TRAIN, "the autopilot does not go round"
 
 
+def test_an_image_whose_header_was_mirrored_under_its_label_is_not_learnt_from(annotated: Study) -> None:
+    """Its voxels are the same, and its label would fit the mirrored grid the other way round."""
+    image_id = annotated.ids("training")[0]
+    path = annotated.studies / f"{image_id}.nii.gz"
+    image = nibabel.load(path)
+    mirror = np.diag([-1.0, 1.0, 1.0, 1.0])
+    mirror[0, 3] = image.shape[0] - 1
+    nibabel.save(nibabel.Nifti1Image(np.asarray(image.dataobj), image.affine @ mirror), path)
+
+    annotated.train()
+
+    assert len(annotated.project.ledger.latest_model().trained_on) == 2
+    (aside,) = annotated.project.ledger.images_set_aside()
+    assert aside.unreadable_reason == (
+        f"{image_id}: its label (version 1, by reader) cannot be used: {image_id}.nii.gz: the axes of its image were "
+        "turned or mirrored in the header since it was drawn: put the earlier file back; or draw it again"
+    )
+
+
 def test_an_image_that_changed_on_the_same_grid_is_not_learnt_from_until_the_old_file_is_back(
     annotated: Study,
 ) -> None:

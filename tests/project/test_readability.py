@@ -80,6 +80,44 @@ def test_an_image_that_changed_under_its_label_is_set_aside_and_comes_back_with_
     assert ledger.progress().annotated == 1
 
 
+def mirror_header(path: Path) -> None:
+    """Turn left and right round in the header alone, about the middle of the image, as `fslorient -swaporient` does."""
+    image = nibabel.load(path)
+    mirror = np.diag([-1.0, 1.0, 1.0, 1.0])
+    mirror[0, 3] = image.shape[0] - 1
+    nibabel.save(nibabel.Nifti1Image(np.asarray(image.dataobj), image.affine @ mirror), path)
+
+
+@pytest.mark.parametrize("kept_as", ["volume", "slices", "draft"])
+def test_an_image_whose_header_was_mirrored_under_its_label_is_not_learnt_from_as_its_mirror_image(
+    store: LedgerDatastore, ledger: Ledger, studies: Path, tmp_path: Path, kept_as: str
+) -> None:
+    """The voxels are the same, and by the header alone the label would fit the other way round."""
+    sent = str(write_nifti(tmp_path / "sent.nii.gz", boxes(1)))
+    params = {"slices": {"annotated_slices": [0, 1]}, "draft": {"finished": False}}.get(kept_as, {})
+    store.save_label("a", sent, "final", {"client_id": "ann", **params})
+    old = shutil.copy2(studies / "a.nii.gz", tmp_path / "old.nii.gz")
+    mirror_header(studies / "a.nii.gz")
+
+    store.refresh()
+
+    turned = "the axes of its image were turned or mirrored in the header since it was drawn: put the earlier file back"
+    if kept_as == "draft":
+        with pytest.raises(InvalidInputError, match=turned):
+            store.finish_draft("a", "ann")
+    else:
+        (aside,) = ledger.images_set_aside()
+        assert aside.id == "a"
+        assert turned in aside.unreadable_reason
+        assert aside.unreadable_reason.startswith("a: final-")
+    if kept_as == "slices":
+        with pytest.raises(InvalidInputError, match=turned):
+            store.save_label("a", sent, "final", {"client_id": "ann", "annotated_slices": [2]})
+    shutil.copy2(old, studies / "a.nii.gz")
+    store.refresh()
+    assert ledger.images_set_aside() == []
+
+
 def test_a_label_drawn_anew_on_the_changed_image_counts(
     store: LedgerDatastore, ledger: Ledger, studies: Path, tmp_path: Path
 ) -> None:

@@ -3,12 +3,14 @@
 import json
 from typing import Annotated, Any
 
+import pytest
 from fastapi import APIRouter, FastAPI, Form
 from fastapi.testclient import TestClient
 from monailabel.client import MONAILabelClient
 
+from activelabel.errors import InvalidInputError
 from activelabel.login.identity import Identity, Role, asking
-from activelabel.server.client_info import annotator_of
+from activelabel.server.client_info import annotator_of, read_label_info
 from activelabel.server.routes.one_line_route import OneLineRoute
 from activelabel.server.routes.request_checks import check_params, parse_label_params
 
@@ -69,3 +71,30 @@ def test_the_login_counts_and_not_the_cookie() -> None:
         assert asks_and_saves_as(MONAILabelClient("http://server"), {}, cookie="activelabel_reader=bob") == {"ann"}
     finally:
         asking.reset(before)
+
+
+def names_in(label_info: object) -> tuple[str, ...] | None:
+    return read_label_info({"client_id": "ann", "label_info": label_info}).segment_names
+
+
+@pytest.mark.parametrize(
+    ("numbers", "expected"),
+    [
+        ((1, 2, 3), ("liver", "spleen", "tumour")),
+        ((2, 3, 5), ("liver", "spleen", "tumour")),  # Slicer has skipped segments, and its mask has values 1, 2, 3
+        ((None, None, None), ("liver", "spleen", "tumour")),
+        ((2, 1, 3), ("spleen", "liver", "tumour")),
+        ((3, 2, 1), ("tumour", "spleen", "liver")),
+    ],
+)
+def test_names_of_segments_go_by_their_place_unless_the_client_numbers_them_otherwise(
+    numbers: tuple[int | None, ...], expected: tuple[str, ...]
+) -> None:
+    listed = zip(("liver", "spleen", "tumour"), numbers, strict=True)
+    assert names_in([{"name": name, **({} if idx is None else {"idx": idx})} for name, idx in listed]) == expected
+
+
+@pytest.mark.parametrize("numbers", [(2, 2), (3, 1), (1, 0)])
+def test_numbers_of_segments_that_cannot_be_values_are_refused(numbers: tuple[int, int]) -> None:
+    with pytest.raises(InvalidInputError, match=r"the idx \d, \d, expected 1 to 2, each once: number the segments"):
+        names_in([{"name": name, "idx": idx} for name, idx in zip("ab", numbers, strict=True)])

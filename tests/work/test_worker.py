@@ -2,10 +2,14 @@
 
 import http.server
 import json
+import os
+import sqlite3
+import sys
 import tempfile
 import threading
 import urllib.parse
 from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,17 +18,26 @@ import pytest
 import torch
 from recorded import record_annotation
 
+from activelabel import __version__
 from activelabel.annotation.archive import open_archive
 from activelabel.annotation.label_info import LabelInfo
 from activelabel.cli.work import open_worker, work_until_stopped
 from activelabel.data.volumes import read_grid
-from activelabel.errors import InvalidInputError, NotFoundError, NotLoggedInError, NotReadyError, UnavailableError
+from activelabel.errors import (
+    ForbiddenError,
+    InvalidInputError,
+    NotFoundError,
+    NotLoggedInError,
+    NotReadyError,
+    UnavailableError,
+)
 from activelabel.names import ScoreKind
 from activelabel.networks import build_network
 from activelabel.project.models.publishing import publish_model
 from activelabel.project.opening import open_project
 from activelabel.project.place import write_place
 from activelabel.project.project import Project
+from activelabel.project.readability import set_aside
 from activelabel.work.images import ServerImages, SharedFolder, read_token
 from activelabel.work.opening import Wanted, ledger_url
 from activelabel.work.worker import Worker, check_kind, left_to_do
@@ -197,26 +210,26 @@ def test_nothing_stays_on_the_machine_of_a_worker_that_has_ended(
 
 
 def test_what_a_server_refuses_is_one_line(modelled: Project, server: str, tmp_path: Path) -> None:
-    refused = ServerImages(server, "", modelled.layout, tmp_path)
+    refused = ServerImages(server, str, modelled.layout, tmp_path)
     with pytest.raises(NotLoggedInError, match="log in: name a file with a valid token"):
         refused.image_files(NAMES[0])
     with pytest.raises(NotFoundError, match="no such image"):
-        ServerImages(server, "word", modelled.layout, tmp_path).image_files("nobody")
+        ServerImages(server, lambda: "word", modelled.layout, tmp_path).image_files("nobody")
     with pytest.raises(UnavailableError, match="is the server running"):
-        ServerImages("http://127.0.0.1:1", "word", modelled.layout, tmp_path).image_files(NAMES[0])
+        ServerImages("http://127.0.0.1:1", str, modelled.layout, tmp_path).image_files(NAMES[0])
     with pytest.raises(InvalidInputError, match="expected the address of a server"):
-        ServerImages("host:8000", "", modelled.layout, tmp_path)
+        ServerImages("host:8000", str, modelled.layout, tmp_path)
 
 
 def test_a_token_is_not_carried_to_another_address(modelled: Project, server: str, tmp_path: Path) -> None:
     with pytest.raises(UnavailableError, match="302"):
-        ServerImages(server, "word", modelled.layout, tmp_path).image_files("moved")
+        ServerImages(server, lambda: "word", modelled.layout, tmp_path).image_files("moved")
     assert "localhost" not in taken
 
 
 def test_half_an_image_is_none(modelled: Project, server: str, tmp_path: Path) -> None:
     with pytest.raises(UnavailableError, match="6 of 100 bytes"):
-        ServerImages(server, "word", modelled.layout, tmp_path).image_files("half")
+        ServerImages(server, lambda: "word", modelled.layout, tmp_path).image_files("half")
 
 
 def test_a_model_that_was_replaced_while_it_was_fetched_is_fetched_again(
@@ -224,7 +237,7 @@ def test_a_model_that_was_replaced_while_it_was_fetched_is_fetched_again(
 ) -> None:
     first = modelled.current_model()
     publish_model(modelled, build_network(modelled.recipe.network, classes=2).state_dict(), {}, [])
-    images = ServerImages(server, "word", modelled.layout, tmp_path / "own")
+    images = ServerImages(server, lambda: "word", modelled.layout, tmp_path / "own")
     with pytest.raises(UnavailableError, match="another model is in use"):
         images.fetch_model(first)
     assert list((tmp_path / "own").iterdir()) == []
@@ -278,3 +291,96 @@ def test_an_annotated_image_is_not_scored_any_more(modelled: Project) -> None:
     record_annotation(modelled.ledger, modelled.ledger.pool("training")[0], "label", "0", "ann")
     assert left_to_do(modelled, "score") == 2
     assert worker_of(modelled).run() == 2
+
+
+def test_a_worker_of_another_version_than_the_server_is_refused(modelled: Project) -> None:
+    fact = modelled.ledger.fact("place")
+    assert fact is not None
+    place = {**json.loads(fact.value), "version": "9.1", "new_in_9": 1}
+    modelled.ledger.fix_fact("place", json.dumps(place), "as its server was started", again=True)
+    with pytest.raises(InvalidInputError, match=f"its server is activelabel 9.1, and this worker is {__version__}"):
+        worker_of(modelled)
+
+
+def test_a_worker_neither_makes_nor_upgrades_tables(modelled: Project, tmp_path: Path) -> None:
+    assert modelled.ledger.file is not None
+    with closing(sqlite3.connect(modelled.ledger.file)) as database:
+        database.execute("UPDATE activelabel_version SET version_num = '0001'")
+        database.commit()
+        with pytest.raises(InvalidInputError, match="its tables are of revision 0001, and this activelabel needs"):
+            worker_of(modelled)
+        assert database.execute("SELECT version_num FROM activelabel_version").fetchall() == [("0001",)]
+    with closing(sqlite3.connect(tmp_path / "empty.sqlite")) as database:
+        wanted = Wanted(f"sqlite:///{tmp_path}/empty.sqlite")
+        with pytest.raises(NotReadyError, match="nothing is there yet: start the project's server once"):
+            open_worker(wanted, "score", 60, until_done=True, own=tmp_path)
+        assert database.execute("SELECT name FROM sqlite_master").fetchall() == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs the rights of POSIX")
+def test_an_image_that_this_worker_may_not_read_is_not_set_aside_for_all(modelled: Project) -> None:
+    worker = worker_of(modelled)
+    first = modelled.ledger.pool("training")[0]
+    (Path(modelled.studies) / f"{first}.nii.gz").chmod(0)
+    with as_nobody(Path(modelled.studies)), pytest.raises(ForbiddenError, match="this worker may not read"):
+        worker.images.image_files(first)
+    assert modelled.ledger.images_set_aside() == []
+
+
+@contextmanager
+def as_nobody(folder: Path) -> Iterator[None]:
+    """The rights of a user who may enter the folder and is nobody special, for root, who may read all."""
+    if os.geteuid() != 0:
+        yield
+        return
+    above = [one for one in (folder, *folder.parents) if one.stat().st_mode & 0o005 != 0o005]
+    modes = {one: one.stat().st_mode for one in above}
+    for one in above:
+        one.chmod(0o755)
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+        for one, mode in modes.items():
+            one.chmod(mode)
+
+
+@pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="needs a file that opens and does not answer")
+def test_a_folder_that_does_not_answer_sets_no_image_aside(modelled: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    worker = worker_of(modelled)
+    first = modelled.ledger.pool("training")[0]
+    monkeypatch.setattr(SharedFolder, "_by_name", lambda *_: Path("/proc/self/mem"))  # whose first byte is an error
+    with pytest.raises(UnavailableError, match="does not answer .*: is it mounted"):
+        worker.images.image_files(first)
+    with pytest.raises(UnavailableError, match="is it mounted"):
+        set_aside(first, InvalidInputError("broken off"), modelled.ledger, worker.images)
+    assert modelled.ledger.images_set_aside() == []
+
+
+def test_an_image_that_goes_while_others_are_scored_does_not_end_a_worker(
+    modelled: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("activelabel.work.worker.RETRY_SECONDS", 0.1)
+    last = modelled.ledger.pool("training")[-1]
+    file = Path(modelled.studies) / f"{last}.nii.gz"
+    file.rename(file.with_suffix(".away"))
+    worker = worker_of(modelled)
+    worker.stopped = lambda: modelled.ledger.count_unscored(1, KIND) == 1 and worker.done == 2
+    assert worker.run() == 2
+    with pytest.raises(NotFoundError, match="is that the same folder"):
+        worker_of(modelled).run()  # which sees none at all
+
+
+def test_a_token_that_was_replaced_in_its_file_is_used(modelled: Project, server: str, tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    file.write_text("expired", encoding="utf-8")
+    worker = worker_of(modelled, server=server, token_file=str(file))
+    with pytest.raises(NotLoggedInError):
+        worker.images.image_files(NAMES[0])
+    file.write_text("word", encoding="utf-8")
+    assert worker.images.image_files(NAMES[0]).path.name == f"{NAMES[0]}.nii.gz"
+
+
+def test_a_password_is_not_shown_with_what_a_worker_is_started_with() -> None:
+    assert "secret" not in repr(Wanted("postgresql://ann:secret@host/study"))

@@ -14,7 +14,7 @@ from activelabel.annotation.label_files import LabelFiles, annotation_of, new_na
 from activelabel.annotation.label_info import LabelInfo
 from activelabel.annotation.second_readings import COVERAGE, SecondReadings
 from activelabel.data.grids import Grid
-from activelabel.data.label_checking import check_label
+from activelabel.data.label_checking import check_kept_grid, check_label
 from activelabel.data.labels.label_map import label_map_of
 from activelabel.data.labels.partial_labels import PartialLabel, merge
 from activelabel.data.slice_places import slice_places
@@ -136,6 +136,17 @@ class LabelArchive:
         """
         return sound_file(label, self._reader.kept, self._ledger)
 
+    def check_grid(self, annotation: Annotation, image: Grid) -> None:
+        """Check that the header of an image says what it said when a label was drawn on it.
+
+        Raises:
+            InvalidInputError: it does not, or the file of the label was changed.
+        """
+        try:
+            check_kept_grid(self.sound_file(annotation), image)
+        except InvalidInputError as error:
+            raise InvalidInputError(f"{annotation.image_id}: {error}; or draw it again") from error
+
     def write_records(self, image_id: str) -> None:
         """Write the current records of an image's labels beside their files."""
         self._files.write_records(image_id)
@@ -161,8 +172,9 @@ class LabelArchive:
         draft = self._ledger.open_draft(image_id, annotator)
         if draft is None:
             raise NotFoundError(f"image '{image_id}': {annotator} has no draft of it: save one first")
-        info = LabelInfo(annotator, finished=True, confirmed=True)
-        kept = self.keep(image_id, FINAL, self.sound_file(draft), image, info)
+        info, file = LabelInfo(annotator, finished=True, confirmed=True), self.sound_file(draft)
+        check_kept_grid(file, image)
+        kept = self.keep(image_id, FINAL, file, image, info)
         assert isinstance(kept, Annotation)
         return kept
 

@@ -120,7 +120,7 @@ class HistoryReader:
         Raises:
             InvalidInputError: the file cannot be read, or does not lie on the grid of the image.
         """
-        return check_label(file, image, self.labels).array
+        return check_label(file, image, self.labels, as_kept=True).array
 
     def drawing(self, label: Annotation | Draft, sent: SentLabel) -> SliceDigests:
         """The digests of the slices of a kept label or draft.

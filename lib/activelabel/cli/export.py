@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.progress import track
 
-from activelabel.cli.consoles import errors
+from activelabel.cli.consoles import errors, say
 from activelabel.cli.options import Conf, Studies
 from activelabel.names import APP_FOLDER
 
@@ -41,6 +41,8 @@ def export(
     existing_ledger(str(APP_FOLDER), studies, pairs).check()
     project = plan_project(str(APP_FOLDER), studies, pairs)
     done = export_dataset(project, images_of(project), out, layout, follow)
+    for line in done.left_out:
+        say(f"left out: {line}", "yellow")
     partly = f", {done.partial} of them in part" if done.partial else ""
     typer.echo(f"{done.training} training and {done.validation} validation cases{partly} in {out}")
 

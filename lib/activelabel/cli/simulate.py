@@ -62,7 +62,7 @@ def simulate(
         from activelabel.cli.dicom_folder import make_images
         from activelabel.data.dicom_objects.folders import LABELS, is_dicom_folder
         from activelabel.data.files.names import CONVERTED
-        from activelabel.data.labels.label_texts import text_of
+        from activelabel.data.labels.label_texts import setting_of
         from activelabel.project.given.channels import find_layout, layout_settings
         from activelabel.project.given.patients import given_patients
         from activelabel.project.given.split import given_split
@@ -102,7 +102,7 @@ def simulate(
     if full_data:
         arms = (*arms, full_data_arm(recipe))
     names = resolve_label_names(given.labels, str(images))
-    settings["labels"] = text_of(names)
+    settings["labels"] = setting_of(names)
     experiment = Experiment(arms, seeds, cases, settings)
     if server is None:
         check_arms(experiment, images)

@@ -6,6 +6,7 @@ import signal
 import sys
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import FrameType
@@ -46,9 +47,11 @@ def work(
         float, typer.Option(min=1, max=86400, help="After how long without a heartbeat others take over.")
     ] = 60.0,
     ray: Annotated[bool, typer.Option("--ray", help="Start workers with Ray, as many as there is work for.")] = False,
-    ray_address: Annotated[str, typer.Option(help="With --ray: the address of a cluster. Default this machine.")] = "",
+    ray_address: Annotated[
+        str, typer.Option(help="With --ray: a cluster, as HOST:6379 on one of its nodes. Default this machine.")
+    ] = "",
     most: Annotated[
-        int | None, typer.Option(min=1, help="With --ray: how many workers at most. Default one a core.")
+        int | None, typer.Option(min=1, help="With --ray: how many workers at most. Default one a core, or a GPU.")
     ] = None,
 ) -> None:
     """Work for a project on this machine: score images, prepare them, or train.
@@ -76,6 +79,8 @@ def work(
 class StopRequest:
     """Whether this process was asked to stop: Ctrl-C or SIGTERM. A second one ends it at once.
 
+    SIGUSR2, by which submitit has Slurm warn a job of its end, asks in the same way, however often it comes.
+
     With `hard`, the first one does: a training cannot end early, and begins again at its last epoch.
     """
 
@@ -84,16 +89,19 @@ class StopRequest:
         self._hard = hard
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._on_signal)
+        if hasattr(signal, "SIGUSR2"):
+            signal.signal(signal.SIGUSR2, self._on_signal)
 
     def __call__(self) -> bool:
         """Whether it was asked."""
         return self._asked
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        if self._asked or self._hard:
+        if self._hard or (self._asked and number in (signal.SIGINT, signal.SIGTERM)):
             raise KeyboardInterrupt
+        if not self._asked:
+            sys.stderr.write("stopping after what is in hand\n")
         self._asked = True
-        sys.stderr.write("stopping after what is in hand\n")
 
 
 def work_until_stopped(
@@ -128,7 +136,8 @@ def open_worker(wanted: "Wanted", kind: "Kind", lease_seconds: float, until_done
         raise InvalidInputError("--token-file: goes with --server")
     project = open_work(wanted, own)
     if wanted.server:
-        token = read_token(wanted.token_file)
+        token = partial(read_token, wanted.token_file)
+        token()  # a wrong file is said at once
         images = ServerImages(wanted.server, token, project.layout, project.models_folder)
         return Worker(
             project, images, kind, lease_seconds=lease_seconds, until_done=until_done, fetch_model=images.fetch_model
@@ -144,10 +153,11 @@ def run_fleet(
     from activelabel.work.opening import open_work
     from activelabel.work.worker import left_to_do
 
-    on_gpu = wanted.device.startswith("cuda")
-    fleet = Fleet(most or os.cpu_count() or 1, address=address, gpus=1 if on_gpu else 0)
+    if wanted.device.startswith("cuda:"):
+        raise InvalidInputError(f"--device {wanted.device}: with --ray each worker has a GPU of its own: use cuda")
+    fleet = Fleet(most, address=address, gpus=1 if wanted.device == "cuda" else 0)
     with _own_folder() as own:
-        project = open_work(wanted, Path(own))
+        project = open_work(replace(wanted, device="cpu"), Path(own))  # this process runs no network
         workers = RayWorkers(fleet, partial(work_until_stopped, wanted, kind, lease_seconds, True))
         stopped = StopRequest()  # after Ray, which takes the signals for itself
         keep_fleet(workers, fleet, lambda: left_to_do(project, kind), stopped, until_done)

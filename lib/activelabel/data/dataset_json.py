@@ -43,7 +43,7 @@ def read_dataset(path: Path) -> DatasetDescription:
             these data sets.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
+        content = json_of(path)
         labels = _labels(content["labels"])
     except (OSError, ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
         raise InvalidInputError(
@@ -59,6 +59,26 @@ def read_dataset(path: Path) -> DatasetDescription:
     return DatasetDescription(path, labels, tuple(int(str(value)) for value in order), _channels(path, content), ending)
 
 
+def json_of(path: Path) -> Any:
+    """The content of a JSON file in UTF-8, which may begin with a byte-order mark, as editors of Windows write it.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is no JSON, or an object in it has a key twice, of which readers would take the last in silence.
+        RecursionError: it is nested too deeply.
+    """
+    return json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=_each_key_once)
+
+
+def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise ValueError(f"'{key[:80]}' is there twice")
+        found[key] = value
+    return found
+
+
 def declared_channels(folders: Iterable[Path]) -> tuple[str, ...]:
     """The channels that the first `dataset.json` in these folders names, in their order; empty if none does.
 
@@ -68,7 +88,7 @@ def declared_channels(folders: Iterable[Path]) -> tuple[str, ...]:
     for path in (folder / "dataset.json" for folder in folders):
         if path.is_file():
             try:
-                content = json.loads(path.read_text(encoding="utf-8-sig"))
+                content = json_of(path)
             except (OSError, ValueError, RecursionError) as error:
                 raise InvalidInputError(f"{path}: not a JSON file ({error}): write it again") from error
             return _channels(path, content) if isinstance(content, dict) else ()
@@ -83,7 +103,7 @@ def _labels(found_labels: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
             value.
     """
     if all(_is_number(value) for value in found_labels):
-        pairs = [(str(name), _values(str(name), value)) for value, name in found_labels.items()]
+        pairs = [(_name(name), _values(str(name), value)) for value, name in found_labels.items()]
     else:
         pairs = [(name, _values(name, value)) for name, value in found_labels.items()]
     found: dict[str, tuple[int, ...]] = {}
@@ -94,6 +114,12 @@ def _labels(found_labels: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
             raise ValueError(f"the label '{name}' is named twice")
         found[name] = values
     return found
+
+
+def _name(content: Any) -> str:
+    if not isinstance(content, str | int):
+        raise ValueError(f"a name of a label is {repr(content)[:80]}, no text")
+    return str(content)
 
 
 def _values(name: str, content: Any) -> tuple[int, ...]:

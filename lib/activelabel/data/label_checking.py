@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from activelabel.data.dicom_objects.labels import read_dicom_file
 from activelabel.data.files.names import is_dicom
-from activelabel.data.files.opening import finite, open_voxels
+from activelabel.data.files.opening import Header, finite, open_header, open_voxels
 from activelabel.data.files.writing import write_atomically
-from activelabel.data.grids import TOLERANCE_VOXELS, Grid, label_order
+from activelabel.data.grids import TOLERANCE_VOXELS, AxisOrder, Grid, label_order
 from activelabel.data.labels.arrays import LabelArray, smallest_type
 from activelabel.data.labels.label_map import LabelMap, label_map_of
 from activelabel.data.segmentations import place_segments, segments_of
@@ -35,7 +35,12 @@ class CheckedLabel:
 
 
 def check_label(
-    path: Path | str, image: Grid, names: Sequence[str], segment_names: Sequence[str] | None = None
+    path: Path | str,
+    image: Grid,
+    names: Sequence[str],
+    segment_names: Sequence[str] | None = None,
+    *,
+    as_kept: bool = False,
 ) -> CheckedLabel:
     """Read the label at `path` and bring it to the grid of its image and to the values of the app.
 
@@ -48,13 +53,16 @@ def check_label(
         names: the app's label map; or its label names, of which the first has value 1.
         segment_names: names of the values in the file: value v is the v-th name, even if an earlier segment is empty,
             as Slicer sends them. None: the values are already those of the map.
+        as_kept: the file was written by this project on the grid that its image had, so its axes must still be those of
+            the image. Otherwise the image's header was turned or mirrored since, and what was drawn on the voxels would
+            lie mirrored on them.
 
     Raises:
         InvalidInputError: the file cannot be read; it lies on another grid than the image; a value is no whole number,
             or has no name; a segment name is unknown or comes twice.
     """
     path, labels = Path(path), label_map_of(names)
-    label = read_label(path, image, labels)
+    label = read_label(path, image, labels, as_kept=as_kept)
     meant = label.names or (None if label.is_mapped else segment_names)
     if meant is None:
         values = _whole_values(path, label.array, labels.known)
@@ -79,7 +87,7 @@ class FoundLabel:
     is_mapped: bool = False
 
 
-def read_label(path: Path, image: Grid, wanted: Sequence[str] | None = None) -> FoundLabel:
+def read_label(path: Path, image: Grid, wanted: Sequence[str] | None = None, *, as_kept: bool = False) -> FoundLabel:
     """Read a label and bring it to the grid of its image, without a check of its values.
 
     Args:
@@ -88,6 +96,7 @@ def read_label(path: Path, image: Grid, wanted: Sequence[str] | None = None) -> 
         image: the grid of the image that was annotated.
         wanted: the app's label names, as `read_dicom_label` has them. If it is a map whose structures overlap,
             segments may overlap too.
+        as_kept: see `check_label`.
 
     Raises:
         InvalidInputError: the file cannot be read, or does not lie on the voxels of the image.
@@ -105,11 +114,30 @@ def read_label(path: Path, image: Grid, wanted: Sequence[str] | None = None) -> 
         raise InvalidInputError(
             f"{path.name}: a voxel has {header.layers} values, expected one: export a label map, one value a voxel"
         )
+    order = _order(path, header, image, as_kept=as_kept)
+    return FoundLabel(order.apply(finite(path, array)), ())
+
+
+def check_kept_grid(path: Path, image: Grid) -> None:
+    """Check by the header alone that a label of this project still lies voxel by voxel on its image.
+
+    Raises:
+        InvalidInputError: the file cannot be read, or the header of the image has changed since it was drawn.
+    """
+    _order(path, open_header(path), image, as_kept=True)
+
+
+def _order(path: Path, header: Header, image: Grid, *, as_kept: bool) -> AxisOrder:
     grid = regular_grid(path, header, smallest=1)
     order = label_order(grid, image)
     if order is None:
         raise _elsewhere(path, grid, image)
-    return FoundLabel(order.apply(finite(path, array)), ())
+    if as_kept and not order.changes_nothing:
+        raise InvalidInputError(
+            f"{path.name}: the axes of its image were turned or mirrored in the header since it was drawn: put the "
+            "earlier file back"
+        )
+    return order
 
 
 def write_label(path: Path, array: LabelArray, affine_ras: NDArray[np.float64]) -> None:
@@ -186,7 +214,7 @@ def _checked_values(
     return values
 
 
-def _whole_numbers(path: Path, array: NDArray[np.float32]) -> NDArray[np.float32]:
+def whole_numbers(path: Path, array: NDArray[np.float32]) -> NDArray[np.float32]:
     """Label values as whole numbers, without the rounding of the scale with which they were stored.
 
     Raises:
@@ -214,7 +242,7 @@ def _whole_values(path: Path, array: NDArray[np.float32], known: NDArray[np.bool
     Raises:
         InvalidInputError: a value is no whole number, or is not allowed.
     """
-    whole = _whole_numbers(path, array)
+    whole = whole_numbers(path, array)
     outside = whole[(whole < 0) | (whole >= len(known))]
     if not outside.size:
         values = whole.astype(np.intp)

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from pydicom.errors import InvalidDicomError
 
+from activelabel.data.dataset_json import json_of
 from activelabel.data.preprocessing import is_ct
 from activelabel.errors import InvalidInputError
 
@@ -99,10 +100,12 @@ def dataset_modality(folders: Iterable[Path]) -> ProjectModality | None:
         file = folder / "dataset.json"
         name = declared_modality(file)
         if name is not None and name.strip():
-            return named_modality(name, "dataset.json 'modality'")
+            told = channel_modality(name)
+            source = f"dataset.json 'modality'{'' if told is None or told == name.strip().upper() else f' {name}'}"
+            return named_modality(name if told is None else told, source)
         channel = _first_channel(file)
         if channel is not None:
-            ct = channel.strip().casefold() == "ct"
+            ct = channel_modality(channel) == "CT"
             return ProjectModality("CT" if ct else "other", f"dataset.json 'channel_names' {channel}")
     return None
 
@@ -148,8 +151,8 @@ def declared_modality(dataset_json: Path) -> str | None:
     if not dataset_json.is_file():
         return None
     try:
-        content = json.loads(dataset_json.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:  # ValueError: also for a number with too many digits
+        content = json_of(dataset_json)
+    except (OSError, ValueError, RecursionError) as error:  # ValueError: also for a number with too many digits
         raise InvalidInputError(f"{dataset_json.name}: not a JSON file ({error}): write it again") from error
     declared = content.get("modality") if isinstance(content, dict) else content
     name = declared.get("0") if isinstance(declared, dict) else declared
@@ -167,7 +170,7 @@ def _first_channel(dataset_json: Path) -> str | None:
     """The name of the first channel in nnU-Net's "channel_names"."""
     if not dataset_json.is_file():
         return None
-    content = json.loads(dataset_json.read_text(encoding="utf-8"))
+    content = json_of(dataset_json)
     names = content.get("channel_names") if isinstance(content, dict) else None
     first = names.get("0") if isinstance(names, dict) else None
     return first if isinstance(first, str) and first.strip() else None

@@ -12,6 +12,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from types import TracebackType
 
 import psutil
@@ -23,6 +24,8 @@ from activelabel.store.ledger import Ledger
 from activelabel.store.records.work import WHOLE_JOB, Claim, WorkKind
 
 logger = logging.getLogger(__name__)
+
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 LEASE_SECONDS = 60.0
 """How long a claim holds without a heartbeat."""
@@ -39,13 +42,16 @@ LOOK_AGAIN_SECONDS = 0.5
 
 
 def this_machine() -> str:
-    """The name of this machine, and on Linux the space in which its process ids mean something."""
+    """The name of this machine, and on Linux the boot and the space in which its process ids mean something.
+
+    Machines that were copied from one image have one name, but each start of a system has a number of its own.
+    """
     try:
         space = os.readlink("/proc/self/ns/pid")
+        boot = _BOOT_ID.read_text(encoding="ascii").strip()
     except OSError:
-        space = ""
-    number = "".join(filter(str.isdigit, space))
-    return f"{socket.gethostname()}/{number}" if number else socket.gethostname()
+        return socket.gethostname()
+    return f"{socket.gethostname()}/{boot[:8]}-{''.join(filter(str.isdigit, space))}"
 
 
 def worker_name() -> str:

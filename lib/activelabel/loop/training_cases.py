@@ -83,7 +83,7 @@ def check_case(annotation: Annotation, project: Project, image: AnyImage) -> Non
         grid = read_grid(image)
         check_prepared_size(grid, project.preprocessing, image_id)
         try:
-            label = check_label(file, grid, project.labels)
+            label = check_label(file, grid, project.labels, as_kept=True)
         except InvalidInputError as error:
             raise InvalidInputError(
                 f"{image_id}: its label (version {annotation.version}, by {annotation.annotator}) cannot be used: "

@@ -93,7 +93,8 @@ def _compare(
     slices = _new_slices(project.ledger, model, annotation, image.original.shape[axis])
     if not slices:
         return
-    reference = check_label(project.labels_folder / annotation.file, image.original, project.labels).array
+    file = project.labels_folder / annotation.file
+    reference = check_label(file, image.original, project.labels, as_kept=True).array
     statistics = predictor.sample(image.tensor, project.recipe.prediction.repeats, project.settings.seed)
     measure = compared_measure(project.recipe.query.strategy)
     uncertainty: NDArray[np.float32] = restore_maps(MEASURES[measure](statistics)[None], image)[0].numpy()

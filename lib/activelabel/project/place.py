@@ -2,10 +2,11 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from activelabel import __version__
 from activelabel.errors import NotReadyError
 from activelabel.project.project import Project
 from activelabel.project.studies import is_pacs
@@ -27,12 +28,14 @@ class Place:
         folder: the folder of the project, with its models.
         conf: the settings of the server, without those of `NOT_FOR_WORKERS`.
         recipe: the content of the recipe's file; None for a recipe that comes with the package.
+        version: that of the server's package; empty for one that did not write it.
     """
 
     studies: str
     folder: str
     conf: Mapping[str, str]
     recipe: str | None = None
+    version: str = ""
 
 
 def write_place(project: Project, conf: Mapping[str, str]) -> None:
@@ -41,7 +44,7 @@ def write_place(project: Project, conf: Mapping[str, str]) -> None:
     file = Path(project.settings.recipe)
     recipe = file.read_text(encoding="utf-8") if file.suffix == ".toml" and file.is_file() else None
     kept = {key: value for key, value in conf.items() if key not in NOT_FOR_WORKERS}
-    text = json.dumps(asdict(Place(studies, str(project.folder), kept, recipe)), sort_keys=True)
+    text = json.dumps(asdict(Place(studies, str(project.folder), kept, recipe, __version__)), sort_keys=True)
     known = project.ledger.fact(FACT)
     if known is None or known.value != text:
         project.ledger.fix_fact(FACT, text, "as its server was started", again=True)
@@ -59,4 +62,5 @@ def read_place(ledger: Ledger) -> Place:
             f"ledger {ledger.shown_url}: it does not say where its project is: start the project's server once"
         )
     written: dict[str, Any] = json.loads(known.value)
-    return Place(**written)
+    names = {field.name for field in fields(Place)}  # a server of another version may have written more
+    return Place(**{name: value for name, value in written.items() if name in names})

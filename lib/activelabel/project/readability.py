@@ -18,7 +18,7 @@ from activelabel.data.grids import Grid
 from activelabel.data.intensities import ChannelIntensities, from_numbers, measure_channels, odd_channels
 from activelabel.data.preprocessing import PreparedImage, check_prepared_size
 from activelabel.data.volumes import Volume, read_grid, read_volume
-from activelabel.errors import ActiveLabelError, InvalidInputError, NotFoundError
+from activelabel.errors import ActiveLabelError, InvalidInputError, NotFoundError, UnavailableError
 from activelabel.prediction.prepared.images import PreparedImages
 from activelabel.project.images import Images
 from activelabel.recipes import PreprocessingSettings
@@ -204,10 +204,15 @@ def set_aside(
     """Record that an image, or its `label`, cannot be used, so that the work can go on without it.
 
     A lack of memory holds only until the next start, because it can end without a change of the files.
+
+    Raises:
+        UnavailableError: its folder or PACS does not answer now, so that the error may be no fault of the image.
     """
     try:
         image = datastore.image_files(image_id)
         stamp = None if for_want_of_memory(error) else stamp_of(*image.paths, label)
+    except UnavailableError as unavailable:
+        raise unavailable from error
     except ActiveLabelError:
         stamp = None
     ledger.mark_unreadable(image_id, str(error), stamp)

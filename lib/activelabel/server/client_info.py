@@ -59,15 +59,28 @@ def _yes_or_no(info: Mapping[str, Any], key: str) -> bool | None:
 def _segment_names(info: Mapping[str, Any]) -> tuple[str, ...] | None:
     """Names of a client's segments in the order of the mask values, or None if the client sent none.
 
-    Slicer sends `label_info` as a list of `{name, idx}`. Since `idx` also counts segments that Slicer skipped, only the
-    position in the list gives the value of a segment.
+    Slicer sends `label_info` as a list of `{name, idx}` with rising `idx`. Since `idx` also counts segments that Slicer
+    skipped, only the position in the list gives the value of a segment. A client whose list is in another order means
+    the values by `idx`.
+
+    Raises:
+        InvalidInputError: it is no such list; or `idx` does not rise, and its numbers are not 1 to N, each once.
     """
     entries = info.get("label_info")
     if not entries:
         return None
     try:
-        return tuple(str(entry["name"]) for entry in entries)
-    except (TypeError, KeyError) as error:
+        names = tuple(str(entry["name"]) for entry in entries)
+        numbers = [entry.get("idx") for entry in entries]
+    except (TypeError, KeyError, AttributeError) as error:
         raise InvalidInputError(
             f'params: expected label_info like [{{"name": "liver", "idx": 1}}], got {entries!r}'
         ) from error
+    if not all(isinstance(number, int) for number in numbers) or numbers == sorted(set(numbers)):
+        return names
+    if sorted(numbers) != list(range(1, len(names) + 1)):
+        raise InvalidInputError(
+            f"params: label_info gives {', '.join(map(repr, names))} the idx {', '.join(map(str, numbers))}, expected "
+            f"1 to {len(names)}, each once: number the segments by their values in the mask"
+        )
+    return tuple(name for _, name in sorted(zip(numbers, names, strict=True)))

@@ -21,7 +21,7 @@ from activelabel.errors import InvalidInputError, UnavailableError
 from activelabel.store.connection.engines import WRITING, explanation_of, new_engine
 from activelabel.store.connection.location import checked_url, shown, sqlite_file
 from activelabel.store.copies import damage
-from activelabel.store.migration import migrate
+from activelabel.store.migration import migrate, require_newest
 
 logger = logging.getLogger(__name__)
 
@@ -132,6 +132,22 @@ class Database:
     def open(self) -> None:
         """Connect now rather than at first use, and create or upgrade the tables."""
         self._connection()
+
+    def require_newest(self) -> None:
+        """Check that the tables are those of this version, without creating or upgrading them as `open` does.
+
+        A worker calls this: it must not change the tables below a server that runs.
+
+        Raises:
+            NotReadyError: there are no tables yet.
+            InvalidInputError: they are of another version, or the database does not answer.
+        """
+        with self._explained(starting=True):
+            engine = new_engine(self._url.render_as_string(hide_password=False))
+            try:
+                require_newest(engine, shown(self._url))
+            finally:
+                engine.dispose()
 
     def check(self) -> None:
         """Read a ledger that is a file once, and refuse a damaged one.

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Column, Connection, Engine, MetaData, String, Table, inspect, select
 
-from activelabel.errors import InvalidInputError
+from activelabel.errors import InvalidInputError, NotReadyError
 from activelabel.store.copies import copy_ledger
 
 if TYPE_CHECKING:
@@ -46,6 +46,24 @@ def migrate(reader: Engine, writer: Engine, name: str, file: Path | None = None)
         config = Config(attributes={"connection": connection})
         config.set_main_option("script_location", str(_SCRIPTS).replace("%", "%%"))
         command.upgrade(config, "head")
+
+
+def require_newest(reader: Engine, name: str) -> None:
+    """Check that a ledger has the newest schema; change nothing. Errors call the ledger `name`.
+
+    Raises:
+        NotReadyError: there is no ledger yet.
+        InvalidInputError: an older or a newer version of this program has written it.
+    """
+    with reader.connect() as connection:
+        revision = _revision(connection)
+    if revision is None:
+        raise NotReadyError(f"ledger {name}: nothing is there yet: start the project's server once")
+    if revision != newest_revision():
+        raise InvalidInputError(
+            f"ledger {name}: its tables are of revision {revision}, and this activelabel needs {newest_revision()}: "
+            "use the version of the project's server"
+        )
 
 
 def newest_revision() -> str:

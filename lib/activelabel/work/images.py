@@ -9,6 +9,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections import OrderedDict
+from collections.abc import Callable
 from email.message import Message
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,13 @@ from activelabel.data.files.digest import file_sha256
 from activelabel.data.files.image_files import ImageFiles
 from activelabel.data.files.names import ENDINGS, ending_of
 from activelabel.data.files.studies_folder import FolderContent, find_images
-from activelabel.errors import InvalidInputError, NotFoundError, NotLoggedInError, UnavailableError
+from activelabel.errors import (
+    ForbiddenError,
+    InvalidInputError,
+    NotFoundError,
+    NotLoggedInError,
+    UnavailableError,
+)
 from activelabel.project.listing import listed_files
 from activelabel.project.project import Project
 from activelabel.store.records.models import ModelVersion
@@ -42,11 +49,28 @@ class SharedFolder:
         self._content: FolderContent | None = None
 
     def image_files(self, image_id: str) -> ImageFiles:
-        """The files of an image.
+        """The files of an image, which this machine can open: what hinders only this worker is no fault of the image.
 
         Raises:
             NotFoundError: the folder holds no such image.
+            ForbiddenError: this process may not read it.
+            UnavailableError: the folder does not answer.
         """
+        try:
+            files = self._find(image_id)
+            for path in files.paths:
+                _check_readable(path)
+        except PermissionError as error:
+            raise ForbiddenError(
+                f"image '{image_id}': this worker may not read {error.filename}: start it as a user who may"
+            ) from error
+        except OSError as error:
+            raise UnavailableError(
+                f"image '{image_id}': {self._project.studies} does not answer ({error.strerror}): is it mounted?"
+            ) from error
+        return files
+
+    def _find(self, image_id: str) -> ImageFiles:
         if not self._project.layout.names and (found := self._by_name(image_id)) is not None:
             return ImageFiles(found)
         if self._content is None or image_id not in self._content.files:
@@ -71,11 +95,21 @@ class SharedFolder:
         return find_images(folder, known, links_out=settings.links_out_of_studies, layout=self._project.layout)
 
 
+def _check_readable(path: Path) -> None:
+    """Open a file and read its first byte, unless it is gone. Raises OSError if that fails."""
+    if path.exists():
+        with path.open("rb") as file:
+            file.read(1)
+
+
 class ServerImages:
     """The images and models of a server, fetched with a token when they are needed."""
 
-    def __init__(self, address: str, token: str, layout: ChannelLayout, models_folder: Path) -> None:
-        """Fetch from `address`; models go into `models_folder`, images into a folder for the life of this object."""
+    def __init__(self, address: str, token: Callable[[], str], layout: ChannelLayout, models_folder: Path) -> None:
+        """Fetch from `address`; models go into `models_folder`, images into a folder for the life of this object.
+
+        `token` is asked each time, since tokens expire and are replaced; it gives an empty one for none.
+        """
         if not address.startswith(("http://", "https://")):
             raise InvalidInputError(f"--server {address}: expected the address of a server, like http://host:8000")
         self._address = address.rstrip("/")
@@ -157,7 +191,8 @@ class ServerImages:
     def _fetch(self, path: str, query: dict[str, str], target: Path) -> Message:
         """Write what an address answers into a file, and return its headers."""
         address = f"{self._address}{path}?{urllib.parse.urlencode(query)}"
-        headers = {"Authorization": f"Bearer {self._token}"} if self._token else {}
+        token = self._token()
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
         request = urllib.request.Request(address, headers=headers)
         unfinished = target.with_name(f".{target.name}.unfinished")
         try:

@@ -7,17 +7,24 @@ a worker that Ray loses costs nothing but its image in hand.
 import logging
 import math
 import os
+import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from activelabel.errors import InvalidInputError
+import psutil
+
+from activelabel.errors import ActiveLabelError, InvalidInputError, NotReadyError, UnavailableError
 
 logger = logging.getLogger(__name__)
 
 Task = Callable[[Callable[[], bool]], int]
 """What a worker does until the given function says that it is stopped; it returns how many pieces were done."""
+
+CLIENT = "ray://"
+"""What the address of Ray's own server for clients begins with: it serves machines that are no nodes of the cluster."""
+_ANSWER_SECONDS = 10
 
 
 @dataclass(frozen=True)
@@ -25,7 +32,7 @@ class Fleet:
     """How many workers run.
 
     Attributes:
-        most: the largest number of workers at once.
+        most: the largest number of workers at once; None for as many as the cluster has room for at the start.
         per_worker: one worker is started for so many pieces that are left.
         address: the address of a Ray cluster; empty for one on this machine.
         cpus: the processor cores of a worker.
@@ -33,22 +40,36 @@ class Fleet:
         look_seconds: how often the number is adjusted.
     """
 
-    most: int
+    most: int | None
     per_worker: int = 4
     address: str = ""
     cpus: float = 1
     gpus: float = 0
     look_seconds: float = 2.0
 
-    def wanted(self, left: int) -> int:
-        """The number of workers for so many pieces that are left."""
-        return min(self.most, math.ceil(left / self.per_worker))
+    def room(self, resources: Mapping[str, float]) -> int:
+        """The number of workers that fit on the processors and GPUs of a cluster, at least one."""
+        fit = resources.get("CPU", 0) / self.cpus
+        if self.gpus:
+            fit = min(fit, resources.get("GPU", 0) / self.gpus)
+        return max(int(fit), 1)
+
+
+@dataclass(frozen=True)
+class _Started:
+    """An actor, and what is there once a node has had room for it: the id of its process."""
+
+    actor: Any
+    process_id: Any
 
 
 class RayWorkers:
     """The workers of a fleet as actors of a Ray cluster.
 
+    A worker that ends with an error that its user can mend is not replaced: its machine would fail again.
+
     Attributes:
+        most: the largest number of workers at once.
         done: how many pieces the workers that have ended had done.
     """
 
@@ -56,7 +77,8 @@ class RayWorkers:
         """Connect to the cluster, or start one on this machine.
 
         Raises:
-            InvalidInputError: Ray is not installed, or the cluster does not answer.
+            InvalidInputError: Ray is not installed, the cluster does not answer or has another version of Ray or
+                Python, or this machine is none of its nodes.
         """
         try:
             import ray
@@ -65,73 +87,176 @@ class RayWorkers:
                 "--ray: needs the package ray: run: pip install 'activelabel[ray]', or start workers by yourself"
             ) from error
         self._ray = ray
-        self._fleet = fleet
         self._task = task
-        self._running: dict[Any, Any] = {}  # the pending result of each actor, and the actor
+        self._running: dict[Any, _Started] = {}  # by the pending result of each
+        self._failed = 0
         self.done = 0
-        places = {"address": fleet.address} if fleet.address else {"num_cpus": math.ceil(fleet.most * fleet.cpus)}
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it would report to its makers
-        try:
-            ray.init(**places, include_dashboard=False, logging_level="warning", ignore_reinit_error=True)
-        except (ConnectionError, TimeoutError) as error:
-            raise InvalidInputError(f"--ray-address {fleet.address}: no Ray cluster answers there ({error})") from error
+        _connect(ray, fleet)
+        self.most = fleet.most or fleet.room(ray.cluster_resources())
         self._actor = ray.remote(max_concurrency=2, num_cpus=fleet.cpus, num_gpus=fleet.gpus)(_Actor)
 
     def __len__(self) -> int:
         return len(self._running)
 
     def scale(self, wanted: int) -> None:
-        """Start workers, or tell some to stop, so that this many run; count those that have ended or were lost."""
-        self._collect()
+        """Start workers, or tell some to stop, so that this many run; count those that have ended or were lost.
+
+        Workers that no node has room for are the first that go: a node that is added for them would find no work.
+
+        Raises:
+            ActiveLabelError: as many workers as there may be have ended with an error; it is that of the last one.
+        """
+        error = self._collect()
+        wanted = min(wanted, self.most - self._failed)
+        if error is not None and self._failed >= self.most:
+            raise error
         for _ in range(wanted - len(self._running)):
             actor = self._actor.remote(self._task)
-            self._running[actor.run.remote()] = actor
-        for actor in list(self._running.values())[wanted:]:
-            actor.stop.remote()
+            self._running[actor.run.remote()] = _Started(actor, actor.process_id.remote())
+        if len(self._running) > wanted:
+            self._end(wanted)
+
+    def waiting(self) -> int:
+        """How many workers no node has had room for yet."""
+        return len(self._running) - len(self._placed())
 
     def process_ids(self) -> list[int]:
         """The ids of the processes of the workers, on a cluster of this machine."""
-        return [int(self._ray.get(actor.process_id.remote())) for actor in list(self._running.values())]
+        return [int(self._ray.get(started.process_id)) for started in list(self._running.values())]
 
     def stop(self) -> None:
         """Tell all workers to stop, wait until they have given back what they hold, and leave the cluster."""
-        for actor in self._running.values():
-            actor.stop.remote()
+        self._end(0)
         while self._running:
             self._ray.wait(list(self._running), timeout=1)
             self._collect()
+            self._end(0)
         self._ray.shutdown()
 
-    def _collect(self) -> None:
+    def _placed(self) -> set[Any]:
+        """The pending results of the workers that have a process, or had one."""
+        alive = {started.process_id: result for result, started in self._running.items()}
+        if not alive:
+            return set()
+        ready, _ = self._ray.wait(list(alive), num_returns=len(alive), timeout=0)
+        return {alive[process_id] for process_id in ready}
+
+    def _end(self, wanted: int) -> None:
+        """Tell all workers but so many to stop; one without a process cannot hear that, and is taken back."""
+        placed = self._placed()
+        by_place = sorted(self._running, key=lambda result: result not in placed)
+        for result in by_place[wanted:]:
+            started = self._running[result]
+            if result in placed:
+                started.actor.stop.remote()
+            else:
+                del self._running[result]
+                self._ray.kill(started.actor)
+
+    def _collect(self) -> ActiveLabelError | None:
+        """Count the workers that have ended; return the error of the last one that ended with one."""
+        failure: ActiveLabelError | None = None
         if not self._running:
-            return
+            return failure
         ended, _ = self._ray.wait(list(self._running), num_returns=len(self._running), timeout=0)
         for result in ended:
-            actor = self._running.pop(result)
+            started = self._running.pop(result)
             try:
                 self.done += self._ray.get(result)
             except self._ray.exceptions.RayActorError as error:
                 logger.warning("a worker was lost: %s", str(error).splitlines()[0])
-            self._ray.kill(actor)
+            except self._ray.exceptions.RayTaskError as error:
+                if not isinstance(error.cause, ActiveLabelError):
+                    raise
+                failure = error.cause
+                self._failed += 1
+                logger.error("a worker on %s ended and is not replaced: %s", error.ip, failure)
+            self._ray.kill(started.actor)
+        return failure
+
+
+def _connect(ray: Any, fleet: Fleet) -> None:
+    """Start Ray on this machine, or connect to the cluster of the fleet's address.
+
+    Raises:
+        InvalidInputError: no cluster answers at the address, it has another version of Ray or Python, or this machine
+            is none of its nodes.
+    """
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it would report to its makers
+    address = fleet.address
+    if not address:
+        cores = math.ceil((fleet.most or os.cpu_count() or 1) * fleet.cpus)
+        ray.init(num_cpus=cores, include_dashboard=False, logging_level="warning", ignore_reinit_error=True)
+        return
+    _check_answer(address)
+    if not address.startswith(CLIENT) and not _is_node():  # Ray itself would end this process with a stack of its own
+        raise InvalidInputError(
+            f"--ray-address {address}: this machine is no node of a Ray cluster: run this on one of its nodes, or give "
+            f"the address of its server for clients, {CLIENT}HOST:10001"
+        )
+    try:
+        ray.init(address=address, logging_level="warning", ignore_reinit_error=True)
+    except (ConnectionError, TimeoutError, RuntimeError, ValueError) as error:
+        line = " ".join(str(error).split())[:300]
+        raise InvalidInputError(f"--ray-address {address}: no Ray cluster for this worker answers ({line})") from error
+
+
+def _check_answer(address: str) -> None:
+    """Check that something answers at an address, for which Ray itself would wait more than ten minutes.
+
+    Raises:
+        InvalidInputError: nothing does.
+    """
+    host, _, port = address.removeprefix(CLIENT).rpartition(":")
+    if not (host and port.isdigit()):
+        raise InvalidInputError(f"--ray-address {address}: expected HOST:6379, or {CLIENT}HOST:10001")
+    try:
+        socket.create_connection((host, int(port)), _ANSWER_SECONDS).close()
+    except (OSError, OverflowError) as error:
+        raise InvalidInputError(f"--ray-address {address}: nothing answers there ({error}): is Ray up?") from error
+
+
+def _is_node() -> bool:
+    """Whether a Ray cluster has a node on this machine."""
+    return any(process.info["name"] == "raylet" for process in psutil.process_iter(["name"]))
 
 
 def keep_fleet(
     workers: RayWorkers, fleet: Fleet, left: Callable[[], int], stopped: Callable[[], bool], until_done: bool
 ) -> None:
-    """Adjust the number of workers to what is left until this is stopped; with `until_done`, until nothing is left."""
-    before = -1
-    while not stopped():
-        count = left()
-        if until_done and not count:
-            break
-        workers.scale(fleet.wanted(count))
-        if len(workers) != before:
-            logger.info("%d left: %d workers", count, len(workers))
-        before = len(workers)
-        end = time.monotonic() + fleet.look_seconds
-        while time.monotonic() < end and not stopped():
-            time.sleep(0.1)
-    workers.stop()
+    """Adjust the number of workers to what is left until this is stopped; with `until_done`, until nothing is left.
+
+    While the ledger does not answer, the workers that there are stay.
+
+    Raises:
+        ActiveLabelError: all workers have ended with an error.
+    """
+    said = ""
+    try:
+        while not stopped():
+            try:
+                count = left()
+            except (UnavailableError, NotReadyError) as error:
+                logger.warning("%s; the number of workers stays", error)
+            else:
+                if until_done and not count:
+                    break
+                workers.scale(math.ceil(count / fleet.per_worker))
+                said = _say(count, workers, said)
+            end = time.monotonic() + fleet.look_seconds
+            while time.monotonic() < end and not stopped():
+                time.sleep(0.1)
+    finally:
+        workers.stop()
+
+
+def _say(left: int, workers: RayWorkers, before: str) -> str:
+    """Log the workers if there are others than before; return what was said."""
+    waiting = workers.waiting()
+    line = f"{len(workers)} workers" + (f", of which {waiting} have no process yet" if waiting else "")
+    if line != before:
+        logger.info("%d left: %s", left, line)
+    return line
 
 
 class _Actor:

@@ -1,9 +1,10 @@
 """Opens the project of a ledger for a worker, which has perhaps no other access to it than the database."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from activelabel import __version__
 from activelabel.data.files.folder_reading import LEDGER_FILE
 from activelabel.errors import InvalidInputError
 from activelabel.names import APP_FOLDER
@@ -31,7 +32,7 @@ class Wanted:
         device: where networks run.
     """
 
-    database_url: str
+    database_url: str = field(repr=False)
     studies: str = ""
     folder: str = ""
     server: str = ""
@@ -77,13 +78,19 @@ def open_work(wanted: Wanted, own: Path) -> Project:
 
     Raises:
         NotReadyError: no server has begun the project.
-        InvalidInputError: its folder or images are not there, or settings do not fit.
+        InvalidInputError: the server is of another version, its folder or images are not there, or settings do not fit.
     """
     ledger = Ledger(wanted.database_url)
     if not ledger.exists():
         raise InvalidInputError(f"ledger {ledger.shown_url}: there is no such file: start the project's server first")
+    ledger.require_newest()
     place = read_place(ledger)
     ledger.close()
+    if place.version != __version__:
+        raise InvalidInputError(
+            f"ledger {ledger.shown_url}: its server is activelabel {place.version or 'of an earlier version'}, "
+            f"and this worker is {__version__}, which may score otherwise: use the same version"
+        )
     conf = {**place.conf, "device": wanted.device}
     if place.recipe is not None:
         (own / RECIPE_FILE).write_text(place.recipe, encoding="utf-8")

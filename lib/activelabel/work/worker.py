@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from activelabel.errors import InvalidInputError, NotReadyError, UnavailableError
+from activelabel.errors import InvalidInputError, NotFoundError, NotReadyError, UnavailableError
 from activelabel.loop.due import Work, read_situation, work_due
 from activelabel.loop.holding import LEASE_SECONDS, Holding
 from activelabel.loop.proxy_scoring import ProxyScoring
@@ -71,7 +71,9 @@ class Worker:
         while not self.stopped():
             try:
                 worked = turns[self.kind]()
-            except (UnavailableError, NotReadyError) as error:
+            except (UnavailableError, NotReadyError, NotFoundError) as error:
+                if isinstance(error, NotFoundError) and not self.done:
+                    raise  # most likely it is not the server's folder; later an image may be removed at any time
                 logger.warning("%s; it is tried again in %d s", error, RETRY_SECONDS)
                 self._pause(RETRY_SECONDS)
                 continue
@@ -94,29 +96,32 @@ class Worker:
 
     def _score(self) -> bool:
         """Score with the model in use, or the proxy model as long as that asks; whether there was anything to score."""
-        ledger, measure = self.project.ledger, scored_measure(self.project)
+        measure = scored_measure(self.project)
         situation = read_situation(self.project, measure)
         if situation.unscored_by_proxy and self.project.recipe.proxy is not None:
-            proxy = ledger.model_in_use("proxy")
+            proxy = self.project.ledger.model_in_use("proxy")
             assert proxy is not None  # it has not scored all
-            self.fetch_model(proxy)
-            holding = self._holding()
-            ProxyScoring(self.project, self.project.recipe.proxy).run(self.images, holding)
+            self._run(ProxyScoring(self.project, self.project.recipe.proxy), proxy)
         elif situation.unscored:
-            model = self.project.current_model()
-            self.fetch_model(model)
-
-            def replaced() -> bool:
-                """Whether another model is in use, so that these scores would rank nothing."""
-                use = ledger.model_use()
-                return use is None or use.model_version != model.version
-
-            holding = self._holding(replaced)
-            VolumeScoring(self.project, measure).run(self.images, holding)
+            self._run(VolumeScoring(self.project, measure), self.project.current_model())
         else:
             return False
-        self.done += holding.recorded
         return True
+
+    def _run(self, scoring: ProxyScoring | VolumeScoring, model: ModelVersion) -> None:
+        """Score with a model, until all is scored or a model of the task is in use that this one is not."""
+        self.fetch_model(model)
+
+        def replaced() -> bool:
+            """Whether another model is in use, so that these scores would rank nothing."""
+            use = self.project.ledger.model_use()
+            return use is None or use.model_version != model.version
+
+        holding = self._holding() if model.kind == "proxy" else self._holding(replaced)
+        try:
+            scoring.run(self.images, holding)
+        finally:
+            self.done += holding.recorded
 
     def _prepare(self) -> bool:
         """Read, check and prepare images that nobody has read, and keep them prepared; whether there were any."""

@@ -1,11 +1,13 @@
+import errno
 import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from activelabel.data.files.labels_folder import find_labels
 from activelabel.data.files.links import LINKS_OUT
-from activelabel.data.files.studies_folder import find_images
+from activelabel.data.files.studies_folder import find_changed, find_images
 
 
 def test_images_are_found_in_all_folders_and_the_rest_is_named(put: Callable[..., Path]) -> None:
@@ -69,12 +71,23 @@ def test_an_image_keeps_the_id_that_it_has(put: Callable[..., Path], tmp_path: P
         (["volume-0.nii"], ["segmentation-0.nii"]),
         (["k/imaging.nii.gz"], ["k/segmentation.nii.gz"]),
         (["patient001_frame01.nii.gz"], ["patient001_frame01_gt.nii.gz"]),
+        (["sub-01/anat/sub-01_T1w.nii.gz"], ["sub-01/anat/sub-01_space-MNI_label-L_desc-lesion_mask.nii.gz"]),
+        (["sub-01_T1w.nii.gz"], ["other/sub-01_desc-manual_dseg.nii.gz", "other/sub-01_label-GM_probseg.nii.gz"]),
     ],
 )
 def test_a_label_beside_its_image_is_no_image(put: Callable[..., Path], images: list[str], labels: list[str]) -> None:
     found = find_images(put(*images, *labels))
     assert sorted(found.files.values()) == images
     assert sorted(found.passed_over) == sorted(labels)
+
+
+def test_labels_of_a_bids_data_set_are_no_images(put: Callable[..., Path]) -> None:
+    image = "sub-01/anat/sub-01_T1w.nii.gz"
+    folder = put(image, "derivatives/manual/sub-01/anat/sub-01_T1w_seg.nii.gz")
+    found = find_images(folder)
+    assert found.files == {"sub-01~anat~sub-01_T1w": image}
+    assert "a BIDS data set" in found.passed_over["derivatives/"]
+    assert len(find_images(put("derivatives/smoothed/sub-01_T1w.nii.gz") / "derivatives").files) == 1, "as named itself"
 
 
 def test_a_word_for_label_alone_makes_no_label(put: Callable[..., Path]) -> None:
@@ -97,6 +110,39 @@ def test_links_are_images_under_their_own_names_but_linked_folders_are_not_enter
     assert safe.passed_over.pop("linked.nii.gz") == LINKS_OUT
     assert "--conf links_out_of_studies true" in LINKS_OUT
     assert safe.passed_over == found.passed_over
+
+
+def test_links_in_a_circle_are_named_and_the_rest_is_found(put: Callable[..., Path]) -> None:
+    folder = put("case.nii.gz", "labels/final/case.nii.gz")
+    for name in ("circle.nii.gz", "labels/final/circle.nii.gz"):
+        (folder / name).symlink_to("circle.nii.gz")
+    reason = "a link that leads nowhere, or no file: remove it"
+    images = find_images(folder)
+    assert (images.files, images.passed_over) == ({"case": "case.nii.gz"}, {"circle.nii.gz": reason})
+    changed = find_changed(images, ["circle.nii.gz"], images.files)
+    assert changed is not None
+    assert changed.passed_over == images.passed_over
+    assert find_labels(folder / "labels" / "final", images.files).files == {"case": "case.nii.gz"}
+
+
+def test_a_folder_that_may_not_be_read_is_named_and_the_rest_is_found(
+    put: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As `lost+found` of a disk. The user of the tests may be root, who may read everything."""
+    folder = put("case.nii.gz", "lost+found/x.nii.gz")
+    scan = os.scandir
+
+    def scan_as_user(path: Path) -> object:
+        if Path(path).name == "lost+found":
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", scan_as_user)
+    found = find_images(folder)
+    assert found.files == {"case": "case.nii.gz"}
+    assert found.lines() == [
+        "1 passed over (lost+found/): a folder that cannot be read (Permission denied): allow it, or move it away"
+    ]
 
 
 def test_a_studies_folder_may_itself_be_a_link(put: Callable[..., Path], tmp_path: Path) -> None:

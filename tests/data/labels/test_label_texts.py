@@ -3,7 +3,14 @@
 import pytest
 
 from activelabel.data.labels.label_map import label_map_of
-from activelabel.data.labels.label_texts import entries_of, parse_labels, read_stored, stored_labels, text_of
+from activelabel.data.labels.label_texts import (
+    entries_of,
+    parse_labels,
+    read_stored,
+    setting_of,
+    stored_labels,
+    text_of,
+)
 from activelabel.errors import InvalidInputError
 
 
@@ -60,3 +67,10 @@ def test_a_contradiction_is_one_line(text: str, expected: str) -> None:
     with pytest.raises(InvalidInputError, match=rf"^--conf labels.*{expected}") as error:
         parse_labels(text.split(","), "--conf labels")
     assert "\n" not in str(error.value)
+
+
+def test_a_name_with_a_comma_is_no_setting() -> None:
+    """A `dataset.json` may name one; a simulation would hand it to its runs as two labels, the second always empty."""
+    assert setting_of(("kidney left", "spleen")) == "kidney left,spleen"
+    with pytest.raises(InvalidInputError, match=r"label 'kidney, left': settings list labels by commas"):
+        setting_of(("kidney, left", "spleen"))

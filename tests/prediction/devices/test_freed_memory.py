@@ -1,5 +1,6 @@
 """Memory that a step frees is there for the next one without new pages, counted by the system in its own process."""
 
+import os
 import platform
 import subprocess
 import sys
@@ -33,7 +34,9 @@ print(faults(), keep_freed_memory(), faults())
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc can be asked to keep what is freed")
 def test_memory_of_a_step_is_used_again_by_the_next() -> None:
-    done = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, encoding="utf-8", check=True)
+    # Without this, the library itself keeps more of it after each block that it gave back, by chance nearly all.
+    fixed = os.environ | {"MALLOC_MMAP_THRESHOLD_": "131072"}
+    done = subprocess.run([sys.executable, "-c", SCRIPT], env=fixed, capture_output=True, encoding="utf-8", check=True)
     given_back, kept, few = done.stdout.split()
     assert kept == "True"
-    assert int(few) < int(given_back) / 4
+    assert int(few) < int(given_back) / 10

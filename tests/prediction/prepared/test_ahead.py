@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from activelabel.errors import UnavailableError
 from activelabel.prediction.prepared.ahead import Ahead
 
 
@@ -82,3 +83,23 @@ def until(holds: "object") -> None:
     while not holds():  # type: ignore[operator]
         assert time.monotonic() < deadline
         time.sleep(0.001)
+
+
+def test_a_name_whose_reading_hangs_is_given_up_and_its_thread_left_alone() -> None:
+    answers = threading.Event()
+    with pytest.raises(UnavailableError, match="a: it is not read after 0 s: does the folder of the images answer"):
+        with Ahead(lambda name: answers.wait(30), 1, patience_seconds=0.2) as ahead:
+            ahead.expect("ab")
+            began = time.monotonic()
+            ahead.take("a")
+    assert time.monotonic() - began < 10
+    answers.set()
+
+
+def test_a_time_out_of_the_reading_itself_is_passed_on() -> None:
+    def fail(name: str) -> str:
+        raise TimeoutError("the disk")
+
+    with Ahead(fail, 1) as ahead, pytest.raises(TimeoutError, match="the disk"):
+        ahead.expect("a")
+        ahead.take("a")

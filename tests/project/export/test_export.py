@@ -3,6 +3,7 @@
 import csv
 import json
 import sys
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from activelabel.annotation.archive import open_archive
 from activelabel.annotation.label_info import LabelInfo
 from activelabel.cli.main import main
 from activelabel.data.dataset_json import read_dataset
+from activelabel.data.files.studies_folder import find_images
 from activelabel.data.given_splits import read_split
 from activelabel.data.labels.label_texts import text_of
 from activelabel.data.volumes import read_grid, read_volume
@@ -30,6 +32,7 @@ from activelabel.project.export.folder_images import FolderImages
 from activelabel.project.export.writing import export_dataset
 from activelabel.project.labels.names import resolve_label_names
 from activelabel.project.opening import open_project
+from activelabel.project.readability import note_image
 from activelabel.store.case_states import Verdict
 from activelabel.store.cases.new_annotation import Compared
 from activelabel.store.records.labels import SECOND
@@ -192,10 +195,74 @@ def test_an_export_that_cannot_be_whole_leaves_nothing_behind(clinic: Clinic) ->
         export_dataset(clinic.project, clinic.images, clinic.folder / "x", "dicom")
     with pytest.raises(InvalidInputError, match="there is something already: name a folder that is new or empty"):
         export_dataset(clinic.project, clinic.images, clinic.studies, "nnunet")
-    (clinic.studies / "b.mha").write_text("no image any more")
+    whole = SimpleITK.ReadImage(clinic.studies / "b.mha")
+    SimpleITK.WriteImage(whole, clinic.studies / "b.mha", useCompression=True)
+    content = (clinic.studies / "b.mha").read_bytes()
+    (clinic.studies / "b.mha").write_bytes(content[:-40] + bytes(40))  # its header is as it was
     with pytest.raises(InvalidInputError, match=r"b\.mha"):
         export_dataset(clinic.project, clinic.images, clinic.folder / "x", "nnunet")
     assert not (clinic.folder / "x").exists()
+
+
+def _replace(path: Path, change: Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]) -> None:
+    image = nibabel.load(path)
+    nibabel.save(nibabel.Nifti1Image(*change(np.asarray(image.dataobj), image.affine)), path)
+
+
+@pytest.mark.parametrize(
+    ("layout", "images"),
+    [
+        ("nnunet", {f"imagesTr~{name}_0000" for name in "abc"}),
+        ("decathlon", {f"imagesTr~{name}" for name in "abc"}),
+        (
+            "bids",
+            {
+                "sub-0001~ct~sub-0001_run-1_ct",
+                "sub-0001~ct~sub-0001_run-2_ct",
+                "sub-0002~ct~sub-0002_run-1_ct",
+            },
+        ),
+    ],
+)
+def test_a_server_on_an_exported_data_set_finds_its_images_and_takes_no_label_for_one(
+    clinic: Clinic, layout: str, images: set[str]
+) -> None:
+    clinic.draw("a", "ann", annotated_slices="all")  # so that there is an earlier version, which comes along
+    out = clinic.export(layout)
+    assert (out / "versions" / "a").is_dir()
+    assert set(find_images(out).files) == images
+
+
+MIRROR = np.array([[-1.0, 0, 0, 11], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]])
+"""Of an image of 12 voxels, about its middle."""
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda voxels, affine: (voxels[::-1], affine), "its image has changed since its label was drawn"),
+        (lambda voxels, affine: (voxels, affine @ MIRROR), "the axes of its image were turned or mirrored"),
+        (lambda voxels, affine: (voxels[:-1], affine), "its image has changed since its label was drawn"),
+    ],
+)
+def test_a_case_whose_image_changed_under_its_label_is_left_out_with_its_reason(
+    clinic: Clinic, change: Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]], reason: str
+) -> None:
+    """No server need have seen the change: the command looks by itself."""
+    note_image("a", clinic.studies / "a.nii.gz", clinic.ledger)
+    clinic.draw("a", "ann", annotated_slices="all")
+    _replace(clinic.studies / "a.nii.gz", change)
+    done = export_dataset(clinic.project, clinic.images, clinic.folder / "out", "nnunet")
+    assert (done.training, done.validation, len(done.left_out)) == (1, 1, 1)
+    assert done.left_out[0].startswith("a: ")
+    assert reason in done.left_out[0]
+    assert {path for path in files(clinic.folder / "out") if "/a" in path} == set()
+
+
+def test_a_case_that_was_set_aside_is_left_out_and_said(clinic: Clinic) -> None:
+    clinic.ledger.mark_unreadable("a", "a: torn", None)
+    done = export_dataset(clinic.project, clinic.images, clinic.folder / "out", "nnunet")
+    assert (done.validation, done.left_out) == (1, ("a: torn",))
 
 
 def test_the_command_says_what_it_wrote(

@@ -1,6 +1,7 @@
 """The sources of label names, and the refusal of contradictions."""
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import nibabel
@@ -17,6 +18,16 @@ def write_dataset(folder: Path, labels: object) -> None:
     (folder / "dataset.json").write_text(json.dumps({"labels": labels}))
 
 
+def write_labels(studies: Path, values: Mapping[str, Sequence[float]]) -> None:
+    """Write labels of 10 x 10 x 10 voxels into a studies folder, each with the given values in a voxel each."""
+    folder = studies / "labels" / "final"
+    folder.mkdir(parents=True)
+    for name, drawn in values.items():
+        array = np.zeros(1000, np.float32)
+        array[: len(drawn)] = drawn
+        nibabel.save(nibabel.Nifti1Image(array.reshape(10, 10, 10), np.eye(4)), folder / f"{name}.nii.gz")
+
+
 def test_the_setting_of_label_names_comes_first(tmp_path: Path) -> None:
     write_dataset(tmp_path, {"0": "background", "1": "liver"})
     assert resolve_label_names(("spleen",), str(tmp_path)) == ("spleen",)
@@ -31,13 +42,41 @@ def test_a_decathlon_dataset_names_them_by_value(tmp_path: Path, place: str) -> 
 
 
 def test_without_a_list_existing_labels_give_the_names(tmp_path: Path) -> None:
-    folder = tmp_path / "labels" / "final"
-    folder.mkdir(parents=True)
-    for name, largest in (("a", 1), ("b", 3)):
-        array = np.zeros((4, 4, 4), np.uint8)
-        array[0, 0, 0] = largest
-        nibabel.save(nibabel.Nifti1Image(array, np.eye(4)), folder / f"{name}.nii.gz")
+    write_labels(tmp_path, {"a": [1], "b": [2, 3]})
     assert resolve_label_names((), str(tmp_path)) == ("label_1", "label_2", "label_3")
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ([255], "label_255=255"),
+        ([1, 5, 2035], "label_1=1,label_5=5,label_2035=2035"),
+        ([2.0001, 1.9999], "label_2=2"),
+    ],
+)
+def test_values_that_no_label_has_are_no_structures(tmp_path: Path, values: list[float], expected: str) -> None:
+    """A mask of 0 and 255 would be 255 structures, of which 254 are empty and right in every prediction."""
+    write_labels(tmp_path, {"a": values})
+    assert text_of(resolve_label_names((), str(tmp_path))) == expected
+
+
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [
+        ([float("nan"), 1], "1 of 1000 voxels are NaN or infinite"),
+        ([-1, 7], "it holds 3 values from -1 to 7, expected at most 256 from 0 to 65535: it looks like an image"),
+        ([0.5], "1 voxels are no whole numbers"),
+        ([*range(1, 300)], "it holds 300 values from 0 to 299"),
+        ([1e9], "it holds 2 values from 0 to 1e+09"),
+    ],
+)
+def test_a_file_that_is_no_label_map_names_nothing(
+    tmp_path: Path, values: list[float], reason: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    write_labels(tmp_path, {"a": [1], "strange": values})
+    assert resolve_label_names((), str(tmp_path)) == ("label_1",)
+    assert reason in caplog.text
+    assert "strange.nii.gz says nothing of the label names" in caplog.text
 
 
 def test_without_any_source_of_names_the_line_says_what_to_do(tmp_path: Path) -> None:

@@ -680,6 +680,20 @@ def test_nobody_decides_between_readings_of_which_they_have_seen_older_versions(
     assert twice.post("adjudicate", image=image, take=take)["state"] == "approved"
 
 
+def test_a_reader_who_reviews_a_third_persons_label_lets_go_of_it_when_the_readings_differ_from_then_on(
+    twice: Ward,
+) -> None:
+    image = judging(twice)
+    assert twice.ask("bob")["id"] == image
+    twice.send(image, "bob", drawn=BOTH)
+    twice.send(image, "eve", drawn=BALL)
+    assert twice.post("review", "bob", image=image)["review"]["image"] == image
+    twice.send(image, "ann", drawn=BOX)
+    assert compared(twice)[-1] == ("bob", "ann", False, True)
+    assert twice.ledger.open_review("bob") is None
+    assert twice.post("review")["review"]["image"] == image
+
+
 def test_who_holds_the_review_no_more_does_not_decide_about_what_they_have_not_seen_either(twice: Ward) -> None:
     image = read_differently(twice)
     assert twice.post("review")["review"]["image"] == image

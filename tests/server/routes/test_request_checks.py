@@ -55,7 +55,9 @@ def test_plain_tags_pass(tag: str) -> None:
     require_tag(tag)
 
 
-@pytest.mark.parametrize("image_id", ["../x", "/tmp/x", "a/b", "a\\b", "", ".x", "a..b", "a\nb", "x" * 201])
+@pytest.mark.parametrize(
+    "image_id", ["../x", "/tmp/x", "a/b", "a\\b", "", ".x", "a..b", "a\nb", "x" * 201, "a~b", "-a", "ü" * 101]
+)
 def test_new_images_cannot_leave_the_studies(image_id: str) -> None:
     with pytest.raises(InvalidInputError, match="image id"):
         require_new_image_id(image_id)
@@ -63,11 +65,13 @@ def test_new_images_cannot_leave_the_studies(image_id: str) -> None:
 
 @pytest.mark.parametrize("image_id", ["a.nii.gz", "a.nii", "a.NII", "a.gz", "a.nrrd", "a.mha", "a.", "a "])
 def test_an_id_with_an_ending_would_be_read_as_another_image(image_id: str) -> None:
-    with pytest.raises(InvalidInputError, match="without the file's ending"):
+    with pytest.raises(InvalidInputError, match="does not end as a file does: rename the image"):
         require_new_image_id(image_id)
 
 
-@pytest.mark.parametrize("image_id", ["case7", "1.2.840.113619.2", "CT Chest 3-1", "a.b_c-d"])
+@pytest.mark.parametrize(
+    "image_id", ["case7", "1.2.840.113619.2", "CT Chest 3-1", "a.b_c-d", "3: CT Abdomen (1 mm)", "Müller, Übung #2"]
+)
 def test_plain_ids_of_new_images_pass(image_id: str) -> None:
     require_new_image_id(image_id)
 

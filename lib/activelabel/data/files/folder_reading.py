@@ -11,15 +11,21 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from activelabel.data.files.links import LINKS_OUT, Entry, is_link_out
-from activelabel.data.files.names import is_hidden, is_label_folder, label_words_off, no_image, stem_of
+from activelabel.data.files.names import is_bids_label, is_hidden, is_label_folder, label_words_off, no_image, stem_of
 
 PROJECT_FOLDER = "activelabel"
 """The folder below the images in which a server keeps its project by default."""
 LEDGER_FILE = "ledger.sqlite"
 TRAINING_IMAGES, TEST_IMAGES = "imagesTr", "imagesTs"
 """Folders of the Medical Segmentation Decathlon and of nnU-Net."""
+AUDIT = "audit.csv"
+VERSIONS = "versions"
+"""Of an exported data set: the audit trail, and the folder of the label versions and drafts that it names, and of the
+masks that models showed."""
+_DERIVATIVES = "derivatives"  # of BIDS
 _OWN_FOLDERS = ("labels", PROJECT_FOLDER)
 _OF_LABEL = "by its name a label of an image beside it: it belongs into labels/final"
+_OF_BIDS = "by its name a segmentation or mask of BIDS: it belongs into labels/final"
 _NOT_UTF8 = "its name is not UTF-8: rename it"
 
 
@@ -214,7 +220,7 @@ class FolderReading:
 
     def _is_skipped(self, entry: Entry, start: str) -> bool:
         is_own = not start and entry.name in _OWN_FOLDERS
-        if is_own or Path(entry.path, LEDGER_FILE).is_file():
+        if is_own or os.path.isfile(os.path.join(entry.path, LEDGER_FILE)):
             return True
         return bool(self.without) and Path(entry.path).resolve() in self.without
 
@@ -224,6 +230,13 @@ class FolderReading:
             return None
         if is_label_folder(entry.name):
             return "a folder of this name holds labels, no images"
+        if entry.name == _DERIVATIVES:
+            return (
+                "a folder of this name holds what was made of the images of a BIDS data set, such as labels: put "
+                "images elsewhere, or name this folder itself"
+            )
+        if entry.name == VERSIONS and os.path.lexists(os.path.join(os.path.dirname(entry.path), AUDIT)):
+            return f"beside {AUDIT} it holds the versions of labels of an exported project"
         if entry.name == TEST_IMAGES:
             training = os.path.join(os.path.dirname(entry.path), TRAINING_IMAGES)
             if TRAINING_IMAGES in beside if beside is not None else os.path.lexists(training):
@@ -254,10 +267,21 @@ def _one_starts_with(rising: Sequence[str], start: str) -> bool:
     return place < len(rising) and rising[place].startswith(start)
 
 
-def shown_entries(folder: Path, below: str, passed_over: dict[str, str]) -> list[os.DirEntry[str]]:
-    """The entries of a folder, sorted, without hidden ones and names that cannot be sent."""
-    with os.scandir(folder) as entries:
-        shown = sorted((entry for entry in entries if not is_hidden(entry.name)), key=lambda entry: entry.name)
+def shown_entries(folder: Path, below: str, passed_over: dict[str, str]) -> list[Entry]:
+    """The entries of a folder, sorted, without hidden ones and names that cannot be sent.
+
+    A folder that may not be read, such as the `lost+found` of a disk, has none.
+    """
+    try:
+        with os.scandir(folder) as entries:
+            found = [entry for entry in entries if not is_hidden(entry.name)]
+    except OSError as error:
+        passed_over[below or "."] = f"a folder that cannot be read ({error.strerror}): allow it, or move it away"
+        return []
+    # A link may lead nowhere, in a circle, or to what nobody may look at, and `os.DirEntry` then raises errors.
+    shown = sorted(
+        (_OneEntry(entry.path) if entry.is_symlink() else entry for entry in found), key=lambda entry: entry.name
+    )
     for entry in shown:
         if not is_utf8(entry.name):
             passed_over[ascii(f"{below}{entry.name}")[1:-1]] = _NOT_UTF8
@@ -278,6 +302,8 @@ def _not_taken(entry: Entry, within: Path | None) -> str | None:
     if not entry.is_file():
         return "a link that leads nowhere, or no file: remove it"
     reason = no_image(entry.name)
+    if reason is None and is_bids_label(entry.name):
+        return _OF_BIDS
     return LINKS_OUT if reason is None and is_link_out(entry, within) else reason
 
 

@@ -26,14 +26,16 @@ LONGEST_ID = 200  # bytes; the names of label files are longer by an ending and 
 _IN_TWO_FILES = (".hdr", ".img", ".hdr.gz", ".img.gz", ".mhd", ".raw", ".zraw", ".nhdr")
 _NO_DATA = frozenset({"bval", "bvec", "csv", "db", "docx", "htm", "html", "ini", "json", "lock", "log", "md", "part"})
 _NO_DATA |= {"pdf", "py", "sh", "sqlite", "toml", "tsv", "txt", "xlsx", "xml", "yaml", "yml"}
-_WORDS = "seg|segs|segm|segmentation|segmentations|label|labels|labelmap|lbl|mask|masks|gt|groundtruth|annotation"
-_WORDS += "|rtstruct|rtss"
+_WORDS = "seg|segs|segm|segmentation|segmentations|label|labels|labelmap|lbl|mask|masks|msk|gt|groundtruth|annotation"
+_WORDS += "|rtstruct|rtss|dseg|probseg"
+_BIDS_LABEL = re.compile(r"(.*_)?(dseg|probseg)|sub-[A-Za-z0-9]+_(.*_)?(mask|seg)", re.IGNORECASE)
+"""BIDS names a segmentation by its own entities and suffix, so it need not begin as its image does."""
 _LABEL_AT_END = re.compile(rf"^(?P<rest>|.*[-_. ])(?:{_WORDS})$", re.IGNORECASE)
 _LABEL_AT_START = re.compile(rf"^(?:{_WORDS})(?P<rest>[-_. ].+)$", re.IGNORECASE)
 _SEPARATORS = "-_. "
 _LABEL_FOLDER = re.compile(
     r"^(labels?|labels?(tr|ts|val)|labels?[-_. ].*|masks?|segs?|segmentations?|ground_?truths?|predictions|"
-    r"pseudo_labels)$",
+    r"pseudo_labels|annotated(tr|ts))$",
     re.IGNORECASE,
 )
 
@@ -66,6 +68,11 @@ def is_hidden(name: str) -> bool:
 def is_label_folder(name: str) -> bool:
     """Whether the name is that of a folder of labels, such as `labelsTr` or `masks`."""
     return _LABEL_FOLDER.match(name) is not None
+
+
+def is_bids_label(name: str) -> bool:
+    """Whether the name is that of a segmentation or mask in BIDS: `sub-01_desc-manual_dseg.nii.gz`."""
+    return _BIDS_LABEL.fullmatch(stem_of(name)) is not None
 
 
 def no_image(name: str) -> str | None:

@@ -74,6 +74,20 @@ def text_of(labels: Sequence[str]) -> str:
     return ",".join(entries_of(labels))
 
 
+def setting_of(labels: Sequence[str]) -> str:
+    """The text that gives these labels again after `--conf labels`, which separates them by commas.
+
+    Raises:
+        InvalidInputError: a name has a comma, so that it would be two names.
+    """
+    with_comma = next((name for name in labels if "," in name), None)
+    if with_comma is not None:
+        raise InvalidInputError(
+            f"label '{with_comma}': settings list labels by commas, so it would be two: rename it where it is named"
+        )
+    return text_of(labels)
+
+
 def stored_labels(labels: Sequence[str]) -> list[str]:
     """A map as it is kept in the ledger and in files: a plain one as its names, as they always were."""
     named = label_map_of(labels)

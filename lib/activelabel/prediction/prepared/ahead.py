@@ -4,15 +4,20 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Generic, TypeVar
 
 import torch
 
+from activelabel.errors import UnavailableError
+
 Prepared = TypeVar("Prepared")
 
 _MOST_THREADS = 8
+PATIENCE_SECONDS = 900.0
+"""How long the network waits for an image: the largest CT takes seconds, and a folder that hangs for ever."""
 _EACH_AHEAD = 1
 """The images that wait for the network, of each thread: an image may have a gigabyte."""
 
@@ -35,9 +40,13 @@ class Ahead(AbstractContextManager["Ahead[Prepared]"], Generic[Prepared]):
     The function runs at most once for each time that a name is asked for. What it raises, `take` raises.
     """
 
-    def __init__(self, prepare: Callable[[str], Prepared], threads: int) -> None:
+    def __init__(
+        self, prepare: Callable[[str], Prepared], threads: int, patience_seconds: float = PATIENCE_SECONDS
+    ) -> None:
         """`prepare` may be called in any thread; with 0 `threads` it is called when a name is asked for."""
         self._prepare = prepare
+        self._patience_seconds = patience_seconds
+        self._hangs = False
         self._most = threads * (1 + _EACH_AHEAD)
         self._pool = ThreadPoolExecutor(threads, "prepare") if threads else None
         self._expected: deque[str] = deque()
@@ -60,7 +69,11 @@ class Ahead(AbstractContextManager["Ahead[Prepared]"], Generic[Prepared]):
         return self._most
 
     def take(self, name: str) -> Prepared:
-        """What the function gives for a name. Expected names before it are passed over."""
+        """What the function gives for a name. Expected names before it are passed over.
+
+        Raises:
+            UnavailableError: a thread has not come back for `patience_seconds`: what it reads from does not answer.
+        """
         while self._begun and self._begun[0][0] != name and self._is_expected(name):
             self._begun.popleft()[1].cancel()
             self._begin()
@@ -68,15 +81,23 @@ class Ahead(AbstractContextManager["Ahead[Prepared]"], Generic[Prepared]):
             return self._prepare(name)
         future = self._begun.popleft()[1]
         self._begin()
-        return future.result()
+        try:
+            return future.result(self._patience_seconds)
+        except FutureTimeoutError as error:
+            if future.done():  # it is the function's own
+                raise
+            self._hangs = True
+            raise UnavailableError(
+                f"{name}: it is not read after {self._patience_seconds:.0f} s: does the folder of the images answer?"
+            ) from error
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """End the threads; what nobody asked for is not begun."""
+        """End the threads; what nobody asked for is not begun. A thread that hangs is left alone."""
         self._drop()
         if self._pool is not None:
-            self._pool.shutdown(wait=True, cancel_futures=True)
+            self._pool.shutdown(wait=not self._hangs, cancel_futures=True)
 
     def _is_expected(self, name: str) -> bool:
         return name in self._expected or any(name == begun for begun, _ in self._begun)

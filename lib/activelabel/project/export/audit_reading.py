@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from activelabel.data.files.folder_reading import AUDIT
 from activelabel.errors import InvalidInputError
 from activelabel.project.export import audit
 from activelabel.project.export.audit_line import EXPORT_AGAIN, AuditLine, lines_of
-from activelabel.project.export.layouts import AUDIT
 from activelabel.store.case_states import DraftReason
 from activelabel.store.coverage_case import CoverageCase
 from activelabel.store.records.labels import FINAL, SECOND

@@ -6,14 +6,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
+from activelabel.backports import ON_WINDOWS
 from activelabel.data.files.digest import file_sha256
+from activelabel.data.files.folder_reading import VERSIONS
 from activelabel.data.files.names import BETWEEN_FOLDERS
 from activelabel.data.files.studies_folder import LABEL_ENDING
 from activelabel.errors import InvalidInputError
 from activelabel.project.export import audit
 from activelabel.project.export.audit_line import EXPORT_AGAIN, AuditLine
 from activelabel.project.export.audit_reading import Audit
-from activelabel.project.export.layouts import VERSIONS
 from activelabel.project.export.versions import SHOWN
 from activelabel.project.given.channels import FACT as CHANNELS
 from activelabel.project.models.shown_masks import shown_masks
@@ -96,7 +97,8 @@ def inside(line: AuditLine, column: str) -> PurePosixPath:
     """
     text = line.needed(column).replace(BETWEEN_FOLDERS, "/") if column == "image" else line.needed(column)
     path = PurePosixPath(text)
-    if path.is_absolute() or "\\" in text or ":" in text or "\0" in text or ".." in path.parts or not path.parts:
+    on_a_disk = ON_WINDOWS and ":" in text
+    if path.is_absolute() or "\\" in text or on_a_disk or "\0" in text or ".." in path.parts or not path.parts:
         raise InvalidInputError(
             f"{line.where}: {column} is '{text[:80]}', which leads out of its folder: {EXPORT_AGAIN}"
         )

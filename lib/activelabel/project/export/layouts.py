@@ -6,14 +6,12 @@ from dataclasses import dataclass, field
 
 from activelabel import __version__
 from activelabel.analysis.harmless_text import no_formula, visible
+from activelabel.data.files.folder_reading import AUDIT, VERSIONS
 from activelabel.data.labels.label_map import IGNORE, LabelMap, label_map_of
 from activelabel.data.labels.label_texts import ORDER
 from activelabel.project.export.cases import ExportedCase
 
 ENDING = ".nii.gz"
-AUDIT = "audit.csv"
-VERSIONS = "versions"
-"""The folder of the label versions and drafts that the audit trail names, and of the masks that models showed."""
 
 
 @dataclass(frozen=True)

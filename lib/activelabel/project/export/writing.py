@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from activelabel.data.files.digest import file_sha256
+from activelabel.data.files.folder_reading import AUDIT
 from activelabel.data.files.image_files import ImageFiles
 from activelabel.data.files.names import ending_of
 from activelabel.data.files.one_case import one_case
@@ -20,7 +21,7 @@ from activelabel.data.volumes import read_volume
 from activelabel.errors import InvalidInputError, NotReadyError
 from activelabel.project.export.audit import IMAGE, LABEL, MASK, WRITTEN_ANEW, ExportedFile, audit_table
 from activelabel.project.export.cases import ExportedCase, exported_cases
-from activelabel.project.export.layouts import AUDIT, ENDING, LAYOUTS, Layout, Place
+from activelabel.project.export.layouts import ENDING, LAYOUTS, Layout, Place
 from activelabel.project.export.versions import write_versions
 from activelabel.project.images import Images
 from activelabel.project.project import Project
@@ -30,11 +31,15 @@ Cases = Sequence[ExportedCase]
 
 @dataclass(frozen=True)
 class Exported:
-    """What was exported: the numbers of cases by role, and of those of which only some slices are annotated."""
+    """What was exported: the numbers of cases by role, and of those of which only some slices are annotated.
+
+    `left_out` has a line for each case that has a label and cannot be used.
+    """
 
     training: int
     validation: int
     partial: int
+    left_out: tuple[str, ...] = ()
 
 
 def export_dataset(
@@ -50,15 +55,17 @@ def export_dataset(
         follow: is given the cases and yields them one by one, to show progress.
 
     Raises:
-        InvalidInputError: the layout is unknown, the folder has something in it, a case cannot be read, or the
-            layout has no place for several channels.
+        InvalidInputError: the layout is unknown, the folder has something in it, the voxels of a case cannot be read,
+            or the layout has no place for several channels.
         NotReadyError: there is no label to export.
     """
     if layout not in LAYOUTS:
         raise InvalidInputError(f"--layout {layout}: expected one of {', '.join(LAYOUTS)}")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InvalidInputError(f"--out {out}: there is something already: name a folder that is new or empty")
-    cases = exported_cases(project, images)
+    cases, left_out = exported_cases(project, images)
+    if left_out and not cases:
+        raise NotReadyError(f"there is no label to export: {left_out[0]}")
     if not cases:
         raise NotReadyError("there is no label to export: finish one first, or approve one with --conf review true")
     modality = project.modality.name if project.modality is not None else "other"
@@ -86,7 +93,7 @@ def export_dataset(
     os.replace(unfinished, out)
     roles = [case.role for case in cases]
     partial = sum(case.is_partial for case in cases)
-    return Exported(roles.count("training"), roles.count("validation"), partial)
+    return Exported(roles.count("training"), roles.count("validation"), partial, tuple(left_out))
 
 
 def _write_case(case: ExportedCase, laid: Layout, project: Project, out: Path) -> list[ExportedFile]:
@@ -135,7 +142,7 @@ def _save(voxels: NDArray[np.float32], affine_ras: NDArray[np.float64], target: 
 
 def _write_partial(case: ExportedCase, place: Place, ignored: int, project: Project, out: Path) -> None:
     """Write a label of some slices, and the mask of these slices."""
-    label = check_label(case.label, read_volume(case.image).grid, project.labels)
+    label = check_label(case.label, read_volume(case.image).grid, project.labels, as_kept=True)
     assert case.axis is not None  # slices were counted before they were annotated
     annotated = np.zeros(label.array.shape, np.uint8)
     indices: list[slice | list[int]] = [slice(None)] * 3

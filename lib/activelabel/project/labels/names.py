@@ -7,11 +7,15 @@ import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from activelabel.data.dataset_json import DatasetDescription, read_dataset
 from activelabel.data.files.labels_folder import label_files
 from activelabel.data.files.names import ENDINGS, ending_of
-from activelabel.data.files.opening import open_voxels
-from activelabel.data.labels.label_map import IGNORE, LabelMap, label_map_of
+from activelabel.data.files.opening import finite, open_voxels
+from activelabel.data.label_checking import whole_numbers
+from activelabel.data.labels.label_map import IGNORE, LARGEST_VALUE, LabelMap, label_map_of
 from activelabel.data.labels.label_texts import BACKGROUND, checked_map, parse_labels, text_of
 from activelabel.data.segmentations import names_by_value, segments_of
 from activelabel.errors import InvalidInputError
@@ -24,6 +28,8 @@ _VALUE_0 = frozenset(
      "unlabeled", "unlabelled", "void", "0", ""}
 )  # fmt: skip
 """The names that data sets give value 0. Any other name is a structure with a wrong value."""
+_MOST_STRUCTURES = 256
+"""A file with more values is an image: the finest atlases of the brain have two hundred."""
 
 
 def resolve_label_names(
@@ -110,22 +116,43 @@ def _check_understood(dataset: DatasetDescription) -> None:
         )
 
 
-def _from_existing_labels(studies: Path, links_out: bool) -> tuple[str, ...]:
-    """The names in the label files of a studies folder by value; values without a name are called `label_N`.
+def _from_existing_labels(studies: Path, links_out: bool) -> LabelMap | None:
+    """The structures in the label files of a studies folder: named segments, and `label_N` for values without a name.
 
-    A file that cannot be read is skipped with a warning. The result is empty if there is no file.
+    Values that no file has are no structures: nobody could learn or judge them. A file that cannot be read, or is no
+    label map, is skipped with a warning. None if there is no file.
     """
     named: list[str] = []
-    largest = 0
+    values: set[int] = set()
     for path in sorted(label_files(studies / "labels" / "final", None if links_out else studies)):
         try:
             array, header = open_voxels(path)
             segments = segments_of(path.name, header.fields)
+            if segments is None:
+                values |= _drawn_values(path, array)
         except InvalidInputError as error:
             logger.warning("%s says nothing of the label names: %s", path, error)
             continue
-        if segments is None:
-            largest = max(largest, int(array.max(initial=0)))
-        else:
-            named += [name for name in names_by_value(segments) if name not in named]
-    return (*named, *(f"label_{value}" for value in range(len(named) + 1, largest + 1)))
+        named += [name for name in names_by_value(segments or ()) if name not in named]
+    by_value = dict(enumerate(named, start=1))
+    by_value |= {value: f"label_{value}" for value in sorted(values) if value not in by_value}
+    if not by_value:
+        return None
+    labels = LabelMap(tuple(by_value.values()), tuple((value,) for value in by_value))
+    return checked_map(labels, str(studies / "labels" / "final"))
+
+
+def _drawn_values(path: Path, array: NDArray[np.float32]) -> set[int]:
+    """The values above 0 of a label map.
+
+    Raises:
+        InvalidInputError: they are no whole numbers from 0 to the largest that a label may have, or too many.
+    """
+    values = np.unique(whole_numbers(path, finite(path, array)))
+    if values.min() < 0 or values.max() > LARGEST_VALUE or len(values) > _MOST_STRUCTURES:
+        raise InvalidInputError(
+            f"{path.name}: it holds {len(values):,} values from {values.min():g} to {values.max():g}, expected at most "
+            f"{_MOST_STRUCTURES} from 0 to {LARGEST_VALUE}: it looks like an image, take it out or name the structures "
+            "with --conf labels"
+        )
+    return {int(value) for value in values if value}

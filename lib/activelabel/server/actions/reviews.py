@@ -191,7 +191,8 @@ class ReviewActions:
     def _write_merged(self, first: Annotation, second: Annotation, folder: Path) -> Path:
         grid = read_grid(self._datastore.image_files(first.image_id))
         one, other = (
-            check_label(self._datastore.kept_file(label), grid, self._project.labels).array for label in (first, second)
+            check_label(self._datastore.kept_file(label), grid, self._project.labels, as_kept=True).array
+            for label in (first, second)
         )
         write_label(folder / "merged.nii.gz", merged(one, other), grid.affine_ras)
         return folder / "merged.nii.gz"

@@ -16,6 +16,7 @@ from activelabel.data.files.image_files import ImageFiles
 from activelabel.data.files.studies_folder import FolderContent, find_changed, find_images, lines_on
 from activelabel.data.given_patients import GivenPatients
 from activelabel.data.given_splits import GivenSplit
+from activelabel.data.volumes import read_grid
 from activelabel.errors import InvalidInputError
 from activelabel.prediction.prepared.images import PreparedImages
 from activelabel.project.readability import has_changed, readmit_mended, set_aside, set_aside_unreadable
@@ -196,15 +197,26 @@ class FolderFollowing(FolderListing):
     def _notice_changed(self) -> None:
         """Set aside annotated images whose content or label file has changed since the annotation."""
         labels = [label for label in self._ledger.annotations() if label.image_id in self._datastore.objects]
+        drawn = {label.image_id: label for label in labels}
         for image in self._usable_of(labels):
             if has_changed(image, self._files(image.id)):
-                set_aside_unreadable(image.id, self, self._ledger, was_scored=True)
+                self._look_at_changed(drawn[image.id])
         usable = {image.id for image in self._usable_of(labels)}
         for annotation in (label for label in labels if label.image_id in usable):
             try:
                 self._archive.sound_file(annotation)
             except InvalidInputError as error:
                 set_aside(annotation.image_id, error, self._ledger, self, self._archive.file(annotation))
+
+    def _look_at_changed(self, label: Annotation) -> None:
+        """Set an annotated image whose file has changed aside if it is not the one on which its label was drawn."""
+        image_id = label.image_id
+        if set_aside_unreadable(image_id, self, self._ledger, was_scored=True):
+            return
+        try:
+            self._archive.check_grid(label, read_grid(self._files(image_id)))
+        except InvalidInputError as error:
+            set_aside(image_id, error, self._ledger, self, self._archive.file(label))
 
     def _usable_of(self, labels: Iterable[Annotation]) -> list[Image]:
         """The images of labels, without those that were set aside."""

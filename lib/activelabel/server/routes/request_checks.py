@@ -7,11 +7,13 @@ from typing import Any, NoReturn
 
 from monailabel.interfaces.datastore import Datastore, DefaultLabelTag
 
-from activelabel.data.files.names import is_tag
+from activelabel.backports import ON_WINDOWS
+from activelabel.data.files.names import LONGEST_ID, is_tag
 from activelabel.errors import ForbiddenError, InvalidInputError, NotFoundError
 from activelabel.store.columns import NAME_LENGTH
 
-_IMAGE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._ -]{0,199}")
+_NOT_IN_AN_ID = frozenset("/\\~" + ('<>:"|?*' if ON_WINDOWS else ""))
+"""Signs that separate folders, also in ids of images in sub-folders, and those that a file system does not take."""
 _IMAGE_ENDINGS = (".nii", ".gz", ".nrrd", ".mha", ".", " ")
 _SESSION = re.compile(r"[0-9a-f-]{36}")
 
@@ -61,11 +63,23 @@ def require_tag(tag: str) -> None:
 
 
 def require_new_image_id(image_id: str) -> None:
-    """Refuse an id for an uploaded image that could name a file elsewhere or another image."""
-    if not _IMAGE_ID.fullmatch(image_id) or ".." in image_id or image_id.lower().endswith(_IMAGE_ENDINGS):
+    """Refuse an id for an uploaded image that could name a file elsewhere or another image.
+
+    3D Slicer uploads a volume under the name of its series, `3: CT Abdomen (1 mm)`, and asks for it by that name.
+    """
+    starts_well = bool(image_id) and (image_id[0].isalnum() or image_id[0] in "([_#")
+    if (
+        not starts_well
+        or not image_id.isprintable()
+        or len(image_id.encode(errors="replace")) > LONGEST_ID
+        or not _NOT_IN_AN_ID.isdisjoint(image_id)
+        or ".." in image_id
+        or image_id.lower().endswith(_IMAGE_ENDINGS)
+    ):
         raise InvalidInputError(
-            f"image id '{image_id[:80]}': expected letters, digits, '.', '-', '_' and blanks (200 at most), after a "
-            "letter or digit, without the file's ending"
+            f"image id '{image_id[:80]}': expected a name of {LONGEST_ID} bytes at most without "
+            f"{' '.join(sorted(_NOT_IN_AN_ID))}, that begins with a letter or digit and does not end as a file does: "
+            "rename the image"
         )
 
 

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from activelabel.store.case_states import Verdict
 from activelabel.store.cases.label_rows import copy_label, current_row
 from activelabel.store.cases.new_annotation import Compared
+from activelabel.store.cases.reviews import end_open_reviews
 from activelabel.store.database import Database
 from activelabel.store.lookup import record_of
 from activelabel.store.pool import current_final, current_reading, decided, drawn_by, read_twice, waits_for_second
@@ -159,7 +160,8 @@ def other_reading_row(session: Session, image_id: str, annotator: str, tag: str)
 def record_reading(session: Session, row: AnnotationRow, compared: Compared, now: datetime) -> None:
     """Record the comparison of a new version of a reading, which is the current one from now on.
 
-    The other reading of a final label is shown as the second reading, where a reviewer looks for it.
+    The other reading of a final label is shown as the second reading, where a reviewer looks for it. If both differ, a
+    reader who has a third person's label of the image before them lets go of it: they may not decide any more.
     """
     other = session.get_one(AnnotationRow, compared.other_id)
     if row.tag == FINAL and other is not current_row(session, row.image_id, SECOND):
@@ -177,6 +179,8 @@ def record_reading(session: Session, row: AnnotationRow, compared: Compared, now
     )
     session.add(reading)
     session.flush()
+    if not compared.agrees:
+        end_open_reviews(session, row.image_id, now, (first.annotator, second.annotator))
 
 
 def end_comparison(session: Session, image_id: str, now: datetime) -> None:

@@ -5,6 +5,7 @@ is about one version of a label: a newer version has none yet. Every decision is
 stands.
 """
 
+from collections.abc import Collection
 from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, and_, bindparam, exists, func, select
@@ -84,7 +85,7 @@ class Reviews(Database):
             check_event(CaseEvent.TAKE_FOR_REVIEW, session, image_id, reviewer, now)
             if held is not None:
                 held.outcome, held.ended_at = "released", now
-            _end_open(session, image_id, now)
+            end_open_reviews(session, image_id, now)
             row = ReviewRow(
                 image_id=image_id,
                 annotation_id=_label(session, image_id).id,
@@ -152,7 +153,7 @@ class Reviews(Database):
                 before.superseded_at = now
             session.flush()
             if held is None:
-                _end_open(session, image_id, now)
+                end_open_reviews(session, image_id, now)
             row = held or ReviewRow(image_id=image_id, annotation_id=label.id, reviewer=reviewer)
             row.outcome, row.note, row.difficulty, row.ended_at = verdict.value, note.strip(), difficulty, now
             session.add(row)
@@ -229,9 +230,12 @@ def _held_by(session: Session, reviewer: str, now: datetime) -> ReviewRow | None
     return session.scalar(select(ReviewRow).where(ReviewRow.reviewer == reviewer, being_reviewed(now)))
 
 
-def _end_open(session: Session, image_id: str, now: datetime) -> None:
-    """End an open review of an image that has expired, or whose label was replaced since."""
-    for row in session.scalars(select(ReviewRow).where(ReviewRow.image_id == image_id, ReviewRow.outcome.is_(None))):
+def end_open_reviews(session: Session, image_id: str, now: datetime, reviewers: Collection[str] | None = None) -> None:
+    """End the open reviews of an image, or those of these reviewers: expired, for a replaced label, or not theirs."""
+    still_open = select(ReviewRow).where(ReviewRow.image_id == image_id, ReviewRow.outcome.is_(None))
+    for row in session.scalars(still_open):
+        if reviewers is not None and row.reviewer not in reviewers:
+            continue
         assert row.expires_at is not None
         expired = row.expires_at <= now
         row.outcome, row.ended_at = ("expired", row.expires_at) if expired else ("released", now)

@@ -14,14 +14,32 @@ WRITING = "activelabel_writing"
 _PATIENCE_SECONDS = 30  # the wait for another process's transaction; the ones of this program take milliseconds
 _CONNECT_SECONDS = 10
 _RETRY_SECONDS = 0.01
+_SILENT_SECONDS = 30  # after which either side of a connection asks whether the other is there: systems take two hours
+_ASKED_AGAIN_SECONDS, _ASKED_TIMES = 10, 3
+_LOST_SECONDS = _SILENT_SECONDS + _ASKED_AGAIN_SECONDS * _ASKED_TIMES
 _WRITER_LOCK = 0x61637469  # PostgreSQL's advisory lock that makes the writers take turns
 _LOCK_NOT_AVAILABLE, _INSUFFICIENT_PRIVILEGE, _DISK_FULL = "55P03", "42501", "53100"  # PostgreSQL's codes
+_STOOD_STILL = "25P03"  # for longer than `idle_in_transaction_session_timeout`
 _SQLITE_BUSY, _SQLITE_FULL = 5, 13  # primary result codes
 _SQLITE_CODES = {"database is locked": _SQLITE_BUSY, "database or disk is full": _SQLITE_FULL}
 
 # A connection for each thread of a server, of which forty answer requests: a request may keep one until it ends
 # (`Database.one_look`), and whoever waits for one would keep others waiting. Those beyond five are closed after use.
 _POOL = {"pool_size": 5, "max_overflow": 40}
+
+_NOTICING_LOSS = {
+    "keepalives_idle": _SILENT_SECONDS,
+    "keepalives_interval": _ASKED_AGAIN_SECONDS,
+    "keepalives_count": _ASKED_TIMES,
+    "tcp_user_timeout": _LOST_SECONDS * 1000,
+}
+_SERVER_NOTICING_LOSS = {
+    "tcp_keepalives_idle": f"{_SILENT_SECONDS}s",
+    "tcp_keepalives_interval": f"{_ASKED_AGAIN_SECONDS}s",
+    "tcp_keepalives_count": f"{_ASKED_TIMES}",
+    "tcp_user_timeout": f"{_LOST_SECONDS}s",
+    "idle_in_transaction_session_timeout": f"{_LOST_SECONDS}s",
+}
 
 
 def new_engine(url: str) -> Engine:
@@ -37,14 +55,27 @@ def new_engine(url: str) -> Engine:
         return engine
     try:
         # A PostgreSQL server without a locale answers in bytes unless the client encoding is UTF-8.
-        options = {"connect_timeout": _CONNECT_SECONDS, "client_encoding": "utf8"}
+        options = {"connect_timeout": _CONNECT_SECONDS, "client_encoding": "utf8", **_NOTICING_LOSS}
         engine = create_engine(url, pool_pre_ping=True, connect_args=options, **_POOL)
     except ModuleNotFoundError as error:
         raise InvalidInputError(
             "ledger URL: PostgreSQL needs the package psycopg; run: pip install 'psycopg[binary]'"
         ) from error
+    event.listen(engine, "connect", _prepare_postgresql)
     event.listen(engine, "begin", _begin_postgresql)
     return engine
+
+
+def _prepare_postgresql(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
+    """Have the server end a transaction whose machine is gone, or whose process stands still.
+
+    It may be the writer's, for which all others wait.
+    """
+    cursor = connection.cursor()
+    for name, value in _SERVER_NOTICING_LOSS.items():
+        cursor.execute(f"SET {name} = '{value}'")
+    cursor.close()
+    connection.commit()
 
 
 def _prepare_sqlite(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
@@ -110,7 +141,8 @@ def explanation_of(error: exc.DBAPIError, name: str) -> ActiveLabelError | None:
     sqlstate = getattr(cause, "sqlstate", None)
     if sqlstate == _INSUFFICIENT_PRIVILEGE:
         return InvalidInputError(f"ledger {name}: {driver_text}; give its user the right to create tables there")
-    if not isinstance(error, exc.OperationalError) and type(error) is not exc.DatabaseError:
+    lost = sqlstate == _STOOD_STILL or error.connection_invalidated
+    if not (lost or isinstance(error, exc.OperationalError) or type(error) is exc.DatabaseError):
         return None
     if _sqlite_code(cause) == _SQLITE_FULL or sqlstate == _DISK_FULL:
         return StorageFullError("the disk of the ledger is full, so that nothing can be kept: free some room")

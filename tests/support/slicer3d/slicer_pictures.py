@@ -1,4 +1,4 @@
-"""Draws the pictures of the Slicer module in docs/clients.md: `python tests/support/slicer_pictures.py`.
+"""Draws the pictures of the Slicer module in docs/clients.md: `python tests/support/slicer3d/slicer_pictures.py`.
 
 The panel is the module's own, drawn by Qt off screen with made-up answers, without what Slicer shows around it.
 """
@@ -10,8 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).parents[2]
-sys.path[:0] = [str(ROOT / "clients" / "slicer" / "ActiveLabel"), str(ROOT / "lib")]
+ROOT = Path(__file__).parents[3]
+sys.path[:0] = [str(ROOT / folder) for folder in ("clients/slicer/ActiveLabel", "lib", "tests/support")]
 from slicer_desk import SLICES, Desk  # noqa: E402
 from slicer_panel import PanelOnScreen  # noqa: E402
 from small_studies import boxes, write_image, write_nifti  # noqa: E402

@@ -14,7 +14,7 @@ import requests
 from monailabel.client import MONAILabelClient
 from ports import free_port
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 START_SECONDS = 300  # on a machine that is busy with other tests
 PATIENCE_SECONDS = 900.0
 

@@ -1,4 +1,4 @@
-"""Draws the pictures of OHIF in docs/clients.md: `python tests/support/ohif_pictures.py http://127.0.0.1:8000`.
+"""Draws the pictures of OHIF in docs/clients.md: `python tests/support/browser/ohif_pictures.py http://127.0.0.1:8000`.
 
 The server is that of `make ohif`, better with the recipe `quick_slices`, with a model, and with a case that two others
 have read differently. The case that is asked for stays as it is, and is held afterwards.
@@ -12,7 +12,7 @@ from ohif_page import OhifPage
 from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
-PICTURES = Path(__file__).parents[2] / "docs" / "pictures"
+PICTURES = Path(__file__).parents[3] / "docs" / "pictures"
 PATIENCE_MS = 300_000
 SETTLED_MS = 3000
 GAP = 16

@@ -1,0 +1,43 @@
+"""A connection whose machine is gone, or whose process stands still, keeps nobody waiting for long."""
+
+import time
+from collections.abc import Callable
+
+import pytest
+
+from activelabel.errors import UnavailableError
+from activelabel.store.connection import engines
+from activelabel.store.ledger import Ledger
+
+
+def test_a_writer_that_stands_still_keeps_the_others_waiting_only_so_long(
+    new_postgresql: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = new_postgresql()
+    monkeypatch.setitem(engines._SERVER_NOTICING_LOSS, "idle_in_transaction_session_timeout", "1s")
+    still, other = Ledger(url), Ledger(url)
+    still.open()
+    other.open()
+    with pytest.raises(UnavailableError, match="does not answer"), still._writing() as session:
+        session.connection()
+        began = time.monotonic()
+        other.sync_images("ab", 0)
+        assert 0.5 < time.monotonic() - began < 10
+        session.connection().exec_driver_sql("SELECT 1")
+    still.sync_images("abc", 0)
+    assert sorted(other.pool("training")) == ["a", "b", "c"]
+
+
+def test_both_sides_ask_whether_the_other_is_there(new_postgresql: Callable[..., str]) -> None:
+    ledger = Ledger(new_postgresql())
+    with ledger._reading() as session:
+        connection = session.connection()
+        shown = {
+            name: connection.exec_driver_sql(f"SHOW {name}").scalar()
+            for name in ("tcp_keepalives_idle", "tcp_keepalives_interval", "tcp_keepalives_count")
+        }
+        ours = connection.connection.dbapi_connection
+        assert ours is not None
+        parameters = ours.info.get_parameters()
+    assert shown == {"tcp_keepalives_idle": "30", "tcp_keepalives_interval": "10", "tcp_keepalives_count": "3"}
+    assert (parameters["keepalives_idle"], parameters["tcp_user_timeout"]) == ("30", "60000")

@@ -1,0 +1,125 @@
+"""Workers on a Ray cluster: one for each few pieces, none that waits for a node in vain, and errors in one line."""
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from activelabel.errors import InvalidInputError, UnavailableError
+from activelabel.work.launching import Fleet, RayWorkers, keep_fleet
+
+ray = pytest.importorskip("ray", reason="the extra `ray` is not installed")
+Stopped = Callable[[], bool]
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Any]:
+    """A cluster of one node with room for one worker; nodes can be added and removed."""
+    from ray.cluster_utils import Cluster
+
+    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    yield made
+    made.shutdown()
+
+
+def until(condition: Callable[[], bool], seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it never came"
+        time.sleep(0.1)
+
+
+def test_workers_without_room_are_taken_back_when_there_is_less_to_do_and_at_the_end(cluster: Any) -> None:
+    def work(stopped: Stopped) -> int:
+        """Do one piece, and wait."""
+        while not stopped():
+            time.sleep(0.05)
+        return 1
+
+    workers = RayWorkers(Fleet(3, address=cluster.address), work)
+    try:
+        workers.scale(5)
+        assert len(workers) == 3  # the most
+        until(lambda: workers.waiting() == 2)
+        workers.scale(2)
+        assert (len(workers), workers.waiting()) == (2, 1)
+    finally:
+        began = time.monotonic()
+        workers.stop()
+    assert time.monotonic() - began < 30  # not until a node comes
+    assert (len(workers), workers.done) == (0, 1)
+
+
+def test_a_worker_of_a_lost_node_is_replaced(cluster: Any) -> None:
+    def work(stopped: Stopped) -> int:
+        """Do one piece, and wait."""
+        while not stopped():
+            time.sleep(0.05)
+        return 1
+
+    node = cluster.add_node(num_cpus=1)
+    workers = RayWorkers(Fleet(None, address=cluster.address), work)
+    try:
+        assert workers.most == 2  # a worker for each core of the cluster
+        workers.scale(9)
+        until(lambda: workers.waiting() == 0)
+        cluster.remove_node(node)
+        until(lambda: workers.scale(9) is None and workers.waiting() == 1)
+        cluster.add_node(num_cpus=1)
+        until(lambda: workers.waiting() == 0)
+    finally:
+        workers.stop()
+    assert workers.done == 2
+
+
+def test_workers_that_end_with_an_error_are_not_started_for_ever(cluster: Any) -> None:
+    def fail(stopped: Stopped) -> int:
+        """Fail as on a machine that sees no images."""
+        raise InvalidInputError("here is no such folder: name theirs with --studies")
+
+    fleet = Fleet(2, address=cluster.address, look_seconds=0.2)
+    with pytest.raises(InvalidInputError, match=r"^here is no such folder: name theirs with --studies$"):
+        keep_fleet(RayWorkers(fleet, fail), fleet, lambda: 100, lambda: False, until_done=True)
+
+
+def test_workers_stay_while_the_ledger_does_not_answer(cluster: Any) -> None:
+    looks: list[int] = []
+
+    def left() -> int:
+        """Nothing that can be known the second time."""
+        looks.append(len(workers))
+        if len(looks) == 2:
+            raise UnavailableError("the ledger's database does not answer")
+        return 0 if len(looks) == 4 else 4
+
+    fleet = Fleet(1, address=cluster.address, look_seconds=0.2)
+
+    def wait(stopped: Stopped) -> int:
+        """Wait."""
+        while not stopped():
+            time.sleep(0.05)
+        return 1
+
+    workers = RayWorkers(fleet, wait)
+    keep_fleet(workers, fleet, left, lambda: False, until_done=True)
+    assert looks == [0, 1, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("address", "line"),
+    [
+        ("127.0.0.1:1", "nothing answers there"),
+        ("ray://127.0.0.1:1", "nothing answers there"),
+        ("head", "expected HOST:6379"),
+    ],
+)
+def test_a_wrong_address_is_one_line_at_once(address: str, line: str) -> None:
+    with pytest.raises(InvalidInputError, match=f"--ray-address {address}: {line}"):
+        RayWorkers(Fleet(1, address=address), lambda stopped: 0)
+
+
+def test_the_room_of_a_cluster_is_counted_in_cores_or_gpus() -> None:
+    assert Fleet(None).room({"CPU": 12.0}) == 12
+    assert Fleet(None, gpus=1).room({"CPU": 12.0, "GPU": 4.0}) == 4
+    assert Fleet(None, gpus=1).room({"CPU": 12.0}) == 1  # a node with a GPU may be added
