@@ -23,6 +23,7 @@ from activelabel.store.cases.skips import NOT_NOW
 from activelabel.store.connection.location import sqlite_url
 from activelabel.store.coverage_case import CoverageCase
 from activelabel.store.ledger import Ledger
+from activelabel.store.records.case import CaseHistory
 from activelabel.store.records.labels import Annotation
 
 LABELS = ("ball", "box")
@@ -220,16 +221,17 @@ def test_named_slices_that_the_image_does_not_have_are_refused_and_the_label_sta
 def test_two_labels_that_are_saved_at_once_are_both_kept(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
     archive.ask("ann", [1])
     archive.ask("bob", [3])
-    record = archive.ledger.keep_annotation
+    read = archive.ledger.case_history
     interrupted: list[bool] = []
 
-    def save_in_between(*args: Any, **kwargs: Any) -> Annotation:
+    def save_in_between(image_id: str) -> CaseHistory:
+        case = read(image_id)
         if not interrupted:
             interrupted.append(True)
             archive.send("bob", 0, 0, 0, 1, 0)
-        return record(*args, **kwargs)
+        return case
 
-    monkeypatch.setattr(archive.ledger, "keep_annotation", save_in_between)
+    monkeypatch.setattr(archive.ledger, "case_history", save_in_between)
     archive.send("ann", 0, 2, 0, 0, 0)
     assert (archive.values(), archive.slices()) == ([0, 2, 0, 1, 0], (1, 3))
 
@@ -378,7 +380,7 @@ def test_no_order_of_events_loses_an_acknowledged_slice(tmp_path_factory: pytest
             drawn = {}
             screens = {name: [0] * SLICES for name in ANNOTATORS}
         elif event == "save" and len(drawn) < SLICES:
-            query = archive.ledger.latest_query("a", annotator)
+            query = archive.ledger.case_history("a").latest_query(annotator)
             asked = [] if query is None or query.outcome == "released" else query.slices or ()
             fresh = {index: next(values) for index in (*asked[:1], *others)}
             screens[annotator] = [fresh.get(index, value) for index, value in enumerate(screens[annotator])]

@@ -49,7 +49,7 @@ def test_a_label_without_digests_is_read_once(label: Path) -> None:
 
 
 def test_a_label_whose_digests_were_kept_with_it_is_never_read(label: Path) -> None:
-    keep_digests(label, GRID, AXIS, drawn(1))
+    keep_digests(label, GRID, AXIS, slice_digests(drawn(1), AXIS))
     read = Reading(drawn(1))
     assert kept_digests(label, GRID, AXIS, read) == slice_digests(drawn(1), AXIS)
     assert read.count == 0
@@ -81,14 +81,14 @@ def damaged(label: Path) -> SliceDigests:
 
 @pytest.mark.parametrize("change", [replaced, touched, sliced_otherwise, on_another_grid, damaged])
 def test_digests_of_another_content_are_made_anew(label: Path, change: Callable[[Path], SliceDigests]) -> None:
-    keep_digests(label, GRID, AXIS, drawn(1))
+    keep_digests(label, GRID, AXIS, slice_digests(drawn(1), AXIS))
     assert change(label) == slice_digests(drawn(2, 2), AXIS)
 
 
 def test_digests_that_cannot_be_written_keep_no_label_from_being_read(
     label: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def fail(path: Path, content: bytes, lasting: bool) -> None:
+    def fail(path: Path, content: bytes, lasting: bool, whole: bool) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("activelabel.annotation.digest_files.write_atomically", fail)

@@ -82,3 +82,12 @@ def test_spacing_is_the_length_of_a_voxel_along_each_axis() -> None:
     quarter_turn = np.array([[0, -2.0, 0, 5], [3.0, 0, 0, 5], [0, 0, 4.0, 5], [0, 0, 0, 1]])
 
     assert Grid((2, 2, 2), quarter_turn).spacing_mm == (3.0, 2.0, 4.0)
+
+
+@given(st.lists(st.floats(-3, 3), min_size=12, max_size=12))
+def test_places_in_voxels_are_those_that_solve_the_affine(numbers: list[float]) -> None:
+    affine = np.eye(4)
+    affine[:3] = np.reshape(numbers, (3, 4))
+    affine[:3, :3] += 10 * np.eye(3)  # which is then always invertible
+    places = affine @ Grid((4, 5, 6), affine).corners()
+    assert np.allclose(Grid((4, 5, 6), affine).to_voxels(places), np.linalg.solve(affine, places), atol=1e-9)

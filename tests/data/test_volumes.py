@@ -214,3 +214,13 @@ def write_dicom_series(folder: Path, series: str, slices: int) -> None:
         writer.KeepOriginalImageUIDOn()
         writer.SetFileName(str(folder / f"{series}-{index}.dcm"))
         writer.Execute(image)
+
+
+def test_the_grid_of_a_file_that_was_replaced_is_read_anew(tmp_path: Path) -> None:
+    path = tmp_path / "image.nii"
+    for depth in (4, 5):
+        nibabel.save(nibabel.Nifti1Image(np.zeros((4, 4, depth), np.int16), np.eye(4)), path)
+        assert read_grid(path).shape == (4, 4, depth)
+    path.unlink()
+    with pytest.raises(InvalidInputError, match="no such file"):
+        read_grid(path)

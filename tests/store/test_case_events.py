@@ -122,7 +122,7 @@ class Cases(RuleBasedStateMachine):
     def send_reading(self, event, annotator, image_id, agrees):
         """Keep a label of a whole volume as the server does: compared with the other reader's newest, if any."""
         tag, file = SECOND if event is CaseEvent.FINISH_AGAIN else "final", f"{event} {next(self.names)}"
-        other = self.ledger.other_reading(image_id, annotator, tag)
+        other = self.ledger.case_history(image_id).other_reading(annotator, tag)
         readers = self.newest.get(image_id, {})
         if annotator in readers:
             assert other is not None, "a version of a reading is compared with nothing"

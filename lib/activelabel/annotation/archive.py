@@ -26,9 +26,12 @@ from activelabel.project.project import Project
 from activelabel.project.slices.names import slices_named
 from activelabel.project.slices.slicing import fixed_axis
 from activelabel.store.case_states import DraftReason, FinishedBy
+from activelabel.store.case_states import Verdict as ReviewVerdict
 from activelabel.store.cases.annotations import LabelChangedError
+from activelabel.store.cases.case_records import RecordsByFile
 from activelabel.store.cases.new_annotation import KeptFile
 from activelabel.store.ledger import Ledger
+from activelabel.store.records.case import CaseHistory
 from activelabel.store.records.labels import FINAL, Annotation, Draft
 from activelabel.store.records.queries import Lease
 
@@ -161,7 +164,7 @@ class LabelArchive:
 
     def is_shown_as_original(self, image_id: str) -> bool:
         """Whether clients open an image with one of its final labels, not with a prediction."""
-        return self._ledger.shows(image_id, ORIGINAL)
+        return self._ledger.case_history(image_id).shows(ORIGINAL)
 
     def finish(self, image_id: str, annotator: str, image: Grid) -> Annotation:
         """Make an annotator's draft, unchanged, the label that counts. The caller vouches that somebody has checked it.
@@ -186,42 +189,41 @@ class LabelArchive:
             sent,
             label.array,
             name or new_name(tag),
-            lambda file: self._ledger.keep_annotation(annotation_of(sent, tag, label, file, self.labels)),
+            lambda file: self._ledger.keep_label(annotation_of(sent, tag, label, file, self.labels)),
         )
 
     def _keep_final(self, sent: SentLabel, name: str) -> Kept:
-        query = self._reader.query(sent)
+        case = self._reader.case(sent.image_id)
+        query, current = self._reader.query(sent, case), case.current()
         if sent.finished is False:
-            return self._drafts.keep(sent, query, self._finishing.judge_unfinished(sent), name)
-        current = self._ledger.current_annotation(sent.image_id)
-        if current is not None and self._reader.is_second_reading(sent, query, current):
-            verdict = self._finishing.judge(sent, COVERAGE, self._reader.shown(sent), None)
+            return self._drafts.keep(sent, query, self._finishing.judge_unfinished(sent, case), name)
+        if case.is_kept_beside(sent.annotator, query) and not sent.decided:
+            verdict = self._finishing.judge(sent, COVERAGE, self._reader.shown(sent), case, None)
             if verdict.reason is not None:
                 return self._drafts.keep(sent, query, verdict, name)
-            return self._second_readings.keep(sent, verdict, name)
-        history = self._reader.history(sent, query, current)
+            return self._second_readings.keep(sent, verdict, case, name)
+        history = self._reader.history(sent, query, case)
         coverage = covered(sent, query, history)
-        counts = None if current is None or self._reader.is_returned(current) else current
-        verdict = self._finishing.judge(sent, coverage, history.shown, counts)
+        counts = None if current is None or case.is_decided(current, ReviewVerdict.RETURNED) else current
+        verdict = self._finishing.judge(sent, coverage, history.shown, case, counts)
         if verdict.reason is not None:
             return self._drafts.keep(sent, query, verdict, name)
-        label, merged_with = self._merged(sent, coverage, current)
+        label, merged_with = self._merged(sent, coverage, case)
         self._ask_back(sent, query, coverage.beside, verdict, name)
-        kept = self._record_final(sent, coverage, label, merged_with, verdict, name)
+        kept = self._record_final(sent, coverage, label, merged_with, verdict, case, name)
         if coverage.slices is not None:
             self._drafts.carry_over(sent, coverage.slices)
         return kept
 
-    def _merged(
-        self, sent: SentLabel, coverage: Coverage, current: Annotation | None
-    ) -> tuple[PartialLabel, int | None]:
+    def _merged(self, sent: SentLabel, coverage: Coverage, case: CaseHistory) -> tuple[PartialLabel, int | None]:
         """The label that counts from now on, and the version of the label with which it is merged, 0 for none.
 
         The version is None for a label of the whole volume, which is merged with nothing.
         """
         if coverage.slices is None:
             return PartialLabel(sent.array, sent.axis, sent.all_slices), None
-        self._check_same_image(sent.image_id, current)
+        current = case.current()
+        self._check_same_image(case, current)
         label = merge(self._partial(current, sent), sent.array, sent.axis, coverage.slices)
         return label, 0 if current is None else current.version
 
@@ -232,9 +234,10 @@ class LabelArchive:
         label: PartialLabel,
         merged_with: int | None,
         verdict: Verdict,
+        case: CaseHistory,
         name: str,
     ) -> Annotation:
-        def record(file: KeptFile) -> Annotation:
+        def record(file: KeptFile) -> tuple[Annotation, RecordsByFile]:
             new = replace(
                 annotation_of(sent, FINAL, label, file, self.labels),
                 merged_with=merged_with,
@@ -243,7 +246,7 @@ class LabelArchive:
                 finishes=None if verdict.finishes is None else verdict.finishes.id,
                 coverage=coverage.case,
             )
-            return self._ledger.keep_annotation(self._second_readings.beside_final(new, sent, label))
+            return self._ledger.keep_label(self._second_readings.beside_final(new, sent, label, case))
 
         kept = self._files.keep(sent, label.array, name or new_name(FINAL), record)
         slices = "the whole volume" if kept.slices is None else f"slices {', '.join(map(str, kept.slices))}"
@@ -266,13 +269,13 @@ class LabelArchive:
         self._drafts.keep(sent, query, replace(verdict, reason=DraftReason.UNCONFIRMED, why=line), name)
         raise AskedBackError(line)
 
-    def _check_same_image(self, image_id: str, current: Annotation | None) -> None:
+    def _check_same_image(self, case: CaseHistory, current: Annotation | None) -> None:
         """Refuse to merge slices that were drawn on two images of one name."""
         drawn_on = None if current is None else current.image_sha256
-        if drawn_on is not None and self._ledger.image(image_id).content_sha256 not in (None, drawn_on):
+        if drawn_on is not None and case.image.content_sha256 not in (None, drawn_on):
             raise InvalidInputError(
-                f"label of '{image_id}': its earlier slices were drawn on another image of this name: put that file "
-                'back, or delete the label first, or send a whole volume, "annotated_slices": "all"'
+                f"label of '{case.image.id}': its earlier slices were drawn on another image of this name: put that "
+                'file back, or delete the label first, or send a whole volume, "annotated_slices": "all"'
             )
 
     def _partial(self, current: Annotation | None, sent: SentLabel) -> PartialLabel | None:

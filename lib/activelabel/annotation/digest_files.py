@@ -49,9 +49,9 @@ def kept_digests(label: Path, image: Grid, axis: int, read: Callable[[], LabelAr
     return digests
 
 
-def keep_digests(label: Path, image: Grid, axis: int, array: LabelArray) -> None:
-    """Write the digests of a label that was just written; the arguments are those of `kept_digests`."""
-    _write(label, label.stat(), image, axis, slice_digests(array, axis))
+def keep_digests(label: Path, image: Grid, axis: int, digests: SliceDigests) -> None:
+    """Write the digests of a label that was just written; the arguments are as in `kept_digests`."""
+    _write(label, label.stat(), image, axis, digests)
 
 
 def _identity(status: os.stat_result, image: Grid, axis: int) -> dict[str, Any]:
@@ -66,7 +66,7 @@ def _identity(status: os.stat_result, image: Grid, axis: int) -> dict[str, Any]:
 
 
 def _content(file: Path) -> dict[str, Any] | None:
-    """The content of a file of digests; None if it is missing or damaged."""
+    """The content of a file of digests; None if it is missing or damaged, as after a power cut."""
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -78,6 +78,6 @@ def _content(file: Path) -> dict[str, Any] | None:
 def _write(label: Path, status: os.stat_result, image: Grid, axis: int, digests: SliceDigests) -> None:
     content = {"format": FORMAT, "label": _identity(status, image, axis), "slices": digests}
     try:
-        write_atomically(digest_file(label), json.dumps(content).encode(), lasting=False)
+        write_atomically(digest_file(label), json.dumps(content).encode(), lasting=False, whole=False)
     except OSError as error:  # The label itself is kept; without digests it is read again the next time.
         logger.warning("%s: cannot be written (%s): the label is read again the next time", digest_file(label), error)

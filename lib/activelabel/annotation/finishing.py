@@ -18,6 +18,7 @@ from activelabel.errors import InvalidInputError
 from activelabel.names import ScoreKind
 from activelabel.project.models.shown_masks import shown_file
 from activelabel.store.case_states import DraftReason, FinishedBy, Submission, draft_reason
+from activelabel.store.records.case import CaseHistory
 from activelabel.store.records.labels import Annotation, Draft
 
 logger = logging.getLogger(__name__)
@@ -56,12 +57,17 @@ class Finishing:
     reader: HistoryReader
     finished_by: FinishedBy
 
-    def judge_unfinished(self, sent: SentLabel) -> Verdict:
+    def judge_unfinished(self, sent: SentLabel, case: CaseHistory) -> Verdict:
         """The verdict on a label that its client calls unfinished: whatever it covers, it is a draft."""
-        return Verdict(DraftReason.SAID, _why(DraftReason.SAID, None, None), finishes=self._same_draft(sent))
+        return Verdict(DraftReason.SAID, _why(DraftReason.SAID, None, None), finishes=self._same_draft(sent, case))
 
     def judge(
-        self, sent: SentLabel, coverage: Coverage, shown: Mapping[int, SliceDigests], current: Annotation | None
+        self,
+        sent: SentLabel,
+        coverage: Coverage,
+        shown: Mapping[int, SliceDigests],
+        case: CaseHistory,
+        current: Annotation | None,
     ) -> Verdict:
         """Whether a label is finished or a draft.
 
@@ -69,9 +75,10 @@ class Finishing:
             sent: what the client sent.
             coverage: the slices that it covers.
             shown: the masks that models showed of the image, by the model's version.
-            current: the label that counts now.
+            case: what the ledger knows of the image.
+            current: the label that counts now, if this one may have to look like it.
         """
-        same = self._same_draft(sent)
+        same = self._same_draft(sent, case)
         unchanged = _unchanged_from(sent, coverage, shown)
         whole = coverage.slices is None and sent.named_slices is None
         asks_estimate = whole and sent.finished is None and self.finished_by is FinishedBy.ESTIMATE
@@ -81,16 +88,16 @@ class Finishing:
             sent.finished,
             sent.confirmed,
             told=same is not None and same.reason is not DraftReason.SAID,
-            validation=self.reader.ledger.image(sent.image_id).role == "validation",
+            validation=case.image.role == "validation",
             unchanged_from=unchanged,
             incomplete=problem is not None,
         )
         reason = draft_reason(submission, self.finished_by)
         return Verdict(reason, _why(reason, unchanged, problem), unchanged, same)
 
-    def _same_draft(self, sent: SentLabel) -> Draft | None:
+    def _same_draft(self, sent: SentLabel, case: CaseHistory) -> Draft | None:
         """The open draft with the same drawing: the annotator's, or anybody's if the sender is unknown."""
-        for draft in self.reader.ledger.open_drafts(sent.image_id):
+        for draft in case.open_drafts:
             if draft.annotator != sent.annotator and not sent.answers_any:
                 continue
             try:

@@ -17,8 +17,9 @@ from activelabel.project.labels.kept import sound_file
 from activelabel.project.models.shown_masks import shown_masks
 from activelabel.store.case_states import Verdict
 from activelabel.store.ledger import Ledger
+from activelabel.store.records.case import CaseHistory
 from activelabel.store.records.labels import FINAL, Annotation, Draft
-from activelabel.store.records.queries import SECOND_READING, Lease
+from activelabel.store.records.queries import Lease
 
 logger = logging.getLogger(__name__)
 
@@ -44,15 +45,19 @@ class HistoryReader:
     predictions: Path
     asks_slices: bool
 
-    def query(self, sent: SentLabel) -> Lease | None:
+    def case(self, image_id: str) -> CaseHistory:
+        """All that the ledger knows of an image now."""
+        return self.ledger.case_history(image_id)
+
+    def query(self, sent: SentLabel, case: CaseHistory) -> Lease | None:
         """The annotator's newest query for this image, unless they have skipped it."""
-        query = self.ledger.latest_query(sent.image_id, sent.annotator)
+        query = case.latest_query(sent.annotator)
         if query is None and sent.answers_any:
             others = self.ledger.active_leases(sent.image_id)
             return others[0] if len(others) == 1 else None
         return None if query is None or query.outcome == "released" else query
 
-    def history(self, sent: SentLabel, query: Lease | None, current: Annotation | None) -> History:
+    def history(self, sent: SentLabel, query: Lease | None, case: CaseHistory) -> History:
         """The history of the image before this label came.
 
         The versions are read only where the coverage of the label depends on them.
@@ -60,36 +65,18 @@ class HistoryReader:
         Args:
             sent: what the client sent.
             query: the annotator's query.
-            current: the label that counts now.
+            case: what the ledger knows of the image.
         """
+        current = case.current()
         covered = None if current is None else frozenset(current.slices or sent.all_slices)
-        if current is not None and self.is_returned(current):
+        if current is not None and case.is_decided(current, Verdict.RETURNED):
             covered = frozenset()  # all of it is to be drawn anew: leaving a slice empty is an answer
         is_partial = current is not None and current.slices is not None
         now = History(self.asks_slices, covered, is_partial, shown=self.shown(sent))
         if case_without_history(sent, query, now) is not None:
             return now
-        finals, originals = self._versions(sent)
+        finals, originals = self._versions(sent, case)
         return replace(now, finals=finals, originals=originals)
-
-    def is_second_reading(self, sent: SentLabel, query: Lease | None, current: Annotation) -> bool:
-        """Whether a label is kept beside the label that counts: a second reading, or a later version of either reading.
-
-        What one of two readers sends again replaces neither what somebody else has drawn nor what a reviewer has
-        approved although both readings differ.
-        """
-        if sent.decided or current.slices is not None or self.is_returned(current):
-            return False
-        if sent.annotator in self.ledger.readers_of(sent.image_id):
-            return current.annotator != sent.annotator or self.ledger.is_adjudicated(sent.image_id)
-        if query is None or query.strategy != SECOND_READING or current.annotator == query.annotator:
-            return False
-        return query.outcome != "saved" or self.ledger.answered_by_second(query.id)
-
-    def is_returned(self, label: Annotation) -> bool:
-        """Whether a reviewer has returned this label version to its annotator."""
-        decision = self.ledger.decision_about(label.id)
-        return decision is not None and decision.outcome == Verdict.RETURNED.value
 
     def shown(self, sent: SentLabel) -> dict[int, SliceDigests]:
         """The masks that models showed of the image, by the model's version.
@@ -133,12 +120,12 @@ class HistoryReader:
     def _digests(self, file: Path, sent: SentLabel) -> SliceDigests:
         return kept_digests(file, sent.image, sent.axis, lambda: self.read_file(file, sent.image))
 
-    def _versions(self, sent: SentLabel) -> tuple[tuple[Version, ...], tuple[Version, ...]]:
+    def _versions(self, sent: SentLabel, case: CaseHistory) -> tuple[tuple[Version, ...], tuple[Version, ...]]:
         """All versions of the final label, and of the label that clients open with the image; oldest first."""
-        drafts = {draft.file for draft in self.ledger.draft_history(sent.image_id)}
+        drafts = {draft.file for draft in case.drafts}
         contents: dict[str, SliceDigests | InvalidInputError] = {}
         versions: dict[str, list[Version]] = {FINAL: [], ORIGINAL: []}
-        for label in self.ledger.history(sent.image_id):
+        for label in case.labels:
             if label.tag not in versions:
                 continue
             if label.file not in contents:

@@ -1,5 +1,6 @@
 """The files of the archive: each version of a label, written once, with a record of the ledger's rows beside it."""
 
+import hashlib
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -7,13 +8,14 @@ from typing import TypeVar
 
 from activelabel.annotation.coverage import SentLabel
 from activelabel.annotation.digest_files import keep_digests
-from activelabel.data.files.digest import file_sha256
 from activelabel.data.label_checking import write_label
 from activelabel.data.labels.arrays import LabelArray
 from activelabel.data.labels.label_map import LabelMap
 from activelabel.data.labels.label_texts import stored_labels
 from activelabel.data.labels.partial_labels import PartialLabel
-from activelabel.project.labels.record_files import write_records
+from activelabel.data.slice_digests import slice_digests
+from activelabel.project.labels.record_files import keep_with_records, write_records
+from activelabel.store.cases.case_records import RecordsByFile
 from activelabel.store.cases.new_annotation import KeptFile, NewAnnotation
 from activelabel.store.ledger import Ledger
 
@@ -27,8 +29,14 @@ class LabelFiles:
         self._ledger = ledger
         self._kept = kept
 
-    def keep(self, sent: SentLabel, array: LabelArray, name: str, record: Callable[[KeptFile], Recorded]) -> Recorded:
-        """Write a label, record it in the ledger by `record`, write its record file, and return the result of `record`.
+    def keep(
+        self,
+        sent: SentLabel,
+        array: LabelArray,
+        name: str,
+        record: Callable[[KeptFile], tuple[Recorded, RecordsByFile]],
+    ) -> Recorded:
+        """Write a label, record it in the ledger by `record`, write the record files, and return what was recorded.
 
         A file without a row is harmless. If `record` fails, the file stays, because the row may exist all the same.
 
@@ -36,11 +44,10 @@ class LabelFiles:
             sent: the label that was sent, for its image and grid.
             array: the voxels to keep.
             name: the name of the file without its ending.
-            record: records the file that was written.
+            record: records the file that was written, and returns the records of the image's labels as of then.
         """
-        recorded = record(self._write(sent, array, name))
-        self.write_records(sent.image_id)
-        return recorded
+        file = self._write(sent, array, name)
+        return keep_with_records(self._ledger, self._kept, lambda: record(file))
 
     def write_records(self, image_id: str) -> None:
         """Write the current records of an image's labels beside their files."""
@@ -49,9 +56,11 @@ class LabelFiles:
     def _write(self, sent: SentLabel, array: LabelArray, name: str) -> KeptFile:
         file = self._kept / sent.image_id / f"{name}.nii.gz"
         file.parent.mkdir(parents=True, exist_ok=True)
-        write_label(file, array, sent.image.affine_ras)
-        status, sha256 = file.stat(), file_sha256(file)
-        keep_digests(file, sent.image, sent.axis, array)
+        written = write_label(file, array, sent.image.affine_ras)
+        drawing = sent.drawing if array is sent.array else slice_digests(array, sent.axis)
+        keep_digests(file, sent.image, sent.axis, drawing)
+        status = file.stat()
+        sha256 = hashlib.sha256(written).hexdigest()
         return KeptFile(file.relative_to(self._kept).as_posix(), sha256, (status.st_size, status.st_mtime_ns))
 
 

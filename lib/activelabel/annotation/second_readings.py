@@ -12,9 +12,11 @@ from activelabel.data.labels.arrays import LabelArray
 from activelabel.data.labels.label_map import label_map_of
 from activelabel.data.labels.partial_labels import PartialLabel
 from activelabel.errors import InvalidInputError
+from activelabel.store.cases.case_records import RecordsByFile
 from activelabel.store.cases.new_annotation import Compared, KeptFile, NewAnnotation
 from activelabel.store.coverage_case import CoverageCase
 from activelabel.store.ledger import Ledger
+from activelabel.store.records.case import CaseHistory
 from activelabel.store.records.labels import FINAL, SECOND, Annotation
 
 logger = logging.getLogger(__name__)
@@ -34,19 +36,20 @@ class SecondReadings:
         self._agreement = agreement
         self._labels = label_map_of(reader.labels)
 
-    def keep(self, sent: SentLabel, verdict: Verdict, name: str) -> Annotation:
+    def keep(self, sent: SentLabel, verdict: Verdict, case: CaseHistory, name: str) -> Annotation:
         """Keep a finished label beside the one that counts, and compare it with the other reader's newest one.
 
         Args:
             sent: what the client sent.
             verdict: the draft that it finishes, and the model that drew it, if any.
+            case: what the ledger knows of the image.
             name: the name of the kept file without its ending; empty for a new name.
         """
-        other = self._ledger.other_reading(sent.image_id, sent.annotator, SECOND)
+        other = case.other_reading(sent.annotator, SECOND)
         compared = None if other is None else self._compared(sent, sent.array, other)
         label = PartialLabel(sent.array, sent.axis, sent.all_slices)
 
-        def record(file: KeptFile) -> Annotation:
+        def record(file: KeptFile) -> tuple[Annotation, RecordsByFile]:
             new = replace(
                 annotation_of(sent, SECOND, label, file, self._labels),
                 unchanged_from=verdict.unchanged_from,
@@ -55,19 +58,20 @@ class SecondReadings:
                 beside=0 if other is None else other.id,
                 compared=compared,
             )
-            return self._ledger.keep_annotation(new)
+            return self._ledger.keep_label(new)
 
-        kept = self._files.keep(sent, label.array, name or new_name(SECOND), record)
-        return kept
+        return self._files.keep(sent, label.array, name or new_name(SECOND), record)
 
-    def beside_final(self, new: NewAnnotation, sent: SentLabel, label: PartialLabel) -> NewAnnotation:
+    def beside_final(
+        self, new: NewAnnotation, sent: SentLabel, label: PartialLabel, case: CaseHistory
+    ) -> NewAnnotation:
         """A final label that is about to be recorded, compared with the other reader's newest one, if it is a reading.
 
         It is one if its annotator is one of two readers who sends theirs again. What a reviewer decides is none.
         """
         if sent.decided or label.slices != sent.all_slices:
             return new
-        other = self._ledger.other_reading(sent.image_id, sent.annotator, FINAL)
+        other = case.other_reading(sent.annotator, FINAL)
         if other is None:
             return replace(new, beside=0)
         return replace(new, beside=other.id, compared=self._compared(sent, label.array, other))

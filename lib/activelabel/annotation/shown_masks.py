@@ -6,6 +6,7 @@ from pathlib import Path
 from activelabel.annotation.digest_files import keep_digests
 from activelabel.data.grids import Grid
 from activelabel.data.label_checking import check_label, write_label
+from activelabel.data.slice_digests import slice_digests
 from activelabel.data.slices import slice_axis
 from activelabel.project.models.shown_masks import shown_file
 from activelabel.project.project import Project
@@ -35,4 +36,4 @@ def keep_shown_mask(
     write_label(kept, drawn.array, drawn.affine_ras)
     fixed = project.ledger.image(image_id).slice_axis
     axis = slice_axis(image, project.slice_plane) if fixed is None else fixed
-    keep_digests(kept, image, axis, drawn.array)
+    keep_digests(kept, image, axis, slice_digests(drawn.array, axis))

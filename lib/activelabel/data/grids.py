@@ -33,6 +33,26 @@ class Grid:
         lengths = np.linalg.norm(self.affine_ras[:3, :3], axis=0)
         return (float(lengths[0]), float(lengths[1]), float(lengths[2]))
 
+    def to_voxels(self, places_ras: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Homogeneous places in millimetres as voxel indices, both as columns (4, N); another affine is four such.
+
+        `numpy.linalg.solve` gives the same. But it wakes threads for that, which on a busy machine takes milliseconds.
+
+        Raises:
+            ZeroDivisionError: the affine has no inverse.
+        """
+        (a, b, c), (d, e, f), (g, h, i) = self.affine_ras[:3, :3].tolist()
+        adjugate = (
+            (e * i - f * h, c * h - b * i, b * f - c * e),
+            (f * g - d * i, a * i - c * g, c * d - a * f),
+            (d * h - e * g, b * g - a * h, a * e - b * d),
+        )
+        scale = 1 / (a * adjugate[0][0] + b * adjugate[1][0] + c * adjugate[2][0])
+        inverse = np.eye(4)
+        inverse[:3, :3] = scale * np.array(adjugate)
+        inverse[:3, 3] = -inverse[:3, :3] @ self.affine_ras[:3, 3]
+        return np.asarray(inverse @ places_ras, dtype=np.float64)
+
     def corners(self) -> NDArray[np.float64]:
         """Indices of the eight corner voxels, homogeneous, as columns: (4, 8)."""
         ends = itertools.product(*((0, size - 1) for size in self.shape))
@@ -74,7 +94,7 @@ def axis_order(source: Grid, target: Grid) -> AxisOrder | None:
     Voxels are the same if the axes of `source` are those of `target`, exchanged or reversed, and each corner lies
     within `TOLERANCE_VOXELS` of its partner. Equal grids give the order that changes nothing.
     """
-    to_target = np.linalg.solve(target.affine_ras, source.affine_ras)
+    to_target = target.to_voxels(source.affine_ras)
     linear = np.rint(to_target[:3, :3])
     if not np.array_equal(np.abs(linear).sum(axis=0), np.ones(3)) or abs(np.linalg.det(linear)) < 0.5:
         return None

@@ -20,6 +20,9 @@ from activelabel.data.segmentations import place_segments, segments_of
 from activelabel.data.volumes import regular_grid
 from activelabel.errors import InvalidInputError
 
+_LEVEL = 3
+"""Of compression: half the time of level 5, in which a label of 384x384x120 becomes 196 KB instead of 132."""
+_DATA_OFFSET = 352  # of a NIfTI file without extensions
 NEARLY_WHOLE = 1e-3
 """A value this near to a whole number counts as that number: some programs store labels as scaled numbers."""
 _SCALED = 0.05
@@ -140,8 +143,8 @@ def _order(path: Path, header: Header, image: Grid, *, as_kept: bool) -> AxisOrd
     return order
 
 
-def write_label(path: Path, array: LabelArray, affine_ras: NDArray[np.float64]) -> None:
-    """Write `array` (W, H, D) as a compressed NIfTI at `path`, completely or not at all.
+def write_label(path: Path, array: LabelArray, affine_ras: NDArray[np.float64]) -> bytes:
+    """Write `array` (W, H, D) as a compressed NIfTI at `path`, completely or not at all; return what was written.
 
     The same array and affine give the same bytes.
 
@@ -153,7 +156,16 @@ def write_label(path: Path, array: LabelArray, affine_ras: NDArray[np.float64]) 
     # Both forms, so that ITK (which may look at the qform) and nibabel (the sform) put it at the same place.
     image.set_qform(affine_ras, code="scanner")
     image.set_sform(affine_ras, code="scanner")
-    write_atomically(path, gzip.compress(image.to_bytes(), compresslevel=5, mtime=0))
+    packed = gzip.compress(_content(image.header, array), _LEVEL, mtime=0)
+    write_atomically(path, packed)
+    return packed
+
+
+def _content(header: nibabel.Nifti1Header, array: LabelArray) -> bytes:
+    """The bytes of a NIfTI file without extensions, as nibabel gives them in ten times as long."""
+    header["vox_offset"], header["scl_slope"], header["scl_inter"] = _DATA_OFFSET, 1, 0
+    head = header.binaryblock
+    return bytes(head + bytes(_DATA_OFFSET - len(head)) + array.astype(header.get_data_dtype()).tobytes("F"))
 
 
 def _elsewhere(path: Path, label: Grid, image: Grid) -> InvalidInputError:

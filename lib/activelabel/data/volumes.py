@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +12,15 @@ from numpy.typing import NDArray
 
 from activelabel.data.channel_grids import on_grid
 from activelabel.data.dicom.frames import read_frames
+from activelabel.data.files.guard import largest_voxels
 from activelabel.data.files.image_files import AnyImage, ImageFiles
 from activelabel.data.files.opening import Header, finite, open_header, open_voxels, slicer_moves_voxels, unreadable
 from activelabel.data.grids import TOLERANCE_VOXELS, Grid, axis_order
 from activelabel.data.segmentations import segments_of
 from activelabel.errors import ActiveLabelError, InvalidInputError
+
+_KNOWN_GRIDS = 4096
+"""The number of files of which a process remembers the grid: some kilobytes each."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,10 +88,27 @@ def read_grid(image: AnyImage) -> Grid:
     files = ImageFiles.of(image)
     path = files.path
     with _of_this_file(path):
-        if path.is_dir():
-            return _read_file(path).grid
-        header = open_header(path)
-        return _checked_grid(path, _of_one_frame(files, header) if files.in_frames else header)
+        if path.is_dir() or not path.exists():
+            return _grid_of(files)
+        status = path.stat()
+        return _known_grid(files, (status.st_ino, status.st_size, status.st_mtime_ns, largest_voxels()))
+
+
+def _grid_of(files: ImageFiles) -> Grid:
+    path = files.path
+    if path.is_dir():
+        return _read_file(path).grid
+    header = open_header(path)
+    return _checked_grid(path, _of_one_frame(files, header) if files.in_frames else header)
+
+
+@lru_cache(_KNOWN_GRIDS)
+def _known_grid(files: ImageFiles, _state: tuple[int, ...]) -> Grid:
+    """The grid of a file in this state, so that who asks for a case and then saves its label reads its header once."""
+    grid = _grid_of(files)
+    for affine in (grid.affine_ras, *grid.other_affines):
+        affine.setflags(write=False)
+    return grid
 
 
 def _read_file(path: Path) -> Volume:

@@ -140,9 +140,9 @@ def check_unchanged(image_id: str, ledger: Ledger) -> None:
     Raises:
         InvalidInputError: it is another one.
     """
-    label = ledger.current_annotation(image_id)
+    image, label = ledger.image_and_label(image_id)
     if label is not None:
-        require_same_image(label, ledger.image(image_id).content_sha256)
+        require_same_image(label, image.content_sha256)
 
 
 def require_same_image(label: Annotation, content: str | None) -> None:
@@ -303,7 +303,10 @@ def _stamp(file: Path) -> str:
 def _usable_grid(image_id: str, image: ImageFiles, ledger: Ledger, was_scored: bool) -> Grid:
     grid = read_grid(image)
     missing = any(not path.exists() for path in image.paths)
-    if missing or not was_scored or has_changed(ledger.image(image_id), image):
+    known, label = ledger.image_and_label(image_id)
+    if missing or not was_scored or has_changed(known, image):
         note_image(image_id, image, ledger, read_volume(image) if missing else None)
-    check_unchanged(image_id, ledger)
+        known, label = ledger.image_and_label(image_id)
+    if label is not None:
+        require_same_image(label, known.content_sha256)
     return grid

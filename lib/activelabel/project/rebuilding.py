@@ -24,7 +24,8 @@ from activelabel.project.labels.record_files import ENDING, read_record
 from activelabel.project.listing import listed_files
 from activelabel.project.project import Project
 from activelabel.project.studies import is_pacs
-from activelabel.store.cases.label_records import LabelRecord, Rebuilt
+from activelabel.store.cases.case_records import LabelRecord
+from activelabel.store.cases.label_records import Rebuilt
 from activelabel.store.connection.location import sqlite_url
 from activelabel.store.copies import restore_copy
 from activelabel.store.ledger import Ledger

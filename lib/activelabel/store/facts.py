@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import select, update
+from sqlalchemy import bindparam, select, update
 
 from activelabel.store.database import Database
 from activelabel.store.lookup import image_row
@@ -11,6 +11,9 @@ from activelabel.store.schema.images import ImageRow
 from activelabel.store.schema.labels import AnnotationRow
 from activelabel.store.schema.study import FactRow
 
+_FACT = select(FactRow.value, FactRow.reason, FactRow.recorded_at).where(FactRow.name == bindparam("name"))
+"""Built once: it is executed whenever somebody asks for a case."""
+
 
 class Facts(Database):
     """Facts that are recorded once and hold for the rest of the project."""
@@ -18,8 +21,8 @@ class Facts(Database):
     def fact(self, name: str) -> Fact | None:
         """The fact of this name; None if it was not recorded yet."""
         with self._reading() as session:
-            row = session.get(FactRow, name)
-            return None if row is None else Fact(row.value, row.reason, row.recorded_at)
+            row = session.execute(_FACT, {"name": name}).one_or_none()
+            return None if row is None else Fact(*row)
 
     def fix_fact(self, name: str, value: str, reason: str, *, again: bool = False) -> Fact:
         """Record a fact and return it. An earlier fact stays and is returned unless `again` is set."""

@@ -16,6 +16,9 @@ from activelabel.store.pool import of_role
 from activelabel.store.records.images import Role
 from activelabel.store.schema.images import ImageRow
 
+_KNOWN = select(ImageRow.id, ImageRow.present, ImageRow.patient).execution_options(yield_per=10_000)
+"""Read some at a time: all rows of a million images at once take a gigabyte."""
+
 
 class ImageSync(ImageCounting):
     """The part of the ledger that registers images."""
@@ -45,19 +48,26 @@ class ImageSync(ImageCounting):
             InvalidInputError: no database can hold an id or a patient.
             ValueError: `validation_cases` is negative.
         """
-        present_ids = {checked_name(image_id, "image") for image_id in ids}
+        new = {checked_name(image_id, "image") for image_id in ids}
         patient_of = {image_id: checked_name(patient, "patient") for image_id, patient in (patients or {}).items()}
+        given = {image_id for image_id in new if given_validation and given_validation(image_id)}
+        known, vanished, returned, renamed = 0, set[str](), set[str](), dict[str, str]()
         with self._writing() as session:
-            columns = (ImageRow.id, ImageRow.present, ImageRow.patient)
-            rows = {row.id: row for row in session.execute(select(*columns))}
-            known = {image_id: row.present for image_id, row in rows.items()}
-            new = present_ids - known.keys()
-            renamed = {image_id: patient_of[image_id] for image_id, row in rows.items() if image_id in patient_of}
-            _remember_patients(session, {id_: name for id_, name in renamed.items() if name != rows[id_].patient})
-            missing = validation_count(len(known) + len(new), validation_cases) - _count_validation(session)
-            given = {
-                image_id for image_id in present_ids | known.keys() if given_validation and given_validation(image_id)
-            }
+            for image_id, present, patient in session.execute(_KNOWN):
+                known += 1
+                if image_id in new:
+                    new.remove(image_id)
+                    if not present:
+                        returned.add(image_id)
+                else:
+                    if present:
+                        vanished.add(image_id)
+                    if given_validation and given_validation(image_id):
+                        given.add(image_id)
+                if patient_of.get(image_id, patient) != patient:
+                    renamed[image_id] = patient_of[image_id]
+            _remember_patients(session, renamed)
+            missing = validation_count(known + len(new), validation_cases) - _count_validation(session)
             if given:
                 validation = frozenset(new & given) | _new_validation(
                     session, new - given, 0, patient_of, judging=given
@@ -66,8 +76,6 @@ class ImageSync(ImageCounting):
                 validation = _new_validation(session, new, max(missing, 0), patient_of)
             now = self._clock()
             _register(session, new, validation, patient_of, now)
-            vanished = {image_id for image_id, present in known.items() if present and image_id not in present_ids}
-            returned = {image_id for image_id, present in known.items() if not present and image_id in present_ids}
             self._mark(session, new, vanished, returned, now)
 
     def sync_changed(

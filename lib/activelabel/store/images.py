@@ -43,6 +43,12 @@ class Images(ImageSync):
         with self._reading() as session:
             return [record_of(row, Image) for row in session.scalars(select(ImageRow).order_by(ImageRow.id))]
 
+    def any_was_read(self) -> bool:
+        """Whether the content of any image was ever recorded; a million images are not read for that."""
+        read = select(ImageRow.id).where(ImageRow.content_sha256.is_not(None)).limit(1)
+        with self._reading() as session:
+            return session.scalar(read) is not None
+
     def images_of(self, ids: Collection[str]) -> list[Image]:
         """Those of these images that are registered, by id."""
         with self._reading() as session:

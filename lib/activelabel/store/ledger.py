@@ -2,6 +2,8 @@
 
 from activelabel.store.cases.active_time import ActiveTime
 from activelabel.store.cases.annotations import Annotations
+from activelabel.store.cases.at_hand import CasesAtHand
+from activelabel.store.cases.case_rows import CaseHistories
 from activelabel.store.cases.drafts import Drafts
 from activelabel.store.cases.label_records import LabelRecords
 from activelabel.store.cases.leases import Leases
@@ -28,6 +30,8 @@ class Ledger(
     Claims,
     Leases,
     ActiveTime,
+    CaseHistories,
+    CasesAtHand,
     Annotations,
     Drafts,
     LabelRecords,

@@ -5,7 +5,7 @@ from dataclasses import fields
 from enum import Enum
 from typing import Any, TypeVar, get_args, get_type_hints
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import Row, bindparam, select
 from sqlalchemy.orm import Session
 
 from activelabel.errors import NotFoundError
@@ -18,6 +18,7 @@ Record = TypeVar("Record")
 AT_ONCE = 10_000
 """How many ids a statement names."""
 _LARGEST_VERSION = 2**31 - 1  # of which a database can be asked
+_IMAGE_ROW = select(ImageRow).where(ImageRow.id == bindparam("image"))
 _OF_KIND = ModelVersionRow.kind == bindparam("kind")
 _LATEST_MODEL = (
     select(ModelVersionRow)
@@ -35,10 +36,10 @@ _fields: dict[type[Any], tuple[tuple[str, type[Enum] | None], ...]] = {}
 """For each kind of record: the names of its fields, and the enum of each field that holds an enum member."""
 
 
-def record_of(row: Base, kind: type[Record], **other: Any) -> Record:
+def record_of(row: Base | Row[Any], kind: type[Record], **other: Any) -> Record:
     """The frozen record of a row: each field from the column of its name, lists as tuples, words as enum members.
 
-    `other` holds the fields whose values do not come from a column of the same name.
+    A plain row of the same columns will do. `other` holds the fields that do not come from a column of the same name.
     """
     known = _fields.get(kind)
     if known is None:
@@ -74,10 +75,11 @@ def image_rows(session: Session, ids: Collection[str]) -> dict[str, ImageRow]:
 
 def image_row(session: Session, image_id: str) -> ImageRow:
     """The row of a registered image; raises NotFoundError for any other."""
-    row = session.get(ImageRow, image_id)
+    held: ImageRow | None = session.info.get(image_id)  # so that the session does not read it twice
+    row = held or session.scalar(_IMAGE_ROW, {"image": image_id})
     if row is None:
         raise NotFoundError(f"image '{image_id}': not in the ledger; expected the id of an image of this study")
-    session.info[image_id] = row  # held, so that the session does not read it twice
+    session.info[image_id] = row
     return row
 
 

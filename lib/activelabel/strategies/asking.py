@@ -22,7 +22,7 @@ from activelabel.project.readability import set_aside, set_aside_unreadable
 from activelabel.project.slices.names import slices_named
 from activelabel.project.slices.slicing import count_slices
 from activelabel.store.records.images import Slices
-from activelabel.store.records.queries import Lease
+from activelabel.store.records.queries import AtHand, Lease
 from activelabel.strategies.proposal import Proposal, Proposals, validation_due
 from activelabel.strategies.second_readings import second_readings
 
@@ -57,30 +57,36 @@ class ProjectStrategy:
             return self._choose(annotator, images)
 
     def _choose(self, annotator: str, images: DescribedImages) -> dict[str, Any]:
-        passed_over = self._project.ledger.passed_over(annotator)
+        ledger = self._project.ledger
+        at_hand = ledger.at_hand(annotator)
+        any_passed_over = at_hand.skipped or at_hand.drafts or at_hand.returned
+        passed_over = ledger.passed_over(annotator) if any_passed_over else []
 
         def at_once() -> Iterable[Proposal]:
-            return (proposal for proposal in self._all(annotator) if proposal.image_id not in passed_over)
+            return (proposal for proposal in self._all(annotator, at_hand) if proposal.image_id not in passed_over)
 
         def in_the_end() -> Iterable[Proposal]:
             places = {image_id: place for place, image_id in enumerate(passed_over)}
-            return sorted(self._all(annotator), key=lambda proposal: places.get(proposal.image_id, -1))
+            return sorted(self._all(annotator, at_hand), key=lambda proposal: places.get(proposal.image_id, -1))
 
-        given = self._next(annotator, images, at_once)
+        held = ledger.active_lease(annotator) if at_hand.held else None
+        given = self._next(annotator, images, at_once, held)
         return self._next(annotator, images, in_the_end) if passed_over and not given else given
 
-    def _all(self, annotator: str) -> Iterator[Proposal]:
+    def _all(self, annotator: str, at_hand: AtHand) -> Iterator[Proposal]:
         """The annotator's drafts, what was returned to them, second readings, then the strategy's proposals."""
-        own = drafts_to_finish(self._project, annotator), returned_labels(self._project, annotator)
-        return itertools.chain(*own, second_readings(self._project, annotator), self.proposals())
+        drafts = drafts_to_finish(self._project, annotator) if at_hand.drafts else ()
+        returned = returned_labels(self._project, annotator) if at_hand.returned else ()
+        return itertools.chain(drafts, returned, second_readings(self._project, annotator), self.proposals())
 
     def _next(
         self,
         annotator: str,
         images: DescribedImages,
         propose: Callable[[], Iterable[Proposal]],
+        held: Lease | None = None,
     ) -> dict[str, Any]:
-        """Lease the first available proposal.
+        """Give the query that the annotator holds, else lease the first available proposal.
 
         Others may have taken all proposed cases although more are left: then the strategy proposes again, until it
         proposes nothing new.
@@ -88,12 +94,13 @@ class ProjectStrategy:
         tried = set[tuple[str, Slices]]()
         while True:
             tried_before = len(tried)
-            lease = ask(self._project, annotator, self._name, self._readable(propose(), images, tried))
+            lease = held or lease_first(self._project, annotator, self._name, self._readable(propose(), images, tried))
             if lease is not None:
                 try:
                     return answer(lease, self._project, images)
                 except InvalidInputError as error:  # damaged since it was leased: set_aside ends the lease
                     set_aside(lease.image_id, error, self._project.ledger, images)
+                    held = None
                     continue
             if len(tried) == tried_before:
                 return {}
@@ -159,11 +166,8 @@ def returned_labels(project: Project, annotator: str) -> Iterator[Proposal]:
         yield Proposal(label.image_id, f"{review.reviewer} returned your label: {review.note}", slices=label.slices)
 
 
-def ask(project: Project, annotator: str, strategy: str, proposals: Iterable[Proposal]) -> Lease | None:
-    """The annotator's unfinished query, else a new one from the first proposal that can be leased; None if none can."""
-    held = project.ledger.active_lease(annotator)
-    if held is not None:
-        return held
+def lease_first(project: Project, annotator: str, strategy: str, proposals: Iterable[Proposal]) -> Lease | None:
+    """A query from the first proposal that can be leased, or one that the annotator was given meanwhile."""
     for proposal in proposals:
         lease = project.ledger.grant_lease(
             annotator,

@@ -38,6 +38,7 @@ from activelabel.server.login.roles import LEAST
 from activelabel.server.routes import case_routes, datastore_routes
 from activelabel.server.tasks.strategy import host_strategies
 from activelabel.store.case_states import MOVES, CaseEvent
+from activelabel.store.records.case import CaseHistory
 from ActiveLabelLib.answers import Readings
 from ActiveLabelLib.connection import Connection
 from ActiveLabelLib.errors import RefusedError
@@ -822,18 +823,38 @@ def test_readings_that_come_at_the_same_moment_are_compared_with_each_other(twic
     """Bob's second reading is recorded while ann's new version is about to be: hers is compared with his."""
     image = judging(twice)
     twice.ask("bob")
-    keep, came = twice.ledger.keep_annotation, []
+    read, came = twice.ledger.case_history, []
 
-    def bob_first(new: Any) -> Any:
+    def bob_then(image_id: str) -> CaseHistory:
+        case = read(image_id)
         if not came:
             came.append(True)
             twice.send(image, "bob", drawn=BALL)
-        return keep(new)
+        return case
 
-    twice.ledger.keep_annotation = bob_first
+    twice.ledger.case_history = bob_then
     twice.send(image, "ann", drawn=BOTH)
     assert compared(twice)[-1] == ("ann", "bob", False, True)
     assert (twice.ledger.current_annotation(image).version, to_decide(twice)) == (2, [image])
+
+
+def test_what_a_reviewer_takes_while_its_reader_sends_theirs_again_stays(twice: Ward) -> None:
+    """Ann's new version is about to be recorded as the final label when a reviewer takes the first reading, hers."""
+    image = read_differently(twice)
+    read, decided = twice.ledger.case_history, []
+
+    def take_first_then(image_id: str) -> CaseHistory:
+        case = read(image_id)
+        if not decided:
+            decided.append(True)
+            twice.post("adjudicate", image=image, take="first")
+        return case
+
+    twice.ledger.case_history = take_first_then
+    twice.send(image, "ann", drawn=BOX)
+    final = twice.ledger.current_annotation(image)
+    assert (final.annotator, final.version, twice.state(image)) == ("ann", 1, "approved")
+    assert twice.ledger.current_annotation(image, "reading_2").annotator == "ann"
 
 
 def test_a_first_drawing_that_clients_would_open_is_hidden_from_the_second_reader(

@@ -100,16 +100,16 @@ def test_a_label_is_merged_with_the_current_one_or_not_at_all(study):
 
 
 def test_the_latest_query_is_found_answered_or_not(study, clock):
-    assert study.latest_query("a", "ann") is None
+    assert study.case_history("a").latest_query("ann") is None
     study.grant_lease("ann", "a", 30, "random", slices=[1])
     record_annotation(study, "a", "f", "0", "ann", slices=[1])
     study.grant_lease("bob", "a", 30, "random", slices=[2])
-    answered = study.latest_query("a", "ann")
+    answered = study.case_history("a").latest_query("ann")
     assert (answered.slices, answered.outcome) == ((1,), "saved")
     newer = study.grant_lease("ann", "a", 30, "random", slices=[5])
     clock.advance(31)
-    assert study.latest_query("a", "ann").id == newer.id
-    assert study.latest_query("b", "ann") is None
+    assert study.case_history("a").latest_query("ann").id == newer.id
+    assert study.case_history("b").latest_query("ann") is None
 
 
 def test_the_slices_a_model_has_learnt_from_are_those_still_annotated(study):
@@ -130,12 +130,12 @@ def test_a_label_of_some_slices_is_kept_under_a_second_tag_as_long_as_slices_are
         return label and (label.file, label.version)
 
     record_annotation(study, "a", "prediction", "0", "model", tag="original")
-    assert not study.shows("a", "original")
+    assert not study.case_history("a").shows("original")
     record_annotation(study, "a", "whole", "0", "ann", shown_as="original")
     assert shown() == ("prediction", 1)  # a prediction stays beside a whole label
     record_annotation(study, "a", "f", "0", "ann", slices=[1], shown_as="original")
     assert shown() == ("f", 2)
-    assert study.shows("a", "original")
+    assert study.case_history("a").shows("original")
     record_annotation(study, "a", "g", "0", "ann", shown_as="original")
     assert shown() == ("g", 3)
     assert study.current_annotation("a", "original").lease_id is None

@@ -117,7 +117,9 @@ def slicer_moves_voxels(grid: Grid) -> float:
     """
     spacing_mm = np.array(grid.spacing_mm)
     left, _, right = np.linalg.svd(grid.affine_ras[:3, :3] / spacing_mm)
-    moved = np.linalg.solve(grid.affine_ras[:3, :3], (left @ right) * spacing_mm) - np.eye(3)
+    turned = np.zeros((4, 3))
+    turned[:3] = (left @ right) * spacing_mm
+    moved = grid.to_voxels(turned)[:3] - np.eye(3)
     return float(np.abs(moved @ grid.corners()[:3]).max())
 
 
@@ -187,7 +189,7 @@ def _nifti_header(path: Path, image: nibabel.Nifti1Image) -> Header:
 def _apart_voxels(grid: Grid, affine_ras: NDArray[np.float64]) -> float:
     """The largest distance, in voxels, between a corner by another affine and the same corner of `grid`."""
     corners = grid.corners()
-    return float(np.abs(np.linalg.solve(grid.affine_ras, affine_ras @ corners) - corners).max())
+    return float(np.abs(grid.to_voxels(affine_ras @ corners) - corners).max())
 
 
 def _without_single_frames(shape: tuple[int, ...]) -> tuple[int, ...]:

@@ -11,11 +11,12 @@ CANNOT_BE_WRITTEN = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errn
 """Error numbers of the system for a full or read-only disk."""
 
 
-def write_atomically(path: Path, content: bytes, *, lasting: bool = True) -> None:
+def write_atomically(path: Path, content: bytes, *, lasting: bool = True, whole: bool = True) -> None:
     """Put `content` at `path`: at every moment, also after a power cut, the file is the earlier one or the new one.
 
     If it is not `lasting`, the earlier one may come back with a power cut: for copies that can be made again, which
-    then cost one wait for the disk less.
+    then cost one wait for the disk less. If it need not be `whole` after a power cut either, because its reader
+    notices, nothing waits for the disk.
 
     The unfinished file lies in the same folder under a name that ends in `.part`, which readers of images and models
     ignore.
@@ -27,8 +28,9 @@ def write_atomically(path: Path, content: bytes, *, lasting: bool = True) -> Non
     try:
         with unfinished.open("xb") as file:
             file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
+            if whole:
+                file.flush()
+                os.fsync(file.fileno())
         unfinished.replace(path)
     except BaseException:
         unfinished.unlink(missing_ok=True)

@@ -93,8 +93,7 @@ def _began_with_one(ledger: Ledger) -> bool:
 
 
 def _has_begun(ledger: Ledger) -> bool:
-    read = any(image.content_sha256 is not None for image in ledger.images())
-    return read or bool(ledger.models("task") or ledger.models("proxy"))
+    return ledger.any_was_read() or bool(ledger.models("task") or ledger.models("proxy"))
 
 
 def _listed(names: list[str]) -> str:

@@ -7,12 +7,13 @@ The ledger decides. The records are only for rebuilding a lost ledger of which n
 import json
 import logging
 import threading
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from activelabel.data.files.studies_folder import LABEL_ENDING
 from activelabel.data.files.writing import write_atomically
-from activelabel.store.cases.label_records import LabelRecord
+from activelabel.store.cases.case_records import LabelRecord, RecordsByFile
 from activelabel.store.ledger import Ledger
 
 logger = logging.getLogger(__name__)
@@ -21,6 +22,7 @@ ENDING = ".json"
 FORMAT = "activelabel label 1"
 _one_writer = threading.Lock()
 """Lets one thread at a time read the ledger and write records, so that no older state replaces a newer one."""
+Kept = TypeVar("Kept")
 
 
 def record_file(label: Path) -> Path:
@@ -34,14 +36,25 @@ def write_records(ledger: Ledger, kept: Path, image_id: str) -> None:
     Raises:
         OSError: the folder is full or cannot be written.
     """
+    keep_with_records(ledger, kept, lambda: (None, ledger.label_records(image_id)))
+
+
+def keep_with_records(ledger: Ledger, kept: Path, keep: Callable[[], tuple[Kept, RecordsByFile]]) -> Kept:
+    """Change the ledger by `keep`, and write the changed ones of the records that it returns, which are as of then.
+
+    Raises:
+        OSError: as `write_records`.
+    """
     ledger.look_anew()
     with _one_writer:
-        for file, record in ledger.label_records(image_id).items():
+        result, records = keep()
+        for file, record in records.items():
             label = kept / file
             content = _content(file, record)
             target = record_file(label)
             if label.parent.is_dir() and not (target.is_file() and target.read_bytes() == content):
                 write_atomically(target, content)
+        return result
 
 
 def write_missing_records(ledger: Ledger, kept: Path) -> int:

@@ -24,7 +24,7 @@ def kept_as_json(kept: Kept, ledger: Ledger) -> dict[str, Any]:
         return {"state": "draft", "message": kept.why}
     finished = {"state": "finished"}
     if kept.tag == SECOND:
-        return {**finished, "message": _STAYS if ledger.is_adjudicated(kept.image_id) else _COMPARED}
+        return {**finished, "message": _STAYS if ledger.case_history(kept.image_id).is_adjudicated else _COMPARED}
     if kept.coverage is not None:
         finished["coverage"] = kept.coverage.value
     if kept.unchanged_from is None:

@@ -88,9 +88,9 @@ class LedgerDatastore(FolderLabels):
         except AskedBackError:
             self._show_current(image_id, ORIGINAL, info)
             raise
-        if tag == FINAL and self._ledger.image(image_id).unreadable_reason is not None:
+        case = self._show_kept(kept, info)
+        if tag == FINAL and case.image.unreadable_reason is not None:
             self._ledger.mark_readable(image_id)  # it was just read, and the label fits it
-        self._show_kept(kept, info)
         return kept
 
     def finish_draft(self, image_id: str, annotator: str) -> Annotation:

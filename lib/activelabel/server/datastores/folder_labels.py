@@ -27,6 +27,7 @@ from activelabel.server.datastores.listed import (
     listed_label,
 )
 from activelabel.server.datastores.segmentation_meta import meta_of
+from activelabel.store.records.case import CaseHistory
 from activelabel.store.records.labels import FINAL, Annotation, Draft
 
 logger = logging.getLogger(__name__)
@@ -119,23 +120,25 @@ class FolderLabels(FolderImages):
         self._archive.keep(image_id, tag, path, read_grid(self.image_files(image_id)), read_label_info(info), name)
         self._show_current(image_id, tag, info)
 
-    def _show_kept(self, kept: Kept, info: dict[str, Any]) -> None:
-        self._show_current(kept.image_id, ORIGINAL if isinstance(kept, Draft) else kept.tag, info)
+    def _show_kept(self, kept: Kept, info: dict[str, Any]) -> CaseHistory:
+        return self._show_current(kept.image_id, ORIGINAL if isinstance(kept, Draft) else kept.tag, info)
 
-    def _show_current(self, image_id: str, tag: str, info: dict[str, Any]) -> None:
-        """Show the ledger's current label, which may have been saved after the one of the caller.
+    def _show_current(self, image_id: str, tag: str, info: dict[str, Any]) -> CaseHistory:
+        """Show the ledger's current label, which may have been saved after the one of the caller; return the case.
 
         If the label under `original` is a final label too, it is shown along with the final one.
         """
         self._ledger.look_anew()
         with self._lock:
-            both = tag == FINAL and self._archive.is_shown_as_original(image_id)
+            case = self._ledger.case_history(image_id)
+            both = tag == FINAL and case.shows(ORIGINAL)
             for shown in (FINAL, ORIGINAL) if both else (tag,):
-                annotation = self._ledger.current_annotation(image_id, shown)
+                annotation = case.current(shown)
                 if annotation is not None:
                     self._place(annotation)
-                    self._show_label(annotation, info)
+                    self._show_label(annotation, info, case)
                 self._changed_label(image_id, shown)
+            return case
 
     def _place(self, annotation: Annotation) -> None:
         """Copy the kept label to the place where the host and other tools look for it."""
@@ -148,13 +151,14 @@ class FolderLabels(FolderImages):
     def _label_path(self, image_id: str, tag: str) -> Path:
         return Path(self._datastore.label_path(tag)) / f"{image_id}{LABEL_ENDING}"
 
-    def _show_label(self, annotation: Annotation, info: Mapping[str, Any]) -> None:
-        """List a label; see `listed_label`."""
-        axis = self._ledger.image(annotation.image_id).slice_axis
-        image = self._datastore.objects[annotation.image_id]
-        decision = self._ledger.decision_about(annotation.id)
+    def _show_label(self, annotation: Annotation, info: Mapping[str, Any], case: CaseHistory | None = None) -> None:
+        """List a label; see `listed_label`. `case` is what the ledger knows of its image, if that was read already."""
+        case = case or self._ledger.case_history(annotation.image_id)
+        decision = case.decisions.get(annotation.id)
         info = info if decision is None else {**meta_of(decision), **info}
-        image.labels = {**image.labels, annotation.tag: listed_label(annotation, info, self._archive.labels, axis)}
+        listed = listed_label(annotation, info, self._archive.labels, case.image.slice_axis)
+        image = self._datastore.objects[annotation.image_id]
+        image.labels = {**image.labels, annotation.tag: listed}
 
     def _lists(self, annotation: Annotation) -> bool:
         return is_listed(annotation, self._datastore.objects[annotation.image_id])

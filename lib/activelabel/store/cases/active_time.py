@@ -4,8 +4,9 @@ A client that can tell sends a heartbeat while there is input. What it says is b
 the query, so that no number of heartbeats makes more of an hour than an hour.
 """
 
-from sqlalchemy import bindparam, func, select
-from sqlalchemy.orm import Session
+from collections.abc import Iterable
+
+from sqlalchemy import func, select
 
 from activelabel.errors import NotReadyError
 from activelabel.store.checks import checked_name
@@ -66,23 +67,20 @@ class ActiveTime(Database):
         return sum(seconds for _, seconds in answered) / labels if labels else None
 
 
-def active_seconds_since_label(session: Session, query: LeaseRow) -> float | None:
+def active_seconds_since_label(
+    query: LeaseRow, queries: Iterable[LeaseRow], labels: Iterable[AnnotationRow]
+) -> float | None:
     """The active seconds of a query and of the earlier ones of its annotator and image that no label has answered.
 
     A draft that is taken up again after a night belongs to two queries. None if no client has said anything.
+
+    Args:
+        query: the query that a label is about to answer.
+        queries: all queries of its image.
+        labels: all labels of its image before.
     """
-    return session.scalar(_SECONDS, {"image": query.image_id, "name": query.annotator, "query": query.id})
-
-
-_OWN = (LeaseRow.image_id == bindparam("image"), LeaseRow.annotator == bindparam("name"))
-_LAST_ANSWERED = (
-    select(func.coalesce(func.max(LeaseRow.id), 0))
-    .join(AnnotationRow, AnnotationRow.lease_id == LeaseRow.id)
-    .where(*_OWN, LeaseRow.id < bindparam("query"))
-    .correlate(None)
-    .scalar_subquery()
-)
-_SECONDS = select(func.sum(LeaseRow.active_seconds)).where(
-    *_OWN, LeaseRow.id > _LAST_ANSWERED, LeaseRow.id <= bindparam("query")
-)
-"""Built once: it is executed with every label."""
+    answered = {label.lease_id for label in labels}
+    own = [one for one in queries if one.annotator == query.annotator and one.id <= query.id]
+    last = max((one.id for one in own if one.id in answered and one is not query), default=0)
+    said = [one.active_seconds for one in own if one.id > last and one.active_seconds is not None]
+    return sum(said) if said else None

@@ -1,48 +1,43 @@
 """Annotations: every label that was kept, who made it and for which query. No row is ever removed."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime
+from typing import TypeVar
 
-from sqlalchemy import BindParameter, Select, bindparam, null, select
+from sqlalchemy import Select, bindparam, null, select
 from sqlalchemy.orm import Session
 
 from activelabel.errors import NotFoundError
 from activelabel.store.cases.active_time import active_seconds_since_label
-from activelabel.store.cases.label_rows import (
-    copy_label,
-    current_row,
-    last_version,
-    open_draft_row,
-    shows_copy,
-    shows_draft,
-)
-from activelabel.store.cases.leases import end_leases, lease_record, unended_leases
+from activelabel.store.cases.case_records import RecordsByFile, records_of
+from activelabel.store.cases.case_rows import CaseRows
+from activelabel.store.cases.label_rows import copy_label, current_row
+from activelabel.store.cases.leases import end_leases, lease_record
 from activelabel.store.cases.new_annotation import NewAnnotation
-from activelabel.store.cases.readings import end_comparison, other_reading_row, record_reading
-from activelabel.store.cases.rounds import current_round
+from activelabel.store.cases.readings import end_comparison, record_reading
+from activelabel.store.cases.rounds import begin_round
 from activelabel.store.checks import checked_name, checked_slices, checked_word
 from activelabel.store.database import Database
-from activelabel.store.lookup import image_row, record_of
-from activelabel.store.pool import counting, current, current_final, learnable, set_aside
+from activelabel.store.lookup import record_of
+from activelabel.store.pool import counting, current, current_final, learnable
+from activelabel.store.records.case import CaseHistory
 from activelabel.store.records.images import Role, Slices
 from activelabel.store.records.labels import FINAL, SECOND, Annotation
 from activelabel.store.records.queries import Lease
 from activelabel.store.schema.images import ImageRow
 from activelabel.store.schema.labels import AnnotationRow, DraftRow
 from activelabel.store.schema.models import ModelAnnotationRow
-from activelabel.store.schema.queries import LeaseRow, SkipRow
+from activelabel.store.schema.queries import LeaseRow
 
-_IMAGE: BindParameter[str] = bindparam("image")
-_ANSWERED = select(AnnotationRow.lease_id).where(AnnotationRow.image_id == _IMAGE, AnnotationRow.lease_id.is_not(None))
 _NEWEST_QUERY = (
     select(LeaseRow)
-    .where(LeaseRow.image_id == _IMAGE, LeaseRow.annotator == bindparam("name"))
+    .where(LeaseRow.image_id == bindparam("image"), LeaseRow.annotator == bindparam("name"))
     .order_by(LeaseRow.id.desc())
     .limit(1)
 )
-_OWN_QUERY = _NEWEST_QUERY.where(LeaseRow.id.not_in(_ANSWERED))
-_SET_ASIDE = select(SkipRow).where(SkipRow.image_id == _IMAGE, set_aside())
-"""Built once: they are executed with every label."""
+"""Built once: it is executed with every label."""
+Numbered = TypeVar("Numbered", AnnotationRow, DraftRow)
 
 
 class LabelChangedError(Exception):
@@ -53,6 +48,10 @@ class Annotations(Database):
     """The labels of the study. Only labels tagged `final` count as annotated; other labels are kept only."""
 
     def keep_annotation(self, new: NewAnnotation) -> Annotation:
+        """Keep a label as `keep_label` does, without the records. Raises what that does."""
+        return self.keep_label(new)[0]
+
+    def keep_label(self, new: NewAnnotation) -> tuple[Annotation, RecordsByFile]:
         """Keep a label as the current one of its image and tag, and end the leases that it answers, in one step.
 
         A final annotation ends the annotator's lease on this image, and every other lease whose slices it covers
@@ -62,6 +61,9 @@ class Annotations(Database):
         The annotation belongs to the newest query that the annotator was given for this image and has not answered yet,
         even if it has expired; else to the oldest of the other leases that it ended; else to no query, and `seconds`
         is None.
+
+        Returns:
+            The annotation, and the records of all labels of the image as of then.
 
         Raises:
             NotFoundError: the image was never registered.
@@ -74,40 +76,37 @@ class Annotations(Database):
         given = checked_slices(new.slices)
         now = self._clock()
         with self._writing() as session:
-            image = image_row(session, new.image_id)
-            covered = None if given is not None and len(given) == image.slice_count else given
-            replaced = _replaced_row(session, new)
-            _check_compared(session, new)
+            case = CaseRows.read(session, new.image_id)
+            before = case.history(now)
+            _check_unchanged(before, new)
+            covered = None if given is not None and len(given) == case.image.slice_count else given
             answers = new.tag in (FINAL, SECOND)
-            answered = _answered(session, new.image_id, new.annotator, covered) if answers else []
+            answered = _answered(case, new.annotator, covered) if answers else []
             end_leases(session, (lease for lease in answered if lease.ended_at is None), "saved", now)
+            replaced = before.current(new.tag)
             if replaced is not None:
-                replaced.superseded_at = now
+                _row(case.labels, replaced.id).superseded_at = now
                 session.flush()
-            row = _new_row(session, new, image, covered, answered[0] if answered else None, now)
-            row.active_seconds = active_seconds_since_label(session, answered[0]) if answered else None
+            row = _new_row(session, new, case, covered, answered[0] if answered else None, now)
             session.add(row)
             session.flush()
             if answers:
-                _end_drafts(session, row, new.finishes)
+                _end_drafts(case, row, new.finishes)
             if new.tag == FINAL:
-                _end_set_aside(session, row)
+                _end_set_aside(case, row)
+            after = replace(case, labels=[*case.labels, row])
+            if new.shown_as is not None and _is_shown_as(before, row, new.shown_as):
+                after = replace(after, labels=[*after.labels, copy_label(session, row, new.shown_as)])
             if new.compared is not None:
                 record_reading(session, row, new.compared, now)
-            if new.shown_as is not None and _is_shown_as(session, row, new.shown_as):
-                copy_label(session, row, new.shown_as)
-            return record_of(row, Annotation)
+                after = CaseRows.read(session, new.image_id)
+            return record_of(row, Annotation), records_of(session, after)
 
     def current_annotation(self, image_id: str, tag: str = FINAL) -> Annotation | None:
         """The newest label of this image and tag; None if there is none or it was deleted."""
         with self._reading() as session:
             row = current_row(session, image_id, tag)
             return None if row is None else record_of(row, Annotation)
-
-    def shows(self, image_id: str, tag: str, source: str = FINAL) -> bool:
-        """Whether the current label of `tag` is a copy of a label that was kept under the tag `source`."""
-        with self._reading() as session:
-            return shows_copy(session, image_id, tag, source)
 
     def latest_query(self, image_id: str, annotator: str) -> Lease | None:
         """The newest query that this annotator was given for this image, also if answered or expired; None if none."""
@@ -181,32 +180,35 @@ def _single_slices(rows: Iterable[tuple[str, list[int] | None]]) -> set[tuple[st
     return {(image_id, index) for image_id, slices in rows for index in slices or ()}
 
 
-def _replaced_row(session: Session, new: NewAnnotation) -> AnnotationRow | None:
-    """The current label, which the new label replaces."""
-    row = current_row(session, new.image_id, new.tag)
-    if new.merged_with is not None and new.merged_with != (row.version if row else 0):
+def _check_unchanged(case: CaseHistory, new: NewAnnotation) -> None:
+    """Raise LabelChangedError if the case is not as it was when somebody decided what to keep."""
+    current = case.current(new.tag)
+    if new.merged_with is not None and new.merged_with != (current.version if current else 0):
         raise LabelChangedError(
             f"image '{new.image_id}': its label '{new.tag}' has changed since version {new.merged_with}"
         )
-    return row
-
-
-def _check_compared(session: Session, new: NewAnnotation) -> None:
     beside = new.compared.other_id if new.beside is None and new.compared is not None else new.beside
-    if beside is None:
-        return
-    other = other_reading_row(session, new.image_id, new.annotator, new.tag)
-    if beside != (0 if other is None else other.id):
+    other = case.other_reading(new.annotator, new.tag)
+    if beside is not None and beside != (0 if other is None else other.id):
         raise LabelChangedError(f"image '{new.image_id}': its other reading has changed since it was compared")
+    is_decision = beside is None and new.merged_with is None
+    if new.tag == FINAL and not is_decision and case.is_kept_beside(new.annotator):
+        raise LabelChangedError(f"image '{new.image_id}': a reviewer has decided between its readings")
+
+
+def _row(rows: Iterable[Numbered], number: int) -> Numbered:
+    return next(row for row in rows if row.id == number)
 
 
 def _new_row(
-    session: Session, new: NewAnnotation, image: ImageRow, covered: Slices, query: LeaseRow | None, now: datetime
+    session: Session, new: NewAnnotation, case: CaseRows, covered: Slices, query: LeaseRow | None, now: datetime
 ) -> AnnotationRow:
+    image = case.image
+    newest_round = case.newest_round or begin_round(session, None, now)
     return AnnotationRow(
         image_id=new.image_id,
         tag=new.tag,
-        version=last_version(session, new.image_id, new.tag) + 1,
+        version=max((row.version for row in case.labels if row.tag == new.tag), default=0) + 1,
         file=new.file,
         sha256=new.sha256,
         slices=covered and list(covered),
@@ -215,7 +217,7 @@ def _new_row(
         annotator=new.annotator,
         seconds=None if query is None else (now - query.granted_at).total_seconds(),
         lease_id=None if query is None else query.id,
-        round_number=current_round(session, now).number,
+        round_number=newest_round.number,
         created_at=now,
         unchanged_from=new.unchanged_from,
         label_names=new.label_names and list(new.label_names),
@@ -223,42 +225,37 @@ def _new_row(
         file_size=new.file_stamp and new.file_stamp[0],
         file_modified_ns=new.file_stamp and new.file_stamp[1],
         coverage=None if new.coverage is None else new.coverage.value,
+        active_seconds=None if query is None else active_seconds_since_label(query, case.queries, case.labels),
     )
 
 
-def _is_shown_as(session: Session, row: AnnotationRow, tag: str) -> bool:
+def _is_shown_as(before: CaseHistory, row: AnnotationRow, tag: str) -> bool:
     """Whether a new label also becomes the current label under `tag`, which clients open with the image."""
-    return (
-        row.slices is not None
-        or shows_copy(session, row.image_id, tag, row.tag)
-        or shows_draft(session, row.image_id, tag)
-    )
+    return row.slices is not None or before.shows(tag, row.tag) or before.shows_draft(tag)
 
 
-def _answered(session: Session, image_id: str, annotator: str, covered: Slices) -> Sequence[LeaseRow]:
+def _answered(case: CaseRows, annotator: str, covered: Slices) -> Sequence[LeaseRow]:
     """The leases that a final annotation answers; the annotation belongs to the first."""
-    own = session.scalar(_OWN_QUERY, {"image": image_id, "name": annotator})
-    others = [
-        lease for lease in unended_leases(session, image_id) if lease is not own and _covers(covered, lease.slices)
-    ]
-    return [own, *others] if own is not None else others
+    answered = {label.lease_id for label in case.labels}
+    unanswered = (lease for lease in case.queries if lease.annotator == annotator and lease.id not in answered)
+    own = list(unanswered)[-1:]
+    others = (lease for lease in case.queries if lease.ended_at is None and lease not in own)
+    return [*own, *(lease for lease in others if _covers(covered, lease.slices))]
 
 
 def _covers(covered: Slices, leased: list[int] | None) -> bool:
     return covered is None or (leased is not None and set(covered).issuperset(leased))
 
 
-def _end_drafts(session: Session, row: AnnotationRow, finishes: int | None) -> None:
+def _end_drafts(case: CaseRows, row: AnnotationRow, finishes: int | None) -> None:
     """End the drafts that a final label finishes."""
-    own = open_draft_row(session, row.image_id, row.annotator)
-    if own is not None and _covers(None if row.slices is None else tuple(row.slices), own.slices):
-        own.ended_at = row.created_at
-    other = None if finishes is None else session.get(DraftRow, finishes)
-    if other is not None:
-        other.ended_at = other.ended_at or row.created_at
+    covered = None if row.slices is None else tuple(row.slices)
+    for draft in case.drafts:
+        is_own = draft.annotator == row.annotator and draft.ended_at is None
+        if draft.id == finishes or (is_own and _covers(covered, draft.slices)):
+            draft.ended_at = draft.ended_at or row.created_at
 
 
-def _end_set_aside(session: Session, row: AnnotationRow) -> None:
-    skip = session.scalar(_SET_ASIDE, {"image": row.image_id})
-    if skip is not None and row.slices is None:
+def _end_set_aside(case: CaseRows, row: AnnotationRow) -> None:
+    for skip in case.set_aside if row.slices is None else ():
         skip.ended_at, skip.ended_by = row.created_at, row.annotator

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from sqlalchemy import bindparam, func, or_, select
 from sqlalchemy.orm import Session
 
+from activelabel.store.cases.case_records import RecordsByFile, records_in
 from activelabel.store.cases.label_rows import copy_label, current_row, last_version, open_draft_row, shows_draft
 from activelabel.store.cases.new_annotation import KeptFile, NewDraft
 from activelabel.store.cases.rounds import current_round
@@ -31,10 +32,13 @@ _OPEN_OF = _OPEN.where(DraftRow.image_id == bindparam("image"))
 class Drafts(Database):
     """The drafts of all annotators. An annotator has at most one open draft of an image."""
 
-    def keep_draft(self, new: NewDraft, file: KeptFile) -> Draft:
+    def keep_draft(self, new: NewDraft, file: KeptFile) -> tuple[Draft, RecordsByFile]:
         """Keep a draft as the open one of its image and annotator, and show it under its tag, in one step.
 
         No lease ends.
+
+        Returns:
+            The draft, and the records of all labels of the image as of then.
 
         Raises:
             NotFoundError: the image was never registered.
@@ -68,7 +72,7 @@ class Drafts(Database):
             session.add(row)
             session.flush()
             _show(session, row, new.shown_as, current_round(session, now).number, new.label_names)
-            return record_of(row, Draft)
+            return record_of(row, Draft), records_in(session, new.image_id)
 
     def open_draft(self, image_id: str, annotator: str) -> Draft | None:
         """The annotator's open draft of an image, or None."""

@@ -7,16 +7,16 @@ from datetime import datetime
 from itertools import pairwise
 from typing import Any, TypeVar
 
-from sqlalchemy import BindParameter, bindparam, exc, func, select, update
+from sqlalchemy import exc, func, select, update
 from sqlalchemy.orm import Session
 
 from activelabel.errors import InvalidInputError
+from activelabel.store.cases.case_records import LabelRecord, RecordsByFile, records_in, values_of
 from activelabel.store.cases.label_rows import last_version
 from activelabel.store.cases.readings import with_ends
 from activelabel.store.cases.rounds import current_round
 from activelabel.store.columns import UtcDateTime
 from activelabel.store.database import Database
-from activelabel.store.lookup import image_row
 from activelabel.store.schema.base import Base
 from activelabel.store.schema.images import ImageRow
 from activelabel.store.schema.labels import AnnotationRow, DraftRow
@@ -25,19 +25,6 @@ from activelabel.store.schema.queries import LeaseRow, SkipRow
 from activelabel.store.schema.reviews import ReadingRow, ReviewRow
 from activelabel.store.schema.study import RoundRow
 
-LabelRecord = dict[str, Any]
-"""JSON: `image`, and the `annotations`, `drafts`, `queries`, `rounds`, `reviews` and `readings` of a label file."""
-
-_OF_IMAGE = ("id", "added_at", "role", "patient", "slice_axis", "slice_count", "content_sha256")
-_FILE_COLUMNS = frozenset({"file_size", "file_modified_ns"})
-"""Columns that describe the file on this disk; a copy of the file has other values."""
-_IMAGE: BindParameter[str] = bindparam("image")
-_LABELS = select(AnnotationRow).where(AnnotationRow.image_id == _IMAGE).order_by(AnnotationRow.id)
-_DRAFTS = select(DraftRow).where(DraftRow.image_id == _IMAGE).order_by(DraftRow.id)
-_QUERIES = select(LeaseRow).where(LeaseRow.image_id == _IMAGE)
-_ROUNDS = select(RoundRow)
-_REVIEWS = select(ReviewRow).where(ReviewRow.image_id == _IMAGE, ReviewRow.outcome.is_not(None)).order_by(ReviewRow.id)
-"""Built once: they are executed with every label."""
 Row = TypeVar("Row", bound=Base)
 Numbered = TypeVar("Numbered", AnnotationRow, DraftRow)
 
@@ -75,31 +62,14 @@ class LabelRecords(Database):
             tables = [session.execute(select(row.file, row.image_id)).tuples() for row in (AnnotationRow, DraftRow)]
             return {file: image_id for table in tables for file, image_id in table}
 
-    def label_records(self, image_id: str) -> dict[str, LabelRecord]:
+    def label_records(self, image_id: str) -> RecordsByFile:
         """All that the ledger knows of each version of an image's labels, by its file.
 
         Raises:
             NotFoundError: the image was never registered.
         """
         with self._reading() as session:
-            image = _values(image_row(session, image_id), _OF_IMAGE)
-            of_image = {"image": image_id}
-            rows = defaultdict[str, list[AnnotationRow | DraftRow]](list)
-            for row in (*session.scalars(_LABELS, of_image), *session.scalars(_DRAFTS, of_image)):
-                rows[row.file].append(row)
-            queries = {row.id: row for row in session.scalars(_QUERIES, of_image)}
-            rounds = {row.number: row for row in session.scalars(_ROUNDS)}
-            reviews = session.scalars(_REVIEWS, of_image).all()
-            readings = session.scalars(select(ReadingRow).where(ReadingRow.image_id == image_id)).all()
-            return {
-                file: {
-                    "image": image,
-                    **_record(of_file, queries, rounds),
-                    "reviews": _reviews_of(of_file, reviews),
-                    "readings": _readings_of(of_file, readings),
-                }
-                for file, of_file in rows.items()
-            }
+            return records_in(session, image_id)
 
     def rebuild(self, records: Iterable[LabelRecord]) -> Rebuilt:
         """Import the records that `label_records` returned into a ledger that knows no image yet.
@@ -144,41 +114,8 @@ class LabelRecords(Database):
         return count
 
 
-def _record(
-    rows: Sequence[AnnotationRow | DraftRow], all_queries: Mapping[int, LeaseRow], all_rounds: Mapping[int, RoundRow]
-) -> LabelRecord:
-    queries = [all_queries[id_] for id_ in sorted({row.lease_id for row in rows if row.lease_id is not None})]
-    numbers = {row.round_number for row in rows if isinstance(row, AnnotationRow)}
-    rounds = [all_rounds[number] for number in sorted(numbers | {query.round_number for query in queries})]
-    return {
-        "annotations": [_values(row) for row in rows if isinstance(row, AnnotationRow)],
-        "drafts": [_values(row) for row in rows if isinstance(row, DraftRow)],
-        "queries": [_values(row) for row in queries],
-        "rounds": [_values(row) for row in rounds],
-    }
-
-
-def _reviews_of(rows: Sequence[AnnotationRow | DraftRow], reviews: Sequence[ReviewRow]) -> list[dict[str, Any]]:
-    """The ended reviews of these annotations."""
-    ids = {row.id for row in rows if isinstance(row, AnnotationRow)}
-    return [_values(review) for review in reviews if review.annotation_id in ids]
-
-
-def _readings_of(rows: Sequence[AnnotationRow | DraftRow], readings: Sequence[ReadingRow]) -> list[dict[str, Any]]:
-    """The comparisons of these annotations as second readings."""
-    ids = {row.id for row in rows if isinstance(row, AnnotationRow)}
-    return [_values(reading) for reading in readings if reading.second_id in ids]
-
-
-def _values(row: Base, keys: Iterable[str] | None = None) -> dict[str, Any]:
-    """The columns of a row as JSON values: all columns, or those in `keys`."""
-    wanted = [column.key for column in row.__mapper__.column_attrs] if keys is None else keys
-    values = {key: getattr(row, key) for key in wanted if key not in _FILE_COLUMNS}
-    return {key: value.isoformat() if isinstance(value, datetime) else value for key, value in values.items()}
-
-
 def row_of(kind: type[Row], values: Mapping[str, Any], **instead: Any) -> Row:
-    """A row made from its values by column; times may be texts, as `_values` gives them.
+    """A row made from its values by column; times may be texts, as `values_of` gives them.
 
     Columns that this version does not know are left out.
     """
@@ -216,7 +153,7 @@ def _rebuild(session: Session, records: Sequence[LabelRecord], now: datetime) ->
     # Records of earlier versions know no reviews and no readings.
     session.add_all(row_of(ReviewRow, values) for record in records for values in record.get("reviews", ()))
     found = [values for record in records for values in record.get("readings", ())]
-    versions = [values for record in records for values in record["annotations"]]
+    versions = [values_of(row) for row in labels]
     session.add_all(row_of(ReadingRow, values) for values in with_ends(found, versions))
     session.flush()
     annotators = sorted({row.annotator for row in labels} | {row.annotator for row in drafts})

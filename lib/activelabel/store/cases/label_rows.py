@@ -32,15 +32,6 @@ def open_draft_row(session: Session, image_id: str, annotator: str) -> DraftRow 
     return session.scalar(_OPEN_DRAFT, {"image": image_id, "name": annotator})
 
 
-def shows_copy(session: Session, image_id: str, tag: str, source: str) -> bool:
-    """Whether the current label of `tag` is a copy of a label that was kept under the tag `source`."""
-    shown = current_row(session, image_id, tag)
-    if shown is None:
-        return False
-    kept = select(AnnotationRow).where(AnnotationRow.image_id == image_id, AnnotationRow.tag == source)
-    return bool(session.scalar(select(kept.where(AnnotationRow.file == shown.file).exists())))
-
-
 def shows_draft(session: Session, image_id: str, tag: str) -> bool:
     """Whether the current label of a tag is a draft, open or ended."""
     shown = current_row(session, image_id, tag)

@@ -6,21 +6,23 @@ expired lease holds nothing, whether or not the expiry was written down already.
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import bindparam, delete, exists, or_, select
+from sqlalchemy import BindParameter, bindparam, delete, exists, func, or_, select
 from sqlalchemy.orm import Session
 
-from activelabel.store.cases.rounds import current_round
+from activelabel.store.cases.rounds import begin_round
 from activelabel.store.checks import checked_name, checked_slices, checked_word
 from activelabel.store.columns import UtcDateTime
 from activelabel.store.database import Database
 from activelabel.store.lookup import image_row, record_of
-from activelabel.store.pool import active, counting, set_aside, waits_for_second
+from activelabel.store.pool import active, counting, current_final, set_aside, waits_for_second
 from activelabel.store.records.images import Slices
 from activelabel.store.records.queries import SECOND_READING, Lease, Outcome
 from activelabel.store.schema.images import ImageRow
 from activelabel.store.schema.labels import AnnotationRow
 from activelabel.store.schema.queries import WHOLE_VOLUME, LeaseItemRow, LeaseRow, SkipRow
+from activelabel.store.schema.study import RoundRow
 
 _NOW = bindparam("now", type_=UtcDateTime)
 ACTIVE_LEASE = select(LeaseRow).where(LeaseRow.annotator == bindparam("name"), active(_NOW))
@@ -31,9 +33,21 @@ _OF_ANNOTATOR = select(LeaseRow).where(LeaseRow.image_id == bindparam("image"), 
 _LAST_OF = _OF_ANNOTATOR.order_by(LeaseRow.id.desc()).limit(1)
 _OVERDUE = select(LeaseRow).where(LeaseRow.ended_at.is_(None), LeaseRow.expires_at <= _NOW)
 _FREE = delete(LeaseItemRow).where(LeaseItemRow.lease_id == bindparam("lease"))
-_IS_SET_ASIDE = select(SkipRow.id).where(SkipRow.image_id == bindparam("image"), set_aside()).exists()
-_ANY_HELD = exists().where(LeaseItemRow.image_id == bindparam("image"))
-_SET_ASIDE_HELD = select(_IS_SET_ASIDE, _ANY_HELD)
+_IMAGE: BindParameter[str] = bindparam("image")
+_WANTED = (
+    select(
+        ImageRow,
+        RoundRow,
+        _OVERDUE.with_only_columns(LeaseRow.id).exists().label("overdue"),
+        _UNENDED.with_only_columns(LeaseRow.id).exists().label("holds"),
+        select(SkipRow.id).where(SkipRow.image_id == _IMAGE, set_aside()).exists().label("set_aside"),
+        exists().where(LeaseItemRow.image_id == _IMAGE).label("held"),
+        select(AnnotationRow.id).where(AnnotationRow.image_id == _IMAGE, current_final()).exists().label("labelled"),
+    )
+    .outerjoin(RoundRow, RoundRow.number == select(func.max(RoundRow.number)).scalar_subquery())
+    .where(ImageRow.id == _IMAGE)
+)
+"""All that decides about most leases: the image, the newest round, and which further rows there are."""
 _COVERED = select(AnnotationRow.slices).where(AnnotationRow.image_id == bindparam("image"), counting())
 """Built once: they are executed whenever somebody asks for a case."""
 
@@ -88,14 +102,19 @@ class Leases(Database):
         wanted = checked_slices(slices)
         now = self._clock()
         with self._writing() as session:
-            expire(session, now)
-            held = session.scalar(_UNENDED, {"name": annotator})
-            if held is not None:
-                return lease_record(held, now)
-            image = image_row(session, image_id)
+            values = {"image": image_id, "name": annotator, "now": now}
+            found = session.execute(_WANTED, values).one_or_none()
+            if found is None or found.overdue:
+                image_row(session, image_id)  # raises if there is no such image
+                expire(session, now)
+                found = session.execute(_WANTED, values).one()
+            if found.holds:
+                return lease_record(session.scalars(_UNENDED, {"name": annotator}).one(), now)
+            image: ImageRow = found.ImageRow
             second = strategy == SECOND_READING
-            if not (_waits_for_second(session, image, annotator) if second else _is_available(session, image, wanted)):
+            if not (_waits_for_second(session, image, annotator) if second else _is_available(session, found, wanted)):
                 return None
+            newest_round = found.RoundRow or begin_round(session, None, now)
             row = LeaseRow(
                 image_id=image_id,
                 slices=wanted and list(wanted),
@@ -104,7 +123,7 @@ class Leases(Database):
                 model_version=model_version,
                 score=score,
                 reason=reason,
-                round_number=current_round(session, now).number,
+                round_number=newest_round.number,
                 granted_at=now,
                 expires_at=now + timedelta(minutes=minutes),
             )
@@ -158,18 +177,16 @@ def expire(session: Session, now: datetime) -> None:
     end_leases(session, session.scalars(_OVERDUE, {"now": now}).all(), "expired", now)
 
 
-def _is_available(session: Session, image: ImageRow, wanted: Slices) -> bool:
+def _is_available(session: Session, found: Any, wanted: Slices) -> bool:
     """Whether an image, or the slices `wanted` of it, may be leased; the caller has ended the expired leases before."""
-    if not image.usable_now:
+    image: ImageRow = found.ImageRow
+    if not image.usable_now or found.set_aside or (found.held and wanted is None):
         return False
-    aside, held = session.execute(_SET_ASIDE_HELD, {"image": image.id}).one()
-    if aside or (held and wanted is None):
-        return False
-    labels = session.scalars(_COVERED, {"image": image.id}).all()
+    labels = session.scalars(_COVERED, {"image": image.id}).all() if found.labelled else ()
     for covered in labels:
         if covered is None or (wanted is not None and not set(wanted).isdisjoint(covered)):
             return False
-    return not (held and _is_held(session, image, wanted))
+    return not (found.held and _is_held(session, image, wanted))
 
 
 def _waits_for_second(session: Session, image: ImageRow, annotator: str) -> bool:

@@ -12,14 +12,14 @@ from sqlalchemy import null, or_, select
 from sqlalchemy.orm import Session
 
 from activelabel.store.case_states import Verdict
+from activelabel.store.cases.case_rows import reading_record
 from activelabel.store.cases.label_rows import copy_label, current_row
 from activelabel.store.cases.new_annotation import Compared
 from activelabel.store.cases.reviews import end_open_reviews
 from activelabel.store.database import Database
-from activelabel.store.lookup import record_of
 from activelabel.store.pool import current_final, current_reading, decided, drawn_by, read_twice, waits_for_second
-from activelabel.store.records.labels import FINAL, SECOND, Annotation
-from activelabel.store.records.reviews import Agreement, Reading
+from activelabel.store.records.labels import FINAL, SECOND
+from activelabel.store.records.reviews import Reading
 from activelabel.store.schema.labels import AnnotationRow, DraftRow
 from activelabel.store.schema.reviews import ReadingRow
 
@@ -50,7 +50,7 @@ class Readings(Database):
         if not with_earlier:
             statement = statement.where(current_reading())
         with self._reading() as session:
-            return [_record(row) for row in session.scalars(statement)]
+            return [reading_record(row) for row in session.scalars(statement)]
 
     def disagreements(self) -> dict[str, Reading]:
         """The current comparisons of readings that differ, if nobody has decided about the final label, by image.
@@ -65,39 +65,13 @@ class Readings(Database):
             .order_by(ReadingRow.id)
         )
         with self._reading() as session:
-            return {row.image_id: _record(row) for row in session.scalars(statement)}
+            return {row.image_id: reading_record(row) for row in session.scalars(statement)}
 
     def between_shown(self, reading: Reading) -> bool:
         """Whether a comparison is that of the labels which clients show: the final one and the second reading."""
         with self._reading() as session:
             shown = (current_row(session, reading.image_id, tag) for tag in (FINAL, SECOND))
             return [None if row is None else row.id for row in shown] == [reading.first_id, reading.second_id]
-
-    def readers_of(self, image_id: str) -> frozenset[str]:
-        """The two annotators whose readings of an image were compared; empty if none were."""
-        with self._reading() as session:
-            compared = _compared_labels(session, image_id)
-            return frozenset(label.annotator for label in compared)
-
-    def is_adjudicated(self, image_id: str) -> bool:
-        """Whether a reviewer has approved the final label of an image whose readings differ."""
-        final = select(AnnotationRow.id).where(AnnotationRow.image_id == image_id, current_final())
-        approved = final.where(AnnotationRow.id.in_(decided(Verdict.APPROVED)))
-        with self._reading() as session:
-            reading = _current_reading(session, image_id)
-            return reading is not None and not reading.agrees and session.scalar(approved) is not None
-
-    def answered_by_second(self, query_id: int) -> bool:
-        """Whether a second reading, taken back since or not, is what a query was answered with."""
-        answer = select(AnnotationRow.id).where(AnnotationRow.lease_id == query_id, AnnotationRow.tag == SECOND)
-        with self._reading() as session:
-            return session.scalar(answer.limit(1)) is not None
-
-    def other_reading(self, image_id: str, annotator: str, tag: str) -> Annotation | None:
-        """The other reader's newest label, with which a new label of an annotator is compared; None if with none."""
-        with self._reading() as session:
-            row = other_reading_row(session, image_id, annotator, tag)
-            return None if row is None else record_of(row, Annotation)
 
     def shows_drawing(self, image_id: str, tag: str) -> bool:
         """Whether the current label of `tag` is one that an annotator has drawn, a final one or a draft."""
@@ -130,31 +104,6 @@ def _drawings(session: Session, image_id: str) -> set[str]:
     finals = select(AnnotationRow.file).where(AnnotationRow.image_id == image_id, AnnotationRow.tag == FINAL)
     drafts = select(DraftRow.file).where(DraftRow.image_id == image_id)
     return {*session.scalars(finals), *session.scalars(drafts)}
-
-
-def _record(row: ReadingRow) -> Reading:
-    structures = {name: Agreement(**values) for name, values in row.structures.items()}
-    return record_of(row, Reading, structures=structures)
-
-
-def other_reading_row(session: Session, image_id: str, annotator: str, tag: str) -> AnnotationRow | None:
-    """As `Readings.other_reading`, for a new label of `tag`.
-
-    If readings of the image were compared, a new version of either is compared with the other's newest one, and a third
-    person's final label with none: it is a correction, no reading. Else a second reading is compared with the final
-    label, and a final label with a second reading of somebody else: it was drawn after the label that this one was
-    compared with was taken back.
-    """
-    if tag not in (FINAL, SECOND):
-        return None
-    compared = _compared_labels(session, image_id)
-    other = next((label for label in compared if label.annotator != annotator), None)
-    if other is not None and any(label.annotator == annotator for label in compared):
-        return _newest_reading(session, image_id, other.annotator)
-    if tag == SECOND:
-        return current_row(session, image_id, FINAL)
-    second = None if compared else current_row(session, image_id, SECOND)
-    return None if second is None or second.annotator == annotator else second
 
 
 def record_reading(session: Session, row: AnnotationRow, compared: Compared, now: datetime) -> None:
@@ -194,11 +143,14 @@ def end_comparison(session: Session, image_id: str, now: datetime) -> None:
 def with_ends(readings: Sequence[Mapping[str, Any]], labels: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Rows of comparisons, of which one for each image at most is the current one.
 
-    Rows that an earlier version wrote say nothing of their end: it is the next comparison of the image, or when a
-    reading of it was taken back.
+    Rows that an earlier version wrote say nothing of their end: it is the next comparison of the image, when a reading
+    of it was taken back, or when its second reading was replaced, which ended it then also if the new one could not be
+    compared. The same holds for a ledger of such a version (migration 0019).
     """
     ends: dict[str, list[Any]] = {}
+    replaced: dict[int, Any] = {}
     for label in labels:
+        replaced[label["id"]] = label.get("superseded_at")
         if label["tag"] in (FINAL, SECOND) and label.get("deleted_at") is not None:
             ends.setdefault(label["image_id"], []).append(label["deleted_at"])
     ended: list[dict[str, Any]] = []
@@ -206,23 +158,11 @@ def with_ends(readings: Sequence[Mapping[str, Any]], labels: Iterable[Mapping[st
         image_id, began = row["image_id"], row["created_at"]
         later = [when for when in ends.get(image_id, ()) if when > began]
         newer = [one["created_at"] for one in ended if one["image_id"] == image_id]
-        ended.append({**row, "superseded_at": row.get("superseded_at") or min([*later, *newer], default=None)})
+        own = None if "superseded_at" in row else replaced.get(row["second_id"])
+        known = [when for when in (*later, *newer, own) if when is not None]
+        ended.append({**row, "superseded_at": row.get("superseded_at") or min(known, default=None)})
     return ended[::-1]
 
 
 def _current_reading(session: Session, image_id: str) -> ReadingRow | None:
     return session.scalar(select(ReadingRow).where(ReadingRow.image_id == image_id, current_reading()))
-
-
-def _compared_labels(session: Session, image_id: str) -> Sequence[AnnotationRow]:
-    """Both labels of the current comparison of an image; none if there is no comparison."""
-    reading = _current_reading(session, image_id)
-    ids = () if reading is None else (reading.first_id, reading.second_id)
-    return [session.get_one(AnnotationRow, one) for one in ids]
-
-
-def _newest_reading(session: Session, image_id: str, reader: str) -> AnnotationRow | None:
-    """The newest label of the whole volume that a reader has sent and nobody has taken back."""
-    kept = select(AnnotationRow).where(AnnotationRow.image_id == image_id, AnnotationRow.tag.in_((FINAL, SECOND)))
-    own = kept.where(AnnotationRow.annotator == reader, AnnotationRow.deleted_at.is_(None))
-    return session.scalar(own.where(AnnotationRow.slices.is_(null())).order_by(AnnotationRow.id.desc()).limit(1))

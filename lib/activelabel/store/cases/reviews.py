@@ -50,8 +50,7 @@ _RETURNED_TO = (
     .where(ImageRow.present.is_(True), ImageRow.unreadable_reason.is_(None))
     .order_by(ReviewRow.id)
 )
-_DECISION = select(ReviewRow).where(ReviewRow.annotation_id == bindparam("annotation"), _stands())
-"""Built once: they are executed whenever somebody asks for a case or saves a label."""
+"""Built once: it is executed whenever somebody asks for a case."""
 
 
 class Reviews(Database):
@@ -189,12 +188,6 @@ class Reviews(Database):
         with self._reading() as session:
             rows = session.scalars(statement.where(current_final(), _stands()))
             return {row.image_id: record_of(row, Review) for row in rows}
-
-    def decision_about(self, annotation_id: int) -> Review | None:
-        """The standing decision about a label version; None if nobody has decided."""
-        with self._reading() as session:
-            row = session.scalar(_DECISION, {"annotation": annotation_id})
-            return None if row is None else record_of(row, Review)
 
     def returned_to(self, annotator: str) -> list[tuple[Annotation, Review]]:
         """The current final labels that were returned to this annotator, each with the review, oldest first."""

@@ -18,6 +18,8 @@ _SILENT_SECONDS = 30  # after which either side of a connection asks whether the
 _ASKED_AGAIN_SECONDS, _ASKED_TIMES = 10, 3
 _LOST_SECONDS = _SILENT_SECONDS + _ASKED_AGAIN_SECONDS * _ASKED_TIMES
 _WRITER_LOCK = 0x61637469  # PostgreSQL's advisory lock that makes the writers take turns
+_PATIENCE = f"set_config('lock_timeout', '{_PATIENCE_SECONDS}s', true)"
+_TAKE_TURNS = f"SELECT pg_advisory_xact_lock({_WRITER_LOCK}) FROM {_PATIENCE}"  # noqa: S608  # in one round trip
 _LOCK_NOT_AVAILABLE, _INSUFFICIENT_PRIVILEGE, _DISK_FULL = "55P03", "42501", "53100"  # PostgreSQL's codes
 _STOOD_STILL = "25P03"  # for longer than `idle_in_transaction_session_timeout`
 _SQLITE_BUSY, _SQLITE_FULL = 5, 13  # primary result codes
@@ -118,8 +120,7 @@ def _begin_sqlite(connection: Connection) -> None:
 def _begin_postgresql(connection: Connection) -> None:
     """Make writers take turns, as on SQLite: writes are rare and short, and two can never deadlock."""
     if connection.get_execution_options().get(WRITING, False):
-        connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{_PATIENCE_SECONDS}s'")
-        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_WRITER_LOCK})")
+        connection.exec_driver_sql(_TAKE_TURNS)
 
 
 def _is_busy(error: BaseException | None) -> bool:

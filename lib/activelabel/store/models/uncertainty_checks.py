@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import ColumnElement, bindparam, func, select
 
 from activelabel.store.checks import checked_word
 from activelabel.store.database import Database
@@ -63,23 +63,24 @@ class UncertaintyChecks(Database):
 
     def latest_uncertainty_checks(self, count: int, models: Collection[int]) -> list[UncertaintyCheck]:
         """The last `count` records of these models that have a correlation, in the order of the labels."""
-        statement = select(UncertaintyCheckRow).where(
-            *_IS_NOT_DELETED, UncertaintyCheckRow.correlation.is_not(None), _is_of_models(models)
-        )
         with self._reading() as session:
-            rows = session.scalars(statement.order_by(UncertaintyCheckRow.annotation_id.desc()).limit(count))
+            rows = session.scalars(_LATEST, {"models": sorted(models), "size": count}).all()
             return [record_of(row, UncertaintyCheck) for row in rows][::-1]
 
     def count_uncertainty_checks(self, models: Collection[int]) -> int:
         """The number of records of these models that have a correlation."""
-        statement = select(func.count(UncertaintyCheckRow.correlation)).where(*_IS_NOT_DELETED, _is_of_models(models))
         with self._reading() as session:
-            return session.scalar(statement) or 0
+            return session.scalar(_COUNT, {"models": sorted(models)}) or 0
 
 
 _IS_NOT_DELETED = (AnnotationRow.id == UncertaintyCheckRow.annotation_id, AnnotationRow.deleted_at.is_(None))
 """Selects the records of labels that were not deleted."""
-
-
-def _is_of_models(models: Collection[int]) -> ColumnElement[bool]:
-    return UncertaintyCheckRow.model_version.in_(sorted(models))
+_OF_MODELS: ColumnElement[bool] = UncertaintyCheckRow.model_version.in_(bindparam("models", expanding=True))
+_COUNT = select(func.count(UncertaintyCheckRow.correlation)).where(*_IS_NOT_DELETED, _OF_MODELS)
+_LATEST = (
+    select(UncertaintyCheckRow)
+    .where(*_IS_NOT_DELETED, UncertaintyCheckRow.correlation.is_not(None), _OF_MODELS)
+    .order_by(UncertaintyCheckRow.annotation_id.desc())
+    .limit(bindparam("size"))
+)
+"""Built once: they are executed whenever somebody asks for a case."""

@@ -25,6 +25,12 @@ _MEASURED = (
         ModelMeasurementRow.cases,
         ModelMeasurementRow.metrics,
         ModelVersionRow.version.label("serving"),
+        select(ModelUseRow.model_version)
+        .where(ModelUseRow.kind == bindparam("kind"))
+        .order_by(ModelUseRow.id.desc())
+        .limit(1)
+        .scalar_subquery()
+        .label("in_use"),
     )
     .select_from(ModelVersionRow)
     .outerjoin(ModelMeasurementRow, ModelMeasurementRow.model_version == ModelVersionRow.version)
@@ -106,13 +112,10 @@ class ModelUses(Database):
     def sound_models(self) -> set[int]:
         """The model of the task in use and its predecessors (see `choice.sound_versions`)."""
         with self._reading() as session:
-            row = current_use(session, "task")
-            if row is None or row.model_version is None:
-                return set()
             models = session.execute(_MEASURED, {"kind": "task"}).all()
             serving = {model.serving for model in models}
             measured = [_measurement(model) for model in models if model.model_version is not None]
-            return sound_versions(row.model_version, serving, measured)
+            return sound_versions(models[0].in_use if models else None, serving, measured)
 
 
 def current_use(session: Session, kind: ModelKind) -> ModelUseRow | None:

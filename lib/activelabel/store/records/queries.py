@@ -36,6 +36,23 @@ class Lease:
 
 
 @dataclass(frozen=True)
+class AtHand:
+    """What there may be for an annotator before anything is proposed; where nothing is, nothing need be read.
+
+    Attributes:
+        held: a query that they have not answered.
+        skipped: a case that they have skipped for now, at some time.
+        drafts: a draft, theirs or another's.
+        returned: a label that was returned, to them or to another.
+    """
+
+    held: bool
+    skipped: bool
+    drafts: bool
+    returned: bool
+
+
+@dataclass(frozen=True)
 class Skip:
     """A case that an annotator skipped, and the reason. `kind` is `not now` or `cannot be annotated`.
 
