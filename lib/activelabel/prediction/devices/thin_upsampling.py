@@ -76,7 +76,8 @@ def thinly_upsampled(values: Tensor, weight: Tensor, bias: Tensor | None, double
     values, weight = values.to(dtype), weight.to(dtype)
     if dtype is torch.bfloat16 and multiplies_tiles():
         # The bias is added below: within the convolution, its gradient takes half as long again.
-        upsampled = torch.conv_transpose3d(values, weight, None, *_lengths(doubled))
+        stride, padding, more = _lengths(doubled)
+        upsampled = torch.conv_transpose3d(values, weight, None, stride, padding, more)
     else:
         upsampled = _Upsampled.apply(values, weight, doubled)
     return upsampled if bias is None else upsampled + bias.to(dtype).view(-1, 1, 1, 1)
