@@ -1,5 +1,6 @@
 """The command `activelabel simulate`."""
 
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -99,6 +100,7 @@ def simulate(
     cases = find_cases(images, labels, test, needed, without=(out,), split=split, patients=patients, layout=layout)
     for line in cases.passed_over:
         say(line)
+    say_of_subjects(cases.images if patients is None else ())
     if full_data:
         arms = (*arms, full_data_arm(recipe))
     names = resolve_label_names(given.labels, str(images))
@@ -115,6 +117,14 @@ def simulate(
     open_experiment(experiment, out)
     models = run_with_progress(experiment, out, jobs, server)
     typer.echo(f"{models} models of {len(experiment.runs)} runs in {out}")
+
+
+def say_of_subjects(images: Collection[str]) -> None:
+    """Say if several of these images, whose patients nobody told, are of one subject by their names."""
+    from activelabel.data.given_patients import untold_subjects
+
+    if (overlooked := untold_subjects(images)) is not None:
+        say(overlooked, "yellow")
 
 
 def _modality(given: "Settings", images: Path, cases: "Cases", layout: "ChannelLayout") -> str:

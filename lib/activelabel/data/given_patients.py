@@ -17,9 +17,12 @@ from activelabel.errors import InvalidInputError
 
 TABLE_ENDINGS = (".csv", ".tsv", ".txt")
 SETTING = "--conf patients"
+SUBJECTS = f"{SETTING} '(sub-[A-Za-z0-9]+)'"
+"""The patients of a data set in BIDS."""
 LONGEST_PATIENT = 64  # as a PatientID in DICOM
 _COLUMNS = ("image", "patient")
 _DELIMITERS = "\t;,"
+_SUBJECT = re.compile(r"(?<![A-Za-z0-9])sub-[A-Za-z0-9]+(?![A-Za-z0-9])")  # in a name of BIDS
 _ADVICE = r"give one group in parentheses around the patient, like (patient\d+)_frame"
 
 
@@ -95,6 +98,25 @@ def read_patients(setting: str) -> GivenPatients:
     if pattern.groups != 1:
         raise InvalidInputError(f"{SETTING} {setting}: it has {pattern.groups} groups: {_ADVICE}")
     return GivenPatients(setting, pattern)
+
+
+def untold_subjects(image_ids: Iterable[str]) -> str | None:
+    """What a project that is told no patients overlooks: images that are of one subject by their names in BIDS.
+
+    None if each subject has one image.
+    """
+    subjects = defaultdict[str, list[str]](list)
+    for image_id in sorted(image_ids):
+        if found := _SUBJECT.search(image_id):
+            subjects[found.group()].append(image_id)
+    shared = {subject: images for subject, images in subjects.items() if len(images) > 1}
+    for subject, images in shared.items():
+        more = f", and so for {len(shared) - 1} more" if len(shared) > 1 else ""
+        return (
+            f"'{subject}' has {len(images)} images by their names ('{images[0]}', '{images[1]}'){more}, and each "
+            f"counts as a patient of its own, so that one may judge what another has taught: say {SUBJECTS}"
+        )
+    return None
 
 
 def cleaned(patient: str) -> str | None:

@@ -199,6 +199,16 @@ def test_links_out_of_the_studies_are_counted_and_the_setting_is_named(
     assert "files" not in allowed
 
 
+def test_images_of_one_subject_of_bids_are_named_until_patients_are_told(blobs: Callable[[int], Any]) -> None:
+    studies = blobs(3).studies
+    for number, name in enumerate(("sub-1_ses-1_T1w", "sub-1_ses-2_T1w", "sub-2_T1w")):
+        (studies / f"blob_0{number}.nii.gz").rename(studies / f"{name}.nii.gz")
+    untold = findings(studies, labels="ball")["patients"]
+    assert (untold.fit, untold.text.partition(" by ")[0]) == (False, "'sub-1' has 2 images")
+    told = findings(studies, labels="ball", patients="(sub-[A-Za-z0-9]+)")["patients"]
+    assert (told.fit, told.text) == (True, "2 on 3 images")
+
+
 def test_patients_and_splits_are_looked_at(blobs: Callable[[int], Any], tmp_path: Path) -> None:
     studies = blobs(4).studies
     (studies / "blob_03.nii.gz").rename(studies / "odd.nii.gz")

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from activelabel.data.given_splits import read_split
 from activelabel.errors import InvalidInputError
 from activelabel.project.given.patients import check_patients, given_patients, patients_with_two_roles
+from activelabel.project.given.roles import given_roles
 from activelabel.project.given.split import check_split_of_patients
 from activelabel.project.settings import parse_settings
 from activelabel.store.connection.location import sqlite_url
@@ -30,6 +31,17 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
 def test_without_the_setting_nothing_is_said() -> None:
     assert given_patients(parse_settings({})) is None
     assert given_patients(parse_settings({"patients": ""})) is None
+
+
+def test_a_start_says_that_images_of_one_subject_count_as_several_patients(
+    ledger: Ledger, caplog: pytest.LogCaptureFixture
+) -> None:
+    images = ["sub-1_ses-1_T1w", "sub-1_ses-2_T1w"]
+    assert given_roles(parse_settings({}), ledger, images) == (None, None)
+    assert "'sub-1' has 2 images by their names" in caplog.text
+    caplog.clear()
+    given_roles(parse_settings({"patients": "(sub-[A-Za-z0-9]+)"}), ledger, images)
+    assert not caplog.text
 
 
 def test_the_setting_is_read_once_and_names_patients(ledger: Ledger) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterator, Mapping
 
 from activelabel.cli.doctor.versions import Finding
-from activelabel.data.given_patients import GivenPatients, check_parts
+from activelabel.data.given_patients import SUBJECTS, GivenPatients, check_parts, untold_subjects
 from activelabel.project.given.patients import check_patients, given_patients, patients_with_two_roles
 from activelabel.project.given.split import SETTING, check_no_test_cases, check_split, given_split
 from activelabel.project.project import Project
@@ -22,6 +22,8 @@ def parts_of_folder(project: Project, images: Collection[str], *, begun: bool) -
         given.require_some(images)
         if begun:
             check_patients(given, project.ledger)
+    elif (overlooked := untold_subjects(images)) is not None:
+        yield Finding("patients", False, overlooked, f"begin the project with {SUBJECTS}")
     yield from _parts(project, images, {} if given is None else given.of_all(images), given, begun)
 
 

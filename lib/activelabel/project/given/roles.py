@@ -1,13 +1,16 @@
 """What the settings say of the images of a folder: their roles, and whose they are."""
 
+import logging
 from collections.abc import Collection
 
-from activelabel.data.given_patients import GivenPatients
+from activelabel.data.given_patients import GivenPatients, untold_subjects
 from activelabel.data.given_splits import GivenSplit
 from activelabel.project.given.patients import check_patients, given_patients
 from activelabel.project.given.split import check_no_test_cases, check_split, check_split_of_patients, given_split
 from activelabel.project.settings import Settings
 from activelabel.store.ledger import Ledger
+
+logger = logging.getLogger(__name__)
 
 
 def given_roles(
@@ -24,6 +27,8 @@ def given_roles(
     if patients is not None:
         patients.require_some(images)
         check_patients(patients, ledger)
+    elif (overlooked := untold_subjects(images)) is not None:
+        logger.warning("%s", overlooked)
     if split is not None:
         check_no_test_cases(split, images)
         check_split_of_patients(split, patients, images)
