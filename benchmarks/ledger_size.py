@@ -46,9 +46,9 @@ from activelabel.data.files.image_files import ImageFiles
 from activelabel.names import ScoreKind
 from activelabel.project.opening import open_project
 from activelabel.store.cases.new_annotation import NewAnnotation
-from activelabel.store.claims import Job
 from activelabel.store.connection.location import sqlite_url
 from activelabel.store.ledger import Ledger
+from activelabel.store.work.claims import Job
 from activelabel.strategies.asking import ProjectStrategy
 from activelabel.strategies.catalogue import build_strategy
 

@@ -48,9 +48,9 @@ from activelabel.networks import build_network
 from activelabel.project.models.publishing import publish_model
 from activelabel.project.opening import open_project
 from activelabel.project.place import write_place
-from activelabel.store.claims import Job
 from activelabel.store.connection.location import sqlite_url
 from activelabel.store.ledger import Ledger
+from activelabel.store.work.claims import Job
 from activelabel.work.launching import Fleet, RayWorkers
 
 KIND = ScoreKind("variance")

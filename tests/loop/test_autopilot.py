@@ -8,7 +8,7 @@ import pytest
 from activelabel.errors import UnavailableError
 from activelabel.loop.autopilot import MAX_ATTEMPTS, PAUSE_SECONDS, Autopilot
 from activelabel.loop.due import Situation, Work, work_due
-from activelabel.project.thresholds import Thresholds, thresholds
+from activelabel.project.in_force.thresholds import Thresholds, thresholds
 from activelabel.recipes import QuerySettings
 
 PAPER = QuerySettings(strategy="variance", start=11, size=5)

@@ -14,9 +14,9 @@ from activelabel.loop import holding
 from activelabel.loop.holding import Holding, release_of_dead, this_machine
 from activelabel.loop.written_behind import ScoresBehind
 from activelabel.names import ScoreKind
-from activelabel.store.claims import Job
 from activelabel.store.connection.location import sqlite_url
 from activelabel.store.ledger import Ledger
+from activelabel.store.work.claims import Job
 
 KIND = ScoreKind("variance")
 JOB = Job("score", 1, KIND)

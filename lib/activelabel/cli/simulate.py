@@ -67,8 +67,8 @@ def simulate(
         from activelabel.project.given.channels import find_layout, layout_settings
         from activelabel.project.given.patients import given_patients
         from activelabel.project.given.split import given_split
+        from activelabel.project.in_force.recipe_in_force import with_settings
         from activelabel.project.labels.names import resolve_label_names
-        from activelabel.project.recipe_in_force import with_settings
         from activelabel.project.settings import parse_settings, setting_pairs
         from activelabel.recipes import load_recipe
         from activelabel.simulation.arms import full_data_arm, needed_cases, plan_arms

@@ -14,7 +14,7 @@ from typing import Protocol
 
 from activelabel.errors import ActiveLabelError
 from activelabel.loop.due import Situation, Work, work_due
-from activelabel.project.thresholds import Thresholds
+from activelabel.project.in_force.thresholds import Thresholds
 
 logger = logging.getLogger(__name__)
 

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from enum import Enum
 
 from activelabel.names import ScoreKind
+from activelabel.project.in_force.thresholds import Thresholds
 from activelabel.project.models.proxy import proxy_is_missing, unscored_by_proxy
 from activelabel.project.project import Project
-from activelabel.project.thresholds import Thresholds
 
 
 class Work(Enum):

@@ -19,9 +19,9 @@ import psutil
 
 from activelabel.acquisition.score import ImageScores
 from activelabel.errors import ActiveLabelError
-from activelabel.store.claims import Job
 from activelabel.store.ledger import Ledger
 from activelabel.store.records.work import WHOLE_JOB, Claim, WorkKind
+from activelabel.store.work.claims import Job
 
 logger = logging.getLogger(__name__)
 

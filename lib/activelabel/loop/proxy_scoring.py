@@ -19,8 +19,8 @@ from activelabel.project.models.proxy import current_proxy, rank_kind
 from activelabel.project.project import Project
 from activelabel.project.readability import prepare_case, set_aside
 from activelabel.recipes import ProxySettings
-from activelabel.store.claims import Job
 from activelabel.store.records.models import ModelVersion
+from activelabel.store.work.claims import Job
 
 logger = logging.getLogger(__name__)
 

@@ -14,11 +14,11 @@ from activelabel.prediction.prepared.images import remove_all_prepared
 from activelabel.project.database_url import database_url
 from activelabel.project.folders import project_folder
 from activelabel.project.given.channels import find_layout, fix_channels, with_channels
+from activelabel.project.in_force.recipe_in_force import check_device, with_settings
 from activelabel.project.labels.kept_names import check_names, kept_names, name_older_labels
 from activelabel.project.labels.names import resolve_label_names
 from activelabel.project.models.network_check import check_network
 from activelabel.project.project import Project
-from activelabel.project.recipe_in_force import check_device, with_settings
 from activelabel.project.settings import parse_settings
 from activelabel.project.studies import is_pacs
 from activelabel.recipes import check_recipe, load_recipe

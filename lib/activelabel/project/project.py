@@ -18,10 +18,10 @@ from activelabel.names import ScoreKind
 from activelabel.prediction.predictor import Predictor
 from activelabel.prediction.prepared.images import PreparedImages
 from activelabel.project.folders import view_folder
+from activelabel.project.in_force.thresholds import Thresholds, thresholds
+from activelabel.project.in_force.used_precision import used_precision
 from activelabel.project.modality import fixed_modality, known_modality
 from activelabel.project.settings import Settings
-from activelabel.project.thresholds import Thresholds, thresholds
-from activelabel.project.used_precision import used_precision
 from activelabel.recipes import PreprocessingSettings, ProxySettings, Recipe
 from activelabel.recipes.sections import Intensity
 from activelabel.store.ledger import Ledger

@@ -11,7 +11,6 @@ from activelabel.store.cases.readings import Readings
 from activelabel.store.cases.reviews import Reviews
 from activelabel.store.cases.rounds import Rounds
 from activelabel.store.cases.skips import Skips
-from activelabel.store.claims import Claims
 from activelabel.store.facts import Facts
 from activelabel.store.images import Images
 from activelabel.store.models.scores import Scores
@@ -22,6 +21,7 @@ from activelabel.store.progress import Overview
 from activelabel.store.revisions import Revisions
 from activelabel.store.transfer import Transfer
 from activelabel.store.users import Users
+from activelabel.store.work.claims import Claims
 
 
 class Ledger(

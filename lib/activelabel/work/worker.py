@@ -20,8 +20,8 @@ from activelabel.project.images import DescribedImages
 from activelabel.project.project import Project
 from activelabel.project.readability import prepare_case, set_aside
 from activelabel.project.slices.slicing import fixed_axis
-from activelabel.store.claims import Job
 from activelabel.store.records.models import ModelVersion
+from activelabel.store.work.claims import Job
 
 logger = logging.getLogger(__name__)
 

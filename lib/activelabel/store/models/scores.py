@@ -12,15 +12,15 @@ from sqlalchemy.orm import Session
 from activelabel.acquisition.score import ImageScores, Score
 from activelabel.names import ScoreKind
 from activelabel.store.checks import checked_word
-from activelabel.store.claim_rows import LostClaimError, end_held, still_holds
 from activelabel.store.columns import UtcDateTime
-from activelabel.store.left_to_score import OF_KIND, LeftToScore, values_of
 from activelabel.store.lookup import image_row, model_row
 from activelabel.store.pool import in_pool, unfinished
 from activelabel.store.records.work import Claim
 from activelabel.store.schema.images import ImageRow
 from activelabel.store.schema.models import ScoreRow
 from activelabel.store.schema.work import ScoredCountRow
+from activelabel.store.work.claim_rows import LostClaimError, end_held, still_holds
+from activelabel.store.work.left_to_score import OF_KIND, LeftToScore, values_of
 
 _LARGEST_SEED = 2**63 - 1  # the largest value of the column
 _ITEMS: BindParameter[str] = bindparam("items", expanding=True)

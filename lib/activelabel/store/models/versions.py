@@ -9,7 +9,6 @@ from sqlalchemy.orm import Session
 
 from activelabel.store.cases.rounds import begin_round
 from activelabel.store.checks import checked_name
-from activelabel.store.claim_rows import LostClaimError, still_holds
 from activelabel.store.database import Database
 from activelabel.store.lookup import latest_model_row, model_in_use_row, model_row, record_of
 from activelabel.store.models.choice import label_judges
@@ -20,6 +19,7 @@ from activelabel.store.records.work import Claim
 from activelabel.store.schema.images import ImageRow
 from activelabel.store.schema.labels import AnnotationRow
 from activelabel.store.schema.models import ModelAnnotationRow, ModelVersionRow
+from activelabel.store.work.claim_rows import LostClaimError, still_holds
 
 
 class Models(Database):

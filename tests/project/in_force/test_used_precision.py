@@ -9,7 +9,7 @@ from torch import nn
 from activelabel.prediction.devices import precision
 from activelabel.prediction.devices.choice import Choice, Measure, measured_choice
 from activelabel.prediction.devices.fastest_copy import BATCH, measured_copy
-from activelabel.project.used_precision import used_precision
+from activelabel.project.in_force.used_precision import used_precision
 from activelabel.recipes import load_recipe
 
 GPU = torch.device("cuda")

@@ -32,7 +32,6 @@ from sqlalchemy.orm import Session
 from activelabel.names import ScoreKind
 from activelabel.store.checks import checked_name
 from activelabel.store.columns import UtcDateTime
-from activelabel.store.left_to_score import OF_KIND, TO_SCORE, LeftToScore, values_of
 from activelabel.store.pool import complete, set_aside
 from activelabel.store.records.work import WHOLE_JOB, Claim, WorkKind
 from activelabel.store.schema.images import ImageRow
@@ -40,6 +39,7 @@ from activelabel.store.schema.labels import AnnotationRow
 from activelabel.store.schema.models import ScoreRow
 from activelabel.store.schema.queries import SkipRow
 from activelabel.store.schema.work import WorkClaimRow
+from activelabel.store.work.left_to_score import OF_KIND, TO_SCORE, LeftToScore, values_of
 
 _AT_FIRST, _AT_MOST = 32, 4096
 """How many images are read at a time to find those that may be claimed: more, the longer none is found."""
