@@ -1,5 +1,7 @@
 """Convolutions of deep levels: the function, the state and the gradient of torch's own."""
 
+import copy
+
 import pytest
 import torch
 from torch import nn
@@ -44,6 +46,22 @@ def test_in_bfloat16_output_and_gradients_are_those_of_torchs_up_to_rounding(mon
         found.append([output, *torch.autograd.grad((output.float() * weights).sum(), [own, *layer.parameters()])])
     for expected, got in zip(*found, strict=True):
         torch.testing.assert_close(got.float(), expected, rtol=0, atol=0.02 * expected.abs().max().item())
+
+
+def test_the_gradient_of_values_in_bfloat16_is_rounded_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is a sum of 27 terms: rounded after each it is three times as far from the exact one as torch's own."""
+    monkeypatch.setattr(deep_convolutions, "multiplies_tiles", lambda: True)
+    torch.manual_seed(0)
+    plain = nn.Conv3d(128, 8, 3, padding=1, bias=False).bfloat16()
+    values, weights = torch.randn(1, 128, 6, 6, 6).bfloat16(), torch.randn(1, 8, 6, 6, 6).bfloat16()
+    own = values.double().requires_grad_()
+    (exact,) = torch.autograd.grad(copy.deepcopy(plain).double()(own), own, weights.double())
+    away = []
+    for layer in (plain, DeepConvolution(plain)):
+        own = values.clone().requires_grad_()
+        (found,) = torch.autograd.grad(layer(own), own, weights)
+        away.append((found.double() - exact).square().mean().sqrt().item())
+    assert away[1] < 1.5 * away[0]
 
 
 def test_in_bfloat16_only_many_channels_and_few_voxels_are_slow_and_only_with_tiles(

@@ -99,8 +99,11 @@ def _rows(weight: Tensor) -> Tensor:
 
 
 def _summed(seen: Tensor, shape: Sequence[int], stride: tuple[int, ...]) -> Tensor:
-    """For each padded voxel, the sum of what (B, *S, 3, 3, 3, C) has for it: `shape` (B, *S, C)."""
-    result = seen.new_zeros(shape)
+    """For each padded voxel, the sum of what (B, *S, 3, 3, 3, C) has for it: `shape` (B, *S, C).
+
+    It is added up in float32, as torch's own convolution does.
+    """
+    result = seen.new_zeros(shape, dtype=torch.float32)
     for place in product(range(_LENGTH), repeat=3):
         w, h, d = (
             slice(first, first + step * (count - 1) + 1, step)
@@ -108,4 +111,4 @@ def _summed(seen: Tensor, shape: Sequence[int], stride: tuple[int, ...]) -> Tens
         )
         x, y, z = place
         result[:, w, h, d] += seen[..., x, y, z, :]
-    return result
+    return result.to(seen.dtype)

@@ -81,6 +81,15 @@ def test_smoothing_in_either_way_is_smoothing(
     assert torch.equal(values, before)
 
 
+@pytest.mark.parametrize("at_once", [False, True])
+def test_smoothing_keeps_the_type_of_its_values_under_autocast(monkeypatch: pytest.MonkeyPatch, at_once: bool) -> None:
+    monkeypatch.setattr(of_layout, "convolves_each_fast", lambda dtype: at_once)
+    values = torch.rand(1, 16, 2, 3, 4).contiguous(memory_format=torch.channels_last_3d)
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        assert ItemwiseSmooth((2, 2, 2))(values).dtype is torch.float32
+        assert ItemwiseSmooth((2, 2, 2))(values.bfloat16()).dtype is torch.bfloat16
+
+
 def test_a_copy_gives_the_same_and_leaves_the_network_alone(
     make_network: Callable[..., nn.Module], image: Tensor
 ) -> None:

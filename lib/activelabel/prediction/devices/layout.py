@@ -107,9 +107,10 @@ def smoothed_at_once(values: Tensor, stride: tuple[int, ...]) -> Tensor:
     sides = [int(step == 2) for step in reversed(stride) for _ in range(2)]  # torch begins with the last axis
     kernel = functools.reduce(operator.mul, (_weights_along(axis, step) for axis, step in enumerate(stride)))
     channels = values.shape[1]
-    kernels = kernel.to(values.dtype).expand(channels, 1, *kernel.shape)
+    kernels = kernel.to(values).expand(channels, 1, *kernel.shape)
     kernels = kernels.contiguous(memory_format=torch.channels_last_3d)
-    return torch.conv3d(functional.pad(values, sides, mode="replicate"), kernels, groups=channels)
+    smoothed = torch.conv3d(functional.pad(values, sides, mode="replicate"), kernels, groups=channels)
+    return smoothed.to(values.dtype)  # autocast has its own
 
 
 def _weights_along(axis: int, step: int) -> Tensor:
@@ -171,7 +172,7 @@ def _norm_of_items(values: Tensor, weight: Tensor | None, bias: Tensor | None, e
     """`instance_norm` without a gradient: each item is written to its place; a copy would cost half as much again."""
     result = torch.empty_like(values)
     dtype = values.dtype if weight is None else weight.dtype
-    means, scales = (torch.empty(values.shape[1], dtype=dtype) for _ in range(2))
+    means, scales = (values.new_empty(values.shape[1], dtype=dtype) for _ in range(2))
     for item, into in zip(values.split(1), result.split(1), strict=True):
         torch.ops.aten.native_batch_norm.out(
             item, weight, bias, None, None, True, 0.0, eps, out=into, save_mean=means, save_invstd=scales
