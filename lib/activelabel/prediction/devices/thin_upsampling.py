@@ -1,8 +1,8 @@
 """Transposed convolutions with few output channels, as the finest level of a network has them, for a CPU.
 
 Torch computes many output channels at once. With the two or three classes of the finest level, its convolution takes
-two to three times as long as one matrix product, whose rows are then summed between neighbours. In bfloat16 a processor
-that multiplies tiles does the convolution in as little or half of that time, so it is left to torch.
+1.3 to 3 times as long as one matrix product, whose rows are then summed between neighbours. In bfloat16 a processor
+that multiplies tiles does the convolution in two thirds of that time or less, so it is left to torch.
 """
 
 from collections.abc import Sequence
