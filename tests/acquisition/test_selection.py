@@ -139,10 +139,14 @@ def test_peaks_equal_scipy_where_nothing_is_equal(profile: list[int], min_distan
 
 
 @given(st.lists(st.integers(0, 3).map(float), max_size=16), st.integers(1, 8))
-def test_plateaus_and_equal_peaks_equal_scipy(profile: list[float], min_distance: int) -> None:
-    """Of more than 16 peaks scipy's sorting leaves open which of two equal ones comes first."""
-    expected = find_peaks(np.array(profile), distance=min_distance)[0].tolist() if profile else []
-    assert slice_peaks(profile, min_distance) == expected
+def test_plateaus_are_those_of_scipy_and_of_equal_peaks_the_last_stays(profile: list[float], min_distance: int) -> None:
+    """Which of two equal peaks scipy keeps is left open by its sorting, and differs between processors."""
+    peaks = find_peaks(np.array(profile))[0].tolist() if profile else []
+    kept: list[int] = []
+    for peak in sorted(peaks, key=lambda index: (profile[index], index), reverse=True):
+        if all(abs(peak - other) >= min_distance for other in kept):
+            kept.append(peak)
+    assert slice_peaks(profile, min_distance) == sorted(kept)
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=40), st.integers(1, 9))

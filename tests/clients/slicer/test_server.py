@@ -76,7 +76,8 @@ def test_who_may_review(roles: list[str] | None, user: User) -> None:
 def test_a_label_to_review_is_read_with_its_two_readings() -> None:
     readings = ReadingsOfCase(first="bob", second="cid", agreement="liver Dice 0.61")
     when = datetime(2026, 11, 29, 12, tzinfo=timezone.utc)
-    taken = ReviewTaken(image="a", version=2, annotator="bob", slices=None, expires=when, readings=readings)
+    where: dict[str, Any] = {"slices": None, "plane": None, "covered": []}
+    taken = ReviewTaken(image="a", version=2, annotator="bob", expires=when, readings=readings, **where)
     answer = ReviewAnswer(review=taken).model_dump(mode="json")
     assert read_review(answer) == Review("a", 2, "bob", None, Readings("bob", "cid", "liver Dice 0.61"))
     del answer["review"]["readings"]  # a server of an older version

@@ -68,7 +68,7 @@ def unevenness_mm(positions_mm: NDArray[np.float64], normal: NDArray[np.float64]
         The distance; infinite if two slices lie at one place.
     """
     heights = positions_mm @ normal
-    order = np.argsort(heights)
+    order = np.argsort(heights, kind="stable")
     heights, positions_mm = heights[order], positions_mm[order]
     if np.diff(heights).min() < _SAME_HEIGHT_MM:
         return float("inf")
