@@ -15,10 +15,10 @@ from recorded import record_annotation
 from activelabel.acquisition.score import ImageScores, Score
 from activelabel.errors import InvalidInputError
 from activelabel.names import ScoreKind
-from activelabel.store import claims as store_claims
 from activelabel.store.ledger import Ledger
 from activelabel.store.records.work import Claim
 from activelabel.store.schema.base import Base
+from activelabel.store.work import claims as store_claims
 from activelabel.store.work.claim_rows import LostClaimError
 from activelabel.store.work.claims import Job
 
