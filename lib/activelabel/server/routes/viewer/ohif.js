@@ -740,6 +740,28 @@
     element.hidden = text2 === "";
   }
 
+  // src/panel_message.ts
+  var MessagePart = class {
+    element = make("p", { class: "al-message", role: "status", hidden: "" });
+    shown = "";
+    /** A line that stands already is left as it is: the link in it may have the focus, or be pressed just now. */
+    show({ message }) {
+      const asked = message === void 0 ? "" : JSON.stringify(message);
+      if (asked === this.shown) {
+        return;
+      }
+      this.shown = asked;
+      this.write(message);
+    }
+    write(message) {
+      tell(this.element, message?.text ?? "");
+      this.element.className = `al-message al-${message?.kind ?? "plain"}`;
+      if (message?.login === true) {
+        this.element.append(" ", make("a", { href: "/login", target: "_blank" }, "Log in, in another tab"));
+      }
+    }
+  };
+
   // src/state.ts
   var BEGINNING = {
     phase: "free",
@@ -810,7 +832,7 @@
         parts.review.element,
         make("div", { class: "al-row al-acts" }, next, save, parts.take.element, ...parts.review.buttons, undo, redo, skip),
         this.skipForm,
-        this.message,
+        this.message.element,
         this.overlay,
         this.kept,
         this.done,
@@ -826,7 +848,7 @@
     reason = make("p", { class: "al-reason" });
     begun = make("p", { class: "al-quiet" });
     slices = make("div", { class: "al-row al-slices" });
-    message = make("p", { class: "al-message", role: "status" });
+    message = new MessagePart();
     progress = make("p", { class: "al-quiet al-progress" });
     bar = make("progress", { max: "1", "aria-label": "Training or scoring" });
     done = make("p", { class: "al-quiet" });
@@ -843,7 +865,7 @@
       this.reason.title = reasonOf2(state);
       tell(this.reason, reasonOf2(state));
       tell(this.begun, phase === "drawing" || phase === "reviewing" ? state.from : "");
-      this.showMessage(state);
+      this.message.show(state);
       tell(this.kept, keptOf(state));
       this.showProgress(state);
       this.showButtons(state);
@@ -855,13 +877,6 @@
       Object.values(this.parts).forEach((part) => {
         part.show?.(state);
       });
-    }
-    showMessage({ message }) {
-      tell(this.message, message?.text ?? "");
-      this.message.className = `al-message al-${message?.kind ?? "plain"}`;
-      if (message?.login === true) {
-        this.message.append(" ", make("a", { href: "/login", target: "_blank" }, "Log in, in another tab"));
-      }
     }
     showProgress({ phase, progress }) {
       tell(this.progress, progress !== void 0 && (phase === "free" || progress.runs) ? progress.line : "");
