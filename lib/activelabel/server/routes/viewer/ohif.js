@@ -81,6 +81,11 @@
     for (let k = 0; k < depth; k++) {
       for (let j = 0; j < height; j++) {
         let from = start + j * steps[1] + k * steps[2];
+        if (steps[0] === 1) {
+          result.set(values.subarray(from, from + width), place);
+          place += width;
+          continue;
+        }
         for (let i = 0; i < width; i++, from += steps[0]) {
           result[place++] = values[from] ?? 0;
         }
@@ -1303,19 +1308,23 @@
     const others = other === void 0 ? void 0 : reordered(other.values, other.grid, grid);
     let most = { count: 0, x: 0, y: 0, slice: 0 };
     for (let slice2 = 0; slice2 < slices; slice2++) {
-      const found = { count: 0, x: 0, y: 0, slice: slice2 };
-      for (let place = 0; place < columns * rows; place++) {
-        const voxel = place + columns * rows * slice2;
-        if (at(values, voxel) !== (others?.[voxel] ?? 0)) {
-          found.count++;
-          found.x += place % columns;
-          found.y += Math.floor(place / columns);
-        }
-      }
+      const [from, to] = [columns * rows * slice2, columns * rows * (slice2 + 1)];
+      const found = { ...differences(values.subarray(from, to), others?.subarray(from, to), columns), slice: slice2 };
       most = found.count > most.count ? found : most;
     }
     const { count, x, y, slice } = most;
     return count === 0 ? void 0 : applied(grid.affine, [x / count, y / count, slice]);
+  }
+  function differences(values, others, columns) {
+    let [count, x, y] = [0, 0, 0];
+    for (let place = 0; place < values.length; place++) {
+      if (values[place] !== (others === void 0 ? 0 : others[place])) {
+        count++;
+        x += place % columns;
+        y += Math.floor(place / columns);
+      }
+    }
+    return { count, x, y };
   }
 
   // src/reviews.ts
