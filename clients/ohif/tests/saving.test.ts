@@ -126,6 +126,18 @@ test('what the model draws on the next case is asked for once, before the viewer
   assert.equal(site.log.filter(line => line.startsWith('predict')).length, 1);
 });
 
+test('what the model draws is asked for again if it could not be had ahead', async () => {
+  const site = new Site();
+  site.hasModel = true;
+  site.failing = 'predict';
+  await site.session.next();
+  await site.settled();
+  site.failing = undefined;
+  await site.navigate();
+  assert.deepEqual([site.session.state.phase, site.session.state.message], ['drawing', undefined]);
+  assert.equal(site.masks.at(-1)?.values[0], 1);
+});
+
 test('nothing can be drawn on a case that is being saved, until the next one has come', () => {
   const comes = 'case';
   assert.equal(veilOf({ phase: 'sending', comes }, true), 'Saving …');

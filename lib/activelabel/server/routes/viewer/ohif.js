@@ -1599,8 +1599,13 @@
       this.begun = void 0;
       if (query?.draft === false && query.returned === null) {
         const mask = this.server.prediction(query.image);
-        mask.catch(() => void 0);
-        this.begun = { image: query.image, mask, at: performance.now() };
+        const begun = { image: query.image, mask, at: performance.now() };
+        this.begun = begun;
+        mask.catch(() => {
+          if (this.begun === begun) {
+            this.begun = void 0;
+          }
+        });
       }
       return query;
     }
