@@ -1,6 +1,6 @@
 /** How long a reader is at work, by their input. */
 
-import { Away } from './server.ts';
+import { Away, NOT_HELD, Refusal } from './server.ts';
 
 /** Input that comes within this time after other input means that the reader was at work in between. */
 const AT_WORK_MS = 30_000;
@@ -33,14 +33,19 @@ export class Activity {
     return seconds;
   }
 
-  /** Tell the seconds, if there are any. Those that a server did not hear, because it is gone, count again. */
+  /**
+   * Tell the seconds, if there are any. Those that a server did not hear, because it is gone, count again. One that refuses
+   * them has given the case to somebody else: that is said when the drawing is saved.
+   */
   async tell(say: (seconds: number) => Promise<unknown>): Promise<void> {
     const seconds = Math.min(MOST_SECONDS, this.take());
     try {
       await (seconds > 0 && say(seconds));
     } catch (error) {
       this.milliseconds += error instanceof Away ? 1000 * seconds : 0;
-      throw error;
+      if (!(error instanceof Refusal && error.status === NOT_HELD)) {
+        throw error;
+      }
     }
   }
 }

@@ -20,8 +20,11 @@ export class Ahead {
     this.begun = undefined;
     if (query?.draft === false && query.returned === null) {
       const mask = this.server.prediction(query.image);
-      mask.catch(() => undefined); // whoever takes it hears of it
-      this.begun = { image: query.image, mask, at: performance.now() };
+      const begun = { image: query.image, mask, at: performance.now() };
+      this.begun = begun;
+      mask.catch(() => { // whoever has taken it hears of it; who takes it later asks again
+        if (this.begun === begun) { this.begun = undefined; }
+      });
     }
     return query;
   }

@@ -1,8 +1,10 @@
 /** What is kept of a drawing before it is finished: drafts, marks of slices, and drawings of cases that were left. */
 
+import type { Attempts } from './attempts.ts';
 import type { Drawn } from './drawing.ts';
 import type { Marks } from './marks.ts';
 import type { OpenCase, Outbox } from './outbox.ts';
+import type { Reader } from './server.ts';
 import type { Message, State } from './state.ts';
 
 const DRAFT_AFTER_MS = 30_000;
@@ -12,7 +14,7 @@ interface Work<D extends Drawn> {
   readonly state: State;
   readonly open: OpenCase<D> | undefined;
   set(change: Partial<State>): void;
-  attempt(what: () => Promise<unknown>): Promise<void>;
+  readonly tries: Attempts;
 }
 
 export class Drafts<D extends Drawn> {
@@ -54,9 +56,9 @@ export class Drafts<D extends Drawn> {
     }
   }
 
-  /** Keep what was drawn on cases that were left. What the server does not take is tried again when it answers. */
-  async keepLeft(more?: OpenCase<D>): Promise<void> {
-    await this.outbox.keepLeft(what => this.work.attempt(what), more);
+  /** Keep what a reader has drawn on cases that were left. What the server does not take is tried again when it answers. */
+  async keepLeft(reader: Reader, more?: OpenCase<D>): Promise<void> {
+    await this.outbox.keepLeft(what => this.work.tries.beside(what), reader, more);
     this.work.set({ waits: this.outbox.waits });
   }
 
@@ -65,7 +67,7 @@ export class Drafts<D extends Drawn> {
     const { message: before } = this.work.state;
     let kept = false;
     this.changedAt = undefined;
-    await this.work.attempt(async () => {
+    await this.work.tries.beside(async () => {
       await (open?.drawing.changed === true && this.outbox.keep(open));
       kept = true;
       if (open !== undefined && this.work.open === open) {

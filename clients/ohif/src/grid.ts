@@ -114,6 +114,11 @@ export function reordered<T extends Uint8Array | Float32Array>(values: T, source
   for (let k = 0; k < depth; k++) {
     for (let j = 0; j < height; j++) {
       let from = start + j * steps[1] + k * steps[2];
+      if (steps[0] === 1) {
+        result.set(values.subarray(from, from + width), place); // many times as fast as one by one
+        place += width;
+        continue;
+      }
       for (let i = 0; i < width; i++, from += steps[0]) {
         result[place++] = values[from] ?? 0;
       }

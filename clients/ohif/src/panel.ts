@@ -1,6 +1,7 @@
 /** The panel beside the image: a page part of its own, which is made once and shows a state. */
 
 import { button, make, tell, textField } from './elements.ts';
+import { MessagePart } from './panel_message.ts';
 import type { Query, SkipKind } from './server.ts';
 import { type Phase, type State, walkOf } from './state.ts';
 
@@ -42,7 +43,7 @@ export class Panel {
   private readonly reason = make('p', { class: 'al-reason' });
   private readonly begun = make('p', { class: 'al-quiet' });
   private readonly slices = make('div', { class: 'al-row al-slices' });
-  private readonly message = make('p', { class: 'al-message', role: 'status' });
+  private readonly message = new MessagePart();
   private readonly progress = make('p', { class: 'al-quiet al-progress' });
   private readonly bar = make('progress', { max: '1', 'aria-label': 'Training or scoring' });
   private readonly done = make('p', { class: 'al-quiet' });
@@ -81,7 +82,7 @@ export class Panel {
       parts.review.element,
       make('div', { class: 'al-row al-acts' }, next, save, parts.take.element, ...parts.review.buttons, undo, redo, skip),
       this.skipForm,
-      this.message,
+      this.message.element,
       this.overlay,
       this.kept,
       this.done,
@@ -97,7 +98,7 @@ export class Panel {
     this.reason.title = reasonOf(state);
     tell(this.reason, reasonOf(state));
     tell(this.begun, phase === 'drawing' || phase === 'reviewing' ? state.from : '');
-    this.showMessage(state);
+    this.message.show(state);
     tell(this.kept, keptOf(state));
     this.showProgress(state);
     this.showButtons(state);
@@ -107,15 +108,6 @@ export class Panel {
     this.slider.value = String(state.opacity);
     this.overlayText.textContent = state.overlay === 'loading' ? 'computing …' : '';
     Object.values(this.parts).forEach((part: Part) => { part.show?.(state); });
-  }
-
-  private showMessage({ message }: State): void {
-    tell(this.message, message?.text ?? '');
-    this.message.className = `al-message al-${message?.kind ?? 'plain'}`;
-    if (message?.login === true) {
-      // In another tab, as this one holds what is drawn; it looks by itself whether the reader is back.
-      this.message.append(' ', make('a', { href: '/login', target: '_blank' }, 'Log in, in another tab'));
-    }
   }
 
   private showProgress({ phase, progress }: State): void {

@@ -1,5 +1,6 @@
 /** The work of a reviewer: a finished label is opened, looked at, corrected if need be, and decided about. */
 
+import { requireReader } from './absence.ts';
 import type { Drawn } from './drawing.ts';
 import { readMask } from './nifti.ts';
 import { differsMost } from './places.ts';
@@ -27,7 +28,8 @@ export class Reviews<D extends Drawn = Drawn> {
     if (phase === 'opening' || phase === 'sending') {
       return;
     }
-    await this.session.attempt(async () => {
+    await this.session.tries.attempt(async () => {
+      const reader = await this.session.greet();
       const review = await this.server.review(image);
       if (review === null) {
         this.session.set({ message: { kind: 'good', text: 'No label waits for your review.' } });
@@ -36,7 +38,7 @@ export class Reviews<D extends Drawn = Drawn> {
       const labels = this.session.state.labels.length > 0 ? this.session.state.labels : await this.server.labels();
       this.session.set({ labels, message: undefined });
       const sample = await this.server.imageInfo(review.image);
-      this.session.goTo(sample, (shown, givenUp) => this.open(review, shown, givenUp));
+      this.session.goTo(sample, (shown, givenUp) => this.open(reader, review, shown, givenUp));
     });
   }
 
@@ -51,7 +53,7 @@ export class Reviews<D extends Drawn = Drawn> {
       await this.take(image);
       return;
     }
-    await this.session.attempt(async () => {
+    await this.session.tries.attempt(async () => {
       const sample = await this.server.imageInfo(image);
       this.session.goTo(sample, async (shown, givenUp) => {
         if (query?.image === image) {
@@ -140,10 +142,10 @@ export class Reviews<D extends Drawn = Drawn> {
     if (review === null || phase !== 'reviewing' || !this.mayDrop()) {
       return;
     }
-    const { drawing } = this.session;
-    const left = () => this.session.drawing !== drawing;
+    const { open } = this.session;
+    const left = () => this.session.open !== open;
     this.session.set({ phase: 'opening', comes: 'reading', message: undefined });
-    await this.session.attempt(async () => {
+    await this.session.tries.attempt(async () => {
       const mask = await readMask(await this.server.label(review.image, reading === 'first' ? 'final' : 'reading_2'));
       if (left()) {
         return;
@@ -153,20 +155,20 @@ export class Reviews<D extends Drawn = Drawn> {
         this.session.set({ phase: 'reviewing' });
         return;
       }
-      drawing?.remove();
-      if (await this.session.draw(review.image, mask, left)) {
+      open?.drawing.remove();
+      if (open !== undefined && await this.session.draw(open.reader, review.image, mask, left)) {
         this.session.set({ phase: 'reviewing', reading, message: undefined });
       }
     }, left);
   }
 
-  private async open(review: Review, sample: Sample, givenUp: () => boolean): Promise<void> {
+  private async open(reader: Reader, review: Review, sample: Sample, givenUp: () => boolean): Promise<void> {
     const differs = review.readings !== null;
     const [mask, other] = await Promise.all([
       this.server.label(review.image).then(readMask),
       differs ? this.server.label(review.image, 'reading_2').then(readMask) : undefined,
     ]);
-    if (givenUp() || !(await this.session.draw(review.image, mask, givenUp))) {
+    if (givenUp() || !(await this.session.draw(reader, review.image, mask, givenUp))) {
       return;
     }
     const from = differs ? '' : `Version ${review.version}, by ${review.annotator}.`;
@@ -190,7 +192,8 @@ export class Reviews<D extends Drawn = Drawn> {
       return;
     }
     this.session.set({ phase: 'sending', message: undefined });
-    await this.session.attempt(async () => {
+    await this.session.tries.attempt(async () => {
+      await requireReader(this.server, open.reader);
       const outcome = await how(review, open);
       if (outcome === undefined) {
         this.session.set({ phase: 'reviewing' });

@@ -1,7 +1,8 @@
 /** The work of a reader: a case is asked for, opened, drawn, kept as a draft, saved or skipped, and the next one follows. */
 
-import { asksForLogin, isAbsence, requireBack } from './absence.ts';
+import { greetingOf, requireReader, stillHere } from './absence.ts';
 import { Activity, HEARTBEAT_SECONDS } from './activity.ts';
+import { Attempts } from './attempts.ts';
 import { Ahead, beginning } from './beginning.ts';
 import { CaseNames } from './case_names.ts';
 import { Drafts } from './drafts.ts';
@@ -10,10 +11,9 @@ import type { Marks } from './marks.ts';
 import type { Volume } from './nifti.ts';
 import { type OpenCase, Outbox } from './outbox.ts';
 import { ELSEWHERE, coveredBy, questionOf } from './questions.ts';
-import { NOT_HELD, type Query, Refusal, type Sample, type Server, type SkipKind, nameOf } from './server.ts';
+import { type Query, type Reader, type Sample, type Server, type SkipKind, nameOf } from './server.ts';
 import { BEGINNING, type State } from './state.ts';
 import type { Opening, Viewer } from './viewer.ts';
-
 
 export class Session<D extends Drawn = Drawn> {
   private now: State = BEGINNING;
@@ -24,8 +24,8 @@ export class Session<D extends Drawn = Drawn> {
   private coming: { sample: Sample; open: Opening } | undefined;
   private readonly outbox: Outbox<D>;
   readonly drafts: Drafts<D>;
-  private away = false;
   readonly names = new CaseNames();
+  readonly tries: Attempts = new Attempts(this);
   /** The case that is drawn on. */
   open: OpenCase<D> | undefined;
 
@@ -58,13 +58,13 @@ export class Session<D extends Drawn = Drawn> {
   async enter(): Promise<void> {
     const entered = ++this.entered;
     const givenUp = () => this.entered !== entered;
-    await this.attempt(async () => {
+    await this.tries.attempt(async () => {
       if (this.coming !== undefined) {
         await this.coming.open(this.coming.sample, givenUp);
         return;
       }
-      const reader = await this.server.reader();
-      this.set({ phase: 'free', reader, review: null, labels: await this.server.labels(), query: await this.server.query() });
+      await this.greet();
+      this.set({ phase: 'free', review: null, labels: await this.server.labels(), query: await this.server.query() });
       const shown = await this.viewer.shown(givenUp);
       if (this.now.query?.image === shown && !givenUp()) {
         await this.openQuery(await this.server.imageInfo(shown), givenUp);
@@ -79,14 +79,14 @@ export class Session<D extends Drawn = Drawn> {
     this.forget(); // before anything is sent: the next case may be opened meanwhile
     if (open?.drawing.changed === true) {
       this.set({ waits: true });
-      await this.drafts.keepLeft(open);
+      await this.drafts.keepLeft(open.reader, open);
     }
   }
 
   /** Ask for the next case, and open it. */
   async next(): Promise<void> {
     this.set({ phase: 'opening', comes: 'case', message: undefined, asks: [] });
-    await this.attempt(async () => {
+    await this.tries.attempt(async () => {
       const labels = this.now.labels.length > 0 ? this.now.labels : await this.server.labels();
       const sample = await this.server.next();
       if (sample === undefined) {
@@ -112,8 +112,15 @@ export class Session<D extends Drawn = Drawn> {
     this.set({ phase: 'free', review: null, message: { kind: 'plain', text } });
   }
 
-  /** Draw on a series that the viewer shows, over a mask if there is one. Returns false if it was given up. */
-  async draw(image: string, mask: Volume<Uint8Array> | undefined, givenUp: () => boolean): Promise<boolean> {
+  /** Ask who the reader is, and show it. */
+  async greet(): Promise<Reader> {
+    const reader = await this.server.reader();
+    this.set({ reader });
+    return reader;
+  }
+
+  /** Have a reader draw on a series that the viewer shows, over a mask if there is one. Returns false if it was given up. */
+  async draw(reader: Reader, image: string, mask: Volume<Uint8Array> | undefined, givenUp: () => boolean): Promise<boolean> {
     const drawing = await this.viewer.open(image, this.now.labels, mask, () => { this.noteStroke(); }, givenUp);
     if (givenUp()) {
       drawing.close();
@@ -121,7 +128,7 @@ export class Session<D extends Drawn = Drawn> {
     }
     this.forget();
     this.coming = undefined;
-    this.open = { drawing, image };
+    this.open = { drawing, image, reader };
     return true;
   }
 
@@ -149,8 +156,8 @@ export class Session<D extends Drawn = Drawn> {
       return;
     }
     this.set({ phase: 'sending', message: undefined });
-    await this.attempt(async () => {
-      await this.tellActive(query);
+    await this.tries.attempt(async () => {
+      if (!saved) { await this.tellActive(query); }
       if (!now.asks.includes('elsewhere') && !saved && (await this.server.query())?.image !== query.image) {
         this.set({ phase: 'drawing', asks: [...this.now.asks, 'elsewhere'], message: { kind: 'bad', text: ELSEWHERE } });
         return;
@@ -169,8 +176,9 @@ export class Session<D extends Drawn = Drawn> {
     const { query, phase: before } = this.now;
     if (query === null) { return; }
     this.set({ phase: 'sending', message: undefined });
-    await this.attempt(async () => {
+    await this.tries.attempt(async () => {
       await this.outbox.idle();
+      await requireReader(this.server, this.open?.reader ?? this.now.reader);
       await this.server.skip(query.image, kind, reason);
       if (kind === 'cannot be annotated') {
         this.marks.keep(query, this.now.reader?.name, []);
@@ -196,17 +204,14 @@ export class Session<D extends Drawn = Drawn> {
 
   /** To be called every few seconds: keeps a draft, tells how long the reader was at work, and looks for a lost server. */
   async tick(): Promise<void> {
-    if (this.away) {
-      await this.attempt(async () => {
-        await requireBack(this.server, this.drawing && this.now.reader);
-        this.away = false;
-        this.set({ message: { kind: 'good', text: 'The server answers again. What is drawn here is still there.' } });
-        await this.drafts.keepLeft();
-        if (this.drawing === undefined && this.now.phase !== 'sending') {
-          await this.enter();
-        }
-      });
+    if (this.tries.away !== undefined) {
+      await this.tries.beside(() => this.comeBack());
       return;
+    }
+    if (this.outbox.awaits(this.now.reader).length > 0) {
+      await this.tries.beside(async () => {
+        await this.drafts.keepLeft(await (this.open === undefined ? this.greet() : this.server.reader()));
+      });
     }
     if (this.now.phase !== 'drawing' || this.now.query === null) {
       return;
@@ -214,7 +219,19 @@ export class Session<D extends Drawn = Drawn> {
     await this.drafts.keepDue();
     if (this.activity.seconds >= HEARTBEAT_SECONDS) {
       const { query } = this.now;
-      await this.attempt(() => this.tellActive(query));
+      await this.tries.beside(() => this.tellActive(query));
+    }
+  }
+
+  /** Look whether the reader can go on, and go on. */
+  private async comeBack(): Promise<void> {
+    const reader = await requireReader(this.server, this.open?.reader);
+    const text = this.tries.away === 'server' ? 'The server answers again.' : greetingOf(reader);
+    this.tries.away = undefined;
+    this.set({ message: { kind: 'good', text: `${text} ${stillHere(this.outbox.awaits(reader))}` } });
+    await this.drafts.keepLeft(reader);
+    if (this.drawing === undefined && this.now.phase !== 'sending') {
+      await this.enter();
     }
   }
 
@@ -230,8 +247,9 @@ export class Session<D extends Drawn = Drawn> {
 
   /** Open the case that the reader holds, with what they have drawn on it. */
   readonly openQuery: Opening = async (sample, givenUp) => {
-    this.set({ phase: 'opening', message: undefined, name: this.names.note(sample.id, nameOf(sample)) });
+    this.set({ phase: 'opening', comes: 'case', message: undefined, name: this.names.note(sample.id, nameOf(sample)) });
     await this.outbox.idle(); // what is sent may be the draft of this case
+    const reader = await this.greet(); // before the case is asked for, which is this reader's then
     const query = await this.server.query();
     if (query?.image !== sample.id) {
       this.coming = undefined;
@@ -239,7 +257,7 @@ export class Session<D extends Drawn = Drawn> {
       return;
     }
     const [mask, from] = await beginning(this.server, this.ahead, query);
-    if (givenUp() || !(await this.draw(sample.id, mask, givenUp))) {
+    if (givenUp() || !(await this.draw(reader, sample.id, mask, givenUp))) {
       return;
     }
     this.activity.take(); // what is left of the time before does not belong to this case
@@ -263,15 +281,9 @@ export class Session<D extends Drawn = Drawn> {
     }
   }
 
-  /** A server that refuses the time has given the case to somebody else: that is said when the drawing is saved. */
   private async tellActive(query: Query): Promise<void> {
-    try {
-      await this.activity.tell(seconds => this.server.active(query.image, seconds));
-    } catch (error) {
-      if (!(error instanceof Refusal && error.status === NOT_HELD)) {
-        throw error;
-      }
-    }
+    await requireReader(this.server, this.open?.reader);
+    await this.activity.tell(seconds => this.server.active(query.image, seconds));
   }
 
   forget(): void {
@@ -281,20 +293,5 @@ export class Session<D extends Drawn = Drawn> {
     this.drafts.forget();
     const { waits } = this.outbox;
     this.set({ changed: false, waits, canUndo: false, canRedo: false, kept: undefined, asks: [], from: '', overlay: 'none' });
-  }
-
-  /** Do something with the server; what goes wrong becomes the message. */
-  async attempt(what: () => Promise<unknown>, givenUp = () => false): Promise<void> {
-    try {
-      await what();
-    } catch (error) {
-      if (givenUp()) {
-        return;
-      }
-      this.away = isAbsence(error);
-      const text = this.names.within(error instanceof Error ? error.message : String(error));
-      const back = this.now.review === null ? 'drawing' : 'reviewing';
-      this.set({ phase: this.drawing === undefined ? 'free' : back, message: { kind: 'bad', text, ...(asksForLogin(error) && { login: true }) } });
-    }
   }
 }

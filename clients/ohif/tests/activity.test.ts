@@ -30,6 +30,7 @@ test('nothing is asked of the server while nobody is there', async () => {
 
 test('a reader at work hears that their login has ended, and the drawing stays', async () => {
   const site = new Site();
+  site.reader = { byLogin: true, name: 'rev', reviews: false };
   await site.ask();
   const drawing = site.drawing();
   site.loginEnded = true;
@@ -46,7 +47,7 @@ test('a reader at work hears that their login has ended, and the drawing stays',
   site.loginEnded = false;
   await site.session.tick();
   assert.equal(site.session.drawing, drawing);
-  assert.deepEqual(site.session.state.message, { kind: 'good', text: 'The server answers again. What is drawn here is still there.' });
+  assert.deepEqual(site.session.state.message, { kind: 'good', text: 'You are logged in as rev. What is drawn here is still there.' });
 });
 
 test('what a reader has drawn is not kept as that of another one who logs in after them', async () => {
@@ -63,7 +64,7 @@ test('what a reader has drawn is not kept as that of another one who logs in aft
   await site.session.tick();
   await site.session.tick();
   assert.deepEqual(site.log, ['reader', 'reader']);
-  assert.match(site.session.state.message?.text ?? '', /is drawn by rev, and bob has logged in: log in as rev/);
+  assert.match(site.session.state.message?.text ?? '', /is the work of rev, and bob has logged in: log in as rev/);
   site.reader = { byLogin: true, name: 'rev', reviews: false };
   await site.session.tick();
   await site.session.tick();

@@ -5,7 +5,7 @@ import type { Grid } from '../src/grid.ts';
 import { writeMask } from '../src/nifti.ts';
 import { Reviews } from '../src/reviews.ts';
 import type { Review } from '../src/server.ts';
-import { type FakeDrawing, Site } from './site.ts';
+import { type FakeDrawing, Site, queryOf } from './site.ts';
 
 const REVIEW: Review = { image: 'a', version: 2, annotator: 'ann', slices: null, plane: null, covered: [], readings: null };
 const TWICE: Review = { ...REVIEW, readings: { first: 'ann', second: 'bob', agreement: 'liver Dice 0.61' } };
@@ -55,4 +55,18 @@ test('a reviewer may look again at what they have decided, or have before them',
     await site.navigate();
     assert.equal(site.session.state.phase, 'reviewing');
   }
+});
+
+test('after a second reading, the next case is announced by its name again', async () => {
+  const site = new Site();
+  const reviews = new Reviews<FakeDrawing>(site.server, site.session, site.viewer);
+  site.toReview = TWICE;
+  await reviews.take();
+  await site.navigate();
+  await reviews.show('second');
+  await reviews.release();
+  site.held = queryOf('a');
+  site.onChange = ({ phase, comes }) => { site.log.push(`${phase} ${comes}`); };
+  await site.session.enter();
+  assert.ok(site.told().includes('opening case'));
 });

@@ -126,6 +126,39 @@ test('what the model draws on the next case is asked for once, before the viewer
   assert.equal(site.log.filter(line => line.startsWith('predict')).length, 1);
 });
 
+test('what the model draws is asked for again if it could not be had ahead', async () => {
+  const site = new Site();
+  site.hasModel = true;
+  site.failing = 'predict';
+  await site.session.next();
+  await site.settled();
+  site.failing = undefined;
+  await site.navigate();
+  assert.deepEqual([site.session.state.phase, site.session.state.message], ['drawing', undefined]);
+  assert.equal(site.masks.at(-1)?.values[0], 1);
+});
+
+test('while a case is saved, a look at the server that fails leaves the veil where it is', async () => {
+  const site = new Site();
+  await site.ask();
+  const drawing = site.drawing();
+  drawing.draw();
+  site.away = true;
+  await site.session.saveAndNext(); // so that the page looks for the server
+  site.away = false;
+  let answer: () => void = () => undefined;
+  site.server.save = () => new Promise(resolve => { answer = () => { resolve({ state: 'finished' }); }; });
+  const saving = site.session.saveAndNext();
+  await site.settled();
+  site.away = true;
+  await site.session.tick();
+  assert.equal(site.session.state.phase, 'sending');
+  site.away = false;
+  answer();
+  await saving;
+  assert.equal(site.session.state.phase, 'opening');
+});
+
 test('nothing can be drawn on a case that is being saved, until the next one has come', () => {
   const comes = 'case';
   assert.equal(veilOf({ phase: 'sending', comes }, true), 'Saving …');

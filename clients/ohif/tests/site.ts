@@ -9,6 +9,7 @@ import { type Volume, writeMask } from '../src/nifti.ts';
 import { Away, type Query, type Reader, Refusal, type Review, type Sample, type Saved, type Server } from '../src/server.ts';
 import { Session } from '../src/session.ts';
 import { Slices } from '../src/slices.ts';
+import type { State } from '../src/state.ts';
 import type { Viewer } from '../src/viewer.ts';
 
 const sampleOf = (id: string): Sample => ({ id, StudyInstanceUID: `study of ${id}`, SeriesInstanceUID: id, PatientID: id });
@@ -89,6 +90,8 @@ export class Site {
   failing: string | undefined;
   /** What happens while a label is being saved. */
   onSave: (() => void) | undefined;
+  /** What happens when the panel is shown anew. */
+  onChange: ((state: State) => void) | undefined;
   /** What happens while the server chooses the next case. */
   onNext: (() => void) | undefined;
   shownSeries = 'a';
@@ -120,7 +123,7 @@ export class Site {
     };
     const kept = new Map<string, string>();
     this.marks = new Marks({ getItem: key => kept.get(key) ?? null, setItem: (key, value) => { kept.set(key, value); } });
-    this.session = new Session(this.server, this.viewer, () => undefined, this.marks, () => this.now);
+    this.session = new Session(this.server, this.viewer, state => { this.onChange?.(state); }, this.marks, () => this.now);
     this.slices = new Slices(this.session, this.viewer);
   }
 

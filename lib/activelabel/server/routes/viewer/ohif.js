@@ -81,6 +81,11 @@
     for (let k = 0; k < depth; k++) {
       for (let j = 0; j < height; j++) {
         let from = start + j * steps[1] + k * steps[2];
+        if (steps[0] === 1) {
+          result.set(values.subarray(from, from + width), place);
+          place += width;
+          continue;
+        }
         for (let i = 0; i < width; i++, from += steps[0]) {
           result[place++] = values[from] ?? 0;
         }
@@ -740,6 +745,28 @@
     element.hidden = text2 === "";
   }
 
+  // src/panel_message.ts
+  var MessagePart = class {
+    element = make("p", { class: "al-message", role: "status", hidden: "" });
+    shown = "";
+    /** A line that stands already is left as it is: the link in it may have the focus, or be pressed just now. */
+    show({ message }) {
+      const asked = message === void 0 ? "" : JSON.stringify(message);
+      if (asked === this.shown) {
+        return;
+      }
+      this.shown = asked;
+      this.write(message);
+    }
+    write(message) {
+      tell(this.element, message?.text ?? "");
+      this.element.className = `al-message al-${message?.kind ?? "plain"}`;
+      if (message?.login === true) {
+        this.element.append(" ", make("a", { href: "/login", target: "_blank" }, "Log in, in another tab"));
+      }
+    }
+  };
+
   // src/state.ts
   var BEGINNING = {
     phase: "free",
@@ -810,7 +837,7 @@
         parts.review.element,
         make("div", { class: "al-row al-acts" }, next, save, parts.take.element, ...parts.review.buttons, undo, redo, skip),
         this.skipForm,
-        this.message,
+        this.message.element,
         this.overlay,
         this.kept,
         this.done,
@@ -826,7 +853,7 @@
     reason = make("p", { class: "al-reason" });
     begun = make("p", { class: "al-quiet" });
     slices = make("div", { class: "al-row al-slices" });
-    message = make("p", { class: "al-message", role: "status" });
+    message = new MessagePart();
     progress = make("p", { class: "al-quiet al-progress" });
     bar = make("progress", { max: "1", "aria-label": "Training or scoring" });
     done = make("p", { class: "al-quiet" });
@@ -843,7 +870,7 @@
       this.reason.title = reasonOf2(state);
       tell(this.reason, reasonOf2(state));
       tell(this.begun, phase === "drawing" || phase === "reviewing" ? state.from : "");
-      this.showMessage(state);
+      this.message.show(state);
       tell(this.kept, keptOf(state));
       this.showProgress(state);
       this.showButtons(state);
@@ -855,13 +882,6 @@
       Object.values(this.parts).forEach((part) => {
         part.show?.(state);
       });
-    }
-    showMessage({ message }) {
-      tell(this.message, message?.text ?? "");
-      this.message.className = `al-message al-${message?.kind ?? "plain"}`;
-      if (message?.login === true) {
-        this.message.append(" ", make("a", { href: "/login", target: "_blank" }, "Log in, in another tab"));
-      }
     }
     showProgress({ phase, progress }) {
       tell(this.progress, progress !== void 0 && (phase === "free" || progress.runs) ? progress.line : "");
@@ -1282,25 +1302,64 @@
     });
   }
 
+  // src/absence.ts
+  var Another = class extends Error {
+    constructor(worker, reader) {
+      super(reader.byLogin ? loggedIn(worker, reader) : renamed(worker, reader));
+      this.reader = reader;
+    }
+    reader;
+  };
+  function loggedIn(worker, reader) {
+    return `what this page holds is the work of ${worker.name}, and ${reader.name} has logged in: log in as ${worker.name}`;
+  }
+  function renamed(worker, reader) {
+    const [before, now] = [worker, reader].map(({ name }) => name === "" ? "empty" : name);
+    return `what this page holds was begun when the name was ${before}, and it is ${now} since: change it back in the tab in which it was changed`;
+  }
+  function asksForLogin(error) {
+    return error instanceof Refusal && error.status === LOGGED_OUT || error instanceof Another && error.reader.byLogin;
+  }
+  function isAbsence(error) {
+    return error instanceof Away || error instanceof Another || asksForLogin(error);
+  }
+  async function requireReader(server, worker) {
+    const reader = await server.reader();
+    if (worker !== void 0 && reader.name !== worker.name) {
+      throw new Another(worker, reader);
+    }
+    return reader;
+  }
+  function greetingOf({ byLogin, name }) {
+    return byLogin ? `You are logged in as ${name}.` : name === "" ? "You have no name." : `You are ${name}.`;
+  }
+  function stillHere(others) {
+    return others.length === 0 ? "What is drawn here is still there." : `What ${others.join(" and ")} drew here waits until they are back.`;
+  }
+
   // src/places.ts
   function differsMost({ grid, values }, other) {
     const [columns, rows, slices] = grid.shape;
     const others = other === void 0 ? void 0 : reordered(other.values, other.grid, grid);
     let most = { count: 0, x: 0, y: 0, slice: 0 };
     for (let slice2 = 0; slice2 < slices; slice2++) {
-      const found = { count: 0, x: 0, y: 0, slice: slice2 };
-      for (let place = 0; place < columns * rows; place++) {
-        const voxel = place + columns * rows * slice2;
-        if (at(values, voxel) !== (others?.[voxel] ?? 0)) {
-          found.count++;
-          found.x += place % columns;
-          found.y += Math.floor(place / columns);
-        }
-      }
+      const [from, to] = [columns * rows * slice2, columns * rows * (slice2 + 1)];
+      const found = { ...differences(values.subarray(from, to), others?.subarray(from, to), columns), slice: slice2 };
       most = found.count > most.count ? found : most;
     }
     const { count, x, y, slice } = most;
     return count === 0 ? void 0 : applied(grid.affine, [x / count, y / count, slice]);
+  }
+  function differences(values, others, columns) {
+    let [count, x, y] = [0, 0, 0];
+    for (let place = 0; place < values.length; place++) {
+      if (values[place] !== (others === void 0 ? 0 : others[place])) {
+        count++;
+        x += place % columns;
+        y += Math.floor(place / columns);
+      }
+    }
+    return { count, x, y };
   }
 
   // src/reviews.ts
@@ -1322,7 +1381,8 @@
       if (phase === "opening" || phase === "sending") {
         return;
       }
-      await this.session.attempt(async () => {
+      await this.session.tries.attempt(async () => {
+        const reader = await this.session.greet();
         const review = await this.server.review(image);
         if (review === null) {
           this.session.set({ message: { kind: "good", text: "No label waits for your review." } });
@@ -1331,7 +1391,7 @@
         const labels = this.session.state.labels.length > 0 ? this.session.state.labels : await this.server.labels();
         this.session.set({ labels, message: void 0 });
         const sample = await this.server.imageInfo(review.image);
-        this.session.goTo(sample, (shown, givenUp) => this.open(review, shown, givenUp));
+        this.session.goTo(sample, (shown, givenUp) => this.open(reader, review, shown, givenUp));
       });
     }
     /** Open a case of the worklist: its label for review, the case that the reader holds, or the image alone. */
@@ -1345,7 +1405,7 @@
         await this.take(image);
         return;
       }
-      await this.session.attempt(async () => {
+      await this.session.tries.attempt(async () => {
         const sample = await this.server.imageInfo(image);
         this.session.goTo(sample, async (shown, givenUp) => {
           if (query?.image === image) {
@@ -1428,10 +1488,10 @@
       if (review === null || phase !== "reviewing" || !this.mayDrop()) {
         return;
       }
-      const { drawing } = this.session;
-      const left2 = () => this.session.drawing !== drawing;
+      const { open } = this.session;
+      const left2 = () => this.session.open !== open;
       this.session.set({ phase: "opening", comes: "reading", message: void 0 });
-      await this.session.attempt(async () => {
+      await this.session.tries.attempt(async () => {
         const mask = await readMask(await this.server.label(review.image, reading === "first" ? "final" : "reading_2"));
         if (left2()) {
           return;
@@ -1440,19 +1500,19 @@
           this.session.set({ phase: "reviewing" });
           return;
         }
-        drawing?.remove();
-        if (await this.session.draw(review.image, mask, left2)) {
+        open?.drawing.remove();
+        if (open !== void 0 && await this.session.draw(open.reader, review.image, mask, left2)) {
           this.session.set({ phase: "reviewing", reading, message: void 0 });
         }
       }, left2);
     }
-    async open(review, sample, givenUp) {
+    async open(reader, review, sample, givenUp) {
       const differs = review.readings !== null;
       const [mask, other] = await Promise.all([
         this.server.label(review.image).then(readMask),
         differs ? this.server.label(review.image, "reading_2").then(readMask) : void 0
       ]);
-      if (givenUp() || !await this.session.draw(review.image, mask, givenUp)) {
+      if (givenUp() || !await this.session.draw(reader, review.image, mask, givenUp)) {
         return;
       }
       const from = differs ? "" : `Version ${review.version}, by ${review.annotator}.`;
@@ -1475,7 +1535,8 @@
         return;
       }
       this.session.set({ phase: "sending", message: void 0 });
-      await this.session.attempt(async () => {
+      await this.session.tries.attempt(async () => {
+        await requireReader(this.server, open.reader);
         const outcome = await how(review, open);
         if (outcome === void 0) {
           this.session.set({ phase: "reviewing" });
@@ -1492,21 +1553,6 @@
   function mayReview(reader, state, who) {
     const { reviews, name } = reader ?? { reviews: false, name: "" };
     return reviews && name !== "" && !(state === "finished" && who.includes(name));
-  }
-
-  // src/absence.ts
-  function asksForLogin(error) {
-    return error instanceof Refusal && error.status === LOGGED_OUT;
-  }
-  function isAbsence(error) {
-    return error instanceof Away || asksForLogin(error);
-  }
-  async function requireBack(server, drawer) {
-    const reader = await server.reader();
-    if (drawer !== void 0 && reader.name !== drawer.name) {
-      const line2 = `what is open here is drawn by ${drawer.name}, and ${reader.name} has logged in: log in as ${drawer.name}`;
-      throw new Refusal(LOGGED_OUT, line2);
-    }
   }
 
   // src/activity.ts
@@ -1533,15 +1579,54 @@
       this.milliseconds = 0;
       return seconds;
     }
-    /** Tell the seconds, if there are any. Those that a server did not hear, because it is gone, count again. */
+    /**
+     * Tell the seconds, if there are any. Those that a server did not hear, because it is gone, count again. One that refuses
+     * them has given the case to somebody else: that is said when the drawing is saved.
+     */
     async tell(say) {
       const seconds = Math.min(MOST_SECONDS, this.take());
       try {
         await (seconds > 0 && say(seconds));
       } catch (error) {
         this.milliseconds += error instanceof Away ? 1e3 * seconds : 0;
-        throw error;
+        if (!(error instanceof Refusal && error.status === NOT_HELD)) {
+          throw error;
+        }
       }
+    }
+  };
+
+  // src/attempts.ts
+  var Attempts = class {
+    constructor(work) {
+      this.work = work;
+    }
+    work;
+    /** Why nothing can be sent, if that ends by itself: the server does not answer, or does not take the page for its reader's. */
+    away;
+    /** Do what the reader has asked for. If it goes wrong, they may ask for something else. */
+    async attempt(what, givenUp = () => false) {
+      try {
+        await what();
+      } catch (error) {
+        if (givenUp()) {
+          return;
+        }
+        this.say(error);
+        const back = this.work.state.review === null ? "drawing" : "reviewing";
+        this.work.set({ phase: this.work.drawing === void 0 ? "free" : back });
+      }
+    }
+    /** Do something that the reader has not asked for: whatever becomes of it, what they did ask for goes on. */
+    async beside(what) {
+      await what().catch((error) => {
+        this.say(error);
+      });
+    }
+    say(error) {
+      this.away = !isAbsence(error) ? void 0 : error instanceof Away ? "server" : "reader";
+      const text2 = this.work.names.within(error instanceof Error ? error.message : String(error));
+      this.work.set({ message: { kind: "bad", text: text2, ...asksForLogin(error) && { login: true } } });
     }
   };
 
@@ -1575,8 +1660,13 @@
       this.begun = void 0;
       if (query?.draft === false && query.returned === null) {
         const mask = this.server.prediction(query.image);
-        mask.catch(() => void 0);
-        this.begun = { image: query.image, mask, at: performance.now() };
+        const begun = { image: query.image, mask, at: performance.now() };
+        this.begun = begun;
+        mask.catch(() => {
+          if (this.begun === begun) {
+            this.begun = void 0;
+          }
+        });
       }
       return query;
     }
@@ -1657,9 +1747,9 @@
         this.marks.keep(query, reader?.name, done);
       }
     }
-    /** Keep what was drawn on cases that were left. What the server does not take is tried again when it answers. */
-    async keepLeft(more) {
-      await this.outbox.keepLeft((what) => this.work.attempt(what), more);
+    /** Keep what a reader has drawn on cases that were left. What the server does not take is tried again when it answers. */
+    async keepLeft(reader, more) {
+      await this.outbox.keepLeft((what) => this.work.tries.beside(what), reader, more);
       this.work.set({ waits: this.outbox.waits });
     }
     async keep() {
@@ -1667,7 +1757,7 @@
       const { message: before } = this.work.state;
       let kept = false;
       this.changedAt = void 0;
-      await this.work.attempt(async () => {
+      await this.work.tries.beside(async () => {
         await (open?.drawing.changed === true && this.outbox.keep(open));
         kept = true;
         if (open !== void 0 && this.work.open === open) {
@@ -1706,13 +1796,17 @@
     get waits() {
       return this.left.length > 0;
     }
+    /** The other readers than this one whose drawings are among them. */
+    awaits(reader) {
+      return [...new Set(this.left.map((open) => open.reader.name))].filter((name) => name !== reader?.name);
+    }
     /** When everything that was sent is answered. */
     idle() {
       return this.sending;
     }
     /** Save a case as finished, with what is drawn meanwhile; what is drawn after that belongs to it too. */
     async finish(open, how) {
-      const save = () => this.send(open.drawing, (mask, info) => this.server.save(open.image, mask, { ...info, ...how }));
+      const save = () => this.send(open, (mask, info) => this.server.save(open.image, mask, { ...info, ...how }));
       let saved = await save();
       while (saved.state === "finished" && open.drawing.changed) {
         saved = await save();
@@ -1727,23 +1821,27 @@
       if (open.finished !== void 0) {
         await this.finish(open, open.finished);
       } else {
-        await this.send(open.drawing, (mask, info) => this.server.saveDraft(open.image, mask, info));
+        await this.send(open, (mask, info) => this.server.saveDraft(open.image, mask, info));
       }
     }
-    /** Keep what is drawn on a case that was left. */
-    async keepLeft(attempt, more) {
+    /** Keep what a reader has drawn on cases that were left. What is another's waits for them. */
+    async keepLeft(attempt, reader, more) {
       this.left.push(...more === void 0 ? [] : [more]);
       for (const open of this.left.splice(0)) {
-        await attempt(() => this.keep(open));
+        if (open.reader.name === reader.name) {
+          await attempt(() => this.keep(open));
+        }
         if (open.drawing.changed) {
           this.left.push(open);
         }
       }
     }
-    async send(drawing, how) {
+    /** The server has no word for whose work a request is but who sends it, so it is asked right before. */
+    async send({ drawing, reader }, how) {
       const sent = this.sending.then(async () => {
         const { mask, label_info } = await drawing.file();
         try {
+          await requireReader(this.server, reader);
           return await how(mask, { label_info });
         } catch (error) {
           drawing.notKept();
@@ -1801,8 +1899,8 @@
     coming;
     outbox;
     drafts;
-    away = false;
     names = new CaseNames();
+    tries = new Attempts(this);
     /** The case that is drawn on. */
     open;
     get state() {
@@ -1819,13 +1917,13 @@
     async enter() {
       const entered = ++this.entered;
       const givenUp = () => this.entered !== entered;
-      await this.attempt(async () => {
+      await this.tries.attempt(async () => {
         if (this.coming !== void 0) {
           await this.coming.open(this.coming.sample, givenUp);
           return;
         }
-        const reader = await this.server.reader();
-        this.set({ phase: "free", reader, review: null, labels: await this.server.labels(), query: await this.server.query() });
+        await this.greet();
+        this.set({ phase: "free", review: null, labels: await this.server.labels(), query: await this.server.query() });
         const shown = await this.viewer.shown(givenUp);
         if (this.now.query?.image === shown && !givenUp()) {
           await this.openQuery(await this.server.imageInfo(shown), givenUp);
@@ -1839,13 +1937,13 @@
       this.forget();
       if (open?.drawing.changed === true) {
         this.set({ waits: true });
-        await this.drafts.keepLeft(open);
+        await this.drafts.keepLeft(open.reader, open);
       }
     }
     /** Ask for the next case, and open it. */
     async next() {
       this.set({ phase: "opening", comes: "case", message: void 0, asks: [] });
-      await this.attempt(async () => {
+      await this.tries.attempt(async () => {
         const labels = this.now.labels.length > 0 ? this.now.labels : await this.server.labels();
         const sample = await this.server.next();
         if (sample === void 0) {
@@ -1868,8 +1966,14 @@
       this.coming = void 0;
       this.set({ phase: "free", review: null, message: { kind: "plain", text: text2 } });
     }
-    /** Draw on a series that the viewer shows, over a mask if there is one. Returns false if it was given up. */
-    async draw(image, mask, givenUp) {
+    /** Ask who the reader is, and show it. */
+    async greet() {
+      const reader = await this.server.reader();
+      this.set({ reader });
+      return reader;
+    }
+    /** Have a reader draw on a series that the viewer shows, over a mask if there is one. Returns false if it was given up. */
+    async draw(reader, image, mask, givenUp) {
       const drawing = await this.viewer.open(image, this.now.labels, mask, () => {
         this.noteStroke();
       }, givenUp);
@@ -1879,7 +1983,7 @@
       }
       this.forget();
       this.coming = void 0;
-      this.open = { drawing, image };
+      this.open = { drawing, image, reader };
       return true;
     }
     /** Keep what is still to be kept of the open case, and take its drawing out of the view. */
@@ -1905,8 +2009,10 @@
         return;
       }
       this.set({ phase: "sending", message: void 0 });
-      await this.attempt(async () => {
-        await this.tellActive(query);
+      await this.tries.attempt(async () => {
+        if (!saved) {
+          await this.tellActive(query);
+        }
         if (!now.asks.includes("elsewhere") && !saved && (await this.server.query())?.image !== query.image) {
           this.set({ phase: "drawing", asks: [...this.now.asks, "elsewhere"], message: { kind: "bad", text: ELSEWHERE } });
           return;
@@ -1926,8 +2032,9 @@
         return;
       }
       this.set({ phase: "sending", message: void 0 });
-      await this.attempt(async () => {
+      await this.tries.attempt(async () => {
         await this.outbox.idle();
+        await requireReader(this.server, this.open?.reader ?? this.now.reader);
         await this.server.skip(query.image, kind, reason);
         if (kind === "cannot be annotated") {
           this.marks.keep(query, this.now.reader?.name, []);
@@ -1952,17 +2059,14 @@
     }
     /** To be called every few seconds: keeps a draft, tells how long the reader was at work, and looks for a lost server. */
     async tick() {
-      if (this.away) {
-        await this.attempt(async () => {
-          await requireBack(this.server, this.drawing && this.now.reader);
-          this.away = false;
-          this.set({ message: { kind: "good", text: "The server answers again. What is drawn here is still there." } });
-          await this.drafts.keepLeft();
-          if (this.drawing === void 0 && this.now.phase !== "sending") {
-            await this.enter();
-          }
-        });
+      if (this.tries.away !== void 0) {
+        await this.tries.beside(() => this.comeBack());
         return;
+      }
+      if (this.outbox.awaits(this.now.reader).length > 0) {
+        await this.tries.beside(async () => {
+          await this.drafts.keepLeft(await (this.open === void 0 ? this.greet() : this.server.reader()));
+        });
       }
       if (this.now.phase !== "drawing" || this.now.query === null) {
         return;
@@ -1970,7 +2074,18 @@
       await this.drafts.keepDue();
       if (this.activity.seconds >= HEARTBEAT_SECONDS) {
         const { query } = this.now;
-        await this.attempt(() => this.tellActive(query));
+        await this.tries.beside(() => this.tellActive(query));
+      }
+    }
+    /** Look whether the reader can go on, and go on. */
+    async comeBack() {
+      const reader = await requireReader(this.server, this.open?.reader);
+      const text2 = this.tries.away === "server" ? "The server answers again." : greetingOf(reader);
+      this.tries.away = void 0;
+      this.set({ message: { kind: "good", text: `${text2} ${stillHere(this.outbox.awaits(reader))}` } });
+      await this.drafts.keepLeft(reader);
+      if (this.drawing === void 0 && this.now.phase !== "sending") {
+        await this.enter();
       }
     }
     /** Save as finished, with what is drawn meanwhile. Returns false if the server takes it for a draft. */
@@ -1984,8 +2099,9 @@
     }
     /** Open the case that the reader holds, with what they have drawn on it. */
     openQuery = async (sample, givenUp) => {
-      this.set({ phase: "opening", message: void 0, name: this.names.note(sample.id, nameOf(sample)) });
+      this.set({ phase: "opening", comes: "case", message: void 0, name: this.names.note(sample.id, nameOf(sample)) });
       await this.outbox.idle();
+      const reader = await this.greet();
       const query = await this.server.query();
       if (query?.image !== sample.id) {
         this.coming = void 0;
@@ -1993,7 +2109,7 @@
         return;
       }
       const [mask, from] = await beginning(this.server, this.ahead, query);
-      if (givenUp() || !await this.draw(sample.id, mask, givenUp)) {
+      if (givenUp() || !await this.draw(reader, sample.id, mask, givenUp)) {
         return;
       }
       this.activity.take();
@@ -2015,15 +2131,9 @@
         this.set({ changed: drawing.changed, canUndo: drawing.canUndo, canRedo: drawing.canRedo, asks: [] });
       }
     }
-    /** A server that refuses the time has given the case to somebody else: that is said when the drawing is saved. */
     async tellActive(query) {
-      try {
-        await this.activity.tell((seconds) => this.server.active(query.image, seconds));
-      } catch (error) {
-        if (!(error instanceof Refusal && error.status === NOT_HELD)) {
-          throw error;
-        }
-      }
+      await requireReader(this.server, this.open?.reader);
+      await this.activity.tell((seconds) => this.server.active(query.image, seconds));
     }
     forget() {
       const { open } = this;
@@ -2032,20 +2142,6 @@
       this.drafts.forget();
       const { waits } = this.outbox;
       this.set({ changed: false, waits, canUndo: false, canRedo: false, kept: void 0, asks: [], from: "", overlay: "none" });
-    }
-    /** Do something with the server; what goes wrong becomes the message. */
-    async attempt(what, givenUp = () => false) {
-      try {
-        await what();
-      } catch (error) {
-        if (givenUp()) {
-          return;
-        }
-        this.away = isAbsence(error);
-        const text2 = this.names.within(error instanceof Error ? error.message : String(error));
-        const back = this.now.review === null ? "drawing" : "reviewing";
-        this.set({ phase: this.drawing === void 0 ? "free" : back, message: { kind: "bad", text: text2, ...asksForLogin(error) && { login: true } } });
-      }
     }
   };
 
