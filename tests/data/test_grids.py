@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from activelabel.data.grids import AxisOrder, Grid, axis_order
+from activelabel.data.grids import AxisOrder, Grid, axis_order, has_inverse
 
 OBLIQUE = np.array([[1.9, -0.4, 0.1, -80.0], [0.5, 1.4, 0.0, 12.0], [-0.1, 0.1, 3.0, 7.0], [0, 0, 0, 1.0]])
 ORDERS = [
@@ -91,3 +91,14 @@ def test_places_in_voxels_are_those_that_solve_the_affine(numbers: list[float]) 
     affine[:3, :3] += 10 * np.eye(3)  # which is then always invertible
     places = affine @ Grid((4, 5, 6), affine).corners()
     assert np.allclose(Grid((4, 5, 6), affine).to_voxels(places), np.linalg.solve(affine, places), atol=1e-9)
+
+
+def test_an_affine_has_an_inverse_where_one_can_be_computed() -> None:
+    """Rows of 1000 to 9000 depend on one another: the determinant is 0, and numpy leaves a rest above 1e-9 of it."""
+    singular = np.eye(4)
+    singular[:3, :3] = 1000.0 * np.arange(1, 10).reshape(3, 3)
+    assert not has_inverse(singular)
+    assert not has_inverse(np.diag([1, 1, np.nan, 1]))
+    assert not has_inverse(np.diag([0.001, 0.001, 0.0005, 1]))
+    assert has_inverse(np.diag([0.01, 0.01, 0.01, 1]))
+    assert has_inverse(OBLIQUE)

@@ -3,7 +3,14 @@
 import numpy as np
 import pytest
 
-from activelabel.data.intensities import Intensities, is_hounsfield, is_offset, measure_intensities, odd_ones
+from activelabel.data.intensities import (
+    NO_HOUNSFIELD,
+    Intensities,
+    is_hounsfield,
+    is_offset,
+    measure_intensities,
+    odd_ones,
+)
 
 
 def ct(seed: int = 0) -> np.ndarray:
@@ -70,9 +77,21 @@ def test_one_hot_voxel_makes_no_odd_image_and_two_images_name_none() -> None:
         (Intensities(-120, 45, 900, 0), False),  # cut out without air: there is fat
         (Intensities(0, 30, 90, 0), False),  # a brain without its skull
         (Intensities(-160, 20, 240, 0), False),  # clipped to a window
+        (Intensities(30, 420, 1600, 0), False),  # cropped to bone
+        (Intensities(0, 0, 1200, 0), False),  # a head with its skull, and 0 around it
+        (Intensities(0, 55, 900, 0), False),  # an organ with contrast and calcium, and 0 around it
+        (Intensities(0, 1200, 3071, 0), True),
     ],
 )
-def test_a_ct_without_negative_values_beyond_soft_tissue_is_stored_with_an_offset(
+def test_a_ct_without_negative_values_and_with_water_at_a_thousand_is_stored_with_an_offset(
     image: Intensities, expected: bool
 ) -> None:
     assert is_offset(image) == expected
+
+
+def test_an_offset_is_seen_beside_a_few_negative_voxels_and_no_bone_is_taken_for_one() -> None:
+    with_streaks = np.concatenate([ct()[200:] + 1024, np.full(4, -50, "f4")])
+    assert is_offset(measure_intensities(with_streaks))
+    assert "hardly a value is below 0" in NO_HOUNSFIELD
+    bone = np.random.default_rng(0).normal(600, 250, 10_000).clip(100, 2000).astype("f4")
+    assert not is_offset(measure_intensities(bone))

@@ -1,4 +1,5 @@
 import gzip
+import os
 import re
 from pathlib import Path
 
@@ -224,3 +225,18 @@ def test_the_grid_of_a_file_that_was_replaced_is_read_anew(tmp_path: Path) -> No
     path.unlink()
     with pytest.raises(InvalidInputError, match="no such file"):
         read_grid(path)
+
+
+def test_the_grid_of_a_file_that_was_changed_in_place_at_the_same_time_is_read_anew(tmp_path: Path) -> None:
+    path = tmp_path / "image.nii"
+    nibabel.save(nibabel.Nifti1Image(np.zeros((4, 4, 4), np.int16), np.eye(4)), path)
+    before = path.stat()
+    assert read_grid(path).spacing_mm == (1, 1, 1)
+    image = nibabel.load(path, mmap=False)
+    image.header.set_sform(np.diag([1.0, 1.0, 2.0, 1.0]), code=1)
+    image.header.set_qform(np.diag([1.0, 1.0, 2.0, 1.0]), code=1)
+    with path.open("r+b") as file:
+        file.write(image.header.binaryblock)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert path.stat().st_ino == before.st_ino
+    assert read_grid(path).spacing_mm == (1, 1, 2)

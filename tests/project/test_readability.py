@@ -125,6 +125,21 @@ def test_an_image_whose_header_was_mirrored_under_its_label_is_not_learnt_from_a
     assert ledger.images_set_aside() == []
 
 
+def test_a_mirrored_header_is_noticed_also_after_a_crash_while_it_was_looked_at(
+    store: LedgerDatastore, ledger: Ledger, studies: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent = str(write_nifti(tmp_path / "sent.nii.gz", boxes(1)))
+    store.save_label("a", sent, "final", {"client_id": "ann"})
+    mirror_header(studies / "a.nii.gz")
+    with monkeypatch.context() as crash:
+        crash.setattr(ledger, "mark_unreadable", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            store.refresh()
+    assert ledger.images_set_aside() == []
+    store.refresh()
+    assert [image.id for image in ledger.images_set_aside()] == ["a"]
+
+
 def test_a_label_drawn_anew_on_the_changed_image_counts(
     store: LedgerDatastore, ledger: Ledger, studies: Path, tmp_path: Path
 ) -> None:

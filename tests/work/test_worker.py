@@ -1,5 +1,6 @@
 """A worker that knows only the ledger: it scores, prepares and trains, from a shared folder or from a server."""
 
+import errno
 import http.server
 import json
 import os
@@ -356,6 +357,26 @@ def test_a_folder_that_does_not_answer_sets_no_image_aside(modelled: Project, mo
     with pytest.raises(UnavailableError, match="is it mounted"):
         set_aside(first, InvalidInputError("broken off"), modelled.ledger, worker.images)
     assert modelled.ledger.images_set_aside() == []
+
+
+@pytest.mark.parametrize(("code", "kind"), [(errno.EIO, UnavailableError), (errno.EACCES, ForbiddenError)])
+def test_a_folder_that_cannot_be_listed_sets_no_image_aside(
+    modelled: Project, monkeypatch: pytest.MonkeyPatch, code: int, kind: type[Exception]
+) -> None:
+    worker, below = worker_of(modelled), Path(modelled.studies) / "below"
+    below.mkdir()
+    (Path(modelled.studies) / f"{NAMES[1]}.nii.gz").rename(below / "other.nii.gz")
+    assert worker.images.image_files("below~other").path == below / "other.nii.gz"
+    scan = os.scandir
+
+    def refuse(path: Path) -> object:
+        if Path(path) == Path(modelled.studies):
+            raise OSError(code, os.strerror(code), str(path))
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(kind, match="may not read" if kind is ForbiddenError else "is it mounted"):
+        SharedFolder(modelled).image_files("below~other")
 
 
 def test_an_image_that_goes_while_others_are_scored_does_not_end_a_worker(

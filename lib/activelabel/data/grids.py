@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 Shape3D = tuple[int, int, int]
 Scalar = TypeVar("Scalar", bound=np.generic)
+_LEAST_DETERMINANT = 1e-9  # mm³, of a voxel with edges of 0.001 mm
 
 TOLERANCE_VOXELS = 0.05
 """The largest distance, in voxels, at which two voxels count as the same. Slicer and ITK write affines in single
@@ -39,17 +40,11 @@ class Grid:
         `numpy.linalg.solve` gives the same. But it wakes threads for that, which on a busy machine takes milliseconds.
 
         Raises:
-            ZeroDivisionError: the affine has no inverse.
+            ZeroDivisionError: the affine has no inverse, as `has_inverse` tells.
         """
-        (a, b, c), (d, e, f), (g, h, i) = self.affine_ras[:3, :3].tolist()
-        adjugate = (
-            (e * i - f * h, c * h - b * i, b * f - c * e),
-            (f * g - d * i, a * i - c * g, c * d - a * f),
-            (d * h - e * g, b * g - a * h, a * e - b * d),
-        )
-        scale = 1 / (a * adjugate[0][0] + b * adjugate[1][0] + c * adjugate[2][0])
+        adjugate, determinant = _adjugate_and_determinant(self.affine_ras)
         inverse = np.eye(4)
-        inverse[:3, :3] = scale * np.array(adjugate)
+        inverse[:3, :3] = 1 / determinant * np.array(adjugate)
         inverse[:3, 3] = -inverse[:3, :3] @ self.affine_ras[:3, 3]
         return np.asarray(inverse @ places_ras, dtype=np.float64)
 
@@ -57,6 +52,24 @@ class Grid:
         """Indices of the eight corner voxels, homogeneous, as columns: (4, 8)."""
         ends = itertools.product(*((0, size - 1) for size in self.shape))
         return np.array([(*end, 1) for end in ends], dtype=np.float64).T
+
+
+def has_inverse(affine: NDArray[np.float64]) -> bool:
+    """Whether an affine is finite and has an inverse, by the arithmetic of `Grid.to_voxels`.
+
+    That of `numpy.linalg.det` may leave a rest where this one gives exactly 0.
+    """
+    return bool(np.isfinite(affine).all()) and abs(_adjugate_and_determinant(affine)[1]) >= _LEAST_DETERMINANT
+
+
+def _adjugate_and_determinant(affine: NDArray[np.float64]) -> tuple[tuple[tuple[float, ...], ...], float]:
+    (a, b, c), (d, e, f), (g, h, i) = affine[:3, :3].tolist()
+    adjugate = (
+        (e * i - f * h, c * h - b * i, b * f - c * e),
+        (f * g - d * i, a * i - c * g, c * d - a * f),
+        (d * h - e * g, b * g - a * h, a * e - b * d),
+    )
+    return adjugate, a * adjugate[0][0] + b * adjugate[1][0] + c * adjugate[2][0]
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,9 @@ TISSUE_SHARE = 0.01
 TISSUE_HU = 300.0
 FAR_TIMES = 30.0
 """An image whose range is this many times larger or smaller than that of the others is in another unit."""
-OFFSET_HIGH = 600.0
-"""A CT without a negative voxel that reaches beyond this, so beyond soft tissue, is stored with an offset: fat is below
-0 in Hounsfield units."""
+OFFSET_MIDDLE = (800.0, 1300.0)
+"""With an offset of 1000 or 1024, fat, water and soft tissue with contrast lie in this range. In Hounsfield units it is
+that of the densest bone, so the middle of an image that was cropped to bone lies below."""
 FEWEST = 3
 """With fewer images, none can be called the odd one out."""
 
@@ -73,8 +73,12 @@ def odd_channels(images: Mapping[str, ChannelIntensities], names: Sequence[str] 
 
 
 def is_offset(image: Intensities) -> bool:
-    """Whether an image that is said to be CT is stored with an offset, such as 1024, so that windows miss the body."""
-    return not image.hounsfield and image.low >= 0 and image.high > OFFSET_HIGH
+    """Whether an image that is said to be CT is stored with an offset, such as 1024, so that windows miss the body.
+
+    An image of which more than half is air or lung is not told from one in Hounsfield units with 0 around the body.
+    """
+    least, most = OFFSET_MIDDLE
+    return not image.hounsfield and image.low >= 0 and least <= image.middle <= most
 
 
 def offset_images(images: Mapping[str, ChannelIntensities], is_ct: Callable[[int], bool]) -> list[str]:
@@ -87,9 +91,9 @@ def offset_images(images: Mapping[str, ChannelIntensities], is_ct: Callable[[int
 
 
 NO_HOUNSFIELD = (
-    "no Hounsfield units although the project is CT: without a negative value, so probably stored with an offset of "
-    "1000 or 1024, and the window of a recipe does not show the body; export in Hounsfield units, or begin with "
-    "--conf modality other"
+    "no Hounsfield units although the project is CT: hardly a value is below 0, and their middle lies about 1000, so "
+    "probably stored with an offset of 1000 or 1024, and the window of a recipe does not show the body; export in "
+    "Hounsfield units, or begin with --conf modality other"
 )
 
 

@@ -15,7 +15,7 @@ from activelabel.data.dicom.frames import read_frames
 from activelabel.data.files.guard import largest_voxels
 from activelabel.data.files.image_files import AnyImage, ImageFiles
 from activelabel.data.files.opening import Header, finite, open_header, open_voxels, slicer_moves_voxels, unreadable
-from activelabel.data.grids import TOLERANCE_VOXELS, Grid, axis_order
+from activelabel.data.grids import TOLERANCE_VOXELS, Grid, axis_order, has_inverse
 from activelabel.data.segmentations import segments_of
 from activelabel.errors import ActiveLabelError, InvalidInputError
 
@@ -91,7 +91,9 @@ def read_grid(image: AnyImage) -> Grid:
         if path.is_dir() or not path.exists():
             return _grid_of(files)
         status = path.stat()
-        return _known_grid(files, (status.st_ino, status.st_size, status.st_mtime_ns, largest_voxels()))
+        # A program that keeps the time of the last change, as for a mended header, does not keep that of the status.
+        state = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+        return _known_grid(files, (*state, largest_voxels()))
 
 
 def _grid_of(files: ImageFiles) -> Grid:
@@ -220,7 +222,7 @@ def regular_grid(path: Path, header: Header, smallest: int) -> Grid:
             f"{path.name}: the image is {header.size} voxels, expected 3D with at least {smallest} voxels along each "
             "axis: export it as one volume"
         )
-    if not np.isfinite(affine_ras).all() or abs(np.linalg.det(affine_ras[:3, :3])) < 1e-9:
+    if not has_inverse(affine_ras):
         raise InvalidInputError(
             f"{path.name}: the affine has no inverse (voxel axes {_axes_text(affine_ras)}), expected three independent "
             "axes with spacing above 0.001 mm: repair the header"

@@ -72,6 +72,8 @@ def test_an_image_keeps_the_id_that_it_has(put: Callable[..., Path], tmp_path: P
         (["k/imaging.nii.gz"], ["k/segmentation.nii.gz"]),
         (["patient001_frame01.nii.gz"], ["patient001_frame01_gt.nii.gz"]),
         (["sub-01/anat/sub-01_T1w.nii.gz"], ["sub-01/anat/sub-01_space-MNI_label-L_desc-lesion_mask.nii.gz"]),
+        (["sub-01_T1w.nii.gz"], ["sub-01_acq-fast_seg.nii.gz", "sub-01_mask.nii.gz"]),
+        (["sub-01_T1w.nii.gz"], ["other/sub-01_space-T1w_mask.nii.gz", "other/sub-01_label-L_seg.nii.gz"]),
         (["sub-01_T1w.nii.gz"], ["other/sub-01_desc-manual_dseg.nii.gz", "other/sub-01_label-GM_probseg.nii.gz"]),
     ],
 )
@@ -83,7 +85,7 @@ def test_a_label_beside_its_image_is_no_image(put: Callable[..., Path], images: 
 
 def test_labels_of_a_bids_data_set_are_no_images(put: Callable[..., Path]) -> None:
     image = "sub-01/anat/sub-01_T1w.nii.gz"
-    folder = put(image, "derivatives/manual/sub-01/anat/sub-01_T1w_seg.nii.gz")
+    folder = put(image, "derivatives/manual/sub-01/anat/sub-01_desc-T1w_seg.nii.gz")
     found = find_images(folder)
     assert found.files == {"sub-01~anat~sub-01_T1w": image}
     assert "a BIDS data set" in found.passed_over["derivatives/"]
@@ -91,7 +93,38 @@ def test_labels_of_a_bids_data_set_are_no_images(put: Callable[..., Path]) -> No
 
 
 def test_a_word_for_label_alone_makes_no_label(put: Callable[..., Path]) -> None:
-    assert set(find_images(put("case_mask.nii.gz", "other.nii.gz")).files) == {"case_mask", "other"}
+    images = {"case_mask", "other", "sub-01_seg", "sub-02_mask", "sub-03_T1w"}
+    assert set(find_images(put(*(f"{image}.nii.gz" for image in images))).files) == images
+
+
+@pytest.mark.parametrize(
+    ("image", "beside"),
+    [
+        ("derivatives/smoothed/sub-01_T1w.nii.gz", "sub-01_T1w.nii.gz"),
+        ("derivatives/x/annotatedTr/sub-01_desc-bias_mask.nii.gz", "sub-01_T1w.nii.gz"),
+        ("versions/case/1.nii.gz", "audit.csv"),
+        ("annotatedTs/case.nii.gz", "other.nii.gz"),
+        ("case_msk.nii.gz", "case.nii.gz"),
+        ("case_dseg.nii.gz", "other.nii.gz"),
+        ("sub-01_acq-fast_mask.nii.gz", "sub-01_T1w.nii.gz"),
+    ],
+)
+def test_a_project_keeps_images_that_earlier_versions_took(put: Callable[..., Path], image: str, beside: str) -> None:
+    folder = put(image, beside)
+    new = find_images(folder)
+    assert image not in new.files.values()
+    old = find_images(folder, {"mine": image})
+    assert old.files["mine"] == image
+    assert not {image, f"{image.split('/')[0]}/"} & {*old.passed_over}
+    put("more.nii.gz")
+    assert find_changed(new, ["more.nii.gz"], {"mine": image}) is None, "all is read again"
+    assert find_changed(old, ["more.nii.gz"], {"mine": image}) is None
+
+
+def test_a_label_that_came_before_its_image_is_no_image_any_more(put: Callable[..., Path]) -> None:
+    known = dict(find_images(put("p1_seg.nii.gz")).files)
+    assert known == {"p1_seg": "p1_seg.nii.gz"}
+    assert set(find_images(put("p1_t1.nii.gz"), known).files) == {"p1_t1"}
 
 
 def test_links_are_images_under_their_own_names_but_linked_folders_are_not_entered(
@@ -143,6 +176,70 @@ def test_a_folder_that_may_not_be_read_is_named_and_the_rest_is_found(
     assert found.lines() == [
         "1 passed over (lost+found/): a folder that cannot be read (Permission denied): allow it, or move it away"
     ]
+
+
+def scan_with(monkeypatch: pytest.MonkeyPatch, folder: Path, code: int) -> None:
+    """Reading this folder fails. The user of the tests may be root, who may read everything."""
+    scan = os.scandir
+
+    def scan_as_user(path: Path) -> object:
+        if Path(path) == folder:
+            raise OSError(code, os.strerror(code), str(path))
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", scan_as_user)
+
+
+@pytest.mark.parametrize("below", ["", "a"])
+@pytest.mark.parametrize("code", [errno.EIO, errno.ESTALE, errno.ENOTCONN, errno.ETIMEDOUT, errno.EACCES])
+def test_known_images_of_a_folder_that_cannot_be_read_are_not_gone(
+    put: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, below: str, code: int
+) -> None:
+    folder = put("a/case.nii.gz", "b/case.nii.gz")
+    content = find_images(folder)
+    scan_with(monkeypatch, folder / below, code)
+    with pytest.raises(OSError, match=os.strerror(code)) as raised:
+        find_images(folder, content.files)
+    assert Path(raised.value.filename) == folder / below
+    if below:
+        put("a/case_seg.nii.gz")
+        with pytest.raises(OSError, match=os.strerror(code)):
+            find_changed(content, ["a/case_seg.nii.gz"], content.files)
+
+
+@pytest.mark.parametrize("code", [errno.EIO, errno.ESTALE])
+def test_a_sub_folder_that_does_not_answer_may_hold_images(
+    put: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    folder = put("a/case.nii.gz", "labels/final/a/case.nii.gz")
+    scan_with(monkeypatch, folder / "a", code)
+    with pytest.raises(OSError, match=os.strerror(code)):
+        find_images(folder)
+    scan_with(monkeypatch, folder / "labels" / "final" / "a", code)
+    with pytest.raises(OSError, match=os.strerror(code)):
+        find_labels(folder / "labels" / "final", {})
+
+
+@pytest.mark.parametrize("code", [errno.EIO, errno.EACCES])
+def test_an_image_that_is_a_link_to_what_cannot_be_looked_at_is_not_gone(
+    put: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    folder = put("case.nii.gz")
+    (folder / "link.nii.gz").symlink_to("case.nii.gz")
+    known = dict(find_images(folder).files)
+    assert set(known) == {"case", "link"}
+    status = os.stat
+
+    def refuse(path: object, **options: object) -> os.stat_result:
+        if str(path).endswith("link.nii.gz") and options.get("follow_symlinks", True):
+            raise OSError(code, os.strerror(code), str(path))
+        return status(path, **options)  # type: ignore[arg-type, call-overload, no-any-return]
+
+    monkeypatch.setattr(os, "stat", refuse)
+    with pytest.raises(OSError, match=os.strerror(code)):
+        find_images(folder, known)
+    if code == errno.EACCES:
+        assert set(find_images(folder).files) == {"case"}, "as an image that nobody knows"
 
 
 def test_a_studies_folder_may_itself_be_a_link(put: Callable[..., Path], tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
+import SimpleITK
 
 from activelabel.data.labels.label_texts import text_of
 from activelabel.errors import InvalidInputError
@@ -44,6 +45,34 @@ def test_a_decathlon_dataset_names_them_by_value(tmp_path: Path, place: str) -> 
 def test_without_a_list_existing_labels_give_the_names(tmp_path: Path) -> None:
     write_labels(tmp_path, {"a": [1], "b": [2, 3]})
     assert resolve_label_names((), str(tmp_path)) == ("label_1", "label_2", "label_3")
+
+
+def test_a_segment_that_is_called_as_a_value_is_another_structure(tmp_path: Path) -> None:
+    write_labels(tmp_path, {"a": [1, 2, 3]})
+    segmentation = SimpleITK.GetImageFromArray(np.eye(3, dtype=np.uint8)[None].repeat(2, axis=0))
+    for key, value in {"Name": "Label_2", "LabelValue": "1", "Layer": "0", "ID": "a"}.items():
+        segmentation.SetMetaData(f"Segment0_{key}", value)
+    SimpleITK.WriteImage(segmentation, str(tmp_path / "labels" / "final" / "b.seg.nrrd"))
+    assert text_of(resolve_label_names((), str(tmp_path))) == "Label_2,label_2_2,label_3"
+
+
+def test_a_label_without_a_voxel_says_nothing_of_the_names(tmp_path: Path) -> None:
+    write_labels(tmp_path, {"a": [1]})
+    empty = nibabel.Nifti1Image(np.zeros((0, 10, 10), np.float32), np.eye(4))
+    nibabel.save(empty, tmp_path / "labels" / "final" / "b.nii.gz")
+    assert resolve_label_names((), str(tmp_path)) == ("label_1",)
+
+
+def test_a_label_whose_affine_has_no_inverse_does_not_stop_the_start(tmp_path: Path) -> None:
+    """Its determinant is exactly 0, of which the arithmetic of numpy leaves a rest."""
+    write_labels(tmp_path, {"a": [1]})
+    affine = np.eye(4)
+    affine[:3, :3] = 1000.0 * np.arange(1, 10).reshape(3, 3)
+    image = nibabel.Nifti1Image(np.zeros((4, 4, 4), np.float32), None)
+    image.header.set_sform(affine, code=1)
+    image.header.set_qform(np.eye(4), code=1)
+    nibabel.save(image, tmp_path / "labels" / "final" / "b.nii.gz")
+    assert resolve_label_names((), str(tmp_path)) == ("label_1",)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """What another program changes in a folder is read alone, and gives what reading all of the folder gives."""
 
+import errno
+import os
 import random
 import shutil
 import time
@@ -151,6 +153,33 @@ def test_an_image_that_another_program_adds_changes_or_takes_away_does_not_have_
     wait_for(lambda: [*store._datastore.objects] == ["b", "c"])
     (studies / "c.nii.gz").unlink()
     wait_for(lambda: [image.id for image in store._ledger.images() if image.present] == ["b"])
+
+
+@pytest.mark.parametrize("below", ["", "b"])
+@pytest.mark.parametrize("code", [errno.EIO, errno.EACCES])
+def test_images_of_a_folder_that_cannot_be_read_stay(
+    code: int, below: str, open_store: Callable[..., LedgerDatastore], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    studies = tmp_path / "studies"
+    (studies / "b").mkdir(parents=True)
+    write_image(studies / "a.nii.gz")
+    write_image(studies / "b" / "c.nii.gz")
+    store = open_store()
+    before = seen(store)
+    scan = os.scandir
+
+    def refuse(path: Path) -> object:
+        if Path(path) == studies / below:
+            raise OSError(code, os.strerror(code), str(path))
+        return scan(path)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(os, "scandir", refuse)
+        with pytest.raises(OSError, match=os.strerror(code)):
+            store.refresh()
+    assert seen(store) == before
+    store.refresh()
+    assert seen(store) == before
 
 
 def test_what_could_not_be_read_alone_is_read_with_all_the_rest(

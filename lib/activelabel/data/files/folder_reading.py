@@ -4,49 +4,31 @@ Only names and links count, and what a name means may depend on those beside it:
 to an image of the same folder.
 """
 
+import errno
 import os
-from bisect import bisect_left
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
+from activelabel.data.files.folder_entries import NOT_ALLOWED, NOT_UTF8, OneEntry, has_file, is_utf8, shown_entries
 from activelabel.data.files.links import LINKS_OUT, Entry, is_link_out
-from activelabel.data.files.names import is_bids_label, is_hidden, is_label_folder, label_words_off, no_image, stem_of
+from activelabel.data.files.names import is_bids_label, is_hidden, label_words_off, no_image, stem_of
+from activelabel.data.files.other_names import (
+    AUDIT,
+    LATE_FOLDERS,
+    OF_BIDS,
+    TEST_IMAGES,
+    TRAINING_IMAGES,
+    Stems,
+    reason_by_name,
+    was_image_once,
+)
 
 PROJECT_FOLDER = "activelabel"
 """The folder below the images in which a server keeps its project by default."""
 LEDGER_FILE = "ledger.sqlite"
-TRAINING_IMAGES, TEST_IMAGES = "imagesTr", "imagesTs"
-"""Folders of the Medical Segmentation Decathlon and of nnU-Net."""
-AUDIT = "audit.csv"
-VERSIONS = "versions"
-"""Of an exported data set: the audit trail, and the folder of the label versions and drafts that it names, and of the
-masks that models showed."""
-_DERIVATIVES = "derivatives"  # of BIDS
 _OWN_FOLDERS = ("labels", PROJECT_FOLDER)
-_OF_LABEL = "by its name a label of an image beside it: it belongs into labels/final"
-_OF_BIDS = "by its name a segmentation or mask of BIDS: it belongs into labels/final"
-_NOT_UTF8 = "its name is not UTF-8: rename it"
-
-
-@dataclass(frozen=True)
-class _OneEntry:
-    """An entry that is looked at alone."""
-
-    path: str
-
-    @property
-    def name(self) -> str:
-        return os.path.basename(self.path)
-
-    def is_dir(self) -> bool:
-        return os.path.isdir(self.path)
-
-    def is_file(self) -> bool:
-        return os.path.isfile(self.path)
-
-    def is_symlink(self) -> bool:
-        return os.path.islink(self.path)
+_NOWHERE = "a link that leads nowhere, or no file: remove it"
 
 
 @dataclass
@@ -59,7 +41,8 @@ class FolderReading:
         folder: must exist.
         without: folders with other content, which are not searched.
         links_out: whether to take links to files outside of the folder too.
-        entered: folders of test images, by their paths with a slash at the end, that are searched all the same.
+        kept: files that are images, and folders, by their paths with a slash at the end, that are searched, although
+            their names are those of labels or test images.
         images: paths of images below the folder.
         passed_over: by path, the reason why a file or folder is not used.
     """
@@ -67,7 +50,7 @@ class FolderReading:
     folder: Path
     without: Collection[Path] = ()
     links_out: bool = False
-    entered: Collection[str] = ()
+    kept: Collection[str] = ()
     images: set[str] = field(default_factory=set, init=False)
     passed_over: dict[str, str] = field(default_factory=dict, init=False)
     _folders: set[str] = field(default_factory=set, init=False)
@@ -82,7 +65,11 @@ class FolderReading:
         self.without = {path.resolve() for path in self.without}
 
     def read(self) -> None:
-        """Read all."""
+        """Read all.
+
+        Raises:
+            OSError: a folder cannot be read, other than for want of a permission below the first one.
+        """
         for known in (self.images, self.passed_over, self._folders, self._with_labels, self._links):
             known.clear()
         self._read_below("")
@@ -91,13 +78,16 @@ class FolderReading:
         """Read again what is at these paths below the folder, with all below it; False if all must be read.
 
         `changed` may name what is gone, and what is no image.
+
+        Raises:
+            OSError: as `read`; then what was read is of no use any more.
         """
-        if self.entered or _NOT_UTF8 in self.passed_over.values():
+        if self.kept or NOT_UTF8 in self.passed_over.values():
             return False
         paths = {_folder_of(path) if _name_of(path) == LEDGER_FILE else path.strip("/") for path in changed}
         if any(not path or not is_utf8(path) for path in paths):
             return False
-        if any(_name_of(path) in (TRAINING_IMAGES, TEST_IMAGES) for path in paths):
+        if any(_name_of(path) in (TRAINING_IMAGES, TEST_IMAGES, AUDIT) for path in paths):
             return False
         wanted = set[str]()
         for path in sorted(paths | self._links):  # a folder before what is in it
@@ -111,7 +101,7 @@ class FolderReading:
         }
         self._forget(wanted, by_others)
         for path in sorted(wanted):
-            entry, start = _OneEntry(str(self.folder / path)), _start_of(path)
+            entry, start = OneEntry(str(self.folder / path)), _start_of(path)
             if entry.is_dir():
                 self._take_folder(entry, start)
             elif start not in by_others and os.path.lexists(entry.path):
@@ -121,12 +111,40 @@ class FolderReading:
             self._take_files([entry for entry in entries if not entry.is_dir()], start)
         return True
 
+    def check_reachable(self, known: Collection[str]) -> None:
+        """Check that no known image lies where this process may not look, since it would count as gone.
+
+        Raises:
+            PermissionError: one does.
+        """
+        closed = {path for path, reason in self.passed_over.items() if reason.startswith(NOT_ALLOWED)}
+        for start in closed:
+            if any(path.startswith(start) for path in known):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(self.folder / start))
+        for path in (path for path in known if self.passed_over.get(path) == _NOWHERE):
+            try:
+                os.stat(self.folder / path)
+            except PermissionError:
+                raise
+            except OSError:  # it leads nowhere indeed
+                continue
+
+    def known_to_keep(self, known: Collection[str]) -> set[str]:
+        """What of these known images, or of the folders above them, is passed over by names that were images once.
+
+        A project that began with them goes on with them.
+        """
+        late = {path for path, reason in self.passed_over.items() if reason in LATE_FOLDERS}
+        folders = {f"{above}/" for path in known for above in _above(path)} if late else set[str]()
+        files = {path for path in known if was_image_once(_name_of(path), self.passed_over.get(path))}
+        return (late & folders) | files
+
     def _to_read(self, path: str) -> str | None:
         """What has to be read if something at a path has changed: it, or what is above it; None if nothing."""
         parts = path.split("/")
         for depth in range(1, len(parts)):
             above = "/".join(parts[:depth])
-            entry = _OneEntry(str(self.folder / above))
+            entry = OneEntry(str(self.folder / above))
             if is_hidden(entry.name):
                 return None
             if not entry.is_dir():
@@ -183,7 +201,7 @@ class FolderReading:
     def _take_file(self, entry: Entry, start: str) -> None:
         """Take a file that no other can be a label of, nor it of others."""
         self._note_link(entry, start)
-        reason = _not_taken(entry, self._within)
+        reason = self._not_taken(entry, start)
         if reason is None:
             self.images.add(f"{start}{entry.name}")
         elif reason:
@@ -193,17 +211,18 @@ class FolderReading:
         names = []
         for entry in entries:
             self._note_link(entry, start)
-            reason = _not_taken(entry, self._within)
+            reason = self._not_taken(entry, start)
             if reason is None:
                 names.append(entry.name)
             elif reason:
                 self.passed_over[f"{start}{entry.name}"] = reason
-        others, with_labels = _Stems(names), False
+        others, with_labels = Stems(names), False
         for name in names:
-            if others.hold_image_of(name):
-                self.passed_over[f"{start}{name}"] = _OF_LABEL
-            else:
+            reason = None if f"{start}{name}" in self.kept else others.reason_against(name)
+            if reason is None:
                 self.images.add(f"{start}{name}")
+            else:
+                self.passed_over[f"{start}{name}"] = reason
             with_labels = with_labels or any(label_words_off(stem_of(name)))
         if with_labels:
             self._with_labels.add(start)
@@ -220,91 +239,25 @@ class FolderReading:
 
     def _is_skipped(self, entry: Entry, start: str) -> bool:
         is_own = not start and entry.name in _OWN_FOLDERS
-        if is_own or os.path.isfile(os.path.join(entry.path, LEDGER_FILE)):
+        if is_own or has_file(entry.path, LEDGER_FILE):
             return True
         return bool(self.without) and Path(entry.path).resolve() in self.without
 
     def _reason_not_to_enter(self, entry: Entry, path: str, beside: Collection[str] | None = None) -> str | None:
         """The reason why a folder is not searched for images, going by its name and those beside it."""
-        if f"{path}/" in self.entered:
-            return None
-        if is_label_folder(entry.name):
-            return "a folder of this name holds labels, no images"
-        if entry.name == _DERIVATIVES:
-            return (
-                "a folder of this name holds what was made of the images of a BIDS data set, such as labels: put "
-                "images elsewhere, or name this folder itself"
-            )
-        if entry.name == VERSIONS and os.path.lexists(os.path.join(os.path.dirname(entry.path), AUDIT)):
-            return f"beside {AUDIT} it holds the versions of labels of an exported project"
-        if entry.name == TEST_IMAGES:
-            training = os.path.join(os.path.dirname(entry.path), TRAINING_IMAGES)
-            if TRAINING_IMAGES in beside if beside is not None else os.path.lexists(training):
-                return (
-                    f"beside {TRAINING_IMAGES} it holds the test images of a data set, which nothing may be learnt from"
-                )
-        return "a link to a folder is not followed: put the images themselves there" if entry.is_symlink() else None
+        reason = None if f"{path}/" in self.kept else reason_by_name(entry, beside)
+        if reason is None and entry.is_symlink():
+            return "a link to a folder is not followed: put the images themselves there"
+        return reason
 
-
-class _Stems:
-    """The names of a folder's images, without the names of labels."""
-
-    def __init__(self, names: Iterable[str]) -> None:
-        stems = [stem for stem in map(stem_of, names) if not any(label_words_off(stem))]
-        self._rising = sorted(stems)
-        self._backwards = sorted(stem[::-1] for stem in stems)
-
-    def hold_image_of(self, name: str) -> bool:
-        """Whether a file has the name of a label, and an image's name begins or ends with the rest of it."""
-        return any(
-            _one_starts_with(self._rising if is_start else self._backwards, rest if is_start else rest[::-1])
-            for rest, is_start in label_words_off(stem_of(name))
-        )
-
-
-def _one_starts_with(rising: Sequence[str], start: str) -> bool:
-    place = bisect_left(rising, start)
-    return place < len(rising) and rising[place].startswith(start)
-
-
-def shown_entries(folder: Path, below: str, passed_over: dict[str, str]) -> list[Entry]:
-    """The entries of a folder, sorted, without hidden ones and names that cannot be sent.
-
-    A folder that may not be read, such as the `lost+found` of a disk, has none.
-    """
-    try:
-        with os.scandir(folder) as entries:
-            found = [entry for entry in entries if not is_hidden(entry.name)]
-    except OSError as error:
-        passed_over[below or "."] = f"a folder that cannot be read ({error.strerror}): allow it, or move it away"
-        return []
-    # A link may lead nowhere, in a circle, or to what nobody may look at, and `os.DirEntry` then raises errors.
-    shown = sorted(
-        (_OneEntry(entry.path) if entry.is_symlink() else entry for entry in found), key=lambda entry: entry.name
-    )
-    for entry in shown:
-        if not is_utf8(entry.name):
-            passed_over[ascii(f"{below}{entry.name}")[1:-1]] = _NOT_UTF8
-    return [entry for entry in shown if is_utf8(entry.name)]
-
-
-def is_utf8(name: str) -> bool:
-    """Whether a name can be written in UTF-8, as a client's request is."""
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def _not_taken(entry: Entry, within: Path | None) -> str | None:
-    """The reason why a file is no image; "" for a file that needs no reason."""
-    if not entry.is_file():
-        return "a link that leads nowhere, or no file: remove it"
-    reason = no_image(entry.name)
-    if reason is None and is_bids_label(entry.name):
-        return _OF_BIDS
-    return LINKS_OUT if reason is None and is_link_out(entry, within) else reason
+    def _not_taken(self, entry: Entry, start: str) -> str | None:
+        """The reason why a file is no image, whatever lies beside it; "" for a file that needs no reason."""
+        if not entry.is_file():
+            return _NOWHERE
+        reason = no_image(entry.name)
+        if reason is None and is_bids_label(entry.name) and f"{start}{entry.name}" not in self.kept:
+            return OF_BIDS
+        return LINKS_OUT if reason is None and is_link_out(entry, self._within) else reason
 
 
 def _start_of(path: str) -> str:

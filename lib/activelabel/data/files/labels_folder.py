@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
-from activelabel.data.files.folder_reading import shown_entries
+from activelabel.data.files.folder_entries import shown_entries
 from activelabel.data.files.links import LINKS_OUT, is_link_out, leads_out
 from activelabel.data.files.names import ending_of, is_dicom, labelled_ids, no_image, plain_id, preference, stem_of
 from activelabel.data.files.studies_folder import LABEL_ENDING, FolderContent

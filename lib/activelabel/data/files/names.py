@@ -26,10 +26,17 @@ LONGEST_ID = 200  # bytes; the names of label files are longer by an ending and 
 _IN_TWO_FILES = (".hdr", ".img", ".hdr.gz", ".img.gz", ".mhd", ".raw", ".zraw", ".nhdr")
 _NO_DATA = frozenset({"bval", "bvec", "csv", "db", "docx", "htm", "html", "ini", "json", "lock", "log", "md", "part"})
 _NO_DATA |= {"pdf", "py", "sh", "sqlite", "toml", "tsv", "txt", "xlsx", "xml", "yaml", "yml"}
-_WORDS = "seg|segs|segm|segmentation|segmentations|label|labels|labelmap|lbl|mask|masks|msk|gt|groundtruth|annotation"
-_WORDS += "|rtstruct|rtss|dseg|probseg"
-_BIDS_LABEL = re.compile(r"(.*_)?(dseg|probseg)|sub-[A-Za-z0-9]+_(.*_)?(mask|seg)", re.IGNORECASE)
+_LATE_WORDS = "msk|dseg|probseg"
+"""Words that made no label of a file in earlier versions."""
+_WORDS = "seg|segs|segm|segmentation|segmentations|label|labels|labelmap|lbl|mask|masks|gt|groundtruth|annotation"
+_WORDS += f"|rtstruct|rtss|{_LATE_WORDS}"
+_LATE_LABEL = re.compile(rf"(.*[-_. ])?({_LATE_WORDS})|({_LATE_WORDS})[-_. ].+", re.IGNORECASE)
+_BIDS_LABEL = re.compile(
+    r"(.*_)?(dseg|probseg)|sub-[A-Za-z0-9]+_(.*_)?(desc|label|space)-[A-Za-z0-9]+_(.*_)?(mask|seg)", re.IGNORECASE
+)
 """BIDS names a segmentation by its own entities and suffix, so it need not begin as its image does."""
+_BIDS_PLAIN_LABEL = re.compile(r"(?P<subject>sub-[A-Za-z0-9]+_)(.*_)?(mask|seg)", re.IGNORECASE)
+"""Without an entity of derivatives, it may as well be an image of that name."""
 _LABEL_AT_END = re.compile(rf"^(?P<rest>|.*[-_. ])(?:{_WORDS})$", re.IGNORECASE)
 _LABEL_AT_START = re.compile(rf"^(?:{_WORDS})(?P<rest>[-_. ].+)$", re.IGNORECASE)
 _SEPARATORS = "-_. "
@@ -73,6 +80,17 @@ def is_label_folder(name: str) -> bool:
 def is_bids_label(name: str) -> bool:
     """Whether the name is that of a segmentation or mask in BIDS: `sub-01_desc-manual_dseg.nii.gz`."""
     return _BIDS_LABEL.fullmatch(stem_of(name)) is not None
+
+
+def bids_subject_of_label(stem: str) -> str:
+    """The beginning `sub-01_` of a name that would be a mask's or a segmentation's in BIDS; "" of another."""
+    found = _BIDS_PLAIN_LABEL.fullmatch(stem)
+    return found["subject"] if found else ""
+
+
+def has_late_label_word(name: str) -> bool:
+    """Whether a name is a label's only by a word that earlier versions did not know, so that it was an image then."""
+    return _LATE_LABEL.fullmatch(stem_of(name)) is not None
 
 
 def no_image(name: str) -> str | None:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from activelabel.data.files.guard import check_file
 from activelabel.data.files.names import ENDINGS, NIFTI_ENDINGS, ending_of, no_image, stem_of
-from activelabel.data.grids import Grid
+from activelabel.data.grids import Grid, has_inverse
 from activelabel.errors import InvalidInputError
 
 # Errors of nibabel, gzip and numpy for a file that is truncated, of another kind, or larger than it claims.
@@ -175,7 +175,7 @@ def _nifti_header(path: Path, image: nibabel.Nifti1Image) -> Header:
     if len(shape) < 3 or min(shape) < 1:
         return Header(shape, None, (), 1, {})
     grid = Grid((shape[0], shape[1], shape[2]), own)
-    singular = not np.isfinite(own).all() or abs(np.linalg.det(own[:3, :3])) < 1e-9
+    singular = not has_inverse(own)
     try:
         affine = _itk_affine_ras(_itk_reader(path))
     except InvalidInputError as error:

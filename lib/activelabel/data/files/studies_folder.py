@@ -11,7 +11,7 @@ from pathlib import Path
 
 from activelabel.analysis.harmless_text import in_one_line
 from activelabel.data.files.channels import ONE_CHANNEL, ChannelLayout
-from activelabel.data.files.folder_reading import TEST_IMAGES, FolderReading
+from activelabel.data.files.folder_reading import FolderReading
 from activelabel.data.files.image_files import ImageFiles
 from activelabel.data.files.names import image_ids, preference
 
@@ -85,15 +85,21 @@ def find_images(
         without: folders with other content, which are not searched.
         links_out: whether to take links to files outside of the folder too.
         layout: how the channels of an image lie in files; an image without one of them is passed over.
+
+    Raises:
+        OSError: a folder cannot be read, so that nobody can say what is in it. Only a sub-folder for which this process
+            has no permission, and in which there is no known image, is passed over.
     """
-    reading = FolderReading(folder, without, links_out)
-    reading.read()
-    # A project that began with the test images among its own goes on with them.
-    entered = _test_folders(reading, known or {})
-    if entered:
-        reading = FolderReading(folder, without, links_out, entered)
+    paths = () if known is None else known.values()
+    kept = set[str]()
+    while True:
+        reading = FolderReading(folder, without, links_out, frozenset(kept))
         reading.read()
-    return _content_of(reading, known or {}, layout)
+        reading.check_reachable(paths)
+        more = reading.known_to_keep(paths)
+        if not more:
+            return _content_of(reading, known or {}, layout)
+        kept |= more
 
 
 def find_changed(content: FolderContent, changed: Collection[str], known: Mapping[str, str]) -> FolderContent | None:
@@ -103,15 +109,10 @@ def find_changed(content: FolderContent, changed: Collection[str], known: Mappin
     must be read.
     """
     reading = content.reading
-    if reading is None or not reading.read_again(changed) or _test_folders(reading, known):
+    if reading is None or not reading.read_again(changed):
         return None
-    return _content_of(reading, known, content.layout)
-
-
-def _test_folders(reading: FolderReading, known: Mapping[str, str]) -> list[str]:
-    """The folders of test images that were not searched and in which there are known images."""
-    tests = [path for path in reading.passed_over if path.endswith(f"{TEST_IMAGES}/")]
-    return [path for path in tests if any(file.startswith(path) for file in known.values())]
+    reading.check_reachable(known.values())
+    return None if reading.known_to_keep(known.values()) else _content_of(reading, known, content.layout)
 
 
 def _content_of(reading: FolderReading, known: Mapping[str, str], layout: ChannelLayout) -> FolderContent:

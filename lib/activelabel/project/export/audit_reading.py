@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from activelabel.data.files.folder_reading import AUDIT
+from activelabel.data.files.other_names import AUDIT
 from activelabel.errors import InvalidInputError
 from activelabel.project.export import audit
 from activelabel.project.export.audit_line import EXPORT_AGAIN, AuditLine, lines_of

@@ -8,8 +8,8 @@ from pathlib import Path, PurePosixPath
 
 from activelabel.backports import ON_WINDOWS
 from activelabel.data.files.digest import file_sha256
-from activelabel.data.files.folder_reading import VERSIONS
 from activelabel.data.files.names import BETWEEN_FOLDERS
+from activelabel.data.files.other_names import VERSIONS
 from activelabel.data.files.studies_folder import LABEL_ENDING
 from activelabel.errors import InvalidInputError
 from activelabel.project.export import audit

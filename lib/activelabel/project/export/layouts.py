@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from activelabel import __version__
 from activelabel.analysis.harmless_text import no_formula, visible
-from activelabel.data.files.folder_reading import AUDIT, VERSIONS
+from activelabel.data.files.other_names import AUDIT, VERSIONS
 from activelabel.data.labels.label_map import IGNORE, LabelMap, label_map_of
 from activelabel.data.labels.label_texts import ORDER
 from activelabel.project.export.cases import ExportedCase

@@ -4,7 +4,7 @@ import shutil
 from collections.abc import Collection
 from pathlib import Path
 
-from activelabel.data.files.folder_reading import VERSIONS
+from activelabel.data.files.other_names import VERSIONS
 from activelabel.data.files.studies_folder import LABEL_ENDING
 from activelabel.project.models.shown_masks import shown_masks
 from activelabel.project.project import Project

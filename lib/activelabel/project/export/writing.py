@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from activelabel.data.files.digest import file_sha256
-from activelabel.data.files.folder_reading import AUDIT
 from activelabel.data.files.image_files import ImageFiles
 from activelabel.data.files.names import ending_of
 from activelabel.data.files.one_case import one_case
+from activelabel.data.files.other_names import AUDIT
 from activelabel.data.label_checking import check_label, write_label
 from activelabel.data.labels.arrays import smallest_type
 from activelabel.data.volumes import read_volume

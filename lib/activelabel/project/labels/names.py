@@ -3,8 +3,9 @@
 From its first label on, a project keeps its names and values: a value never changes its meaning.
 """
 
+import itertools
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -135,11 +136,19 @@ def _from_existing_labels(studies: Path, links_out: bool) -> LabelMap | None:
             continue
         named += [name for name in names_by_value(segments or ()) if name not in named]
     by_value = dict(enumerate(named, start=1))
-    by_value |= {value: f"label_{value}" for value in sorted(values) if value not in by_value}
+    for value in sorted(values - by_value.keys()):
+        by_value[value] = _free_name(f"label_{value}", by_value.values())
     if not by_value:
         return None
     labels = LabelMap(tuple(by_value.values()), tuple((value,) for value in by_value))
     return checked_map(labels, str(studies / "labels" / "final"))
+
+
+def _free_name(name: str, used: Collection[str]) -> str:
+    """A name, with a number behind it if a segment is called so too."""
+    taken = {other.casefold() for other in used}
+    numbered = (f"{name}_{number}" for number in itertools.count(2))
+    return name if name.casefold() not in taken else next(one for one in numbered if one.casefold() not in taken)
 
 
 def _drawn_values(path: Path, array: NDArray[np.float32]) -> set[int]:

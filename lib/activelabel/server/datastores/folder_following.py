@@ -209,14 +209,22 @@ class FolderFollowing(FolderListing):
                 set_aside(annotation.image_id, error, self._ledger, self, self._archive.file(annotation))
 
     def _look_at_changed(self, label: Annotation) -> None:
-        """Set an annotated image whose file has changed aside if it is not the one on which its label was drawn."""
+        """Set an annotated image whose file has changed aside if it is not the one on which its label was drawn.
+
+        The grid comes first: once the state of the file is recorded, nobody looks at it again, also after a crash. If
+        the content is another one too, that is the reason in the end.
+        """
         image_id = label.image_id
-        if set_aside_unreadable(image_id, self, self._ledger, was_scored=True):
-            return
         try:
-            self._archive.check_grid(label, read_grid(self._files(image_id)))
+            grid = read_grid(self._files(image_id))
+        except InvalidInputError:  # the ledger is told why below
+            grid = None
+        try:
+            if grid is not None:
+                self._archive.check_grid(label, grid)
         except InvalidInputError as error:
             set_aside(image_id, error, self._ledger, self, self._archive.file(label))
+        set_aside_unreadable(image_id, self, self._ledger, was_scored=True)
 
     def _usable_of(self, labels: Iterable[Annotation]) -> list[Image]:
         """The images of labels, without those that were set aside."""
