@@ -180,3 +180,15 @@ def test_a_whole_job_is_done_by_one_and_another_may_wait_for_it(ledger: Ledger) 
         with second.whole("race", 1, wait=True) as claim:
             assert claim is not None
         assert ledger.claims() == []
+
+
+def test_what_is_passed_over_is_free_for_others_and_the_rest_is_done(ledger: Ledger) -> None:
+    ledger.sync_images("abcdef", 0)
+    assert ledger.claim_images(JOB, "another", 3600, 1, "e") == ["f"]
+    done = []
+    with Holding(ledger, passed_over={"a", "c", "d"}) as held:
+        for image_id in held.images(JOB, ahead=1):
+            done.append(image_id)
+            assert held.record(1, scores_of(image_id), 0) == []
+        assert {claim.item for claim in ledger.claims()} == {"f"}
+    assert done == ["b", "e"]

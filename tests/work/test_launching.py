@@ -1,13 +1,15 @@
 """Workers on a Ray cluster: one for each few pieces, none that waits for a node in vain, and errors in one line."""
 
+import socket
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from activelabel.errors import InvalidInputError, UnavailableError
-from activelabel.work.launching import Fleet, RayWorkers, keep_fleet
+from activelabel.work.launching import Fleet, RayWorkers, _check_answer, keep_fleet
 
 ray = pytest.importorskip("ray", reason="the extra `ray` is not installed")
 Stopped = Callable[[], bool]
@@ -99,6 +101,59 @@ def test_workers_that_end_with_an_error_are_not_started_for_ever(cluster: Any) -
         keep_fleet(RayWorkers(fleet, fail), fleet, lambda: 100, lambda: False, until_done=True)
 
 
+def test_workers_that_end_because_the_ledger_does_not_answer_are_replaced(cluster: Any, tmp_path: Path) -> None:
+    begun = tmp_path / "begun"
+
+    def wait_or_fail(stopped: Stopped) -> int:
+        """Fail at the first two starts, as while a database is started again."""
+        with begun.open("a", encoding="utf-8") as file:
+            file.write("x")
+        if begun.stat().st_size < 3:
+            raise UnavailableError("the ledger's database does not answer")
+        while not stopped():
+            time.sleep(0.05)
+        return 1
+
+    workers = RayWorkers(Fleet(1, address=cluster.address), wait_or_fail)
+    try:
+        until(lambda: workers.scale(1) is None and begun.exists() and begun.stat().st_size == 3)
+    finally:
+        workers.stop()
+    assert workers.done == 1
+
+
+def test_the_cluster_is_left_although_several_workers_end_with_a_defect(cluster: Any) -> None:
+    def fail(stopped: Stopped) -> int:
+        """End as a defect of ours."""
+        raise ZeroDivisionError
+
+    workers = RayWorkers(Fleet(1, address=cluster.address), fail)
+    workers.scale(1)
+    until(lambda: workers.waiting() == 0)
+    with pytest.raises(ZeroDivisionError):
+        workers.stop()
+    assert not ray.is_initialized()
+
+
+def test_an_address_of_ipv6_is_asked_without_its_brackets() -> None:
+    try:
+        listening = socket.create_server(("::1", 0), family=socket.AF_INET6)
+    except OSError:
+        pytest.skip("this machine has no IPv6")
+    with listening:
+        _check_answer(f"[::1]:{listening.getsockname()[1]}")
+
+
+def test_the_cluster_of_this_machine_is_found_without_an_address(cluster: Any) -> None:
+    def done(stopped: Stopped) -> int:
+        """Nothing."""
+        return 1
+
+    workers = RayWorkers(Fleet(1, address="auto"), done)
+    workers.stop()
+    assert not ray.is_initialized()
+
+
 def test_workers_stay_while_the_ledger_does_not_answer(cluster: Any) -> None:
     looks: list[int] = []
 
@@ -127,7 +182,9 @@ def test_workers_stay_while_the_ledger_does_not_answer(cluster: Any) -> None:
     [
         ("127.0.0.1:1", "nothing answers there"),
         ("ray://127.0.0.1:1", "nothing answers there"),
-        ("head", "expected HOST:6379"),
+        ("head", "expected auto, HOST:6379"),
+        ("head:²", "expected auto, HOST:6379"),
+        (f"{'a' * 64}.org:6379", "nothing answers there"),
     ],
 )
 def test_a_wrong_address_is_one_line_at_once(address: str, line: str) -> None:

@@ -393,6 +393,122 @@ def test_an_image_that_goes_while_others_are_scored_does_not_end_a_worker(
         worker_of(modelled).run()  # which sees none at all
 
 
+def test_an_image_that_is_gone_keeps_none_of_those_behind_it_from_being_scored(
+    modelled: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("activelabel.work.worker.RETRY_SECONDS", 0.1)
+    first, *others = modelled.ledger.pool("training")
+    file = Path(modelled.studies) / f"{first}.nii.gz"
+    file.rename(file.with_suffix(".away"))
+    worker = worker_of(modelled)
+    with pytest.raises(NotFoundError, match=f"image '{first}': it is not in"):
+        worker.run()
+    assert modelled.ledger.scored_images(1, KIND) == set(others)
+    assert (worker.done, modelled.ledger.images_set_aside(), modelled.ledger.claims()) == (2, [], [])
+
+
+@pytest.mark.parametrize("kind", ["score", "prepare"])
+def test_an_image_that_comes_back_is_done_after_the_others(
+    modelled: Project, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("activelabel.work.worker.RETRY_SECONDS", 0.1)
+    count = {"score": 3, "prepare": 4}[kind]
+    first = sorted(modelled.ledger.pool("training") if kind == "score" else NAMES)[0]
+    file = Path(modelled.studies) / f"{first}.nii.gz"
+    away = file.rename(file.with_suffix(".away"))
+    worker = worker_of(modelled, kind)
+
+    def bring_back() -> bool:
+        """Put the file back when the others are done."""
+        if left_to_do(modelled, worker.kind) == 1 and away.exists():
+            away.rename(file)
+        return False
+
+    worker.stopped = bring_back
+    assert worker.run() == count
+    assert (left_to_do(modelled, worker.kind), modelled.ledger.images_set_aside()) == (0, [])
+
+
+@pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="needs a file that opens and does not answer")
+def test_an_image_that_cannot_be_read_while_others_can_is_set_aside_after_some_tries(
+    modelled: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("activelabel.work.worker.RETRY_SECONDS", 0.1)
+    first, *others = modelled.ledger.pool("training")
+    by_name = SharedFolder._by_name
+    asked: list[str] = []
+
+    def damaged(folder: SharedFolder, image_id: str) -> Path | None:
+        asked.append(image_id)
+        return Path("/proc/self/mem") if image_id == first else by_name(folder, image_id)
+
+    monkeypatch.setattr(SharedFolder, "_by_name", damaged)
+    assert worker_of(modelled).run() == 2
+    assert modelled.ledger.scored_images(1, KIND) == set(others)
+    assert asked.count(first) == 3
+    (aside,) = modelled.ledger.images_set_aside()
+    assert aside.id == first
+    assert "is it mounted? Others there can be read." in (aside.unreadable_reason or "")
+
+
+@pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="needs a file that opens and does not answer")
+def test_while_the_whole_folder_does_not_answer_nothing_is_set_aside(
+    modelled: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("activelabel.work.worker.RETRY_SECONDS", 0.05)
+    asked: list[str] = []
+
+    def lost(folder: SharedFolder, image_id: str) -> Path:
+        asked.append(image_id)
+        return Path("/proc/self/mem")
+
+    monkeypatch.setattr(SharedFolder, "_by_name", lost)
+    worker = worker_of(modelled)
+    worker.stopped = lambda: len(asked) > 40
+    assert worker.run() == 0
+    assert modelled.ledger.images_set_aside() == []
+    assert {image_id: asked.count(image_id) > 3 for image_id in modelled.ledger.pool("training")} == dict.fromkeys(
+        modelled.ledger.pool("training"), True
+    )
+
+
+def test_a_worker_ends_when_its_server_is_upgraded(modelled: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    worker = worker_of(modelled)
+    worker.until_done = False
+    fact = modelled.ledger.fact("place")
+    assert fact is not None
+    place = {**json.loads(fact.value), "version": "9.1"}
+    modelled.ledger.fix_fact("place", json.dumps(place), "as its server was started", again=True)
+    with pytest.raises(InvalidInputError, match=f"its server is activelabel 9.1, and this worker is {__version__}"):
+        worker.run()
+    assert modelled.ledger.scored_images(1, KIND) == set()
+
+
+def test_a_token_file_that_is_being_replaced_sets_no_image_aside(
+    modelled: Project, server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("activelabel.work.worker.RETRY_SECONDS", 0.1)
+    file = tmp_path / "token"
+    file.write_text("word", encoding="utf-8")
+    worker = worker_of(modelled, server=server, token_file=str(file))
+    worker.fetch_model(modelled.current_model())
+    file.write_text("", encoding="utf-8")
+    with pytest.raises(UnavailableError, match="expected one word"):
+        worker.images.image_files(NAMES[0])
+    looks: list[int] = []
+
+    def write_later() -> bool:
+        """Finish the file after a while."""
+        looks.append(1)
+        if len(looks) == 40:
+            file.write_text("word", encoding="utf-8")
+        return False
+
+    worker.stopped = write_later
+    assert worker.run() == 3
+    assert modelled.ledger.images_set_aside() == []
+
+
 def test_a_token_that_was_replaced_in_its_file_is_used(modelled: Project, server: str, tmp_path: Path) -> None:
     file = tmp_path / "token"
     file.write_text("expired", encoding="utf-8")

@@ -126,7 +126,7 @@ def open_worker(wanted: "Wanted", kind: "Kind", lease_seconds: float, until_done
 
     `own` is an empty folder for what it keeps while it runs.
     """
-    from activelabel.work.images import ServerImages, read_token
+    from activelabel.work.images import ServerImages, TokenFile
     from activelabel.work.opening import open_work
     from activelabel.work.worker import Worker
 
@@ -136,9 +136,7 @@ def open_worker(wanted: "Wanted", kind: "Kind", lease_seconds: float, until_done
         raise InvalidInputError("--token-file: goes with --server")
     project = open_work(wanted, own)
     if wanted.server:
-        token = partial(read_token, wanted.token_file)
-        token()  # a wrong file is said at once
-        images = ServerImages(wanted.server, token, project.layout, project.models_folder)
+        images = ServerImages(wanted.server, TokenFile(wanted.token_file), project.layout, project.models_folder)
         return Worker(
             project, images, kind, lease_seconds=lease_seconds, until_done=until_done, fetch_model=images.fetch_model
         )

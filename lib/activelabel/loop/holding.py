@@ -10,7 +10,7 @@ import socket
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -60,7 +60,11 @@ def worker_name() -> str:
 
 
 def release_of_dead(ledger: Ledger) -> None:
-    """Give back what processes of this machine held that live no more, without waiting until it expires."""
+    """Give back what processes of this machine held that live no more, without waiting until it expires.
+
+    What they held before the machine was started again is left to expire: another one may be a copy of this machine,
+    with the same name and id, and its processes may live.
+    """
     for worker in {claim.worker for claim in ledger.claims()}:
         machine, _, rest = worker.rpartition(":")[0].rpartition(":")
         if machine == this_machine() and rest.isdigit() and not psutil.pid_exists(int(rest)):
@@ -93,6 +97,28 @@ class _Pace:
         return min(max(int(CLAIMED_SECONDS / max(self._seconds, 1e-3)), 1), CLAIMED_AT_MOST)
 
 
+class _Search:
+    """Where a process is among the images of a job, which it goes through again and again.
+
+    Attributes:
+        after: the id behind which it looks next; empty for all.
+        goes_on: whether some may be left elsewhere: further on, or before those that it had.
+        in_vain: whether it went through all, and found only what is passed over.
+    """
+
+    def __init__(self) -> None:
+        self.after = ""
+        self.goes_on = self.in_vain = self._only_passed_over = False
+
+    def note(self, new: Sequence[str], wanted: Sequence[str]) -> None:
+        """Take into account what was found, and what of it is wanted."""
+        from_the_first = not self.after
+        self._only_passed_over = not wanted and (self._only_passed_over or from_the_first)
+        self.in_vain = self._only_passed_over and not (new or from_the_first)
+        self.goes_on = not self.in_vain and bool(new or self.after)
+        self.after = new[-1] if new else ""
+
+
 class Holding:
     """The claims of one process, extended by a thread until the block ends; then they are given back.
 
@@ -107,8 +133,10 @@ class Holding:
         lease_seconds: float = LEASE_SECONDS,
         stopped: Callable[[], bool] = lambda: False,
         worker: str = "",
+        passed_over: Container[str] = (),
     ) -> None:
-        """Hold work in `ledger`; nothing new is claimed once `stopped` is true."""
+        """Hold work in `ledger`; nothing new is claimed once `stopped` is true, nor what is in `passed_over` then."""
+        self._passed_over = passed_over
         self.worker = worker or worker_name()
         self.recorded = 0
         self._ledger = ledger
@@ -139,20 +167,16 @@ class Holding:
 
         As many are claimed at once as this process works on in two seconds, so that quick work does not wait for the
         ledger. Some wait `ahead`, and `expect` is told of each, so that they can be prepared. While others hold all
-        that is left, this waits: what they lose comes here. It ends when the job is done or the process is stopped.
+        that is left, this waits: what they lose comes here. It ends when the job is done, the process is stopped, or
+        nothing can be claimed but what is passed over.
         """
-        claimed, waiting, after, pace = deque[str](), deque[str](), "", _Pace()
+        claimed, waiting, search, pace = deque[str](), deque[str](), _Search(), _Pace()
         while not self._stopped():
             began = time.monotonic()
             if not claimed and len(waiting) <= ahead:
-                looked_after = after
-                new = self._ledger.claim_images(job, self.worker, self._lease_seconds, pace.images(), after)
-                after = new[-1] if new else ""
-                if looked_after and not (new or waiting):
-                    continue  # some may be left before those that this process had
-                with self._lock:
-                    self._held |= {self.claim_for(job, image_id) for image_id in new}
-                claimed.extend(new)
+                claimed.extend(self._claim(job, pace.images(), search))
+                if search.goes_on and not (claimed or waiting):
+                    continue
             if claimed and len(waiting) <= ahead:
                 if self._still_has(job, claimed[0]):
                     waiting.append(claimed[0])
@@ -165,10 +189,21 @@ class Holding:
                 pace.note(time.monotonic() - began)
             elif self._has_in_hand(job):  # what is scored and not written yet
                 self._wait_until_written(job)
-            elif not self._ledger.is_left(job):
+            elif search.in_vain or not self._ledger.is_left(job):
                 return
             else:
                 self._ended.wait(max(LOOK_AGAIN_SECONDS, 10 * (time.monotonic() - began)))
+
+    def _claim(self, job: Job, limit: int, search: "_Search") -> list[str]:
+        """Claim the next images; what is passed over is given back."""
+        new = self._ledger.claim_images(job, self.worker, self._lease_seconds, limit, search.after)
+        wanted = [image_id for image_id in new if image_id not in self._passed_over]
+        if len(wanted) < len(new):
+            self._ledger.release_claims(self.worker, set(new) - set(wanted))
+        with self._lock:
+            self._held |= {self.claim_for(job, image_id) for image_id in wanted}
+        search.note(new, wanted)
+        return wanted
 
     def _wait_until_written(self, job: Job) -> None:
         while self._has_in_hand(job) and not self._stopped():

@@ -9,6 +9,7 @@ from activelabel.data.preprocessing import PreparedImage
 from activelabel.errors import InvalidInputError
 from activelabel.loop.features import keep_features
 from activelabel.loop.holding import Holding
+from activelabel.loop.passing_over import PassedOverError
 from activelabel.loop.progress_log import Remaining
 from activelabel.loop.pseudo_label_files import pseudo_label_files
 from activelabel.loop.written_behind import ScoresBehind
@@ -115,6 +116,8 @@ class _Pool:
         try:
             files = self._images.image_files(image_id)
             image = prepare_case(image_id, files, ledger, self._preprocessing, self._kept)
+        except PassedOverError:
+            return None
         except InvalidInputError as error:
             set_aside(image_id, error, ledger, self._images)
             return None

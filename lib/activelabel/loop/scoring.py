@@ -12,6 +12,7 @@ from activelabel.data.slices import slice_axis
 from activelabel.errors import InvalidInputError
 from activelabel.loop.features import keep_features
 from activelabel.loop.holding import Holding
+from activelabel.loop.passing_over import PassedOverError
 from activelabel.loop.progress_log import Remaining
 from activelabel.loop.race import race_project
 from activelabel.loop.written_behind import ScoresBehind
@@ -127,12 +128,14 @@ class _Reader:
         self.axes: dict[str, int] = {}
 
     def prepared(self, image_id: str) -> PreparedImage | None:
-        """The network's input for an image; None for one that cannot be read, which is set aside."""
+        """The network's input for an image; None for one that cannot be read, which is set aside or passed over."""
         ledger = self._project.ledger
         try:
             files = self._images.image_files(image_id)
             image = prepare_case(image_id, files, ledger, self._preprocessing, self._kept, self._snapshot)
             self.axes[image_id] = self._axis(image_id, image.original)
+        except PassedOverError:
+            return None
         except InvalidInputError as error:
             set_aside(image_id, error, ledger, self._images)
             self.unreadable[image_id] = str(error)

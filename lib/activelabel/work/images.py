@@ -234,6 +234,26 @@ def _explained(error: urllib.error.HTTPError, address: str, path: str) -> Except
     return UnavailableError(f"{address}{path}: {error.code}, {line}")
 
 
+class TokenFile:
+    """The token in a file, which is read each time, since tokens expire and are replaced."""
+
+    def __init__(self, file: str) -> None:
+        """Read it once, so that a wrong file is said at once; see `read_token`."""
+        self._file = file
+        read_token(file)
+
+    def __call__(self) -> str:
+        """The token that is there now.
+
+        Raises:
+            UnavailableError: there is none now: it is perhaps being replaced, and no image is to blame.
+        """
+        try:
+            return read_token(self._file)
+        except InvalidInputError as error:
+            raise UnavailableError(str(error)) from error
+
+
 def read_token(file: str) -> str:
     """The token in a file; empty if no file is named.
 

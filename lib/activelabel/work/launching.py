@@ -66,7 +66,8 @@ class _Started:
 class RayWorkers:
     """The workers of a fleet as actors of a Ray cluster.
 
-    A worker that ends with an error that its user can mend is not replaced: its machine would fail again.
+    A worker that ends with an error that its user can mend is not replaced: its machine would fail again. One that
+    ends because the ledger or the images do not answer is, at the next look.
 
     Attributes:
         most: the largest number of workers at once.
@@ -126,12 +127,14 @@ class RayWorkers:
 
     def stop(self) -> None:
         """Tell all workers to stop, wait until they have given back what they hold, and leave the cluster."""
-        self._end(0)
-        while self._running:
-            self._ray.wait(list(self._running), timeout=1)
-            self._collect()
+        try:
             self._end(0)
-        self._ray.shutdown()
+            while self._running:
+                self._ray.wait(list(self._running), timeout=1)
+                self._collect()
+                self._end(0)
+        finally:
+            self._ray.shutdown()
 
     def _placed(self) -> set[Any]:
         """The pending results of the workers that have a process, or had one."""
@@ -166,14 +169,25 @@ class RayWorkers:
             except self._ray.exceptions.RayActorError as error:
                 logger.warning("a worker was lost: %s", str(error).splitlines()[0])
             except self._ray.exceptions.RayTaskError as error:
-                if not isinstance(error.cause, ActiveLabelError):
+                cause, node = error.cause, self._node_of(started)
+                if not isinstance(cause, ActiveLabelError):
                     raise
-                failure = error.cause
-                self._failed += 1
-                node, _ = self._ray.get(started.place)
-                logger.error("a worker on %s ended and is not replaced: %s", node, failure)
-            self._ray.kill(started.actor)
+                if isinstance(cause, UnavailableError | NotReadyError):
+                    logger.warning("a worker on %s ended, another one is started: %s", node, cause)
+                else:
+                    failure = cause
+                    self._failed += 1
+                    logger.error("a worker on %s ended and is not replaced: %s", node, failure)
+            finally:
+                self._ray.kill(started.actor)
         return failure
+
+    def _node_of(self, started: _Started) -> str:
+        """The name of the node of a worker that has ended; its node may have gone meanwhile."""
+        try:
+            return str(self._ray.get(started.place, timeout=_ANSWER_SECONDS)[0])
+        except (self._ray.exceptions.RayError, TimeoutError):
+            return "a node that is gone"
 
 
 def _connect(ray: Any, fleet: Fleet) -> None:
@@ -189,7 +203,8 @@ def _connect(ray: Any, fleet: Fleet) -> None:
         cores = math.ceil((fleet.most or os.cpu_count() or 1) * fleet.cpus)
         ray.init(num_cpus=cores, include_dashboard=False, logging_level="warning", ignore_reinit_error=True)
         return
-    _check_answer(address)
+    if address != "auto":  # Ray looks for the cluster of this machine
+        _check_answer(address)
     if not address.startswith(CLIENT) and not _is_node():  # Ray itself would end this process with a stack of its own
         raise InvalidInputError(
             f"--ray-address {address}: this machine is no node of a Ray cluster: run this on one of its nodes, or give "
@@ -209,17 +224,19 @@ def _check_answer(address: str) -> None:
         InvalidInputError: nothing does.
     """
     host, _, port = address.removeprefix(CLIENT).rpartition(":")
-    if not (host and port.isdigit()):
-        raise InvalidInputError(f"--ray-address {address}: expected HOST:6379, or {CLIENT}HOST:10001")
+    if not (host and port.isascii() and port.isdigit()):
+        raise InvalidInputError(f"--ray-address {address}: expected auto, HOST:6379, or {CLIENT}HOST:10001")
+    if host.startswith("[") and host.endswith("]"):
+        host = host[1:-1]  # an address of IPv6
     try:
         socket.create_connection((host, int(port)), _ANSWER_SECONDS).close()
-    except (OSError, OverflowError) as error:
+    except (OSError, OverflowError, ValueError) as error:  # a name that cannot be one is a UnicodeError
         raise InvalidInputError(f"--ray-address {address}: nothing answers there ({error}): is Ray up?") from error
 
 
 def _is_node() -> bool:
     """Whether a Ray cluster has a node on this machine."""
-    return any(process.info["name"] == "raylet" for process in psutil.process_iter(["name"]))
+    return any(process.info["name"] in ("raylet", "raylet.exe") for process in psutil.process_iter(["name"]))
 
 
 def keep_fleet(

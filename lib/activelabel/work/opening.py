@@ -84,13 +84,8 @@ def open_work(wanted: Wanted, own: Path) -> Project:
     if not ledger.exists():
         raise InvalidInputError(f"ledger {ledger.shown_url}: there is no such file: start the project's server first")
     ledger.require_newest()
-    place = read_place(ledger)
+    place = require_version_of_server(ledger)
     ledger.close()
-    if place.version != __version__:
-        raise InvalidInputError(
-            f"ledger {ledger.shown_url}: its server is activelabel {place.version or 'of an earlier version'}, "
-            f"and this worker is {__version__}, which may score otherwise: use the same version"
-        )
     conf = {**place.conf, "device": wanted.device}
     if place.recipe is not None:
         (own / RECIPE_FILE).write_text(place.recipe, encoding="utf-8")
@@ -105,6 +100,22 @@ def open_work(wanted: Wanted, own: Path) -> Project:
             "--studies, or fetch images from the server with --server"
         )
     return open_project(str(APP_FOLDER), studies, conf, {DATABASE_URL: wanted.database_url})
+
+
+def require_version_of_server(ledger: Ledger) -> Place:
+    """Where the project is, of a server of this version.
+
+    Raises:
+        NotReadyError: no server has begun the project.
+        InvalidInputError: the server is of another version.
+    """
+    place = read_place(ledger)
+    if place.version != __version__:
+        raise InvalidInputError(
+            f"ledger {ledger.shown_url}: its server is activelabel {place.version or 'of an earlier version'}, "
+            f"and this worker is {__version__}, which may score otherwise: use the same version"
+        )
+    return place
 
 
 def _project_folder(wanted: Wanted, place: Place) -> str:

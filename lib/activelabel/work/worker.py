@@ -5,13 +5,15 @@ Workers can be started and killed at any time: what a killed worker held comes b
 
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from activelabel.errors import InvalidInputError, NotFoundError, NotReadyError, UnavailableError
+from activelabel.errors import ActiveLabelError, InvalidInputError, NotFoundError, NotReadyError, UnavailableError
 from activelabel.loop.due import Work, read_situation, work_due
 from activelabel.loop.holding import LEASE_SECONDS, Holding
+from activelabel.loop.passing_over import PassedOverError, PassingOver
 from activelabel.loop.proxy_scoring import ProxyScoring
 from activelabel.loop.scoring import VolumeScoring, scored_measure
 from activelabel.loop.training.proxy import ProxyTraining
@@ -22,6 +24,8 @@ from activelabel.project.readability import prepare_case, set_aside
 from activelabel.project.slices.slicing import fixed_axis
 from activelabel.store.records.models import ModelVersion
 from activelabel.store.work.claims import Job
+from activelabel.work.images import SharedFolder
+from activelabel.work.opening import require_version_of_server
 
 logger = logging.getLogger(__name__)
 
@@ -31,6 +35,8 @@ LOOK_SECONDS = 2.0
 """The pause before a worker that found nothing to do looks again."""
 RETRY_SECONDS = 10.0
 """The pause after the ledger, the PACS or the server did not answer."""
+TRIES = 3
+"""How often an image is tried that cannot be had while others can."""
 
 
 @dataclass
@@ -55,29 +61,42 @@ class Worker:
     until_done: bool = False
     fetch_model: Callable[[ModelVersion], None] = lambda _: None
     done: int = field(default=0, init=False)
+    _passing: PassingOver = field(init=False)
+    _failed: Counter[str] = field(default_factory=Counter, init=False)
+    _gives_up: bool = field(default=False, init=False)
+
+    def __post_init__(self) -> None:
+        self._passing = PassingOver(self.images)
 
     def run(self) -> int:
         """Work until stopped, or with `until_done` until nothing is left; return how many pieces were done.
 
-        While the ledger, the PACS or the server does not answer, it waits and tries again.
+        While the ledger, the PACS or the server does not answer, it waits and tries again. An image that cannot be had
+        is passed over until the others are done.
 
         Raises:
-            ActiveLabelError: what it needs is wrong or missing, such as an image or the model's file.
+            ActiveLabelError: what it needs is wrong or missing, such as an image or the model's file, or the server is
+                of another version by now.
         """
         turns: Mapping[Kind, Callable[[], bool]] = {
             "score": self._score, "prepare": self._prepare, "train": self._train,
         }  # fmt: skip
         idle = False
         while not self.stopped():
+            self._passing.begin()
             try:
+                require_version_of_server(self.project.ledger)
                 worked = turns[self.kind]()
+                waits = self._come_back_later()
             except (UnavailableError, NotReadyError, NotFoundError) as error:
-                if isinstance(error, NotFoundError) and not self.done:
+                if isinstance(error, NotFoundError) and (self._gives_up or not self.done):
                     raise  # most likely it is not the server's folder; later an image may be removed at any time
                 logger.warning("%s; it is tried again in %d s", error, RETRY_SECONDS)
                 self._pause(RETRY_SECONDS)
                 continue
-            if not worked:
+            if waits:
+                self._pause(RETRY_SECONDS)
+            elif not worked:
                 if self.until_done:
                     break
                 if not idle:
@@ -86,13 +105,58 @@ class Worker:
             idle = not worked
         return self.done
 
+    def _come_back_later(self) -> bool:
+        """After a turn, forget which images were passed over, so that the next one tries them; whether there were any.
+
+        One that a shared folder does not give after some tries, while it gives another, is set aside.
+
+        Raises:
+            NotFoundError: a first image is not there, or with `until_done`, all that is left is not, after some tries.
+        """
+        failed = dict(self._passing.failed)
+        self._passing.failed.clear()
+        if not failed or self.stopped():
+            return False
+        missing = [error for error in failed.values() if isinstance(error, NotFoundError)]
+        if missing and not (self.done or self._passing.read):
+            raise missing[0]
+        if not isinstance(self.images, SharedFolder) or self._another_is_read(self.images, failed):
+            self._failed.update(failed.keys())
+        for image_id in [one for one in failed if self._failed[one] >= TRIES]:
+            if isinstance(self.images, SharedFolder) and isinstance(failed[image_id], UnavailableError):
+                reason = f"{failed.pop(image_id)} Others there can be read."
+                self.project.ledger.mark_unreadable(image_id, reason, None)
+                logger.warning("%s is set aside: %s", image_id, reason)
+        if not failed:
+            return False
+        if self.until_done and len(missing) == len(failed) and all(self._failed[one] >= TRIES for one in failed):
+            self._gives_up = True
+            raise missing[0]
+        logger.warning("%d images are passed over; they are tried again in %d s", len(failed), RETRY_SECONDS)
+        return True
+
+    def _another_is_read(self, folder: SharedFolder, failed: Mapping[str, ActiveLabelError]) -> bool:
+        """Whether the folder gives an image that is none of those that failed."""
+        for image in self.project.ledger.images():
+            if image.usable and image.id not in failed:
+                try:
+                    return folder.image_files(image.id).exists()
+                except ActiveLabelError:
+                    return False
+        return False
+
     def _pause(self, seconds: float) -> None:
         end = time.monotonic() + seconds
         while time.monotonic() < end and not self.stopped():
             time.sleep(min(0.2, seconds))
 
     def _holding(self, also_stopped: Callable[[], bool] = lambda: False) -> Holding:
-        return Holding(self.project.ledger, self.lease_seconds, lambda: self.stopped() or also_stopped())
+        return Holding(
+            self.project.ledger,
+            self.lease_seconds,
+            lambda: self.stopped() or also_stopped(),
+            passed_over=self._passing.failed,
+        )
 
     def _score(self) -> bool:
         """Score with the model in use, or the proxy model as long as that asks; whether there was anything to score."""
@@ -119,7 +183,7 @@ class Worker:
 
         holding = self._holding() if model.kind == "proxy" else self._holding(replaced)
         try:
-            scoring.run(self.images, holding)
+            scoring.run(self._passing, holding)
         finally:
             self.done += holding.recorded
 
@@ -132,9 +196,12 @@ class Worker:
             for image_id in held.images(job):
                 began = time.monotonic()
                 try:
-                    files = self.images.image_files(image_id)
+                    files = self._passing.image_files(image_id)
                     image = prepare_case(image_id, files, ledger, self.project.preprocessing, kept)
                     fixed_axis(ledger, image_id, image.original, self.project.slice_plane)
+                except PassedOverError:
+                    held.drop(job, image_id)
+                    continue
                 except InvalidInputError as error:
                     set_aside(image_id, error, ledger, self.images)
                 held.drop(job, image_id)

@@ -1,5 +1,7 @@
 """Preparation ahead: each name once, in order, in other threads, and no more at once than is allowed."""
 
+import subprocess
+import sys
 import threading
 import time
 
@@ -31,7 +33,8 @@ def test_each_expected_name_is_prepared_once_and_given_in_order(threads: int) ->
         ahead.expect(names)
         assert [ahead.take(name) for name in names] == [name.upper() for name in names]
     assert sorted(prepare.called) == sorted(names)
-    assert any(name.startswith("prepare") for name in prepare.threads) == bool(threads)
+    assert all(name.startswith("prepare") for name in prepare.threads)
+    assert len(prepare.threads) <= max(threads, 1)
 
 
 def test_no_more_wait_than_two_of_each_thread() -> None:
@@ -85,15 +88,48 @@ def until(holds: "object") -> None:
         time.sleep(0.001)
 
 
-def test_a_name_whose_reading_hangs_is_given_up_and_its_thread_left_alone() -> None:
+@pytest.mark.parametrize("threads", [0, 1])
+def test_a_name_whose_reading_hangs_is_given_up_and_its_thread_left_alone(threads: int) -> None:
     answers = threading.Event()
     began = time.monotonic()
-    with Ahead(lambda name: answers.wait(30), 1, patience_seconds=0.2) as ahead:
+    with Ahead(lambda name: answers.wait(120), threads, patience_seconds=0.2) as ahead:
         ahead.expect("ab")
         with pytest.raises(UnavailableError, match="a: it is not read after 0 s: does the folder of the images answer"):
             ahead.take("a")
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 60
     answers.set()
+
+
+def test_the_end_waits_for_what_hangs_only_so_long_and_not_when_the_process_is_to_end() -> None:
+    answers = threading.Event()
+
+    def end(error: BaseException | None, patience: float) -> float:
+        """Leave while a reading hangs; how long that takes."""
+        ahead = Ahead(lambda name: answers.wait(120), 1, patience_seconds=patience)
+        ahead.expect("a")
+        began = time.monotonic()
+        ahead.__exit__(type(error) if error else None, error, None)
+        return time.monotonic() - began
+
+    assert 0.2 <= end(None, 0.2) < 60
+    assert end(KeyboardInterrupt(), 100) < 60
+    answers.set()
+
+
+def test_a_process_ends_although_a_reading_hangs() -> None:
+    program = """
+import time
+from activelabel.errors import UnavailableError
+from activelabel.prediction.prepared.ahead import Ahead
+try:
+    with Ahead(lambda name: time.sleep(600), 1, patience_seconds=0.2) as ahead:
+        ahead.expect("ab")
+        ahead.take("a")
+except UnavailableError as error:
+    print(error)
+"""
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=True)
+    assert ended.stdout.startswith("a: it is not read")
 
 
 def test_a_time_out_of_the_reading_itself_is_passed_on() -> None:

@@ -1,9 +1,12 @@
 """Images prepared by threads ahead of the network, which then does not wait for a disk or for resampling."""
 
 import os
+import queue
+import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import AbstractContextManager
 from types import TracebackType
@@ -34,6 +37,48 @@ def preparing_threads(device: torch.device) -> int:
     return min(cores - 1, _MOST_THREADS) if device.type == "cuda" else 1
 
 
+class _Threads:
+    """Threads for calls, in order. Unlike those of `concurrent.futures` they do not keep a process from ending."""
+
+    def __init__(self, most: int) -> None:
+        self._calls: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._most = most
+        self._begun: list[threading.Thread] = []
+
+    def call(self, function: Callable[[str], Prepared], name: str) -> Future[Prepared]:
+        """Begin a call when a thread is free, unless it is cancelled before."""
+        future: Future[Prepared] = Future()
+
+        def run() -> None:
+            """Call, and keep what comes of it."""
+            if not future.set_running_or_notify_cancel():
+                return
+            try:
+                future.set_result(function(name))
+            except BaseException as error:  # noqa: BLE001  # raised where the name is asked for
+                future.set_exception(error)
+
+        self._calls.put(run)
+        if len(self._begun) < self._most:
+            thread = threading.Thread(target=self._work, name=f"prepare_{len(self._begun)}", daemon=True)
+            thread.start()
+            self._begun.append(thread)
+        return future
+
+    def end(self, seconds: float) -> None:
+        """End each thread after its call, for which this waits so long."""
+        for _ in self._begun:
+            self._calls.put(None)
+        until = time.monotonic() + seconds
+        for thread in self._begun:
+            thread.join(max(until - time.monotonic(), 0))
+
+    def _work(self) -> None:
+        while (run := self._calls.get()) is not None:
+            run()
+            del run  # with what came of it, while this thread waits
+
+
 class Ahead(AbstractContextManager["Ahead[Prepared]"], Generic[Prepared]):
     """Calls a function for names that are expected, in threads, a few names before each is asked for.
 
@@ -43,12 +88,12 @@ class Ahead(AbstractContextManager["Ahead[Prepared]"], Generic[Prepared]):
     def __init__(
         self, prepare: Callable[[str], Prepared], threads: int, patience_seconds: float = PATIENCE_SECONDS
     ) -> None:
-        """`prepare` may be called in any thread; with 0 `threads` it is called when a name is asked for."""
+        """`prepare` may be called in any thread; with 0 `threads` it is called in one when a name is asked for."""
         self._prepare = prepare
         self._patience_seconds = patience_seconds
         self._hangs = False
         self._most = threads * (1 + _EACH_AHEAD)
-        self._pool = ThreadPoolExecutor(threads, "prepare") if threads else None
+        self._threads = _Threads(max(threads, 1))
         self._expected: deque[str] = deque()
         self._begun: deque[tuple[str, Future[Prepared]]] = deque()
 
@@ -78,8 +123,9 @@ class Ahead(AbstractContextManager["Ahead[Prepared]"], Generic[Prepared]):
             self._begun.popleft()[1].cancel()
             self._begin()
         if not self._begun or self._begun[0][0] != name:
-            return self._prepare(name)
-        future = self._begun.popleft()[1]
+            future = self._threads.call(self._prepare, name)
+        else:
+            future = self._begun.popleft()[1]
         self._begin()
         try:
             return future.result(self._patience_seconds)
@@ -94,18 +140,21 @@ class Ahead(AbstractContextManager["Ahead[Prepared]"], Generic[Prepared]):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """End the threads; what nobody asked for is not begun. A thread that hangs is left alone."""
+        """End the threads; what nobody asked for is not begun. A thread that hangs is left alone.
+
+        None is waited for when the process is to end at once.
+        """
         self._drop()
-        if self._pool is not None:
-            self._pool.shutdown(wait=not self._hangs, cancel_futures=True)
+        at_once = self._hangs or (kind is not None and not issubclass(kind, Exception))
+        self._threads.end(0 if at_once else self._patience_seconds)
 
     def _is_expected(self, name: str) -> bool:
         return name in self._expected or any(name == begun for begun, _ in self._begun)
 
     def _begin(self) -> None:
-        while self._pool is not None and self._expected and len(self._begun) < self._most:
+        while self._expected and len(self._begun) < self._most:
             name = self._expected.popleft()
-            self._begun.append((name, self._pool.submit(self._prepare, name)))
+            self._begun.append((name, self._threads.call(self._prepare, name)))
 
     def _drop(self) -> None:
         self._expected.clear()

@@ -71,11 +71,15 @@ def new_engine(url: str) -> Engine:
 def _prepare_postgresql(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
     """Have the server end a transaction whose machine is gone, or whose process stands still.
 
-    It may be the writer's, for which all others wait.
+    It may be the writer's, for which all others wait. PostgreSQL before 12 does not know `tcp_user_timeout`, and does
+    without.
     """
+    settings = ", ".join(f"('{name}', '{value}')" for name, value in _SERVER_NOTICING_LOSS.items())
     cursor = connection.cursor()
-    for name, value in _SERVER_NOTICING_LOSS.items():
-        cursor.execute(f"SET {name} = '{value}'")
+    cursor.execute(
+        f"SELECT set_config(name, value, false) FROM (VALUES {settings}) AS wanted (name, value) "  # noqa: S608
+        "WHERE current_setting(name, true) IS NOT NULL"
+    )
     cursor.close()
     connection.commit()
 

@@ -1,0 +1,63 @@
+"""Images that this process cannot get at while it can at others: it goes on with those, and comes back later."""
+
+import logging
+from typing import Any
+
+from activelabel.data.files.image_files import ImageFiles
+from activelabel.errors import ActiveLabelError, NotFoundError, UnavailableError
+from activelabel.project.images import DescribedImages
+
+logger = logging.getLogger(__name__)
+
+MOST_IN_A_ROW = 3
+"""After so many images in a row that fail it is the folder, not the image."""
+
+
+class PassedOverError(UnavailableError):
+    """An image cannot be had now; it is noted, and the next one may be there."""
+
+
+class PassingOver:
+    """The images of a worker, of which those that are missing or do not answer are passed over.
+
+    Nothing is set aside by that: the server or another worker may see them.
+
+    Attributes:
+        failed: why each image that is passed over could not be had, until all others were tried.
+        read: how many images were found since the last call of `begin`.
+    """
+
+    def __init__(self, images: DescribedImages) -> None:
+        self.failed: dict[str, ActiveLabelError] = {}
+        self.read = 0
+        self._images = images
+        self._in_a_row = 0
+
+    def begin(self) -> None:
+        """Count anew; what failed before stays passed over."""
+        self.read = self._in_a_row = 0
+
+    def image_files(self, image_id: str) -> ImageFiles:
+        """The files of an image.
+
+        Raises:
+            PassedOverError: it is missing or does not answer.
+            NotFoundError: the same, of the last of several in a row.
+            UnavailableError: the same.
+        """
+        try:
+            files = self._images.image_files(image_id)
+        except (NotFoundError, UnavailableError) as error:
+            self.failed[image_id] = error
+            self._in_a_row += 1
+            if self._in_a_row >= MOST_IN_A_ROW:
+                raise
+            logger.warning("%s; it is passed over for now", error)
+            raise PassedOverError(str(error)) from error
+        self._in_a_row = 0
+        self.read += 1
+        return files
+
+    def get_image_info(self, image_id: str) -> dict[str, Any]:
+        """The information about an image."""
+        return self._images.get_image_info(image_id)
