@@ -153,7 +153,7 @@ def trained(
         (project.labels_folder / volume.label.name).symlink_to(volume.label)
         sha256 = hashlib.sha256(volume.label.read_bytes()).hexdigest()
         label = NewAnnotation(image, volume.label.name, sha256, "benchmark", slices=places)
-        project.ledger.keep_annotation(label)
+        project.ledger.keep_label(label)
     timing, network = train_ours(project, Files({image: pool[image].image for image in drawn}))
     windows = recipe.prediction
     predictor = Predictor(

@@ -125,7 +125,7 @@ class LedgerAlone:
 
     def save_label(self, image_id: str, annotator: str) -> None:
         """Record a label without writing its file."""
-        self._ledger.keep_annotation(NewAnnotation(image_id, "label.nii.gz", "0" * 64, annotator))
+        self._ledger.keep_label(NewAnnotation(image_id, "label.nii.gz", "0" * 64, annotator))
 
     def keep_score(self, image_id: str, value: float) -> None:
         """Record a score of the first model."""

@@ -202,7 +202,7 @@ def operations(
             ledger.has_pool("training")
 
     yield "next sample", ask
-    yield "save label", lambda: ledger.keep_annotation(NewAnnotation(asked[0], annotator, "0" * 64, annotator))
+    yield "save label", lambda: ledger.keep_label(NewAnnotation(asked[0], annotator, "0" * 64, annotator))
     yield "keep a score", lambda: ledger.record_scores(1, name_of(77), [Score.of_kind(KIND, 0.5)], 5, 0)
     yield "info", info
     yield "look for work", work_to_do

@@ -175,7 +175,7 @@ def annotated_project(
     for image_id, (_, label) in cases.items():
         (project.labels_folder / label.name).symlink_to(label)
         sha256 = hashlib.sha256(label.read_bytes()).hexdigest()
-        project.ledger.keep_annotation(NewAnnotation(image_id, label.name, sha256, "benchmark"))
+        project.ledger.keep_label(NewAnnotation(image_id, label.name, sha256, "benchmark"))
     return project
 
 

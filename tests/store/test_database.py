@@ -9,7 +9,7 @@ from contextlib import closing
 import pytest
 from executed import BEGIN, executed
 from recorded import record_annotation
-from sqlalchemy import exc, text
+from sqlalchemy import exc, func, select, text
 
 from activelabel.errors import InvalidInputError, NotFoundError, NotReadyError, UnavailableError
 from activelabel.store import database
@@ -17,6 +17,7 @@ from activelabel.store.cases.new_annotation import NewAnnotation
 from activelabel.store.connection import engines
 from activelabel.store.connection.location import sqlite_url
 from activelabel.store.ledger import Ledger
+from activelabel.store.schema.images import ImageRow
 
 
 def one_line(refusal):
@@ -132,11 +133,25 @@ def test_a_used_ledger_can_be_pickled(empty_url):
     ledger.close()
 
 
+def test_all_statements_of_a_reader_see_one_state_of_the_ledger(empty_url):
+    ledger, other = Ledger(empty_url), Ledger(empty_url)
+    ledger.sync_images(["a"], 0)
+    images = select(func.count()).select_from(ImageRow)
+    with ledger._reading() as session:
+        assert session.scalar(images) == 1
+        other.sync_images(["a", "b"], 0)
+        assert session.scalar(images) == 1
+    with ledger._reading() as session:
+        assert session.scalar(images) == 2
+    other.close()
+    ledger.close()
+
+
 def test_a_used_ledger_works_on_in_a_new_process(empty_url):
     ledger = Ledger(empty_url)
     ledger.sync_images("a", 0)
     child = multiprocessing.get_context("spawn").Process(
-        target=ledger.keep_annotation, args=(NewAnnotation("a", "label", "0", "ann"),)
+        target=ledger.keep_label, args=(NewAnnotation("a", "label", "0", "ann"),)
     )
     child.start()
     child.join(60)

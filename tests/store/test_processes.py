@@ -25,7 +25,7 @@ sys.stdin.readline()
 for number in range(int(count)) if count != "endless" else itertools.count():
     image_id = f"case_{number % 10}"
     ledger.record_scores(1, image_id, [Score("entropy", annotator, "mean", number)], 5, 0)
-    annotation = ledger.keep_annotation(NewAnnotation(image_id, f"{annotator}.{number}", "0", annotator))
+    annotation, _ = ledger.keep_label(NewAnnotation(image_id, f"{annotator}.{number}", "0", annotator))
     print(annotation.id, image_id, annotation.version, annotation.file, flush=True)
 """
 

@@ -1,4 +1,5 @@
 import pytest
+from executed import executed
 from recorded import record_annotation
 
 from activelabel.acquisition.score import Score
@@ -209,3 +210,10 @@ def test_the_slices_that_a_model_has_learnt_are_counted_by_model(split):
     for trained_on in ([whole, uncounted], [whole, partial], []):
         split.publish_model("m.pt", "0", "quick", ["a"], {}, trained_on, [judged] if trained_on else [])
     assert split.model_efforts() == {1: ModelEffort(3, 14, 4), 2: ModelEffort(3, 16, 6)}
+
+
+def test_the_effort_does_not_join_all_images(split):
+    """PostgreSQL would read a million of them in order for a label that is newer than its statistics."""
+    with executed() as statements:
+        split.effort({})
+    assert [one for one in statements if "JOIN images" in one] == []

@@ -237,6 +237,8 @@ class LabelArchive:
         case: CaseHistory,
         name: str,
     ) -> Annotation:
+        beside, compared = self._second_readings.beside_final(sent, label, case)
+
         def record(file: KeptFile) -> tuple[Annotation, RecordsByFile]:
             new = replace(
                 annotation_of(sent, FINAL, label, file, self.labels),
@@ -245,8 +247,10 @@ class LabelArchive:
                 unchanged_from=verdict.unchanged_from,
                 finishes=None if verdict.finishes is None else verdict.finishes.id,
                 coverage=coverage.case,
+                beside=beside,
+                compared=compared,
             )
-            return self._ledger.keep_label(self._second_readings.beside_final(new, sent, label, case))
+            return self._ledger.keep_label(new)
 
         kept = self._files.keep(sent, label.array, name or new_name(FINAL), record)
         slices = "the whole volume" if kept.slices is None else f"slices {', '.join(map(str, kept.slices))}"

@@ -47,7 +47,7 @@ class LabelFiles:
             record: records the file that was written, and returns the records of the image's labels as of then.
         """
         file = self._write(sent, array, name)
-        return keep_with_records(self._ledger, self._kept, lambda: record(file))
+        return keep_with_records(self._ledger, self._kept, sent.image_id, lambda: record(file))
 
     def write_records(self, image_id: str) -> None:
         """Write the current records of an image's labels beside their files."""

@@ -13,7 +13,7 @@ from activelabel.data.labels.label_map import label_map_of
 from activelabel.data.labels.partial_labels import PartialLabel
 from activelabel.errors import InvalidInputError
 from activelabel.store.cases.case_records import RecordsByFile
-from activelabel.store.cases.new_annotation import Compared, KeptFile, NewAnnotation
+from activelabel.store.cases.new_annotation import Compared, KeptFile
 from activelabel.store.coverage_case import CoverageCase
 from activelabel.store.ledger import Ledger
 from activelabel.store.records.case import CaseHistory
@@ -63,18 +63,19 @@ class SecondReadings:
         return self._files.keep(sent, label.array, name or new_name(SECOND), record)
 
     def beside_final(
-        self, new: NewAnnotation, sent: SentLabel, label: PartialLabel, case: CaseHistory
-    ) -> NewAnnotation:
-        """A final label that is about to be recorded, compared with the other reader's newest one, if it is a reading.
+        self, sent: SentLabel, label: PartialLabel, case: CaseHistory
+    ) -> tuple[int | None, Compared | None]:
+        """`beside` and `compared` of a final label that is about to be recorded (see `NewAnnotation`).
 
-        It is one if its annotator is one of two readers who sends theirs again. What a reviewer decides is none.
+        It is compared if it is a reading: if its annotator is one of two readers who sends theirs again. What a
+        reviewer decides is none.
         """
         if sent.decided or label.slices != sent.all_slices:
-            return new
+            return None, None
         other = case.other_reading(sent.annotator, FINAL)
         if other is None:
-            return replace(new, beside=0)
-        return replace(new, beside=other.id, compared=self._compared(sent, label.array, other))
+            return 0, None
+        return other.id, self._compared(sent, label.array, other)
 
     def _compared(self, sent: SentLabel, array: LabelArray, other: Annotation) -> Compared | None:
         """A reading compared with the other one; None if that cannot be read, which must not lose the new one."""

@@ -18,7 +18,7 @@ from sqlalchemy import Connection, Engine, exc, func, select
 from sqlalchemy.orm import Session
 
 from activelabel.errors import InvalidInputError, UnavailableError
-from activelabel.store.connection.engines import WRITING, explanation_of, new_engine
+from activelabel.store.connection.engines import WRITING, explanation_of, new_engine, of_one_state
 from activelabel.store.connection.location import checked_url, shown, sqlite_file
 from activelabel.store.copies import damage
 from activelabel.store.migration import migrate, require_newest
@@ -39,11 +39,12 @@ def utc_now() -> datetime:
 
 @dataclass(frozen=True)
 class _Connected:
-    """The connections of one process: two views of one pool, for readers and for the writer."""
+    """The connections of one process: views of one pool, for readers, for the writer, and for those beside it."""
 
     pid: int
     reader: Engine
     writer: Engine
+    beside: Engine
     file: tuple[int, int] | None
     """Device and inode of an SQLite file: another file of the same name is another ledger."""
 
@@ -254,7 +255,7 @@ class Database:
             return
         self._look.end()
         connected = self._connection()
-        with self._explained(), Session(connected.reader) as session, session.begin():
+        with self._explained(), Session(connected.beside) as session, session.begin():
             yield session
 
     def _shared_now(self, session: Session) -> datetime:
@@ -276,7 +277,9 @@ class Database:
             engine = new_engine(self._url.render_as_string(hide_password=False))
             writer = engine.execution_options(**{WRITING: True})
             migrate(engine, writer, shown(self._url), self.file)
-        self._connected = connected = _Connected(os.getpid(), engine, writer, _identity(self.file))
+        self._connected = connected = _Connected(
+            os.getpid(), of_one_state(engine), writer, engine, _identity(self.file)
+        )
         return connected
 
     def _check_in_place(self, connected: _Connected) -> None:

@@ -43,9 +43,13 @@ _LEASED = (
     .join(ImageRow, ImageRow.id == _HELD.c.image_id)
     .where(ImageRow.present.is_(True))
 )
-_ABSENT = select(ImageRow.id).where(not_(ImageRow.present))
+_PRESENT = AnnotationRow.image_id.not_in(select(ImageRow.id).where(not_(ImageRow.present)))
+"""Labels of images that are present, by the few that are absent.
+
+Of a join PostgreSQL believes that the labels end early among the images, and then reads all of those for a newer label.
+"""
 _ASKED = select(
-    select(func.count()).where(counting(), AnnotationRow.image_id.not_in(_ABSENT)).scalar_subquery(),
+    select(func.count()).where(counting(), _PRESENT).scalar_subquery(),
     _LEASED.scalar_subquery(),
     select(ModelVersionRow).where(ModelVersionRow.kind == "task", ModelVersionRow.withdrawn_at.is_(None)).exists(),
 )
@@ -77,7 +81,7 @@ class Overview(ImageCounting):
                 func.sum(AnnotationRow.covered_slices),
                 func.sum(AnnotationRow.foreground_slices),
             )
-            annotated, partly, covered, drawn = session.execute(_labels(*sums).where(counting(), present)).one()
+            annotated, partly, covered, drawn = session.execute(select(*sums).where(counting(), _PRESENT)).one()
             new_slices = _new_slices(session, and_(unseen, training, usable), seen)
             return Progress(
                 images=counts.images,
@@ -135,9 +139,8 @@ class Overview(ImageCounting):
         whole = and_(AnnotationRow.slices.is_(null()), LeaseRow.slices.is_(null()))
         labels = (
             select(AnnotationRow.image_id, whole, AnnotationRow.covered_slices, AnnotationRow.foreground_slices)
-            .join(ImageRow, ImageRow.id == AnnotationRow.image_id)
             .outerjoin(LeaseRow, LeaseRow.id == AnnotationRow.lease_id)
-            .where(AnnotationRow.tag == tag, current(), ImageRow.present.is_(True))
+            .where(AnnotationRow.tag == tag, current(), _PRESENT)
         )
         active, passed = AnnotationRow.active_seconds, AnnotationRow.seconds
         times = select(func.count(passed), func.count(active), func.avg(func.coalesce(active, passed))).where(

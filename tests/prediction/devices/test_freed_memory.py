@@ -8,10 +8,12 @@ import sys
 import pytest
 
 SCRIPT = """
+import ctypes
 import resource
 import torch
 from activelabel.prediction.devices.freed_memory import keep_freed_memory
 
+assert ctypes.CDLL(None).prctl(41, 1, 0, 0, 0) == 0  # PR_SET_THP_DISABLE: a fault for each page of 4 KiB
 torch.set_num_threads(1)
 layers = [torch.nn.Conv3d(width, 16, 3, padding=1) for width in (1, 16, 16)]
 network, image = torch.nn.Sequential(*layers), torch.rand(2, 1, 40, 48, 32)

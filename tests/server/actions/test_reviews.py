@@ -3,6 +3,8 @@
 import csv
 import io
 import json
+import sqlite3
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -22,6 +24,9 @@ from small_studies import TINY_RECIPE, boxes, write_image, write_nifti
 
 from activelabel.acquisition.effort import Effort
 from activelabel.annotation.archive import open_archive
+from activelabel.annotation.history_reader import HistoryReader
+from activelabel.data.grids import Grid
+from activelabel.data.labels.arrays import LabelArray
 from activelabel.errors import ForbiddenError
 from activelabel.login.identity import Identity, Role, asking
 from activelabel.loop.training_cases import usable_annotations
@@ -39,6 +44,7 @@ from activelabel.server.routes import case_routes, datastore_routes
 from activelabel.server.tasks.strategy import host_strategies
 from activelabel.store.case_states import MOVES, CaseEvent
 from activelabel.store.records.case import CaseHistory
+from activelabel.store.records.labels import Annotation
 from ActiveLabelLib.answers import Readings
 from ActiveLabelLib.connection import Connection
 from ActiveLabelLib.errors import RefusedError
@@ -196,6 +202,29 @@ def test_a_reviewer_is_told_where_the_slices_of_a_label_lie(ward: Ward) -> None:
     ward.send(NAMES[1])
     taken = ward.post("review", image=NAMES[1])["review"]
     assert (taken["slices"], taken["plane"], taken["covered"]) == (None, None, [])
+
+
+@pytest.mark.parametrize("problem", ["gone", "damaged", "another"])
+def test_a_reviewer_gets_a_case_whose_image_cannot_be_read(ward: Ward, problem: str) -> None:
+    ward.send(NAMES[0], annotated_slices=[1, 6])
+    file = ward.studies / f"{NAMES[0]}.nii.gz"
+    if problem == "gone":
+        file.unlink()
+    elif problem == "damaged":
+        file.write_bytes(b"damaged")
+    else:
+        write_nifti(file, boxes(1)[..., :5])
+    taken = ward.post("review")["review"]
+    assert (taken["image"], taken["slices"], taken["plane"], taken["covered"]) == (NAMES[0], [1, 6], None, [])
+    assert ward.post("return", image=NAMES[0], note="the image is broken")["state"] == "returned"
+
+
+def test_a_reviewer_is_told_where_slices_lie_that_nobody_has_counted(ward: Ward) -> None:
+    ward.send(NAMES[0], annotated_slices=[1, 6])
+    with sqlite3.connect(ward.ledger.file) as database:
+        database.execute("UPDATE images SET slice_axis = NULL, slice_count = NULL")
+    taken = ward.post("review")["review"]
+    assert (taken["plane"], [one["index"] for one in taken["covered"]]) == ("axial", [1, 6])
 
 
 def test_slices_of_a_returned_label_that_come_back_empty_are_empty(ward: Ward) -> None:
@@ -836,6 +865,23 @@ def test_readings_that_come_at_the_same_moment_are_compared_with_each_other(twic
     twice.send(image, "ann", drawn=BOTH)
     assert compared(twice)[-1] == ("ann", "bob", False, True)
     assert (twice.ledger.current_annotation(image).version, to_decide(twice)) == (2, [image])
+
+
+def test_nobody_waits_while_a_reading_is_compared(twice: Ward, monkeypatch: pytest.MonkeyPatch) -> None:
+    image = read_differently(twice)
+    archive, read, written = open_archive(twice.project), HistoryReader.read, []
+
+    def meanwhile(reader: HistoryReader, annotation: Annotation, grid: Grid) -> LabelArray:
+        other = threading.Thread(target=archive.write_records, args=(image,), daemon=True)
+        other.start()
+        other.join(10)
+        written.append(not other.is_alive())
+        return read(reader, annotation, grid)
+
+    monkeypatch.setattr(HistoryReader, "read", meanwhile)
+    twice.send(image, "ann", drawn=BOX)
+    assert written == [True]
+    assert compared(twice)[-1] == ("ann", "bob", False, True)
 
 
 def test_what_a_reviewer_takes_while_its_reader_sends_theirs_again_stays(twice: Ward) -> None:

@@ -2,9 +2,12 @@
 
 import pytest
 from recorded import record_annotation
+from sqlalchemy import event
 
 from activelabel.errors import InvalidInputError, NotFoundError, NotReadyError
 from activelabel.store.case_states import CaseState, Verdict
+from activelabel.store.connection.location import sqlite_url
+from activelabel.store.ledger import Ledger
 
 APPROVED, RETURNED = Verdict.APPROVED, Verdict.RETURNED
 
@@ -102,3 +105,18 @@ def test_whoever_corrects_a_label_may_approve_it(labelled):
     record_annotation(labelled, "a", "a2", "0", "rev")
     labelled.decide("a", "rev", APPROVED)
     assert labelled.case_facts("a").state is CaseState.APPROVED
+
+
+def test_the_reviews_of_an_image_are_found_by_their_index(tmp_path):
+    ledger = Ledger(sqlite_url(tmp_path / "ledger.sqlite"))
+    ledger.sync_images(["a"], 0)
+    with ledger._reading() as session:
+        statements = []
+        event.listen(session.get_bind(), "before_cursor_execute", lambda *call: statements.append(call[2:4]))
+        ledger.case_history("a")
+        sql, parameters = next(one for one in statements if "FROM reviews" in one[0])
+        plan = [row[3] for row in session.connection().exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}", parameters)]
+    ledger.close()
+    assert [step for step in plan if " reviews " in step] == [
+        "SEARCH reviews USING COVERING INDEX ix_reviews_image_id (image_id=?)"
+    ]

@@ -11,7 +11,7 @@ def record_annotation(
     ledger: Ledger, image_id: str, file: str, sha256: str, annotator: str, **details: Any
 ) -> Annotation:
     """Keep a label, given the values of a `NewAnnotation`."""
-    return ledger.keep_annotation(NewAnnotation(image_id, file, sha256, annotator, **details))
+    return ledger.keep_label(NewAnnotation(image_id, file, sha256, annotator, **details))[0]
 
 
 def record_draft(ledger: Ledger, image_id: str, file: str, sha256: str, annotator: str, **details: Any) -> Draft:

@@ -7,12 +7,15 @@ The ledger decides. The records are only for rebuilding a lost ledger of which n
 import json
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
+from weakref import WeakValueDictionary
 
 from activelabel.data.files.studies_folder import LABEL_ENDING
 from activelabel.data.files.writing import write_atomically
+from activelabel.errors import UnavailableError
 from activelabel.store.cases.case_records import LabelRecord, RecordsByFile
 from activelabel.store.ledger import Ledger
 
@@ -20,8 +23,11 @@ logger = logging.getLogger(__name__)
 
 ENDING = ".json"
 FORMAT = "activelabel label 1"
-_one_writer = threading.Lock()
-"""Lets one thread at a time read the ledger and write records, so that no older state replaces a newer one."""
+PATIENCE_SECONDS = 60.0
+"""How long a label waits for another one of its image: as long as that may wait for the ledger, and to be written."""
+_locks: WeakValueDictionary[tuple[Path, str], threading.Lock] = WeakValueDictionary()
+"""The lock of each image of which a thread changes the ledger and writes records, or waits to."""
+_finding_lock = threading.Lock()
 Kept = TypeVar("Kept")
 
 
@@ -36,17 +42,20 @@ def write_records(ledger: Ledger, kept: Path, image_id: str) -> None:
     Raises:
         OSError: the folder is full or cannot be written.
     """
-    keep_with_records(ledger, kept, lambda: (None, ledger.label_records(image_id)))
+    keep_with_records(ledger, kept, image_id, lambda: (None, ledger.label_records(image_id)))
 
 
-def keep_with_records(ledger: Ledger, kept: Path, keep: Callable[[], tuple[Kept, RecordsByFile]]) -> Kept:
-    """Change the ledger by `keep`, and write the changed ones of the records that it returns, which are as of then.
+def keep_with_records(
+    ledger: Ledger, kept: Path, image_id: str, keep: Callable[[], tuple[Kept, RecordsByFile]]
+) -> Kept:
+    """Change the ledger by `keep`, and write the changed ones of the records of an image that it returns.
 
     Raises:
         OSError: as `write_records`.
+        UnavailableError: another label of the image has been waiting for the ledger or the disk for too long.
     """
     ledger.look_anew()
-    with _one_writer:
+    with _one_writer(kept, image_id):
         result, records = keep()
         for file, record in records.items():
             label = kept / file
@@ -55,6 +64,26 @@ def keep_with_records(ledger: Ledger, kept: Path, keep: Callable[[], tuple[Kept,
             if label.parent.is_dir() and not (target.is_file() and target.read_bytes() == content):
                 write_atomically(target, content)
         return result
+
+
+@contextmanager
+def _one_writer(kept: Path, image_id: str) -> Iterator[None]:
+    """Let one thread at a time change the ledger and write the records of an image.
+
+    So no older state of a record replaces a newer one. Different images have different files, and need not wait for
+    each other: the ledger makes its writers take turns.
+    """
+    with _finding_lock:
+        lock = _locks.setdefault((kept, image_id), threading.Lock())
+    if not lock.acquire(timeout=PATIENCE_SECONDS):
+        raise UnavailableError(
+            f"image '{image_id}': another label of it has been waiting for the ledger or the disk for "
+            f"{PATIENCE_SECONDS:.0f} s: send yours again soon; the server's log says why"
+        )
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def write_missing_records(ledger: Ledger, kept: Path) -> int:

@@ -131,8 +131,8 @@ class ReviewTaken(BaseModel):
     version: int = Field(description="the version of the label that they review")
     annotator: str = Field(description="who sent that version")
     slices: list[int] | None = Field(description="the slices that it covers, from 0; null for the whole volume")
-    plane: str | None = Field(description="the plane of these slices; null for the whole volume")
-    covered: list[SliceAsked] = Field(description="these slices as viewers count them; empty for the whole volume")
+    plane: str | None = Field(description="their plane; null for the whole volume, or if the image cannot be read now")
+    covered: list[SliceAsked] = Field(description="these slices as viewers count them; empty if `plane` is null")
     expires: datetime = Field(description="until when nobody else can review it")
     readings: ReadingsOfCase | None = Field(
         default=None, description="two readings of the case that differ; null if there is nothing to decide between"

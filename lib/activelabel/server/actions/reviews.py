@@ -13,8 +13,9 @@ from activelabel.annotation.history_reader import ORIGINAL
 from activelabel.data.label_checking import check_label, write_label
 from activelabel.data.slice_places import SlicePlaces, slice_places
 from activelabel.data.volumes import read_grid
-from activelabel.errors import NotReadyError
+from activelabel.errors import ActiveLabelError, NotReadyError
 from activelabel.project.project import Project
+from activelabel.project.slices.slicing import fixed_axis
 from activelabel.server.actions.case_answers import Decided, ReadingsOfCase, ReviewAnswer, ReviewTaken
 from activelabel.server.actions.slice_answers import slices_asked
 from activelabel.server.actions.worklist import review_of_case
@@ -46,6 +47,8 @@ class ReviewActions:
     def take(self, params: Mapping[str, Any], image_id: str | None) -> ReviewAnswer:
         """Give a label to a reviewer: that of an image, or the next one that waits.
 
+        They get it also if its image cannot be read now: then `plane` is None and `covered` is empty.
+
         Raises:
             NotReadyError: the image has no label to review, it is their own, or somebody else reviews it.
         """
@@ -68,11 +71,14 @@ class ReviewActions:
         )
         return ReviewAnswer(review=taken)
 
-    def _places(self, image_id: str) -> SlicePlaces:
-        """Where the slices of an image lie; they were counted before any of them was labelled."""
-        axis = self._project.ledger.image(image_id).slice_axis
-        assert axis is not None
-        return slice_places(read_grid(self._datastore.image_files(image_id)), axis)
+    def _places(self, image_id: str) -> SlicePlaces | None:
+        """Where the slices of an image lie; None if that cannot be said now: the reviewer holds the case already."""
+        try:
+            grid = read_grid(self._datastore.image_files(image_id))
+            return slice_places(grid, fixed_axis(self._project.ledger, image_id, grid, self._project.slice_plane))
+        except ActiveLabelError as error:
+            logger.warning("the reviewer of '%s' is not told where its slices lie: %s", image_id, error)
+            return None
 
     def _readings(self, image_id: str) -> ReadingsOfCase | None:
         """Two readings of an image that differ, between which somebody has to decide."""

@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TypeVar
 
-from sqlalchemy import Select, bindparam, null, select
+from sqlalchemy import Select, null, select
 from sqlalchemy.orm import Session
 
 from activelabel.errors import NotFoundError
@@ -13,7 +13,7 @@ from activelabel.store.cases.active_time import active_seconds_since_label
 from activelabel.store.cases.case_records import RecordsByFile, records_of
 from activelabel.store.cases.case_rows import CaseRows
 from activelabel.store.cases.label_rows import copy_label, current_row
-from activelabel.store.cases.leases import end_leases, lease_record
+from activelabel.store.cases.leases import end_leases
 from activelabel.store.cases.new_annotation import NewAnnotation
 from activelabel.store.cases.readings import end_comparison, record_reading
 from activelabel.store.cases.rounds import begin_round
@@ -24,19 +24,11 @@ from activelabel.store.pool import counting, current, current_final, learnable
 from activelabel.store.records.case import CaseHistory
 from activelabel.store.records.images import Role, Slices
 from activelabel.store.records.labels import FINAL, SECOND, Annotation
-from activelabel.store.records.queries import Lease
 from activelabel.store.schema.images import ImageRow
 from activelabel.store.schema.labels import AnnotationRow, DraftRow
 from activelabel.store.schema.models import ModelAnnotationRow
 from activelabel.store.schema.queries import LeaseRow
 
-_NEWEST_QUERY = (
-    select(LeaseRow)
-    .where(LeaseRow.image_id == bindparam("image"), LeaseRow.annotator == bindparam("name"))
-    .order_by(LeaseRow.id.desc())
-    .limit(1)
-)
-"""Built once: it is executed with every label."""
 Numbered = TypeVar("Numbered", AnnotationRow, DraftRow)
 
 
@@ -46,10 +38,6 @@ class LabelChangedError(Exception):
 
 class Annotations(Database):
     """The labels of the study. Only labels tagged `final` count as annotated; other labels are kept only."""
-
-    def keep_annotation(self, new: NewAnnotation) -> Annotation:
-        """Keep a label as `keep_label` does, without the records. Raises what that does."""
-        return self.keep_label(new)[0]
 
     def keep_label(self, new: NewAnnotation) -> tuple[Annotation, RecordsByFile]:
         """Keep a label as the current one of its image and tag, and end the leases that it answers, in one step.
@@ -107,12 +95,6 @@ class Annotations(Database):
         with self._reading() as session:
             row = current_row(session, image_id, tag)
             return None if row is None else record_of(row, Annotation)
-
-    def latest_query(self, image_id: str, annotator: str) -> Lease | None:
-        """The newest query that this annotator was given for this image, also if answered or expired; None if none."""
-        with self._reading() as session:
-            row = session.scalar(_NEWEST_QUERY, {"image": image_id, "name": annotator})
-            return None if row is None else lease_record(row, self._clock())
 
     def slices_learnt(self, model_version: int) -> set[tuple[str, int]]:
         """Image and index of each slice of partial labels that a model learned from and that is still annotated."""

@@ -32,6 +32,7 @@ class ReviewRow(Base):
         CheckConstraint("difficulty IN ('easy', 'medium', 'hard')", name="difficulty"),
         CheckConstraint("(outcome IS NULL) = (ended_at IS NULL)", name="ended"),
         CheckConstraint("outcome IS NOT NULL OR expires_at IS NOT NULL", name="open"),
+        Index("ix_reviews_image_id", "image_id"),
         unique_where("uq_reviews_open", "image_id", where="outcome IS NULL"),
         unique_where(
             "uq_reviews_standing",
