@@ -128,7 +128,8 @@ try:
 except UnavailableError as error:
     print(error)
 """
-    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=True)
+    command = [sys.executable, "-c", program]
+    ended = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=120, check=True)
     assert ended.stdout.startswith("a: it is not read")
 
 

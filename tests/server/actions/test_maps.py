@@ -87,7 +87,11 @@ def test_the_most_probable_structures_are_the_mask(site: Site) -> None:
     assert min(ball.min(), box.min()) >= 0
     shown, _ = SegmentationInfer(site.project, site.loaded)({"image": site.files("case_0").as_json()})
     mask = np.asarray(nibabel.load(shown).dataobj)
-    np.testing.assert_array_equal(np.stack([background, ball, box]).argmax(axis=0), mask)
+    probabilities = np.stack([background, ball, box])
+    second, first = np.sort(probabilities, axis=0)[1:]
+    clear = first - second > 1e-6  # in bfloat16 two may be equal up to what the maps are rounded to
+    assert clear.mean() > 0.99
+    np.testing.assert_array_equal(probabilities.argmax(axis=0)[clear], mask[clear])
 
 
 def test_a_named_measure_has_a_map_of_its_own(site: Site) -> None:
