@@ -1,7 +1,9 @@
 """The findings of `activelabel doctor` on folders made for them."""
 
 import datetime
+import errno
 import hashlib
+import os
 import shutil
 import sys
 from collections.abc import Callable
@@ -197,6 +199,21 @@ def test_links_out_of_the_studies_are_counted_and_the_setting_is_named(
     allowed = findings(linked, labels="ball", links_out_of_studies="true")
     assert allowed["studies"].text == "3 of 3 images can be read"
     assert "files" not in allowed
+
+
+def test_a_folder_that_does_not_answer_is_one_line(
+    blobs: Callable[[int], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    studies, scan = blobs(2).studies, os.scandir
+
+    def fail(path: Path) -> Any:
+        if Path(path) == studies:
+            raise OSError(errno.EIO, os.strerror(errno.EIO), str(path))
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", fail)
+    found = findings(studies, labels="ball")["studies"]
+    assert (found.fit, found.text) == (False, f"{studies} cannot be read (Input/output error)")
 
 
 def test_images_of_one_subject_of_bids_are_named_until_patients_are_told(blobs: Callable[[int], Any]) -> None:

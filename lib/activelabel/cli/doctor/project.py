@@ -54,7 +54,19 @@ LOW_DISK_GIB = 5.0
 
 
 def examine_project(app_dir: str, studies: str, conf: Mapping[str, str]) -> Iterator[Finding]:
-    """Check everything but versions that a server on these studies needs, in the order in which it would fail."""
+    """Check everything but versions that a server on these studies needs, in the order in which it would fail.
+
+    Where a folder does not answer, the checks end with a line that names it.
+    """
+    try:
+        yield from _examine(app_dir, studies, conf)
+    except OSError as error:
+        advice = "does its disk or share answer, and may this user read it? A server would not start"
+        place, why = error.filename or studies, error.strerror or error
+        yield Finding("studies", False, f"{place} cannot be read ({why})", advice)
+
+
+def _examine(app_dir: str, studies: str, conf: Mapping[str, str]) -> Iterator[Finding]:
     yield _device(app_dir, studies, conf)
     yield _disk(Path(studies))
     readable = _ReadableImages()
