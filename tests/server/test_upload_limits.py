@@ -10,20 +10,13 @@ from typing import Any
 import pytest
 from fastapi import FastAPI, Request, UploadFile
 from fastapi.testclient import TestClient
+from login_fixtures import Clock
 
 from activelabel.project.settings import Settings
 from activelabel.server.upload_limits import LARGEST_JSON_BYTES, UploadGuard, UploadLimits
 
 MB = 2**20
 FORM = {"content-type": "multipart/form-data; boundary=b"}
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture

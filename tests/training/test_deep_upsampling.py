@@ -3,6 +3,7 @@
 import pytest
 import torch
 from torch import nn
+from trained_step import assert_the_same_in_bfloat16, output_and_gradients
 
 from activelabel.training import deep_upsampling
 from activelabel.training.deep_upsampling import DeepUpsampling, is_deep_upsampling
@@ -19,12 +20,7 @@ def test_output_and_gradients_are_those_of_torchs_transposed_convolution(
     deep = DeepUpsampling(plain)
     assert deep.state_dict().keys() == plain.state_dict().keys()
     values = torch.randn(2, 6, *size).to(memory_format=torch.channels_last_3d)
-    found = []
-    for layer in (plain, deep):
-        own = values.clone().requires_grad_()
-        output = layer(own)
-        weights = torch.linspace(-1, 1, output.numel()).view(output.shape)
-        found.append([output, *torch.autograd.grad((output * weights).sum(), [own, *layer.parameters()])])
+    found = output_and_gradients(plain, values), output_and_gradients(deep, values)
     for expected, got in zip(*found, strict=True):
         torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-4)
 
@@ -33,16 +29,8 @@ def test_in_bfloat16_output_and_gradients_are_those_of_torchs_up_to_rounding(mon
     monkeypatch.setattr(deep_upsampling, "multiplies_tiles", lambda: True)
     torch.manual_seed(0)
     plain = nn.ConvTranspose3d(64, 12, 3, 2, 1, 1).to(memory_format=torch.channels_last_3d)
-    values, found = torch.randn(2, 64, 3, 4, 2).to(memory_format=torch.channels_last_3d), []
-    for layer, dtype in ((plain, torch.float32), (DeepUpsampling(plain), torch.bfloat16)):
-        own = values.clone().requires_grad_()
-        with torch.autocast("cpu", dtype, enabled=dtype is torch.bfloat16):
-            output = layer(own)
-        assert output.dtype is dtype
-        weights = torch.linspace(-1, 1, output.numel()).view(output.shape)
-        found.append([output, *torch.autograd.grad((output.float() * weights).sum(), [own, *layer.parameters()])])
-    for expected, got in zip(*found, strict=True):
-        torch.testing.assert_close(got.float(), expected, rtol=0, atol=0.02 * expected.abs().max().item())
+    values = torch.randn(2, 64, 3, 4, 2).to(memory_format=torch.channels_last_3d)
+    assert_the_same_in_bfloat16(plain, DeepUpsampling(plain), values)
 
 
 @pytest.mark.parametrize(("is_wide", "has_tiles"), [(False, False), (True, False), (True, True)])
