@@ -13,6 +13,7 @@ import torch
 from recipe_files import HALF_AS_FINE, HALF_AS_WIDE, PHANTOMS_HALF_AS_FINE, PROXY_HALF_AS_FINE, changed_recipe
 from running_server import RunningServer
 from safetensors.torch import load_file
+from slowed_down import slowed_down
 
 from activelabel.acquisition.diversity import typiclust
 from activelabel.data.volumes import read_volume
@@ -35,7 +36,7 @@ SHORTER = {
 }
 """Less to do, and no second stage."""
 TIME_TO_KILL = {"proxy": {"epochs": 10, "repeats": 40}}
-"""So many that also a fast server can be killed in between, while it trains and while it scores."""
+"""So many that a server which is slowed down can be killed in between, while it trains and while it scores."""
 
 
 @pytest.mark.timeout(1200)
@@ -54,7 +55,7 @@ def test_from_an_empty_ledger_to_the_first_model(
     drawn = kill_in_proxy_training(server, folder)
     server.wait_for(lambda: ledger.latest_model("proxy") is not None, "the proxy model")
     assert pseudo_labels(folder) == drawn
-    kill_in_proxy_scoring(server, ledger)
+    kill_in_proxy_scoring(server, folder, ledger)
     server.wait_for(lambda: not ledger.unscored(1, KIND), "the scores of the proxy model")
 
     scores = ledger.volume_scores(1, KIND)
@@ -110,25 +111,31 @@ def kill_in_proxy_training(server: RunningServer, folder: Path) -> dict[str, tup
     server.wait_for(
         lambda: stats.is_file() and "epoch" in json.loads(stats.read_text(encoding="utf-8")),
         "an epoch of the proxy model",
+        every=0.02,
     )
+    (training,) = server.children("train")
+    training.suspend()
     shown = server.info()["train_stats"]["proxy"]
     assert shown["stage"] == "2 of 2: training"
     assert shown["pseudo_labels"] == {"done": CASES, "images": CASES, "without": {}}
     drawn = pseudo_labels(folder)
     assert len(drawn) == CASES
-    (training,) = server.children("train")
     training.kill()
     training.wait()
     assert not list((folder / "models").glob("*"))
     return drawn
 
 
-def kill_in_proxy_scoring(server: RunningServer, ledger: Ledger) -> None:
+def kill_in_proxy_scoring(server: RunningServer, folder: Path, ledger: Ledger) -> None:
     """Kill the server while the proxy model scores, start it again, and check that scores stay."""
-    server.wait_for(lambda: len(ledger.volume_scores(1, KIND)) > 1, "scores of the proxy model")
-    children = server.children()
-    server.kill()
-    psutil.wait_procs(children, timeout=60)
+    features = features_file(folder / "features", 1)
+    server.wait_for(features.is_file, "the features by the proxy model, which come before its scores", every=0.02)
+    (scoring,) = server.children("scoring")
+    with slowed_down(scoring):
+        server.wait_for(lambda: len(ledger.volume_scores(1, KIND)) > 1, "scores of the proxy model")
+        children = server.children()
+        server.kill()
+        psutil.wait_procs(children, timeout=60)
     before = ledger.volume_scores(1, KIND)
     assert 1 < len(before) < CASES - 3
     server.start()
