@@ -1,6 +1,6 @@
 """Writes the pages of docs/reference/ from the descriptions that the code has of its settings, routes and the rest.
 
-python docs/make_reference.py
+python docs/scripts/make_reference.py
 """
 
 import argparse
@@ -16,7 +16,7 @@ from reference_pages.routes_page import routes_page
 from reference_pages.settings_page import settings_page
 from reference_pages.strategies_page import strategies_page
 
-FOLDER = Path(__file__).parent / "reference"
+FOLDER = Path(__file__).parents[1] / "reference"
 PAGES: dict[str, tuple[Callable[[], str], str]] = {
     "settings.md": (settings_page, "what `--conf` may say"),
     "recipes.md": (recipes_page, "every key of a recipe, and the recipes that come with the package"),
@@ -33,7 +33,7 @@ def reference() -> dict[str, str]:
     rows = ((f"[{name.removesuffix('.md')}]({name})", said) for name, (_, said) in PAGES.items())
     return {
         "index.md": page(
-            "Reference", "Made from the code by `python docs/make_reference.py`.", table(("page", "has"), rows)
+            "Reference", "Made from the code by `python docs/scripts/make_reference.py`.", table(("page", "has"), rows)
         ),
         **{name: write() for name, (write, _) in PAGES.items()},
     }

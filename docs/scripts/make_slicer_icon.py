@@ -1,11 +1,11 @@
-"""Draws the icon of the module for 3D Slicer: `python docs/make_slicer_icon.py`.
+"""Draws the icon of the module for 3D Slicer: `python docs/scripts/make_slicer_icon.py`.
 
 A slice with a structure on it, and the one place of its outline that the model is least sure of.
 """
 
 from pathlib import Path
 
-ICON = Path(__file__).parents[1] / "clients" / "slicer" / "ActiveLabel" / "Resources" / "Icons" / "ActiveLabel.svg"
+ICON = Path(__file__).parents[2] / "clients" / "slicer" / "ActiveLabel" / "Resources" / "Icons" / "ActiveLabel.svg"
 SIZE = 64
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-NOTE = "<!-- Made by docs/make_reference.py from the code: change it there. -->"
+NOTE = "<!-- Made by docs/scripts/make_reference.py from the code: change it there. -->"
 
 
 def page(title: str, introduction: str, *parts: str) -> str:

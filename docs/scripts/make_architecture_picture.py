@@ -1,6 +1,6 @@
 """Draws docs/pictures/architecture.svg: the packages in the layers of pyproject.toml, and who imports whom in the code.
 
-python docs/make_architecture_picture.py
+python docs/scripts/make_architecture_picture.py
 """
 
 import argparse
@@ -14,9 +14,9 @@ from pathlib import Path
 
 from activelabel.backports import tomllib
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 CODE = ROOT / "lib" / "activelabel"
-PICTURE = Path(__file__).parent / "pictures" / "architecture.svg"
+PICTURE = Path(__file__).parents[1] / "pictures" / "architecture.svg"
 HOST = "monailabel"
 WIDTH, ROW, BOX, TALL = 1040, 112, 212, 76
 LEGEND = "An arrow means: imports. Arrows that follow from others are left out. Orange: imports MONAI Label."

@@ -1,6 +1,6 @@
 """Draws the pictures of docs/warm-start.md: the two stages; real images and a phantom, and the pseudo-label of each.
 
-python docs/make_warm_start_pictures.py --images ../shared/data --phantom sample-data/abdomen/abdomen_01.nii.gz
+python docs/scripts/make_warm_start_pictures.py --images ../shared/data --phantom sample-data/abdomen/abdomen_01.nii.gz
 """
 
 import argparse
@@ -20,7 +20,7 @@ from activelabel.prediction.pictures import COLOURS, upright
 from activelabel.recipes import PreprocessingSettings
 from activelabel.training.pseudo_labels import pseudo_label
 
-FOLDER = Path(__file__).parent / "pictures"
+FOLDER = Path(__file__).parents[1] / "pictures"
 SAGITTAL, CORONAL, AXIAL = range(3)
 PREPROCESSING = PreprocessingSettings(orientation="RAS")
 

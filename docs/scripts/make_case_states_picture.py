@@ -1,6 +1,6 @@
 """Draws docs/pictures/case_states.svg from the state machine of `store.case_states`.
 
-python docs/make_case_states_picture.py
+python docs/scripts/make_case_states_picture.py
 
 Above: the states, and the usual ways between them. Below: every event, in which states it is allowed and which may
 follow. An arrow that the machine does not know stops the script.
@@ -13,7 +13,7 @@ from pathlib import Path
 
 from activelabel.store.case_states import MOVES, CaseEvent, CaseState
 
-PICTURE = Path(__file__).parent / "pictures" / "case_states.svg"
+PICTURE = Path(__file__).parents[1] / "pictures" / "case_states.svg"
 WIDTH, BOX, TALL = 1260, 150, 40
 PLACES: dict[CaseState, tuple[int, int]] = {
     CaseState.UNSEEN: (20, 110),

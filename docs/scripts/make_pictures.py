@@ -1,7 +1,7 @@
 """Draws pictures of docs/uncertainty.md and docs/slices.md from a trained model: every measure and every region on one
 slice; and the profile of a volume's slices, its peaks, and the slices at them.
 
-python docs/make_pictures.py --model PROJECT/models/quick-….pt --image sample-data/abdomen/abdomen_01.nii.gz
+python docs/scripts/make_pictures.py --model PROJECT/models/quick-….pt --image sample-data/abdomen/abdomen_01.nii.gz
 """
 
 import argparse
@@ -23,7 +23,7 @@ from activelabel.prediction.predictor import Predictor
 from activelabel.recipes import load_recipe
 from activelabel.training.checkpoints import open_model
 
-FOLDER = Path(__file__).parent / "pictures"
+FOLDER = Path(__file__).parents[1] / "pictures"
 REPEATS = 20
 PEAKS_SHOWN = 4
 
