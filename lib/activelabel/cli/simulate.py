@@ -108,8 +108,7 @@ def simulate(
     )
     for line in cases.passed_over:
         say(line)
-    if patients is None:
-        settings |= patients_by_their_names(cases.images, by_names=by_names)
+    settings |= patients_by_their_names(cases.images if patients is None else (), by_names=by_names)
     if full_data:
         arms = (*arms, full_data_arm(recipe))
     names = resolve_label_names(given.labels, str(images))
@@ -133,7 +132,7 @@ def patients_by_their_names(images: Collection[str], *, by_names: bool) -> dict[
 
     Without `by_names` none, and what is overlooked is said.
     """
-    from activelabel.data.names_of_patients import NAMES, grouped_line, overlooked_line
+    from activelabel.data.patients.by_name import NAMES, grouped_line, overlooked_line
 
     line = grouped_line(images) if by_names else overlooked_line(images)
     if line is not None:

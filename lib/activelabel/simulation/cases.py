@@ -9,10 +9,10 @@ from activelabel.data.files.image_files import ImageFiles
 from activelabel.data.files.labels_folder import find_labels
 from activelabel.data.files.links import make_link
 from activelabel.data.files.names import ENDINGS
-from activelabel.data.files.studies_folder import find_images, lines_on
-from activelabel.data.given_patients import GivenPatients, check_parts, patients_by_names
+from activelabel.data.files.studies_folder import FolderContent, find_images, lines_on
 from activelabel.data.given_splits import GivenSplit
-from activelabel.data.names_of_patients import BY_NAMES, NAMES, shared_by_name
+from activelabel.data.patients.by_name import BY_NAMES, NAMES, shared_by_name
+from activelabel.data.patients.given import GivenPatients, check_parts, patients_by_names
 from activelabel.data.splits import choose_validation
 from activelabel.errors import InvalidInputError
 
@@ -81,11 +81,7 @@ def find_cases(
         content = replace(content, passed_over=beside)
     if not drawn.files and not drawn.passed_over:
         raise InvalidInputError(f"--labels {labels}: expected files that end in {', '.join(ENDINGS)}, found none")
-    if patients is None and by_names and shared_by_name(content.files):
-        patients = patients_by_names(NAMES, BY_NAMES)
-    if patients is not None:
-        patients.require_some(content.files)
-        content = patients.known_only(content)
+    content, patients = _with_patients(content, patients, by_names)
     listed, unlisted = _listed(content.files, split)
     found = {image_id: content.image(image_id) for image_id in listed}
     true_labels = {image_id: drawn.path(image_id) for image_id in drawn.files}
@@ -109,6 +105,18 @@ def find_cases(
         )
     passed_over = tuple(lines_on({**content.passed_over, **drawn.unused, **unlisted}))
     return Cases(found, true_labels, tuple(sorted(found.keys() - test)), tuple(sorted(test)), passed_over)
+
+
+def _with_patients(
+    content: FolderContent, patients: GivenPatients | None, by_names: bool
+) -> tuple[FolderContent, GivenPatients | None]:
+    """The images that take part, and their patients."""
+    if patients is None and by_names and shared_by_name(content.files):
+        patients = patients_by_names(NAMES, BY_NAMES)
+    if patients is None:
+        return content, None
+    patients.require_some(content.files)
+    return patients.known_only(content), patients
 
 
 def _listed(files: Mapping[str, str], split: GivenSplit | None) -> tuple[list[str], dict[str, str]]:

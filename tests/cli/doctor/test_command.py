@@ -216,7 +216,9 @@ def test_a_folder_that_does_not_answer_is_one_line(
     assert (found.fit, found.text) == (False, f"{studies} cannot be read (Input/output error)")
 
 
-def test_images_of_one_subject_of_bids_are_one_patients_but_in_a_project_that_began_otherwise(blobs: Callable[[int], Any]) -> None:
+def test_images_of_one_subject_of_bids_are_one_patients_unless_the_project_began_otherwise(
+    blobs: Callable[[int], Any],
+) -> None:
     studies = blobs(3).studies
     for number, name in enumerate(("sub-1_ses-1_T1w", "sub-1_ses-2_T1w", "sub-2_T1w")):
         (studies / f"blob_0{number}.nii.gz").rename(studies / f"{name}.nii.gz")

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from activelabel.data.names_of_patients import BY_NAMES, grouped_line, overlooked_line, shared_by_name
+from activelabel.data.patients.by_name import BY_NAMES, grouped_line, overlooked_line, shared_by_name
 
 
 @pytest.mark.parametrize(
@@ -41,8 +41,9 @@ def test_the_names_of_data_sets_tell_the_patient(image: str, patient: str) -> No
 @pytest.mark.parametrize(
     "image",
     [
-        "hippocampus_001", "liver_3", "case_00012", "BRATS_001", "BraTS20_Training_001", "BraTS2021_00000", "subject-7_a",
-        "mysub-01", "ct_RED", "train_ED", "frame01", "patient001", "volume-12", "s0011", "amos_0004", "2020_03_01",
+        "hippocampus_001", "liver_3", "case_00012", "BRATS_001", "BraTS20_Training_001", "BraTS2021_00000",
+        "subject-7_a", "mysub-01", "ct_RED", "train_ED", "frame01", "patient001", "volume-12", "s0011",
+        "amos_0004", "2020_03_01",
     ],
 )  # fmt: skip
 def test_other_names_tell_none(image: str) -> None:

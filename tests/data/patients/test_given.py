@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from activelabel.data.files.studies_folder import FolderContent
-from activelabel.data.given_patients import GivenPatients, check_parts, cleaned, read_patients
 from activelabel.data.given_splits import GivenSplit
+from activelabel.data.patients.given import GivenPatients, check_parts, cleaned, read_patients
 from activelabel.errors import InvalidInputError
 
 

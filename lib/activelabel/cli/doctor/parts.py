@@ -3,8 +3,8 @@
 from collections.abc import Collection, Iterator, Mapping
 
 from activelabel.cli.doctor.versions import Finding
-from activelabel.data.given_patients import GivenPatients, check_parts
-from activelabel.data.names_of_patients import NAMES, overlooked_line, shared_by_name
+from activelabel.data.patients.by_name import NAMES, overlooked_line, shared_by_name
+from activelabel.data.patients.given import GivenPatients, check_parts
 from activelabel.project.given.patients import check_patients, patients_in_force, patients_with_two_roles
 from activelabel.project.given.split import SETTING, check_no_test_cases, check_split, given_split
 from activelabel.project.project import Project

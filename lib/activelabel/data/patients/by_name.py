@@ -39,22 +39,26 @@ def shared_by_name(image_ids: Iterable[str]) -> dict[str, list[str]]:
 
 def grouped_line(image_ids: Iterable[str]) -> str | None:
     """What people should know who told no patients, where names tell them; None if no patient has several images."""
-    for patient, images in (shared := shared_by_name(image_ids)).items():
-        more = f", and so for {len(shared) - 1} more" if len(shared) > 1 else ""
-        return (
-            f"'{patient}' has {len(images)} images by their names ('{images[0]}', '{images[1]}'){more}: all images of a "
-            f"patient learn, or all judge; if they are others, say so with --conf patients (docs/files.md)"
-        )
-    return None
+    if (first := _first_shared(image_ids)) is None:
+        return None
+    return (
+        f"{first}: all images of a patient learn, or all judge; if they are others, say so with --conf patients "
+        "(docs/files.md)"
+    )
 
 
 def overlooked_line(image_ids: Iterable[str]) -> str | None:
     """What a project overlooks in which each image is a patient of its own; None if no patient has several images."""
+    if (first := _first_shared(image_ids)) is None:
+        return None
+    return (
+        f"{first}, and each counts as a patient of its own, so that one may judge what another has taught: begin "
+        "another project (--conf project_dir), which tells patients by these names"
+    )
+
+
+def _first_shared(image_ids: Iterable[str]) -> str | None:
     for patient, images in (shared := shared_by_name(image_ids)).items():
         more = f", and so for {len(shared) - 1} more" if len(shared) > 1 else ""
-        return (
-            f"'{patient}' has {len(images)} images by their names ('{images[0]}', '{images[1]}'){more}, and each "
-            "counts as a patient of its own, so that one may judge what another has taught: begin another project "
-            "(--conf project_dir), which tells patients by these names"
-        )
+        return f"'{patient}' has {len(images)} images by their names ('{images[0]}', '{images[1]}'){more}"
     return None

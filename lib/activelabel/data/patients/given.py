@@ -13,7 +13,7 @@ from pathlib import Path
 from activelabel.data.case_names import names_of, written_name
 from activelabel.data.files.studies_folder import FolderContent
 from activelabel.data.given_splits import GivenSplit, SplitRole
-from activelabel.data.names_of_patients import BY_NAMES, IMAGES, NAMES
+from activelabel.data.patients.by_name import BY_NAMES, IMAGES, NAMES
 from activelabel.errors import InvalidInputError
 
 TABLE_ENDINGS = (".csv", ".tsv", ".txt")

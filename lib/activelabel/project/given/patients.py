@@ -6,8 +6,8 @@ The latter are decided when a project begins and kept in its ledger, so that no 
 from collections import defaultdict
 from collections.abc import Collection, Mapping
 
-from activelabel.data.given_patients import SETTING, GivenPatients, patients_by_names, read_patients
-from activelabel.data.names_of_patients import BY_NAMES, NAMES
+from activelabel.data.patients.by_name import BY_NAMES, NAMES
+from activelabel.data.patients.given import SETTING, GivenPatients, patients_by_names, read_patients
 from activelabel.errors import InvalidInputError
 from activelabel.project.settings import Settings
 from activelabel.store.ledger import Ledger

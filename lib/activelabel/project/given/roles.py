@@ -3,9 +3,9 @@
 import logging
 from collections.abc import Collection
 
-from activelabel.data.given_patients import GivenPatients
 from activelabel.data.given_splits import GivenSplit
-from activelabel.data.names_of_patients import grouped_line, overlooked_line
+from activelabel.data.patients.by_name import grouped_line, overlooked_line
+from activelabel.data.patients.given import GivenPatients
 from activelabel.project.given.patients import check_patients, patients_in_force
 from activelabel.project.given.split import check_no_test_cases, check_split, check_split_of_patients, given_split
 from activelabel.project.settings import Settings

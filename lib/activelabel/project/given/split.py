@@ -2,8 +2,8 @@
 
 from collections.abc import Collection
 
-from activelabel.data.given_patients import GivenPatients, check_parts
 from activelabel.data.given_splits import GivenSplit, read_split
+from activelabel.data.patients.given import GivenPatients, check_parts
 from activelabel.errors import InvalidInputError
 from activelabel.project.settings import Settings
 from activelabel.store.ledger import Ledger
