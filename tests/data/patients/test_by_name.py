@@ -20,6 +20,7 @@ from activelabel.data.patients.by_name import BY_NAMES, grouped_line, overlooked
         ("001_SA_ES", "001"),
         ("001_LA_ED", "001"),
         ("patient007_ES", "patient007"),
+        ("patient007_ed", "patient007"),
         ("BraTS-GLI-00005-000", "BraTS-GLI-00005"),
         ("BraTS-MET-00005-101", "BraTS-MET-00005"),
         ("UPENN-GBM-00001_11", "UPENN-GBM-00001"),

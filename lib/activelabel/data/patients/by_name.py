@@ -14,7 +14,7 @@ NAMES, IMAGES = "names", "images"
 _KNOWN = (
     r"sub-[A-Za-z0-9]+(?![A-Za-z0-9])",  # BIDS: sub-01_ses-2_T1w
     r"patient\d+(?=_(?:frame\d|4d))",  # ACDC: patient001_frame01
-    r"[A-Za-z0-9]*\d[A-Za-z0-9]*(?=_(?:[SsLl][Aa]_)?E[DS](?![A-Za-z0-9]))",  # M&Ms: A0S9V9_sa_ED, and phases of others
+    r"[A-Za-z0-9]*\d[A-Za-z0-9]*(?=_(?:[SsLl][Aa]_)?(?:E[DS]|e[ds])(?![A-Za-z0-9]))",  # M&Ms: A0S9V9_sa_ED; phases
     r"BraTS-[A-Z]+-\d{5}(?=-\d{3})",  # BraTS since 2023: BraTS-GLI-00000-000
     r"UPENN-GBM-\d{5}(?=_\d)",
     r"TCGA-[A-Z0-9]{2}-[A-Z0-9]{4}(?=[-_])",
