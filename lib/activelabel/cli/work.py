@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from activelabel.cli.consoles import say
 from activelabel.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
     from activelabel.project.project import Project
     from activelabel.work.opening import Wanted
     from activelabel.work.worker import Kind, Worker
+
+
+SOME_LEFT = 3
+"""The exit code where images are left that this worker could not get."""
 
 
 def work(
@@ -58,8 +63,11 @@ def work(
 
     Any number of workers may run on any machines: the ledger gives each image to one of them at a time. Ctrl-C or
     SIGTERM ends a worker after the image in hand; a killed one loses nothing but that.
+
+    Exit code 3 with --until-done: images are left that this worker could not get, and others may.
     """
     from activelabel.work.opening import Wanted, ledger_url
+    from activelabel.work.tries import ImagesLeftError
     from activelabel.work.worker import check_kind
 
     logging.basicConfig(format="%(asctime)s %(message)s", level=logging.WARNING)
@@ -69,10 +77,14 @@ def work(
     url = ledger_url(database_url, project, os.environ)
     wanted = Wanted(url, studies, project_dir, server, token_file, device)
     what = check_kind(kind)
-    if ray or ray_address:
-        done = run_fleet(wanted, what, lease_seconds, ray_address, most, until_done)
-    else:
-        done = work_until_stopped(wanted, what, lease_seconds, until_done, StopRequest(hard=what == "train"))
+    try:
+        if ray or ray_address:
+            done = run_fleet(wanted, what, lease_seconds, ray_address, most, until_done)
+        else:
+            done = work_until_stopped(wanted, what, lease_seconds, until_done, StopRequest(hard=what == "train"))
+    except ImagesLeftError as error:
+        say(str(error), "red")
+        raise typer.Exit(SOME_LEFT) from error
     typer.echo(f"{done} done")
 
 
