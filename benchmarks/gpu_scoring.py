@@ -82,7 +82,7 @@ def score_files(conditions: Conditions, name: str, files: dict[str, Path], shape
         **{f"{part} s": seconds for part, seconds in parts.items()},
         "bare s": bare,
         "bare share": bare / wall,
-        "busy share": busy_share(device, lambda: score(predictor, open_prepared(any_file), recipe, repeats)),
+        "busy share": busy_share(conditions, name, lambda: score(predictor, open_prepared(any_file), recipe, repeats)),
     }
 
 
