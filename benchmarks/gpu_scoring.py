@@ -81,7 +81,7 @@ def score_files(conditions: Conditions, name: str, files: dict[str, Path], shape
         "images/s": scored / wall,
         **{f"{part} s": seconds for part, seconds in parts.items()},
         "bare s": bare,
-        "bare share": bare / wall,
+        "bare share": bare / wall if scored else None,
         "busy share": busy_share(conditions, name, lambda: score(predictor, open_prepared(any_file), recipe, repeats)),
     }
 

@@ -33,6 +33,7 @@ from activelabel.errors import (
     NotReadyError,
     UnavailableError,
 )
+from activelabel.login.worker_passes import hash_of
 from activelabel.names import ScoreKind
 from activelabel.networks import build_network
 from activelabel.project.models.publishing import publish_model
@@ -143,7 +144,7 @@ taken: list[str] = []
 
 @pytest.fixture
 def server(modelled: Project) -> Iterator[str]:
-    """The two routes that a worker fetches from, as a server with the token `word` answers them."""
+    """The two routes that a worker fetches from, as a server answers them with the token `word` or a worker's."""
 
     taken.clear()
 
@@ -151,7 +152,8 @@ def server(modelled: Project) -> Iterator[str]:
         def do_GET(self) -> None:
             address = urllib.parse.urlsplit(self.path)
             query = dict(urllib.parse.parse_qsl(address.query))
-            if self.headers["Authorization"] != "Bearer word":
+            token = self.headers["Authorization"].removeprefix("Bearer ")
+            if token != "word" and not modelled.ledger.is_worker_session(hash_of(token)):
                 return self.answer(401, {}, json.dumps({"detail": "log in"}).encode())
             if query.get("image") in ODD:
                 status, headers = ODD[query["image"]]
@@ -197,6 +199,10 @@ def test_a_worker_without_a_shared_folder_fetches_images_and_the_model(
     assert noted == own.images.image_files(first).path.stat().st_mtime_ns  # no file looks as if it had changed
 
 
+def test_a_worker_without_a_token_is_let_in_by_the_ledger(modelled: Project, server: str) -> None:
+    assert worker_of(modelled, server=server).run() == 3
+
+
 def test_nothing_stays_on_the_machine_of_a_worker_that_has_ended(
     modelled: Project, server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -214,7 +220,7 @@ def test_nothing_stays_on_the_machine_of_a_worker_that_has_ended(
 
 def test_what_a_server_refuses_is_one_line(modelled: Project, server: str, tmp_path: Path) -> None:
     refused = ServerImages(server, str, modelled.layout, tmp_path)
-    with pytest.raises(NotLoggedInError, match="log in: name a file with a valid token"):
+    with pytest.raises(NotLoggedInError, match="log in: is it the server of this ledger"):
         refused.image_files(NAMES[0])
     with pytest.raises(NotFoundError, match="no such image"):
         ServerImages(server, lambda: "word", modelled.layout, tmp_path).image_files("nobody")

@@ -45,7 +45,10 @@ def work(
         str, typer.Option(help="Fetch images and models from this server, if no folder is shared: http://host:8000.")
     ] = "",
     token_file: Annotated[
-        str, typer.Option(help="A file that holds a token for the server, if that wants a login.")
+        str,
+        typer.Option(
+            help="A file that holds a token of POST /auth/token. Default none: a worker lets itself in by the ledger."
+        ),
     ] = "",
     until_done: Annotated[bool, typer.Option("--until-done", help="End when nothing is left to do.")] = False,
     lease_seconds: Annotated[
@@ -138,6 +141,7 @@ def open_worker(wanted: "Wanted", kind: "Kind", lease_seconds: float, until_done
 
     `own` is an empty folder for what it keeps while it runs.
     """
+    from activelabel.login.worker_passes import WorkerPass
     from activelabel.work.images import ServerImages, TokenFile
     from activelabel.work.opening import open_work
     from activelabel.work.worker import Worker
@@ -148,7 +152,8 @@ def open_worker(wanted: "Wanted", kind: "Kind", lease_seconds: float, until_done
         raise InvalidInputError("--token-file: goes with --server")
     project = open_work(wanted, own)
     if wanted.server:
-        images = ServerImages(wanted.server, TokenFile(wanted.token_file), project.layout, project.models_folder)
+        token = TokenFile(wanted.token_file) if wanted.token_file else WorkerPass(project.ledger)
+        images = ServerImages(wanted.server, token, project.layout, project.models_folder)
         return Worker(
             project, images, kind, lease_seconds=lease_seconds, until_done=until_done, fetch_model=images.fetch_model
         )
