@@ -2,11 +2,12 @@
 
     python -m benchmarks.gpu.run [--device cuda] [--small] [--seconds 330] [--only networks scoring] [--out gpu.json]
 
-It needs torch, MONAI, pydantic, nibabel, pydicom, scipy, safetensors and psutil, for the training SimpleITK and rich
-too, and neither monailabel nor a network connection; it makes its own data. Each part runs in a process of its own and
-has a share of the time, which is counted from the start of Python. What it does not reach is left out with a line, here
-and in the file; a part that fails does not stop the others, and the exit code is 1. The file is written with each row,
-so that a script that is killed leaves what it has measured. `--device cpu --small` tries the script itself.
+It runs in the folder of the checkout, with `PYTHONPATH=lib` where activelabel is not installed. It needs torch, MONAI,
+pydantic, nibabel, pydicom, scipy, safetensors and psutil, for the training SimpleITK and rich too, and neither
+monailabel nor a network connection; it makes its own data. Each part runs in a process of its own and has a share of
+the time, which is counted from the start of Python. What it does not reach is left out with a line, here and in the
+file; a part that fails does not stop the others, and the exit code is 1. The file is written with each row, so that a
+script that is killed leaves what it has measured. `--device cpu --small` tries the script itself.
 
 - networks: forward pass and training step of each paper's network, by layout and precision; agreement is with float32
   without TF32, as the relative distance of the logits and as the share of voxels with the same class. The traffic is

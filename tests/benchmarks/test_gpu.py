@@ -156,7 +156,8 @@ def test_after_its_time_slow_work_is_run_no_more() -> None:
 def test_a_measurement_that_is_told_to_end_leaves_its_rows_and_no_process(tmp_path: Path) -> None:
     out = tmp_path / "gpu.json"
     program = (
-        "import gpu, gpu_parts, gpu_parts_of_tests as parts\n"
+        "import gpu_parts_of_tests as parts\n"
+        "from benchmarks.gpu import parts as gpu_parts, run as gpu\n"
         "gpu_parts.PRELOADED = ('gpu_parts_of_tests',)\n"
         "gpu.machine = parts.machine\n"
         "gpu.PARTS = {'hanging': (parts.hanging, 1.0), 'whole': (parts.whole, 1.0)}\n"
