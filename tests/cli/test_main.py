@@ -204,7 +204,10 @@ def test_version_option_prints_the_version() -> None:
     [
         (["nonsense"], "activelabel: No such command 'nonsense'. (activelabel --help says more)"),
         (["doctor"], "activelabel doctor: Missing option '--studies'. (activelabel doctor --help says more)"),
-        (["user", "list"], "activelabel user list: Missing option '--studies'. (activelabel user list --help says more)"),
+        (
+            ["user", "list"],
+            "activelabel user list: Missing option '--studies'. (activelabel user list --help says more)",
+        ),
         (["work", "--nothing"], "activelabel work: No such option: --nothing (activelabel work --help says more)"),
     ],
 )
