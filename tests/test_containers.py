@@ -166,4 +166,5 @@ def test_workers_on_kubernetes_run_as_the_images_own_user() -> None:
     pod = WORKERS["spec"]["template"]["spec"]
     (user,) = re.findall(r"useradd --uid (\d+)", DOCKERFILE)
     assert pod["securityContext"]["runAsUser"] == int(user)
+    assert re.search(r"^ +USER=activelabel ", DOCKERFILE, re.MULTILINE)  # for a number that /etc/passwd does not know
     assert WORKERS["spec"]["selector"]["matchLabels"] == WORKERS["spec"]["template"]["metadata"]["labels"]
