@@ -4,7 +4,7 @@ Commands import their dependencies when they run, so that `--help` does not wait
 """
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import typer
 from rich.table import Table
@@ -157,7 +157,7 @@ def main() -> None:
     raise SystemExit(code if isinstance(code, int) else 0)
 
 
-_WRONG_USE = typer.BadParameter.__bases__[0]
+_WRONG_USE = cast(type[Exception], typer.BadParameter.__bases__[0])
 """click's error for wrong use; some versions of typer have their own copy of click."""
 
 
