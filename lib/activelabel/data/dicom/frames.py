@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import SimpleITK
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset, FileDataset
 
@@ -261,6 +260,8 @@ def _read_by_itk(files: list[str]) -> NDArray[np.float32] | None:
 
     None if ITK cannot read them: it knows other JPEGs than pydicom, but not every run-length compression.
     """
+    import SimpleITK  # here, as few series need it
+
     reader = SimpleITK.ImageSeriesReader()
     reader.SetFileNames(files)
     reader.SetImageIO("GDCMImageIO")
