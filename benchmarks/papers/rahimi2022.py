@@ -1,6 +1,6 @@
 """rahimi2022: do volumes of large Monte Carlo variance teach more than volumes at random?
 
-    python benchmarks/papers/rahimi2022.py --out DIR [--seeds 4] [--full]
+    python -m benchmarks.papers.rahimi2022 --out DIR [--seeds 4] [--full]
 
 Their result is on lung CT (AAPM 2017): on the last cycle, Dice 0.87 of the heart against 0.76 for random.
 """
@@ -8,9 +8,8 @@ Their result is on lung CT (AAPM 2017): on the last cycle, Dice 0.87 of the hear
 from collections.abc import Mapping
 from pathlib import Path
 
-from claims import Claim, arms, hippocampus, main
-
 from activelabel.simulation.experiment import Experiment
+from benchmarks.papers.claims import Claim, arms, hippocampus, main
 
 STRATEGIES = (
     "random_volumes", "variance", "foreground_random", "foreground_random_oracle", "power_bald", "clasp_pe", "coreset",
