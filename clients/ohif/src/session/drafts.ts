@@ -1,7 +1,7 @@
 /** What is kept of a drawing before it is finished: drafts, marks of slices, and drawings of cases that were left. */
 
 import type { Attempts } from './attempts.ts';
-import type { Drawn } from '../drawing/drawing.ts';
+import type { Drawn } from '../drawing/drawn.ts';
 import type { Marks } from './marks.ts';
 import type { OpenCase, Outbox } from './outbox.ts';
 import type { Reader } from '../server/server.ts';
