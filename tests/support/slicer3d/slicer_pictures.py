@@ -16,7 +16,7 @@ from slicer_desk import SLICES, Desk  # noqa: E402
 from slicer_panel import PanelOnScreen  # noqa: E402
 from small_studies import boxes, write_image, write_nifti  # noqa: E402
 
-from ActiveLabelLib.answers import CurvePoint, Places, Progress, Readings, Review, Row, Saved, Worklist  # noqa: E402  # isort: skip
+from ActiveLabelLib.server.answers import CurvePoint, Places, Progress, Readings, Review, Row, Saved, Worklist  # noqa: E402  # isort: skip
 
 PICTURES = ROOT / "docs" / "pictures" / "slicer"
 QUERY = replace(

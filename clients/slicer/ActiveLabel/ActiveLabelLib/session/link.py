@@ -7,11 +7,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
-from ActiveLabelLib.answers import Project, Saved, User
 from ActiveLabelLib.errors import CaseError, ClientError, RefusedError, SilentError
-from ActiveLabelLib.outbox import Outbox
-from ActiveLabelLib.server import Server
-from ActiveLabelLib.unsent import CORRECTION, DRAFT, Unsent
+from ActiveLabelLib.outbox.outbox import Outbox
+from ActiveLabelLib.outbox.unsent import CORRECTION, DRAFT, Unsent
+from ActiveLabelLib.server.answers import Project, Saved, User
+from ActiveLabelLib.server.server import Server
 
 RETRY_SECONDS = 10.0
 

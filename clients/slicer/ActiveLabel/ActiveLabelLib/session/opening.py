@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ActiveLabelLib.answers import Project, Query, Review
-from ActiveLabelLib.case import Scene
 from ActiveLabelLib.errors import CaseError, RefusedError
-from ActiveLabelLib.server import FINAL, MARKED, SECOND_READING, Server
-from ActiveLabelLib.unsent import Unsent
+from ActiveLabelLib.outbox.unsent import Unsent
+from ActiveLabelLib.server.answers import Project, Query, Review
+from ActiveLabelLib.server.server import FINAL, MARKED, SECOND_READING, Server
+from ActiveLabelLib.session.case import Scene
 
 NO_MODEL = 409
 """The server's status for a prediction while there is no model."""

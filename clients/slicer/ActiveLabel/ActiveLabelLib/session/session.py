@@ -9,16 +9,16 @@ import time
 from collections.abc import Callable, Collection, Hashable
 from pathlib import Path
 
-from ActiveLabelLib.answers import Progress, Project, Saved, User, Worklist
-from ActiveLabelLib.case import Case, Scene
 from ActiveLabelLib.errors import CaseError, RefusedError, SilentError
-from ActiveLabelLib.link import Link
-from ActiveLabelLib.opening import open_query
-from ActiveLabelLib.reviewing import Reviewing
-from ActiveLabelLib.server import Server, connect
-from ActiveLabelLib.unsent import FINISHED
-from ActiveLabelLib.walking import mark_shown, show_next
-from ActiveLabelLib.workplace import Workplace
+from ActiveLabelLib.outbox.unsent import FINISHED
+from ActiveLabelLib.server.answers import Progress, Project, Saved, User, Worklist
+from ActiveLabelLib.server.server import Server, connect
+from ActiveLabelLib.session.case import Case, Scene
+from ActiveLabelLib.session.link import Link
+from ActiveLabelLib.session.opening import open_query
+from ActiveLabelLib.session.reviewing import Reviewing
+from ActiveLabelLib.session.walking import mark_shown, show_next
+from ActiveLabelLib.session.workplace import Workplace
 
 
 class Session:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ActiveLabelLib.answers import Review
-from ActiveLabelLib.case import Case
 from ActiveLabelLib.errors import CaseError
-from ActiveLabelLib.opening import open_reading, open_review
-from ActiveLabelLib.unsent import CORRECTION
-from ActiveLabelLib.workplace import Workplace
+from ActiveLabelLib.outbox.unsent import CORRECTION
+from ActiveLabelLib.server.answers import Review
+from ActiveLabelLib.session.case import Case
+from ActiveLabelLib.session.opening import open_reading, open_review
+from ActiveLabelLib.session.workplace import Workplace
 
 FIRST, SECOND, STAPLE = "first", "second", "staple"
 """Which label counts after two readings have differed: one of them, or one merged of both."""

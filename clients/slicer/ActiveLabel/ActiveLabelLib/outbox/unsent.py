@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ActiveLabelLib.private_files import write_whole
+from ActiveLabelLib.outbox.private_files import write_whole
 
 DRAFT, FINISHED, CORRECTION = "draft", "finished", "correction"
 """What a drawing is: a draft, a label that is finished, or a reviewer's correction, which is never sent by itself."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime, timezone
 
-from ActiveLabelLib.answers import Row, time_of
-from ActiveLabelLib.case import Case
-from ActiveLabelLib.session import Session
-from ActiveLabelLib.slices import in_words
+from ActiveLabelLib.server.answers import Row, time_of
+from ActiveLabelLib.session.case import Case
+from ActiveLabelLib.session.session import Session
+from ActiveLabelLib.session.slices import in_words
 
 _OPENED = {
     "draft": "opened with your draft",

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from ActiveLabelLib.case import Case, Scene
 from ActiveLabelLib.errors import CaseError
-from ActiveLabelLib.slices import in_words, index_at, next_slice, position_mm
+from ActiveLabelLib.session.case import Case, Scene
+from ActiveLabelLib.session.slices import in_words, index_at, next_slice, position_mm
 
 
 def show_next(case: Case, scene: Scene, step: int = 1, *, first: bool = False) -> int | None:

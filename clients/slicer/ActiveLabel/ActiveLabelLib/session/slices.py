@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 
-from ActiveLabelLib.answers import Places
+from ActiveLabelLib.server.answers import Places
 
 NEAR_STEPS = 0.01
 """A position this near to a slice, in steps from slice to slice, is that slice."""

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import qt
 
-from ActiveLabelLib.answers import Row
-from ActiveLabelLib.curve import curve_svg
-from ActiveLabelLib.panel_parts import box, button, choice, fill, line, row, table, text_of, words
-from ActiveLabelLib.reviewing import FIRST, SECOND, STAPLE
-from ActiveLabelLib.session import Session
-from ActiveLabelLib.texts import can_be_brought_back, counts_text, readings_text
+from ActiveLabelLib.panel.curve import curve_svg
+from ActiveLabelLib.panel.panel_parts import box, button, choice, fill, line, row, table, text_of, words
+from ActiveLabelLib.panel.texts import can_be_brought_back, counts_text, readings_text
+from ActiveLabelLib.server.answers import Row
+from ActiveLabelLib.session.reviewing import FIRST, SECOND, STAPLE
+from ActiveLabelLib.session.session import Session
 
 REVIEW_TAB, WORKLIST_TAB, PROGRESS_TAB = range(3)
 ALL_STATES = "all states"

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from ActiveLabelLib.answers import Query, Review
+from ActiveLabelLib.server.answers import Query, Review
 
 
 class Scene(Protocol):

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Mapping
 from typing import Any
 
-from ActiveLabelLib.activity import ActiveTime
-from ActiveLabelLib.case import Case, Scene
 from ActiveLabelLib.errors import CaseError, RefusedError, SilentError
-from ActiveLabelLib.link import Link
-from ActiveLabelLib.opening import Opened
-from ActiveLabelLib.server import MARKED
-from ActiveLabelLib.unsent import CORRECTION, DRAFT, Unsent
+from ActiveLabelLib.outbox.unsent import CORRECTION, DRAFT, Unsent
+from ActiveLabelLib.server.server import MARKED
+from ActiveLabelLib.session.activity import ActiveTime
+from ActiveLabelLib.session.case import Case, Scene
+from ActiveLabelLib.session.link import Link
+from ActiveLabelLib.session.opening import Opened
 
 DRAFT_SECONDS = 30.0
 HEARTBEAT_SECONDS = 15.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ActiveLabelLib.answers import CurvePoint
+from ActiveLabelLib.server.answers import CurvePoint
 
 WIDTH, HEIGHT = 360, 170
 _LEFT, _RIGHT, _TOP, _BOTTOM = 42, 12, 12, 34

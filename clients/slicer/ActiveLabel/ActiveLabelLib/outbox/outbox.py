@@ -16,8 +16,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ActiveLabelLib.private_files import PART, Presence, make_durable, private_folder, write_whole
-from ActiveLabelLib.unsent import DamagedError, Unsent, digest, read_record, stem_of, stem_of_image, write_record
+from ActiveLabelLib.outbox.private_files import PART, Presence, make_durable, private_folder, write_whole
+from ActiveLabelLib.outbox.unsent import DamagedError, Unsent, digest, read_record, stem_of, stem_of_image, write_record
 
 DAMAGED = ".damaged"
 """The ending of a record that was set aside; its drawing stays where it is."""

@@ -9,10 +9,10 @@ from pathlib import Path
 import qt
 
 from ActiveLabelLib.errors import ClientError
-from ActiveLabelLib.panel_parts import box, button, line, row, text_of, words
-from ActiveLabelLib.panel_tabs import Tabs
-from ActiveLabelLib.session import Session
-from ActiveLabelLib.texts import case_text, expiry_text, slices_text
+from ActiveLabelLib.panel.panel_parts import box, button, line, row, text_of, words
+from ActiveLabelLib.panel.panel_tabs import Tabs
+from ActiveLabelLib.panel.texts import case_text, expiry_text, slices_text
+from ActiveLabelLib.session.session import Session
 
 PREVIOUS_KEY, NEXT_KEY, DONE_KEY = "Shift+B", "Shift+F", "Shift+D"
 """Slicer's views go to the next slice with F and back with B; a key that its Segment Editor has would do nothing."""

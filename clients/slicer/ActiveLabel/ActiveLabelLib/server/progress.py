@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ActiveLabelLib.answers import CurvePoint, Progress, understood
+from ActiveLabelLib.server.answers import CurvePoint, Progress, understood
 
 
 @understood

@@ -7,7 +7,8 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from ActiveLabelLib.answers import (
+from ActiveLabelLib.errors import RefusedError
+from ActiveLabelLib.server.answers import (
     Progress,
     Project,
     Query,
@@ -22,9 +23,8 @@ from ActiveLabelLib.answers import (
     read_saved,
     read_worklist,
 )
-from ActiveLabelLib.connection import Connection
-from ActiveLabelLib.errors import RefusedError
-from ActiveLabelLib.progress import read_progress
+from ActiveLabelLib.server.connection import Connection
+from ActiveLabelLib.server.progress import read_progress
 
 PREDICTION_SECONDS = 600.0
 """How long a prediction or a map may take, which a server without a GPU computes for minutes."""
