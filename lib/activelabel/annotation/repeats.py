@@ -13,9 +13,7 @@ from activelabel.store.records.labels import FINAL, SECOND, Annotation
 from activelabel.store.records.queries import Lease
 
 
-def repeated_label(
-    sent: SentLabel, query: Lease | None, case: CaseHistory, reader: HistoryReader
-) -> Annotation | None:
+def repeated_label(sent: SentLabel, query: Lease | None, case: CaseHistory, reader: HistoryReader) -> Annotation | None:
     """The current label that the same annotator has sent before, with the same drawing for the same slices.
 
     It is no repetition if the annotator was asked for the image since, has an open draft of it, or if a reviewer has
