@@ -336,6 +336,12 @@
 
   // src/panel/keys.ts
   function meaningOf(event, actions) {
+    const step = stepOf(event);
+    if (step !== void 0) {
+      return () => {
+        actions.step(step);
+      };
+    }
     if (event.ctrlKey || event.metaKey) {
       return ofControl(event.key.toLowerCase(), event.shiftKey, actions);
     }
@@ -345,14 +351,13 @@
         actions.choose(Number(digit));
       };
     }
-    if (event.key === "[" || event.key === "]") {
-      return () => {
-        actions.step(event.key === "]" ? 1 : -1);
-      };
-    }
     return event.shiftKey && event.code === "KeyD" ? () => {
       actions.mark();
     } : void 0;
+  }
+  function stepOf({ key, ctrlKey, metaKey, altKey }) {
+    const isLetter = altKey || !ctrlKey && !metaKey;
+    return isLetter ? { "[": -1, "]": 1 }[key] : void 0;
   }
   function ofControl(key, shift, actions) {
     if (key === "enter") {
@@ -797,9 +802,11 @@
   }
   function button(text2, press, attributes = {}) {
     const element = make("button", { type: "button", ...attributes }, text2);
-    element.addEventListener("click", () => {
+    element.addEventListener("click", (event) => {
       press();
-      element.blur();
+      if (event.detail > 0) {
+        element.blur();
+      }
     });
     return element;
   }
@@ -888,8 +895,8 @@
           actions.redo();
         }, { title: "Redo: Ctrl+Y", "aria-label": "Redo" }),
         skip: button("Skip…", () => {
-          this.skipForm.hidden = !this.skipForm.hidden;
-        })
+          this.openSkip(this.skipForm.hidden);
+        }, { "aria-expanded": "false" })
       };
       this.skipForm = this.makeSkipForm();
       this.overlay = make("label", { class: "al-row" }, "Uncertainty", this.slider, this.overlayText);
@@ -976,7 +983,9 @@
       undo.hidden = redo.hidden = phase === "free" || phase === "opening";
       skip.hidden = query === null || review !== null;
       skip.disabled = skip.hidden || busy;
-      this.skipForm.hidden ||= skip.disabled;
+      if (skip.disabled && !this.skipForm.hidden) {
+        this.openSkip(false);
+      }
       this.skipWarning.hidden = !changed;
     }
     showSlices(state) {
@@ -1006,19 +1015,36 @@
       const mark = button(`Slice done${done.includes(slice) ? " ✓" : ""}`, () => {
         this.actions.mark();
       }, { title: "Shift+D", "aria-pressed": pressed });
+      const focused = [...this.slices.children].indexOf(document.activeElement ?? this.slices);
       this.slices.replaceChildren(back, place, on, ...phase === "drawing" ? [mark] : []);
+      if (focused >= 0) {
+        this.slices.children[focused].focus();
+      }
+    }
+    openSkip(open) {
+      this.skipForm.hidden = !open;
+      this.buttons.skip.setAttribute("aria-expanded", String(open));
+      if (open) {
+        this.skipForm.querySelector("input")?.focus();
+      }
     }
     makeSkipForm() {
       const why = textField({ placeholder: "why, in one line", "aria-label": "Reason" });
       const choices = SKIPS.map(
         ([kind, text2]) => button(text2, () => {
-          this.skipForm.hidden = true;
+          this.openSkip(false);
           this.actions.skip(kind, why.value.trim());
           why.value = "";
         })
       );
       const form = make("div", { class: "al-skip" }, this.skipWarning, why, ...choices);
       form.hidden = true;
+      form.addEventListener("keydown", (event) => {
+        if (event.key === "Escape") {
+          this.openSkip(false);
+          this.buttons.skip.focus();
+        }
+      });
       return form;
     }
   };
