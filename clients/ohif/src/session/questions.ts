@@ -3,7 +3,7 @@
 import type { Query, Reader, Server } from '../server/server.ts';
 import type { Question, State } from './state.ts';
 
-export const ELSEWHERE = 'You no longer hold this case: it was saved in another tab, or is somebody else’s now. Press again to save what is drawn here all the same.';
+export const ELSEWHERE = 'You no longer hold this case: its time has run out, it was saved in another tab, or it is somebody else’s now. Press again to save what is drawn here all the same.';
 
 /** The question that comes before saving, if one is left: pressing again answers it. */
 export function questionOf(

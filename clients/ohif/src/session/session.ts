@@ -39,7 +39,7 @@ export class Session<D extends Drawn = Drawn> {
     private readonly onChange: (state: State) => void,
     private readonly marks: Marks,
     private readonly journal: Journal,
-    private readonly clock: () => number = () => Date.now()
+    private readonly clock: () => number = () => performance.now() // milliseconds, whatever becomes of the time of day
   ) {
     this.ahead = new Ahead(server);
     this.outbox = new Outbox(server, journal, () => { this.drafts.changes(); });

@@ -1858,7 +1858,7 @@
         await (open?.drawing.changed === true && this.outbox.keep(open));
         kept = true;
         if (open !== void 0 && this.work.open === open) {
-          this.work.set({ kept: new Date(this.clock()).toLocaleTimeString(), changed: open.drawing.changed });
+          this.work.set({ kept: (/* @__PURE__ */ new Date()).toLocaleTimeString(), changed: open.drawing.changed });
           const { query, reader, done } = this.work.state;
           if (query !== null) {
             this.marks.keep(query, reader?.name, done);
@@ -1961,7 +1961,7 @@
   };
 
   // src/session/questions.ts
-  var ELSEWHERE = "You no longer hold this case: it was saved in another tab, or is somebody else’s now. Press again to save what is drawn here all the same.";
+  var ELSEWHERE = "You no longer hold this case: its time has run out, it was saved in another tab, or it is somebody else’s now. Press again to save what is drawn here all the same.";
   function questionOf(query, empty, { asks, done }) {
     if (!asks.includes("empty") && query.kind === "volume" && empty) {
       return { asks: "empty", text: "Nothing is drawn. Press again if the image holds none of the structures." };
@@ -2042,7 +2042,7 @@
 
   // src/session/session.ts
   var Session = class {
-    constructor(server, viewer, onChange, marks, journal, clock = () => Date.now()) {
+    constructor(server, viewer, onChange, marks, journal, clock = () => performance.now()) {
       this.server = server;
       this.viewer = viewer;
       this.onChange = onChange;
