@@ -31,6 +31,10 @@ class NotLoggedInError(ActiveLabelError):
     """The request does not say who asks, or what it says is not true."""
 
 
+class AnotherReaderError(ActiveLabelError):
+    """The client sends the work of somebody else than the one whom the server takes it for."""
+
+
 class UnavailableError(ActiveLabelError):
     """What the request needs, such as the PACS or the ledger, does not answer; nothing is wrong with the request."""
 

@@ -19,6 +19,7 @@ from activelabel.data.grids import Grid
 from activelabel.data.labels.label_texts import parse_labels
 from activelabel.errors import InvalidInputError
 from activelabel.server.client_info import read_label_info
+from activelabel.store.case_states import Verdict
 from activelabel.store.cases.skips import NOT_NOW
 from activelabel.store.connection.location import sqlite_url
 from activelabel.store.coverage_case import CoverageCase
@@ -95,6 +96,43 @@ def test_an_answer_covers_the_slices_of_its_query_also_where_they_are_empty(arch
     assert (kept.slices, kept.covered_slices, kept.foreground_slices) == ((1, 3), 2, 1)
     assert archive.values() == [0, 2, 0, 0, 0]
     assert (archive.ledger.image("a").slice_axis, archive.ledger.image("a").slice_count) == (AXIS, SLICES)
+
+
+def test_a_label_that_is_sent_again_as_its_answer_was_lost_is_the_same_version(tmp_path: Path) -> None:
+    archive = Archive(tmp_path, asks_slices=False)
+    archive.ask("ann", None)
+    first = archive.send("ann", 0, 2, 0, 0, 0, finished=True)
+    archive.ledger.take_for_review("rev", 30, "a")
+    archive.ledger.decide("a", "rev", Verdict.APPROVED)
+    assert archive.send("ann", 0, 2, 0, 0, 0, finished=True) == first
+    assert archive.send("ann", 0, 2, 0, 0, 0, finished=False) == first, "a client that has heard nothing keeps a draft"
+    assert archive.ledger.open_drafts() == []
+    assert [label.version for label in archive.ledger.history("a") if label.tag == "final"] == [1]
+    assert archive.ledger.standing_decisions()["a"].outcome == "approved"
+
+
+def test_what_looks_like_a_repetition_and_is_none_is_a_version_of_its_own(tmp_path: Path) -> None:
+    archive = Archive(tmp_path, asks_slices=False)
+    versions = [
+        archive.send("ann", 0, 2, 0, 0, 0, finished=True),
+        archive.send("ann", 0, 2, 1, 0, 0, finished=True),  # another drawing
+        archive.send("bob", 0, 2, 1, 0, 0, finished=True),  # another annotator
+        archive.send("ann", 0, 2, 1, 0, 0, finished=True),  # the newest one is bob's
+    ]
+    assert [label.version for label in versions] == [1, 2, 3, 4]
+    archive.ledger.take_for_review("rev", 30, "a")
+    archive.ledger.decide("a", "rev", Verdict.RETURNED, "look again")
+    archive.ask("ann", None)
+    assert archive.send("ann", 0, 2, 1, 0, 0, finished=True).version == 5, "the annotator has looked again"
+
+
+def test_slices_that_are_sent_again_are_the_same_version_and_more_of_them_are_not(archive: Archive) -> None:
+    archive.ask("ann", [1, 3])
+    first = archive.send("ann", 0, 2, 0, 0, 0)
+    assert archive.send("ann", 0, 2, 0, 0, 0) == first
+    assert archive.send("ann", 0, 2, 0, 0, 0, annotated_slices=[1]) == first
+    assert archive.send("ann", 0, 2, 0, 0, 0, annotated_slices=[0, 1]).slices == (0, 1, 3)
+    assert archive.send("ann", 0, 2, 0, 0, 0, annotated_slices="all").slices is None
 
 
 def test_an_answer_covers_other_slices_that_are_drawn_too(archive: Archive) -> None:

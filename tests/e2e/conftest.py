@@ -57,13 +57,13 @@ def start_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[
 
 
 @pytest.fixture
-def make_ohif() -> Iterator[Callable[[str], OhifPage]]:
-    """Open a page of OHIF in Chromium."""
+def make_ohif() -> Iterator[Callable[..., OhifPage]]:
+    """Open a page of OHIF in Chromium; with a `profile`, it knows what the one before with that folder has kept."""
     opened: list[OhifPage] = []
     with sync_playwright() as playwright:
 
-        def make(address: str) -> OhifPage:
-            opened.append(OhifPage(playwright, address))
+        def make(address: str, profile: Path | None = None) -> OhifPage:
+            opened.append(OhifPage(playwright, address, profile))
             return opened[-1]
 
         yield make

@@ -78,6 +78,42 @@ def info_of(label_info: object) -> LabelInfo:
     return read_label_info({"client_id": "ann", "label_info": label_info})
 
 
+def saves(stated: str | None, cookie: str = "") -> tuple[int, object]:
+    """Return the status and the answer to a client that states whose work it sends."""
+    app = FastAPI()
+    app.router.routes[:0] = router.routes
+    stating = {} if stated is None else {"X-ActiveLabel-Reader": stated}
+    http = TestClient(app, client=("10.0.0.7", 50000), headers={**stating, **({"Cookie": cookie} if cookie else {})})
+    answer = http.put("/save")
+    return answer.status_code, answer.json()
+
+
+def test_a_page_whose_name_another_tab_has_changed_is_refused() -> None:
+    assert saves("J%C3%B6rg", "activelabel_reader=J%C3%B6rg") == (200, "Jörg")
+    assert saves("", "") == (200, "10.0.0.7")
+    assert saves("ann", "activelabel_reader=bob") == (
+        412,
+        {"detail": "this is the work of ann, and the name is now bob: nothing of it is kept as theirs"},
+    )
+    assert saves("ann", "")[0] == saves("", "activelabel_reader=bob")[0] == 412
+
+
+def test_a_client_that_does_not_state_whose_work_it_sends_is_served_as_before() -> None:
+    assert saves(None, "activelabel_reader=bob") == (200, "bob")
+    assert saves(None) == (200, "10.0.0.7")
+
+
+def test_the_work_of_one_reader_is_refused_where_another_has_logged_in() -> None:
+    before = asking.set(Identity("ann@clinic", Role.ANNOTATOR))
+    try:
+        assert saves("ann%40clinic", "activelabel_reader=bob") == (200, "ann@clinic")
+        line = "this is the work of bob, and ann@clinic is logged in: nothing of it is kept as theirs"
+        assert saves("bob", "activelabel_reader=bob") == (412, {"detail": line})
+        assert saves(None) == (200, "ann@clinic")
+    finally:
+        asking.reset(before)
+
+
 def names_in(label_info: object) -> tuple[str, ...] | None:
     return info_of(label_info).segment_names
 

@@ -6,6 +6,7 @@
 import type { Drawing } from './drawing/drawing.ts';
 import { completeDownload, completeExport } from './viewer/frames.ts';
 import { listenForKeys } from './panel/keys.ts';
+import { Journal } from './session/journal.ts';
 import { Marks } from './session/marks.ts';
 import { MODE_MODULE } from './viewer/mode.ts';
 import type { ExtensionManager, Managers } from './viewer/ohif.ts';
@@ -23,6 +24,7 @@ import { listenForProgress } from './server/progress.ts';
 import { Reviews } from './session/reviews.ts';
 import { Server } from './server/server.ts';
 import { Session } from './session/session.ts';
+import { BrowserShelf } from './session/shelf.ts';
 import { Slices } from './session/slices.ts';
 import { BUTTONS } from './viewer/toolbar.ts';
 import { Tools } from './viewer/tools.ts';
@@ -67,7 +69,9 @@ function begin({ servicesManager: { services }, commandsManager }: Managers): Se
     shown.show(state);
     veil.show(state, begun.drawing !== undefined);
     overlays.follow(state);
-  }, new Marks(sessionStorage));
+  }, new Marks(sessionStorage), new Journal(new BrowserShelf(), error => {
+    begun.set({ message: { kind: 'bad', text: `This browser keeps nothing of what is drawn (${String(error)}): only drafts are kept, every half minute.` } });
+  }));
   const slices = new Slices(begun, viewer);
   const actions: Actions = {
     next: () => void begun.next(),

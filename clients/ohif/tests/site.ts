@@ -2,8 +2,9 @@
 
 import assert from 'node:assert/strict';
 
-import type { Drawn } from '../src/drawing/drawing.ts';
-import { History } from '../src/drawing/history.ts';
+import type { Drawn } from '../src/drawing/drawn.ts';
+import { History, type Part } from '../src/drawing/history.ts';
+import { Journal, type Shelf } from '../src/session/journal.ts';
 import { Marks } from '../src/session/marks.ts';
 import { type Volume, writeMask } from '../src/volumes/nifti.ts';
 import { Away, type Query, type Reader, Refusal, type Review, type Sample, type Saved, type Server } from '../src/server/server.ts';
@@ -33,7 +34,7 @@ export class FakeDrawing implements Drawn {
   private strokes = 0;
   closed = false;
   removed = false;
-  constructor(readonly onStroke: () => void) {}
+  constructor(readonly onStroke: (slices: readonly Part[]) => void) {}
   get changed(): boolean {
     return this.history.position !== this.kept;
   }
@@ -48,15 +49,26 @@ export class FakeDrawing implements Drawn {
   }
   draw(): void {
     this.history.record([{ start: 0, values: [++this.strokes] }]);
-    this.onStroke();
+    this.tell();
   }
   undo(): void {
     this.history.undo();
-    this.onStroke();
+    this.tell();
   }
   redo(): void {
     this.history.redo();
-    this.onStroke();
+    this.tell();
+  }
+  restore(slices: readonly Part[]): boolean {
+    const changes = this.history.record(slices);
+    this.tell();
+    return changes;
+  }
+  value(): number | undefined {
+    return this.history.values[0];
+  }
+  private tell(): void {
+    this.onStroke([{ start: 0, values: this.history.values }]);
   }
   file(): Promise<{ mask: Blob; label_info: { name: string; idx: number }[] }> {
     this.kept = this.history.position;
@@ -73,6 +85,23 @@ export class FakeDrawing implements Drawn {
   }
 }
 
+/** What the browser keeps. */
+class FakeShelf implements Shelf {
+  readonly kept = new Map<string, Part>();
+  put([reader, image, start]: [string, string, number], values: Uint8Array): Promise<void> {
+    this.kept.set(`${reader}\n${image}\n${start}`, { start, values });
+    return Promise.resolve();
+  }
+  of(reader: string, image: string): Promise<Part[]> {
+    const keys = [...this.kept.keys()].filter(key => key.startsWith(`${reader}\n${image}\n`));
+    return Promise.resolve(keys.flatMap(key => this.kept.get(key) ?? []));
+  }
+  remove(reader: string, image: string): Promise<void> {
+    [...this.kept.keys()].filter(key => key.startsWith(`${reader}\n${image}\n`)).forEach(key => this.kept.delete(key));
+    return Promise.resolve();
+  }
+}
+
 /** A server with cases in an order, and a viewer that shows what it is told to; both note what is asked of them. */
 export class Site {
   readonly log: string[] = [];
@@ -86,6 +115,10 @@ export class Site {
   toReview: Review | null = null;
   saved: Saved = { state: 'finished' };
   refusal: string | undefined;
+  /** Whose work the page says that it sends. */
+  stated: string | undefined;
+  /** Who has drawn the label of every case. */
+  labelledBy: string | undefined;
   /** What a gateway before the server fails at. */
   failing: string | undefined;
   /** What happens while a label is being saved. */
@@ -99,8 +132,9 @@ export class Site {
   shownPlace: number | undefined = 0;
   masks: (Volume<Uint8Array> | undefined)[] = [];
   now = 0;
+  readonly shelf = new FakeShelf();
   readonly marks: Marks;
-  readonly session: Session<FakeDrawing>;
+  session: Session<FakeDrawing>;
   readonly viewer: Viewer<FakeDrawing>;
   readonly slices: Slices<FakeDrawing>;
   readonly server: Server;
@@ -123,8 +157,14 @@ export class Site {
     };
     const kept = new Map<string, string>();
     this.marks = new Marks({ getItem: key => kept.get(key) ?? null, setItem: (key, value) => { kept.set(key, value); } });
-    this.session = new Session(this.server, this.viewer, state => { this.onChange?.(state); }, this.marks, () => this.now);
+    this.session = this.newSession();
     this.slices = new Slices(this.session, this.viewer);
+  }
+
+  /** What a page that is loaded anew begins with. */
+  newSession(): Session<FakeDrawing> {
+    const journal = new Journal(this.shelf, error => { throw error; });
+    return new Session(this.server, this.viewer, state => { this.onChange?.(state); }, this.marks, journal, () => this.now);
   }
 
   /** Ask for a case, and open it as OHIF does: it leaves the study and enters the next one, sometimes twice. */
@@ -166,6 +206,11 @@ export class Site {
         return what === 'draft' ? { state: 'draft' as const } : this.saved;
       });
     const server: Partial<Server> = {
+      of: worker => {
+        this.stated = worker?.name;
+        return server as Server;
+      },
+      labelledBy: image => asked(`info of the label of ${image}`, () => this.labelledBy),
       reader: () => asked('reader', () => this.reader),
       labels: () => asked('labels', () => ['ball']),
       query: () => asked('query', () => this.held),

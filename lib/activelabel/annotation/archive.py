@@ -12,6 +12,7 @@ from activelabel.annotation.finishing import Finishing, Verdict
 from activelabel.annotation.history_reader import ORIGINAL, HistoryReader
 from activelabel.annotation.label_files import LabelFiles, annotation_of, new_name
 from activelabel.annotation.label_info import LabelInfo
+from activelabel.annotation.repeats import repeated_label
 from activelabel.annotation.second_readings import COVERAGE, SecondReadings
 from activelabel.data.grids import Grid
 from activelabel.data.label_checking import check_kept_grid, check_label
@@ -195,6 +196,9 @@ class LabelArchive:
     def _keep_final(self, sent: SentLabel, name: str) -> Kept:
         case = self._reader.case(sent.image_id)
         query, current = self._reader.query(sent, case), case.current()
+        repeated = repeated_label(sent, query, case, self._reader)
+        if repeated is not None:
+            return repeated
         if sent.finished is False:
             return self._drafts.keep(sent, query, self._finishing.judge_unfinished(sent, case), name)
         if case.is_kept_beside(sent.annotator, query) and not sent.decided:

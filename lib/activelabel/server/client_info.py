@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from contextvars import ContextVar
 from typing import Any
+from urllib.parse import unquote
 
 from activelabel.annotation.label_info import LabelInfo
-from activelabel.errors import InvalidInputError
+from activelabel.errors import AnotherReaderError, InvalidInputError
 from activelabel.login.identity import asking
 
 client_address: ContextVar[str] = ContextVar("client_address", default="")
@@ -17,6 +18,29 @@ NAME_COOKIE = "activelabel_reader"
 has it, also those of parts of OHIF that know no reader."""
 cookie_name: ContextVar[str] = ContextVar("cookie_name", default="")
 """The name in that cookie of the current request; set by the routes."""
+READER_HEADER = "X-ActiveLabel-Reader"
+"""The header in which our clients say whose work they send: the name, percent-encoded, or nothing for no name. All tabs
+of a browser share one login and one cookie, so the server may take a page for somebody else than the one who draws."""
+
+
+def require_reader(stated: str | None) -> None:
+    """Refuse the work of one reader as that of another, who has logged in or changed the name since.
+
+    Args:
+        stated: the header's value; None from a client that does not say whose work it sends.
+
+    Raises:
+        AnotherReaderError: the server takes the client for somebody else.
+    """
+    if stated is None:
+        return
+    who, name = asking.get(), unquote(stated).strip()
+    taken_for = cookie_name.get() if who is None else who.name
+    if name != taken_for:
+        now = f"{taken_for} is logged in" if who is not None else f"the name is now {taken_for or 'empty'}"
+        raise AnotherReaderError(
+            f"this is the work of {name or 'somebody without a name'}, and {now}: nothing of it is kept as theirs"
+        )
 
 
 def annotator_of(params: Mapping[str, Any]) -> str:

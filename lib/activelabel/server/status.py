@@ -2,6 +2,7 @@
 
 from activelabel.errors import (
     ActiveLabelError,
+    AnotherReaderError,
     AskedBackError,
     ForbiddenError,
     InvalidInputError,
@@ -18,6 +19,7 @@ STATUS: dict[type[ActiveLabelError], int] = {
     NotFoundError: 404,
     NotReadyError: 409,
     AskedBackError: 409,
+    AnotherReaderError: 412,  # no other refusal has it, so a client knows that it has to wait for its reader
     ForbiddenError: 403,
     NotLoggedInError: 401,
     UnavailableError: 503,

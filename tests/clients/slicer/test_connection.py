@@ -13,16 +13,25 @@ import pytest
 from ActiveLabelLib.errors import ClientError, RefusedError, SilentError
 from ActiveLabelLib.server.connection import Connection, checked_address
 
+PREPARED: dict[str, tuple[int, Any]] = {
+    "/page": (200, None),
+    "/between": (503, None),
+    "/full": (503, {"detail": "the ledger does not answer"}),
+}
+"""The status and content for some addresses."""
+
 
 class Answers(BaseHTTPRequestHandler):
     """A server with a login, whose first token ends at once."""
 
     tokens: list[str]
     seen: list[tuple[str, str, bytes]]
+    readers: list[str | None]
 
     def _answer(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         self.seen.append((self.command, self.path, body))
+        self.readers.append(self.headers.get("X-ActiveLabel-Reader"))
         if self.path == "/auth/":
             self._send(200, {"enabled": True})
         elif self.path == "/auth/token":
@@ -52,15 +61,14 @@ class Answers(BaseHTTPRequestHandler):
             self._send(401, {"detail": "the session has ended: log in again"})
         elif self.path.startswith("/wrong"):
             self._send(409, {"detail": "image 'case7' is under review\nby rev"})
-        elif self.path.startswith("/page"):
-            self._send(200, None)
         else:
-            self._send(200, {"path": self.path})
+            self._send(*PREPARED.get(self.path, (200, {"path": self.path})))
 
     do_GET = do_POST = do_PUT = _answer  # names of the standard library
 
     def _send(self, status: int, content: Any) -> None:
         self.send_response(status)
+        self.send_header("Content-Type", "text/html" if content is None else "application/json")
         self.end_headers()
         self.wfile.write(b"<html>" if content is None else json.dumps(content).encode())
 
@@ -70,7 +78,7 @@ class Answers(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def handler() -> type[Answers]:
-    return type("HandlerOfThisTest", (Answers,), {"tokens": [], "seen": []})
+    return type("HandlerOfThisTest", (Answers,), {"tokens": [], "seen": [], "readers": []})
 
 
 @pytest.fixture
@@ -99,6 +107,23 @@ def test_a_refusal_has_the_servers_own_line(connection: Connection) -> None:
     with pytest.raises(RefusedError) as error:
         connection.post("/wrong", {})
     assert (error.value.status, str(error.value)) == (409, "image 'case7' is under review by rev")
+
+
+def test_a_proxy_whose_server_does_not_answer_is_no_refusal_and_the_servers_own_line_is(connection: Connection) -> None:
+    with pytest.raises(SilentError, match="what is in between says 503"):
+        connection.post("/between", {})
+    with pytest.raises(RefusedError, match="the ledger does not answer"):
+        connection.post("/full", {})
+
+
+def test_whose_work_it_is_is_said_once_the_server_has_said_who_is_logged_in(
+    connection: Connection, handler: type[Answers]
+) -> None:
+    connection.get("/info")
+    connection.reader = "Jörg@clinic"
+    connection.post("/label", {})
+    assert set(handler.readers[:-1]) == {None}
+    assert handler.readers[-1] == "J%C3%B6rg%40clinic"
 
 
 def test_a_redirect_is_refused_and_does_not_take_the_token_along(connection: Connection) -> None:

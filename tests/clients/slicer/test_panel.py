@@ -75,6 +75,17 @@ def test_buttons_are_grey_until_they_can_do_something(ann: PanelOnScreen, desk: 
     assert ann.case_line == "case7 (training): chosen at random. Nothing is drawn yet."
 
 
+def test_the_next_person_at_the_workstation_finds_no_password(ann: PanelOnScreen, desk: DeskWithImages) -> None:
+    hint = "password, if the server wants one"
+    ann.write(hint, "secret")
+    desk.silent = True
+    ann.click("Connect")
+    assert ann.written(hint) == "secret", "it is not to be typed again for a server that did not answer"
+    desk.silent = False
+    ann.click("Connect")
+    assert ann.written(hint) == ""
+
+
 def test_keys_go_through_the_asked_slices_and_mark_them(ann: PanelOnScreen, desk: DeskWithImages) -> None:
     desk.queries = [SLICES]
     ann.click("Connect")

@@ -27,6 +27,7 @@ class Answers:
 
     def __init__(self, cases: int = 0, roles: list[str] | None = None) -> None:
         self.name = "ann"
+        self.reader = ""
         self.asked: list[Any] = []
         self._cases = [f"case_{number:05d}" for number in range(cases)]
         self._roles = roles
@@ -71,6 +72,7 @@ def test_of_a_very_long_worklist_the_first_pages_are_shown_and_the_last_row_says
 def test_who_may_review(roles: list[str] | None, user: User) -> None:
     answers: Any = Answers(roles=roles)
     assert Server(answers).log_in() == user
+    assert answers.reader == ("" if roles is None else "ann@clinic")
 
 
 def test_a_label_to_review_is_read_with_its_two_readings() -> None:

@@ -292,6 +292,36 @@ def test_a_refused_drawing_stays_here_and_opens_again(ann: Person) -> None:
     assert ann.scene.opened[-1][1] == {"liver": 1, "spleen": 2}, "values of this module, not of the project"
 
 
+@pytest.mark.parametrize("status", [401, 412, 429, 500, 503, 507])
+def test_a_drawing_that_the_server_cannot_take_at_the_moment_is_sent_again_by_itself(ann: Person, status: int) -> None:
+    ann.session.next_case()
+    ann.scene.drawing = "half"
+    ann.server.refuses, ann.server.refuses_with = "the disk is full", status
+    ann.pass_by(30)
+    assert ann.session.line == "the disk is full; what you draw is kept here until the server takes it"
+    assert ann.session.is_unsaved
+    ann.server.refuses = ""
+    ann.pass_by(10)
+    assert ann.server.drawings() == [("draft", "half")]
+    assert not ann.session.is_unsaved
+
+
+def test_a_drawing_that_could_not_be_finished_at_the_moment_is_a_draft_until_the_button_is_pressed_again(
+    ann: Person,
+) -> None:
+    ann.session.next_case()
+    ann.scene.drawing = "whole"
+    ann.server.refuses, ann.server.refuses_with = "the ledger does not answer", 503
+    with pytest.raises(RefusedError, match="the ledger does not answer"):
+        ann.session.finish()
+    ann.server.refuses = ""
+    ann.pass_by(10)
+    assert ann.server.drawings() == [("draft", "whole")]
+    assert ann.session.case is not None
+    ann.session.finish()
+    assert ann.server.drawings()[1:] == [("label", "whole")]
+
+
 def test_another_person_at_the_same_slicer_does_not_get_the_drawing_of_the_one_before(ann: Person) -> None:
     ann.session.next_case()
     ann.scene.drawing = "by ann"

@@ -862,7 +862,7 @@ def test_readings_that_come_at_the_same_moment_are_compared_with_each_other(twic
         return case
 
     twice.ledger.case_history = bob_then
-    twice.send(image, "ann", drawn=BOTH)
+    twice.send(image, "ann", drawn=BOX)
     assert compared(twice)[-1] == ("ann", "bob", False, True)
     assert (twice.ledger.current_annotation(image).version, to_decide(twice)) == (2, [image])
 

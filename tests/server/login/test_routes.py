@@ -259,3 +259,15 @@ def test_the_hosts_own_routes_believe_the_guard(
     assert client.delete("/train/", headers=mel).status_code == 200
     assert client.delete("/train/", headers={"Authorization": f"Bearer {openid.token('ann')}"}).status_code == 403
     assert client.delete("/train/").status_code == 401
+
+
+def test_what_a_page_holds_of_one_reader_is_refused_once_another_has_logged_in_in_the_same_browser(
+    with_users: Ledger, make_client: Make
+) -> None:
+    browser, page = make_client(), {"X-ActiveLabel-Reader": "annotator"}
+    send(browser)
+    assert browser.get("/info/", headers=page).json() == "annotator"
+    send(browser, "reviewer")
+    refused = browser.get("/info/", headers=page)
+    assert refused.status_code == 412
+    assert refused.json()["detail"].startswith("this is the work of annotator, and reviewer is logged in")

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Locator, Page, Playwright
+import psutil
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, Playwright
 from playwright.sync_api import TimeoutError as TooSlowError
 
 CHROMIUM = "/usr/bin/chromium"
@@ -67,11 +68,20 @@ class OhifPage:
         problems: errors of the page itself, in the order in which they came.
     """
 
-    def __init__(self, playwright: Playwright, address: str) -> None:
-        self._browser = playwright.chromium.launch(executable_path=CHROMIUM, args=OPTIONS)
+    def __init__(self, playwright: Playwright, address: str, profile: Path | None = None) -> None:
+        """Open a browser, which keeps what it knows in the folder `profile`, or forgets it."""
+        launch = playwright.chromium
+        looks: dict[str, Any] = {"viewport": {"width": 1600, "height": 900}, "ignore_https_errors": True}
+        self._profile = profile
+        self._browser: Browser | BrowserContext
+        if profile is None:
+            self._browser = launch.launch(executable_path=CHROMIUM, args=OPTIONS)
+            self.page: Page = self._browser.new_page(**looks)
+        else:
+            self._browser = launch.launch_persistent_context(profile, executable_path=CHROMIUM, args=OPTIONS, **looks)
+            self.page = self._browser.new_page()
         self._address = address
         self.problems: list[str] = []
-        self.page: Page = self._browser.new_page(viewport={"width": 1600, "height": 900}, ignore_https_errors=True)
         self.page.set_default_timeout(PATIENCE_MS)
         self.page.add_init_script(_COUNT_CLICKS)
         self.page.on("pageerror", lambda error: self.problems.append(str(error)))
@@ -102,6 +112,12 @@ class OhifPage:
         field = self._panel.get_by_label("Your name")
         field.fill(name)
         field.press("Enter")
+
+    def be(self, name: str) -> None:
+        """Say who annotates, unless the browser knows it: Chromium writes a cookie to the disk after up to 30 s."""
+        self._panel.get_by_text(re.compile(f"Ask for a case|You are {name}")).first.wait_for()
+        if self._panel.get_by_label("Your name").is_visible() and self.name() != name:
+            self.give_name(name)
 
     def name(self) -> str:
         """Return the name that the panel shows in its field."""
@@ -276,6 +292,24 @@ class OhifPage:
     def picture(self, path: Path) -> None:
         """Save a screenshot."""
         self.page.screenshot(path=path)
+
+    def slow_down(self, latency_ms: float, mbit_per_second: float) -> None:
+        """Make the network of the page as slow as a line may be."""
+        speed = mbit_per_second * 1e6 / 8
+        devtools = self.page.context.new_cdp_session(self.page)
+        devtools.send("Network.enable")
+        devtools.send(
+            "Network.emulateNetworkConditions",
+            {"offline": False, "latency": latency_ms, "downloadThroughput": speed, "uploadThroughput": speed},
+        )
+
+    def kill(self) -> None:
+        """End the browser of a profile as a crash would."""
+        place = f"--user-data-dir={self._profile}"
+        for process in psutil.process_iter(["cmdline"]):
+            if place in (process.info["cmdline"] or []):
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process.kill()
 
     def close(self) -> None:
         """End the browser."""

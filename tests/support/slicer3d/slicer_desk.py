@@ -68,6 +68,7 @@ class Desk:
         self.silent = False
         self.deaf_to = ""
         self.refuses = ""
+        self.refuses_with = 400
         self.answer = Saved("finished")
         self.originals: dict[str, str] = {}
         self.has_model = False
@@ -78,7 +79,7 @@ class Desk:
         if self.silent:
             raise SilentError(f"{self.address} does not answer (made up)")
         if self.refuses and what[0] in ("draft", "label"):
-            raise RefusedError(400, self.refuses)
+            raise RefusedError(self.refuses_with, self.refuses)
         self.sent.append(what)
 
     def log_in(self) -> User:

@@ -104,6 +104,10 @@ class PanelOnScreen:
     def write(self, hint: str, text: str) -> None:
         self._find(QtWidgets.QLineEdit, hint).setText(text)
 
+    def written(self, hint: str) -> str:
+        """Return the text of a field."""
+        return str(self._find(QtWidgets.QLineEdit, hint).text())
+
     def choose(self, name: str, text: str) -> None:
         """Choose a text of a list."""
         box = self._find(QtWidgets.QComboBox, name)

@@ -1,37 +1,15 @@
 /** The labelmap of a case in the viewer: made, filled, watched for strokes, and read again. */
 
 import { colourOf } from './colours.ts';
+import type { Drawn, LabelInfo, OnStroke } from './drawn.ts';
 import { type Grid, at, gridOf, reordered } from '../volumes/grid.ts';
 import { History, type Part } from './history.ts';
 import { type Volume, writeMask } from '../volumes/nifti.ts';
-import type { GridViewport, LabelmapVolume, Segment, SegmentationEvent, Services, Viewport } from '../viewer/ohif.ts';
+import type { LabelmapVolume, Segment, SegmentationEvent, Services } from '../viewer/ohif.ts';
+import { viewportsOf } from '../viewer/viewports.ts';
 import { until } from '../viewer/waiting.ts';
 
 const LONGEST_STROKE_MS = 5000;
-
-export interface LabelInfo {
-  name: string;
-  idx: number;
-}
-
-/** What a session needs of a drawing. */
-export interface Drawn {
-  /** Whether it differs from what was opened or last kept: a stroke that was undone changes nothing. */
-  readonly changed: boolean;
-  readonly empty: boolean;
-  readonly canUndo: boolean;
-  readonly canRedo: boolean;
-  undo(): void;
-  redo(): void;
-  /** The mask as a file, and the names of its values. Nothing has changed since, until the next stroke. */
-  file(): Promise<{ mask: Blob; label_info: LabelInfo[] }>;
-  /** The file was not kept: what it holds counts as changed. */
-  notKept(): void;
-  /** Watch it no longer. */
-  close(): void;
-  /** Take it out of the view. */
-  remove(): void;
-}
 
 export class Drawing implements Drawn {
   private readonly history: History;
@@ -48,7 +26,7 @@ export class Drawing implements Drawn {
     private readonly services: Services,
     private readonly id: string,
     private readonly volume: LabelmapVolume,
-    private readonly onStroke: () => void
+    private readonly onStroke: OnStroke
   ) {
     this.grid = gridOf(volume);
     const values = new Uint8Array(this.grid.shape.reduce((product, length) => product * length, 1));
@@ -70,7 +48,7 @@ export class Drawing implements Drawn {
     series: string,
     labels: readonly string[],
     mask: Volume<Uint8Array> | undefined,
-    onStroke: () => void
+    onStroke: OnStroke
   ): Promise<Drawing> {
     const { segmentationService, displaySetService } = services;
     const shown = viewportsOf(services, series);
@@ -127,6 +105,18 @@ export class Drawing implements Drawn {
 
   redo(): void {
     this.write(this.history.redo());
+  }
+
+  restore(slices: readonly Part[]): boolean {
+    for (const { start, values } of slices) {
+      imageAt(this.volume, start / this.sliceSize)?.voxelManager.getScalarData().set(values);
+    }
+    this.tellWritten(slices.map(({ start }) => start / this.sliceSize));
+    const changes = this.history.record(slices);
+    if (changes) {
+      this.onStroke(this.slicesAt(this.history.latest));
+    }
+    return changes;
   }
 
   choose(segment: number): void {
@@ -204,12 +194,12 @@ export class Drawing implements Drawn {
     const touched = this.touched;
     this.touched = new Set();
     if ((touched === 'all' || touched.size > 0) && this.history.record(this.parts(touched))) {
-      this.onStroke();
+      this.onStroke(this.slicesAt(this.history.latest));
     }
   };
 
   private *parts(slices: Set<number> | 'all' = 'all'): Generator<Part> {
-    const size = this.grid.shape[0] * this.grid.shape[1];
+    const size = this.sliceSize;
     for (let slice = 0; slice < this.volume.imageIds.length; slice++) {
       if (slices === 'all' || slices.has(slice)) {
         // A slice of a case that is being left is no longer there: what was recorded of it stays.
@@ -226,7 +216,7 @@ export class Drawing implements Drawn {
       return;
     }
     const [places, values] = change;
-    const size = this.grid.shape[0] * this.grid.shape[1];
+    const size = this.sliceSize;
     const slices = new Map<number, Uint8Array>();
     places.forEach((place, index) => {
       const slice = Math.floor(place / size);
@@ -236,13 +226,30 @@ export class Drawing implements Drawn {
         known[place % size] = at(values, index);
       }
     });
+    this.tellWritten([...slices.keys()]);
+    this.onStroke(this.slicesAt(places));
+  }
+
+  /** Have the viewer show slices that were written here, which is no stroke. */
+  private tellWritten(slices: number[]): void {
     this.writing = true;
     try {
-      tell(this.id, [...slices.keys()]);
+      tell(this.id, slices);
     } finally {
       this.writing = false;
     }
-    this.onStroke();
+  }
+
+  private get sliceSize(): number {
+    return this.grid.shape[0] * this.grid.shape[1];
+  }
+
+  /** The slices that hold these voxels, as they are now. */
+  private slicesAt(places: Uint32Array): Part[] {
+    const size = this.sliceSize;
+    const starts = new Set<number>();
+    places.forEach(place => starts.add(place - (place % size)));
+    return [...starts].map(start => ({ start, values: this.history.values.subarray(start, start + size) }));
   }
 }
 
@@ -275,18 +282,4 @@ export function renumbered(
   kept.forEach(([value], index) => (table[Number(value)] = index + 1));
   const names = kept.map(([, { label }], index) => ({ name: label, idx: index + 1 }));
   return { values: values.map(value => table[value] ?? 0), names };
-}
-
-/** The viewports that show a series. */
-export function viewportsOf(services: Services, series: string): GridViewport[] {
-  const { viewportGridService, displaySetService } = services;
-  return [...viewportGridService.getState().viewports.values()].filter(({ displaySetInstanceUIDs }) =>
-    displaySetInstanceUIDs.some(uid => displaySetService.getDisplaySetByUID(uid)?.SeriesInstanceUID === series)
-  );
-}
-
-/** The drawn side of a viewport; nothing before it shows an image. */
-export function drawnViewport(services: Services, id: string): Viewport | undefined {
-  const viewport = services.cornerstoneViewportService.getCornerstoneViewport(id);
-  return viewport?.getImageData()?.dimensions ? viewport : undefined;
 }

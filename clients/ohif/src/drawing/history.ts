@@ -44,6 +44,11 @@ export class History {
     return this.undone.length > 0;
   }
 
+  /** The voxels that the last step has changed; none without a step. */
+  get latest(): Uint32Array {
+    return this.done.at(-1)?.places ?? new Uint32Array();
+  }
+
   /** The stroke after which the labelmap was as it is now: it is the same again when it is undone or redone to there. */
   get position(): number {
     return this.done.at(-1)?.stroke ?? this.first;

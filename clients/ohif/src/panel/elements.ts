@@ -17,9 +17,11 @@ export function make<K extends keyof HTMLElementTagNameMap>(
 
 export function button(text: string, press: () => void, attributes: Attributes = {}): HTMLButtonElement {
   const element = make('button', { type: 'button', ...attributes }, text);
-  element.addEventListener('click', () => {
+  element.addEventListener('click', event => {
     press();
-    element.blur(); // so that keys go to the image again
+    if (event.detail > 0) {
+      element.blur(); // so that keys go to the image again; who presses it by a key goes on from here
+    }
   });
   return element;
 }

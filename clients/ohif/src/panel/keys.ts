@@ -7,6 +7,10 @@ export function meaningOf(
   event: Pick<KeyboardEvent, 'key' | 'code' | 'ctrlKey' | 'metaKey' | 'shiftKey' | 'altKey'>,
   actions: Actions
 ): (() => void) | undefined {
+  const step = stepOf(event);
+  if (step !== undefined) {
+    return () => { actions.step(step); };
+  }
   if (event.ctrlKey || event.metaKey) {
     return ofControl(event.key.toLowerCase(), event.shiftKey, actions);
   }
@@ -14,10 +18,13 @@ export function meaningOf(
   if (event.altKey) {
     return digit === undefined ? undefined : () => { actions.choose(Number(digit)); };
   }
-  if (event.key === '[' || event.key === ']') {
-    return () => { actions.step(event.key === ']' ? 1 : -1); };
-  }
   return event.shiftKey && event.code === 'KeyD' ? () => { actions.mark(); } : undefined;
+}
+
+/** Which way a bracket steps. Many keyboards have them behind AltGr, which Windows reports as Ctrl and Alt, and macOS as Alt. */
+function stepOf({ key, ctrlKey, metaKey, altKey }: Pick<KeyboardEvent, 'key' | 'ctrlKey' | 'metaKey' | 'altKey'>): number | undefined {
+  const isLetter = altKey || (!ctrlKey && !metaKey);
+  return isLetter ? { '[': -1, ']': 1 }[key] : undefined;
 }
 
 function ofControl(key: string, shift: boolean, actions: Actions): (() => void) | undefined {

@@ -64,7 +64,7 @@ export class Panel {
       save: button('Save and next', () => { actions.saveAndNext(); }, { class: 'al-main', title: 'Ctrl+Enter' }),
       undo: button('↶', () => { actions.undo(); }, { title: 'Undo: Ctrl+Z', 'aria-label': 'Undo' }),
       redo: button('↷', () => { actions.redo(); }, { title: 'Redo: Ctrl+Y', 'aria-label': 'Redo' }),
-      skip: button('Skip…', () => { this.skipForm.hidden = !this.skipForm.hidden; }),
+      skip: button('Skip…', () => { this.openSkip(this.skipForm.hidden); }, { 'aria-expanded': 'false' }),
     };
     this.skipForm = this.makeSkipForm();
     this.overlay = make('label', { class: 'al-row' }, 'Uncertainty', this.slider, this.overlayText);
@@ -136,7 +136,9 @@ export class Panel {
     undo.hidden = redo.hidden = phase === 'free' || phase === 'opening';
     skip.hidden = query === null || review !== null;
     skip.disabled = skip.hidden || busy;
-    this.skipForm.hidden ||= skip.disabled;
+    if (skip.disabled && !this.skipForm.hidden) {
+      this.openSkip(false);
+    }
     this.skipWarning.hidden = !changed;
   }
 
@@ -161,20 +163,38 @@ export class Panel {
     );
     const pressed = String(done.includes(slice));
     const mark = button(`Slice done${done.includes(slice) ? ' ✓' : ''}`, () => { this.actions.mark(); }, { title: 'Shift+D', 'aria-pressed': pressed });
+    const focused = [...this.slices.children].indexOf(document.activeElement ?? this.slices);
     this.slices.replaceChildren(back, place, on, ...(phase === 'drawing' ? [mark] : []));
+    if (focused >= 0) {
+      (this.slices.children[focused] as HTMLElement).focus(); // who goes by keys is still at the same button
+    }
+  }
+
+  private openSkip(open: boolean): void {
+    this.skipForm.hidden = !open;
+    this.buttons.skip.setAttribute('aria-expanded', String(open));
+    if (open) {
+      this.skipForm.querySelector('input')?.focus();
+    }
   }
 
   private makeSkipForm(): HTMLElement {
     const why = textField({ placeholder: 'why, in one line', 'aria-label': 'Reason' });
     const choices = SKIPS.map(([kind, text]) =>
       button(text, () => {
-        this.skipForm.hidden = true;
+        this.openSkip(false);
         this.actions.skip(kind, why.value.trim());
         why.value = '';
       })
     );
     const form = make('div', { class: 'al-skip' }, this.skipWarning, why, ...choices);
     form.hidden = true;
+    form.addEventListener('keydown', event => {
+      if (event.key === 'Escape') {
+        this.openSkip(false);
+        this.buttons.skip.focus();
+      }
+    });
     return form;
   }
 }

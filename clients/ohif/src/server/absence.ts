@@ -1,6 +1,6 @@
 /** A server that does not answer, or answers nobody, or somebody else: what is drawn stays in the page until it does. */
 
-import { Away, LOGGED_OUT, type Reader, Refusal, type Server } from './server.ts';
+import { ANOTHER_READER, Away, LOGGED_OUT, type Reader, Refusal, type Server } from './server.ts';
 
 /** The server takes this page for another reader than the one whose work it is. */
 export class Another extends Error {
@@ -29,7 +29,8 @@ export function asksForLogin(error: unknown): boolean {
 
 /** Whether an error means that the server should be asked again after a while. */
 export function isAbsence(error: unknown): boolean {
-  return error instanceof Away || error instanceof Another || asksForLogin(error);
+  const isAnother = error instanceof Another || (error instanceof Refusal && error.status === ANOTHER_READER);
+  return error instanceof Away || isAnother || asksForLogin(error);
 }
 
 /** Ask the server for whom it takes this page. Refuses another reader than the one whose work it is, if it is anybody's. */

@@ -1,91 +1,16 @@
 /** Requests to the annotation server. A refusal is an error with the server's own line. */
 
-export interface SliceAsked {
-  index: number;
-  number: number;
-  ohif_number: number;
-  position_mm: number;
-}
+import type { Query, Reader, Take, Worklist, Review, Sample, Saved, SkipKind } from './answers.ts';
 
-/** Slices of an image that a reader is shown, one after the other. */
-export interface Walk {
-  image: string;
-  plane: string | null;
-  slices: SliceAsked[];
-}
-
-export interface Query extends Walk {
-  role: 'training' | 'validation';
-  kind: 'volume' | 'slices';
-  reason: string;
-  model_version: number | null;
-  draft: boolean;
-  returned: { note: string } | null;
-}
-
-/** Who annotates. Without a login, the name is what the reader has written. */
-export interface Reader {
-  byLogin: boolean;
-  name: string;
-  /** Whether they may review. */
-  reviews: boolean;
-}
-
-/** Which of two readings counts, `staple` for one merged of both. */
-export type Take = 'first' | 'second' | 'staple';
-
-export interface WorklistCase {
-  image: string;
-  name: string;
-  role: 'training' | 'validation';
-  state: string;
-  who: string[];
-  note: string;
-  drafts_of: string[];
-  label: object | null;
-}
-
-export interface Worklist {
-  cases: WorklistCase[];
-  next: string | null;
-  counts: Record<string, number>;
-}
+export type * from './answers.ts';
 
 /** Cases of the worklist that are fetched at once. */
 const ROWS = 50;
-
-/** A label that a reviewer has before them. */
-export interface Review {
-  image: string;
-  version: number;
-  annotator: string;
-  slices: number[] | null;
-  /** The plane of those slices; nothing for a whole volume. */
-  plane: string | null;
-  /** Those slices as viewers count them; none for a whole volume. */
-  covered: SliceAsked[];
-  /** Who drew two readings that differ, and how much these agree, in words. */
-  readings: { first: string; second: string; agreement: string } | null;
-}
-
-export interface Sample {
-  id: string;
-  StudyInstanceUID: string;
-  SeriesInstanceUID: string;
-  PatientID?: string;
-}
 
 /** What people call a case. */
 export function nameOf(sample: Sample): string {
   return sample.PatientID ?? sample.id;
 }
-
-export interface Saved {
-  state: 'finished' | 'draft';
-  message?: string;
-}
-
-export type SkipKind = 'not now' | 'cannot be annotated';
 
 /** The server refused: its line, and the status of its answer. */
 export class Refusal extends Error {
@@ -117,7 +42,18 @@ export function lineOf(text: string, status: number): string {
 export const LOGGED_OUT = 401;
 /** Somebody else holds the case. */
 export const NOT_HELD = 409;
+/** The server takes the page for somebody else than the one whose work is sent. */
+export const ANOTHER_READER = 412;
+/** The header that says whose work is sent, percent-encoded. */
+const READER_HEADER = 'X-ActiveLabel-Reader';
+/** How long a question and a file may take before the server counts as silent: on a slow line a large mask takes minutes. */
+const ANSWER_MS = 60_000;
+const FILE_MS = 300_000;
+/** How long the smallest question may take, which is asked again and again while the server is silent. */
+const WHO_MS = 10_000;
 const KEPT = 'nothing drawn here is lost';
+/** There is no label, or it was drawn by the other of two readers who do not see what the other draws. */
+const HIDDEN = new Set([403, 404]);
 /** Statuses of a proxy whose server does not answer. */
 const BETWEEN = new Set([502, 503, 504]);
 
@@ -144,9 +80,15 @@ export class Server {
   constructor(
     readonly address: string,
     ask: typeof fetch = (input, init) => fetch(input, init),
-    private readonly writtenName = () => ''
+    private readonly writtenName = () => '',
+    private readonly worker?: Reader
   ) {
     this.ask = ask;
+  }
+
+  /** The server as the one who sends it the work of a reader: it refuses that as the work of anybody else. */
+  of(worker: Reader | undefined): Server {
+    return new Server(this.address, this.ask, this.writtenName, worker);
   }
 
   /** Names of the structures, in the order of their values from 1. */
@@ -186,6 +128,19 @@ export class Server {
     return this.bytes('GET', `datastore/label?label=${encodeURIComponent(image)}&tag=${tag}`);
   }
 
+  /** Who has drawn the label of an image; nothing if there is none, or none that this reader may see. */
+  async labelledBy(image: string): Promise<string | undefined> {
+    try {
+      const { client_id } = await this.json<{ client_id?: string }>('GET', `datastore/label/info?label=${encodeURIComponent(image)}&tag=final`);
+      return client_id;
+    } catch (error) {
+      if (error instanceof Refusal && HIDDEN.has(error.status)) {
+        return undefined;
+      }
+      throw error;
+    }
+  }
+
   prediction(image: string): Promise<ArrayBuffer> {
     return this.bytes('POST', `infer/segmentation?image=${encodeURIComponent(image)}&output=image`);
   }
@@ -204,10 +159,10 @@ export class Server {
 
   /** Who asks: by the login, if there is one. */
   async reader(): Promise<Reader> {
-    if (!(await this.json<{ enabled: boolean }>('GET', 'auth/')).enabled) {
+    if (!(await this.json<{ enabled: boolean }>('GET', 'auth/', undefined, WHO_MS)).enabled) {
       return { byLogin: false, name: this.writtenName(), reviews: true };
     }
-    const { username, roles } = await this.json<{ username: string; roles: string[] }>('GET', 'auth/token/valid');
+    const { username, roles } = await this.json<{ username: string; roles: string[] }>('GET', 'auth/token/valid', undefined, WHO_MS);
     return { byLogin: true, name: username, reviews: roles.some(role => role !== 'annotator') };
   }
 
@@ -242,7 +197,7 @@ export class Server {
     const form = new FormData();
     form.append('label', mask, 'label.nii.gz');
     form.append('params', JSON.stringify(params));
-    const answer = await this.request(path, { method: 'PUT', body: form });
+    const answer = await this.request(path, { method: 'PUT', body: form }, FILE_MS);
     const saved = await parsed<Partial<Saved> | null>(answer);
     if (saved?.state !== 'finished' && saved?.state !== 'draft') {
       throw new Refusal(answer.status, noAnswer(answer)); // it does not say that it has the drawing
@@ -250,18 +205,23 @@ export class Server {
     return saved as Saved;
   }
 
-  private async json<T>(method: string, path: string, body?: object): Promise<T> {
+  private async json<T>(method: string, path: string, body?: object, longest = ANSWER_MS): Promise<T> {
     const sent = body && { body: JSON.stringify(body), headers: { 'Content-Type': 'application/json' } };
-    return parsed<T>(await this.request(path, { method, ...sent }));
+    return parsed<T>(await this.request(path, { method, ...sent }, longest));
   }
 
   private async bytes(method: string, path: string): Promise<ArrayBuffer> {
-    return (await this.request(path, { method })).arrayBuffer();
+    const answer = await this.request(path, { method }, FILE_MS);
+    return answer.arrayBuffer().catch(() => {
+      throw new Away(); // the answer has broken off
+    });
   }
 
-  private async request(path: string, init: RequestInit): Promise<Response> {
-    const headers = { Accept: 'application/json, */*', ...(init.headers as Record<string, string> | undefined) };
-    const answer = await this.ask(`${this.address}/${path}`, { ...init, headers }).catch(() => {
+  private async request(path: string, init: RequestInit, longest: number): Promise<Response> {
+    const whose = this.worker && { [READER_HEADER]: encodeURIComponent(this.worker.name) };
+    const headers = { Accept: 'application/json, */*', ...(init.headers as Record<string, string> | undefined), ...whose };
+    const signal = AbortSignal.timeout(longest);
+    const answer = await this.ask(`${this.address}/${path}`, { ...init, headers, signal }).catch(() => {
       throw new Away();
     });
     if (BETWEEN.has(answer.status) && !isJson(answer)) {

@@ -1,6 +1,7 @@
 /** How long a reader is at work, by their input. */
 
-import { Away, NOT_HELD, Refusal } from '../server/server.ts';
+import { isAbsence } from '../server/absence.ts';
+import { NOT_HELD, Refusal } from '../server/server.ts';
 
 /** Input that comes within this time after other input means that the reader was at work in between. */
 const AT_WORK_MS = 30_000;
@@ -34,7 +35,7 @@ export class Activity {
   }
 
   /**
-   * Tell the seconds, if there are any. Those that a server did not hear, because it is gone, count again. One that refuses
+   * Tell the seconds, if there are any. Those that a server did not hear, because it is gone or takes the page for another reader's, count again. One that refuses
    * them has given the case to somebody else: that is said when the drawing is saved.
    */
   async tell(say: (seconds: number) => Promise<unknown>): Promise<void> {
@@ -42,7 +43,7 @@ export class Activity {
     try {
       await (seconds > 0 && say(seconds));
     } catch (error) {
-      this.milliseconds += error instanceof Away ? 1000 * seconds : 0;
+      this.milliseconds += isAbsence(error) ? 1000 * seconds : 0;
       if (!(error instanceof Refusal && error.status === NOT_HELD)) {
         throw error;
       }

@@ -1,7 +1,7 @@
 /** What is kept of a drawing before it is finished: drafts, marks of slices, and drawings of cases that were left. */
 
 import type { Attempts } from './attempts.ts';
-import type { Drawn } from '../drawing/drawing.ts';
+import type { Drawn } from '../drawing/drawn.ts';
 import type { Marks } from './marks.ts';
 import type { OpenCase, Outbox } from './outbox.ts';
 import type { Reader } from '../server/server.ts';
@@ -71,7 +71,7 @@ export class Drafts<D extends Drawn> {
       await (open?.drawing.changed === true && this.outbox.keep(open));
       kept = true;
       if (open !== undefined && this.work.open === open) {
-        this.work.set({ kept: new Date(this.clock()).toLocaleTimeString(), changed: open.drawing.changed });
+        this.work.set({ kept: new Date().toLocaleTimeString(), changed: open.drawing.changed });
         const { query, reader, done } = this.work.state; // as it is now: slices may have been marked meanwhile
         if (query !== null) {
           this.marks.keep(query, reader?.name, done);

@@ -1,8 +1,9 @@
 /** What the server is told of drawings, one after the other: a draft never overtakes what finishes its case. */
 
 import { requireReader } from '../server/absence.ts';
-import type { Drawn } from '../drawing/drawing.ts';
-import type { Reader, Saved, Server } from '../server/server.ts';
+import type { Drawn } from '../drawing/drawn.ts';
+import type { Journal } from './journal.ts';
+import { Away, type Reader, type Saved, type Server } from '../server/server.ts';
 
 /** A case that is drawn on. Once it is saved as finished, `finished` has the params with which it was. */
 export interface OpenCase<D extends Drawn> {
@@ -11,6 +12,8 @@ export interface OpenCase<D extends Drawn> {
   /** Who opened it: nothing of it is sent while the server takes the page for somebody else. */
   readonly reader: Reader;
   finished?: object;
+  /** Whether the server did not answer when it was saved: it may have it all the same. */
+  unanswered?: boolean;
 }
 
 export class Outbox<D extends Drawn> {
@@ -19,7 +22,8 @@ export class Outbox<D extends Drawn> {
   private readonly left: OpenCase<D>[] = [];
 
   constructor(
-    private readonly server: Pick<Server, 'reader' | 'save' | 'saveDraft'>,
+    private readonly server: Pick<Server, 'reader' | 'of'>,
+    private readonly journal: Pick<Journal, 'forget'>,
     private readonly onRefusal: () => void
   ) {}
 
@@ -40,8 +44,11 @@ export class Outbox<D extends Drawn> {
 
   /** Save a case as finished, with what is drawn meanwhile; what is drawn after that belongs to it too. */
   async finish(open: OpenCase<D>, how: object): Promise<Saved> {
-    const save = () => this.send(open, (mask, info) => this.server.save(open.image, mask, { ...info, ...how }));
-    let saved = await save();
+    const save = () => this.send(open, (mask, info) => this.server.of(open.reader).save(open.image, mask, { ...info, ...how }));
+    let saved = await save().catch((error: unknown) => {
+      open.unanswered ||= error instanceof Away;
+      throw error;
+    });
     while (saved.state === 'finished' && open.drawing.changed) {
       saved = await save();
     }
@@ -56,7 +63,7 @@ export class Outbox<D extends Drawn> {
     if (open.finished !== undefined) {
       await this.finish(open, open.finished);
     } else {
-      await this.send(open, (mask, info) => this.server.saveDraft(open.image, mask, info));
+      await this.send(open, (mask, info) => this.server.of(open.reader).saveDraft(open.image, mask, info));
     }
   }
 
@@ -73,13 +80,17 @@ export class Outbox<D extends Drawn> {
     }
   }
 
-  /** The server has no word for whose work a request is but who sends it, so it is asked right before. */
-  private async send({ drawing, reader }: OpenCase<D>, how: (mask: Blob, info: object) => Promise<Saved>): Promise<Saved> {
+  /** Who is logged in is asked right before, so that a reader is told what to do; the server compares it once more. */
+  private async send({ drawing, image, reader }: OpenCase<D>, how: (mask: Blob, info: object) => Promise<Saved>): Promise<Saved> {
     const sent = this.sending.then(async () => {
       const { mask, label_info } = await drawing.file();
       try {
         await requireReader(this.server, reader);
-        return await how(mask, { label_info });
+        const saved = await how(mask, { label_info });
+        if (!drawing.changed) {
+          this.journal.forget(image, reader.name);
+        }
+        return saved;
       } catch (error) {
         drawing.notKept();
         this.onRefusal();

@@ -1,9 +1,9 @@
 /** What is asked before a drawing is saved, and which slices it says that it covers. */
 
-import type { Query } from '../server/server.ts';
+import type { Query, Reader, Server } from '../server/server.ts';
 import type { Question, State } from './state.ts';
 
-export const ELSEWHERE = 'You no longer hold this case: it was saved in another tab, or is somebody else’s now. Press again to save what is drawn here all the same.';
+export const ELSEWHERE = 'You no longer hold this case: its time has run out, it was saved in another tab, or it is somebody else’s now. Press again to save what is drawn here all the same.';
 
 /** The question that comes before saving, if one is left: pressing again answers it. */
 export function questionOf(
@@ -26,4 +26,15 @@ export function questionOf(
 export function coveredBy(query: Query, done: readonly number[]): { annotated_slices?: number[] } {
   const marked = query.slices.filter((_, place) => done.includes(place)).map(({ index }) => index);
   return marked.length > 0 ? { annotated_slices: marked } : {};
+}
+
+/** Whether a case can be saved without a question: the reader holds it, or has saved it already and did not hear of it. */
+export async function isStillTheirs(
+  server: Pick<Server, 'query' | 'labelledBy'>,
+  { image, reader, unanswered }: { image: string; reader: Reader; unanswered?: boolean }
+): Promise<boolean> {
+  if ((await server.query())?.image === image) {
+    return true;
+  }
+  return unanswered === true && reader.name !== '' && (await server.labelledBy(image)) === reader.name;
 }

@@ -1,7 +1,7 @@
 /** The work of a reviewer: a finished label is opened, looked at, corrected if need be, and decided about. */
 
 import { requireReader } from '../server/absence.ts';
-import type { Drawn } from '../drawing/drawing.ts';
+import type { Drawn } from '../drawing/drawn.ts';
 import { readMask } from '../volumes/nifti.ts';
 import { differsMost } from './places.ts';
 import type { OpenCase } from './outbox.ts';
@@ -30,7 +30,7 @@ export class Reviews<D extends Drawn = Drawn> {
     }
     await this.session.tries.attempt(async () => {
       const reader = await this.session.greet();
-      const review = await this.server.review(image);
+      const review = await this.server.of(reader).review(image);
       if (review === null) {
         this.session.set({ message: { kind: 'good', text: 'No label waits for your review.' } });
         return;
@@ -68,9 +68,9 @@ export class Reviews<D extends Drawn = Drawn> {
   /** Approve what is shown: the label, one of two readings, or the reviewer's correction, which is saved first. */
   async approve(note: string): Promise<void> {
     const { reading } = this.session.state;
-    await this.decide(async (review, open) => {
+    await this.decide(async (review, open, server) => {
       if (reading !== undefined && !open.drawing.changed) {
-        await this.server.adjudicate(review.image, reading, note);
+        await server.adjudicate(review.image, reading, note);
         return `approved: the ${reading} reading`;
       }
       if (open.drawing.changed) {
@@ -82,12 +82,12 @@ export class Reviews<D extends Drawn = Drawn> {
         this.session.set({ reading: undefined }); // neither is shown any more, also if the approval fails
       }
       if (this.ended !== review) {
-        await this.server.approve(review.image, review.version, note);
+        await server.approve(review.image, review.version, note);
         return 'approved';
       }
-      const again = (await this.server.review(review.image)) ?? review;
+      const again = (await server.review(review.image)) ?? review;
       this.session.set({ review: again });
-      await this.server.approve(again.image, again.version, note);
+      await server.approve(again.image, again.version, note);
       return 'approved';
     });
   }
@@ -99,8 +99,8 @@ export class Reviews<D extends Drawn = Drawn> {
       return;
     }
     if (this.mayDrop()) {
-      await this.decide(async review => {
-        await this.server.returnLabel(review.image, review.version, note);
+      await this.decide(async (review, _, server) => {
+        await server.returnLabel(review.image, review.version, note);
         return 'returned';
       });
     }
@@ -109,8 +109,8 @@ export class Reviews<D extends Drawn = Drawn> {
   /** Merge two readings that differ into one label. */
   async merge(note: string): Promise<void> {
     if (this.mayDrop()) {
-      await this.decide(async review => {
-        await this.server.adjudicate(review.image, 'staple', note);
+      await this.decide(async (review, _, server) => {
+        await server.adjudicate(review.image, 'staple', note);
         return 'approved: both readings, merged';
       });
     }
@@ -119,8 +119,8 @@ export class Reviews<D extends Drawn = Drawn> {
   /** Let go of the label without a decision. */
   async release(): Promise<void> {
     if (this.mayDrop()) {
-      await this.decide(async () => {
-        await this.server.release();
+      await this.decide(async (_, __, server) => {
+        await server.release();
         return 'left undecided';
       });
     }
@@ -185,7 +185,7 @@ export class Reviews<D extends Drawn = Drawn> {
   }
 
   /** Do something about the label under review, and take it out of the view. */
-  private async decide(how: (review: Review, open: OpenCase<D>) => Promise<string | undefined>): Promise<void> {
+  private async decide(how: (review: Review, open: OpenCase<D>, server: Server) => Promise<string | undefined>): Promise<void> {
     const { review, phase, name } = this.session.state;
     const { open } = this.session;
     if (review === null || open === undefined || phase !== 'reviewing') {
@@ -194,7 +194,7 @@ export class Reviews<D extends Drawn = Drawn> {
     this.session.set({ phase: 'sending', message: undefined });
     await this.session.tries.attempt(async () => {
       await requireReader(this.server, open.reader);
-      const outcome = await how(review, open);
+      const outcome = await how(review, open, this.server.of(open.reader));
       if (outcome === undefined) {
         this.session.set({ phase: 'reviewing' });
         return;

@@ -1,16 +1,19 @@
 /** The work of a reader: a case is asked for, opened, drawn, kept as a draft, saved or skipped, and the next one follows. */
 
-import { greetingOf, requireReader, stillHere } from '../server/absence.ts';
-import { Activity, HEARTBEAT_SECONDS } from './activity.ts';
+import { requireReader } from '../server/absence.ts';
+import { Activity } from './activity.ts';
 import { Attempts } from './attempts.ts';
 import { Ahead, beginning } from './beginning.ts';
 import { CaseNames } from './case_names.ts';
 import { Drafts } from './drafts.ts';
-import type { Drawn } from '../drawing/drawing.ts';
+import type { Drawn } from '../drawing/drawn.ts';
+import type { Journal } from './journal.ts';
 import type { Marks } from './marks.ts';
+import type { Part } from '../drawing/history.ts';
 import type { Volume } from '../volumes/nifti.ts';
 import { type OpenCase, Outbox } from './outbox.ts';
-import { ELSEWHERE, coveredBy, questionOf } from './questions.ts';
+import { ELSEWHERE, coveredBy, isStillTheirs, questionOf } from './questions.ts';
+import { Rounds } from './rounds.ts';
 import { type Query, type Reader, type Sample, type Server, type SkipKind, nameOf } from '../server/server.ts';
 import { BEGINNING, type State } from './state.ts';
 import type { Opening, Viewer } from '../viewer/viewer.ts';
@@ -23,6 +26,7 @@ export class Session<D extends Drawn = Drawn> {
   private entered = 0;
   private coming: { sample: Sample; open: Opening } | undefined;
   private readonly outbox: Outbox<D>;
+  private readonly rounds: Rounds<D>;
   readonly drafts: Drafts<D>;
   readonly names = new CaseNames();
   readonly tries: Attempts = new Attempts(this);
@@ -34,11 +38,13 @@ export class Session<D extends Drawn = Drawn> {
     private readonly viewer: Viewer<D>,
     private readonly onChange: (state: State) => void,
     private readonly marks: Marks,
-    private readonly clock: () => number = () => Date.now()
+    private readonly journal: Journal,
+    private readonly clock: () => number = () => performance.now() // milliseconds, whatever becomes of the time of day
   ) {
     this.ahead = new Ahead(server);
-    this.outbox = new Outbox(server, () => { this.drafts.changes(); });
+    this.outbox = new Outbox(server, journal, () => { this.drafts.changes(); });
     this.drafts = new Drafts<D>(this, this.outbox, marks, clock);
+    this.rounds = new Rounds<D>(this, server, this.outbox, this.activity);
   }
 
   get state(): State {
@@ -121,7 +127,7 @@ export class Session<D extends Drawn = Drawn> {
 
   /** Have a reader draw on a series that the viewer shows, over a mask if there is one. Returns false if it was given up. */
   async draw(reader: Reader, image: string, mask: Volume<Uint8Array> | undefined, givenUp: () => boolean): Promise<boolean> {
-    const drawing = await this.viewer.open(image, this.now.labels, mask, () => { this.noteStroke(); }, givenUp);
+    const drawing = await this.viewer.open(image, this.now.labels, mask, slices => { this.noteStroke(slices); }, givenUp);
     if (givenUp()) {
       drawing.close();
       return false;
@@ -158,7 +164,7 @@ export class Session<D extends Drawn = Drawn> {
     this.set({ phase: 'sending', message: undefined });
     await this.tries.attempt(async () => {
       if (!saved) { await this.tellActive(query); }
-      if (!now.asks.includes('elsewhere') && !saved && (await this.server.query())?.image !== query.image) {
+      if (!now.asks.includes('elsewhere') && !saved && !(await isStillTheirs(this.server, open))) {
         this.set({ phase: 'drawing', asks: [...this.now.asks, 'elsewhere'], message: { kind: 'bad', text: ELSEWHERE } });
         return;
       }
@@ -178,11 +184,12 @@ export class Session<D extends Drawn = Drawn> {
     this.set({ phase: 'sending', message: undefined });
     await this.tries.attempt(async () => {
       await this.outbox.idle();
-      await requireReader(this.server, this.open?.reader ?? this.now.reader);
-      await this.server.skip(query.image, kind, reason);
+      const reader = await requireReader(this.server, this.open?.reader ?? this.now.reader);
+      await this.server.of(reader).skip(query.image, kind, reason);
       if (kind === 'cannot be annotated') {
         this.marks.keep(query, this.now.reader?.name, []);
       }
+      this.journal.forget(query.image, this.open?.reader.name ?? '');
       this.drawing?.remove();
       this.forget();
       await this.next();
@@ -203,36 +210,8 @@ export class Session<D extends Drawn = Drawn> {
   }
 
   /** To be called every few seconds: keeps a draft, tells how long the reader was at work, and looks for a lost server. */
-  async tick(): Promise<void> {
-    if (this.tries.away !== undefined) {
-      await this.tries.beside(() => this.comeBack());
-      return;
-    }
-    if (this.outbox.awaits(this.now.reader).length > 0) {
-      await this.tries.beside(async () => {
-        await this.drafts.keepLeft(await (this.open === undefined ? this.greet() : this.server.reader()));
-      });
-    }
-    if (this.now.phase !== 'drawing' || this.now.query === null) {
-      return;
-    }
-    await this.drafts.keepDue();
-    if (this.activity.seconds >= HEARTBEAT_SECONDS) {
-      const { query } = this.now;
-      await this.tries.beside(() => this.tellActive(query));
-    }
-  }
-
-  /** Look whether the reader can go on, and go on. */
-  private async comeBack(): Promise<void> {
-    const reader = await requireReader(this.server, this.open?.reader);
-    const text = this.tries.away === 'server' ? 'The server answers again.' : greetingOf(reader);
-    this.tries.away = undefined;
-    this.set({ message: { kind: 'good', text: `${text} ${stillHere(this.outbox.awaits(reader))}` } });
-    await this.drafts.keepLeft(reader);
-    if (this.drawing === undefined && this.now.phase !== 'sending') {
-      await this.enter();
-    }
+  tick(): Promise<void> {
+    return this.rounds.tick();
   }
 
   /** Save as finished, with what is drawn meanwhile. Returns false if the server takes it for a draft. */
@@ -256,34 +235,38 @@ export class Session<D extends Drawn = Drawn> {
       this.set({ phase: 'free', query, message: { kind: 'bad', text: 'The case is no longer yours. Ask for the next one.' } });
       return;
     }
-    const [mask, from] = await beginning(this.server, this.ahead, query);
+    const [mask, from] = await beginning(this.server.of(reader), this.ahead, query);
     if (givenUp() || !(await this.draw(reader, sample.id, mask, givenUp))) {
       return;
     }
     this.activity.take(); // what is left of the time before does not belong to this case
     const done = this.marks.of(query, this.now.reader?.name);
     const slice = Math.max(0, query.slices.findIndex((_, place) => !done.includes(place)));
-    this.set({ phase: 'drawing', query, review: null, from, slice, done });
+    this.set({ phase: 'drawing', query, review: null, from: `${from}${await this.journal.restored(this)}`, slice, done });
     if (query.slices.length > 0) {
       this.viewer.jump(query, slice);
     }
   };
 
-  private noteStroke(): void {
-    const { drawing } = this;
-    if (drawing !== undefined) {
+  private noteStroke(slices: readonly Part[]): void {
+    const { drawing, open } = this;
+    if (drawing !== undefined && open !== undefined) {
+      if (this.now.review === null) {
+        this.journal.note(open.image, open.reader.name, slices);
+      }
       if (drawing.changed) {
         this.drafts.changes();
       } else {
         this.drafts.forget(); // undone to what is kept already
+        this.journal.forget(open.image, open.reader.name);
       }
       this.set({ changed: drawing.changed, canUndo: drawing.canUndo, canRedo: drawing.canRedo, asks: [] });
     }
   }
 
-  private async tellActive(query: Query): Promise<void> {
-    await requireReader(this.server, this.open?.reader);
-    await this.activity.tell(seconds => this.server.active(query.image, seconds));
+  async tellActive(query: Query): Promise<void> {
+    const reader = await requireReader(this.server, this.open?.reader);
+    await this.activity.tell(seconds => this.server.of(reader).active(query.image, seconds));
   }
 
   forget(): void {

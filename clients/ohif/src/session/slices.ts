@@ -1,6 +1,6 @@
 /** The way through the slices that are asked for, and which of them are done. */
 
-import type { Drawn } from '../drawing/drawing.ts';
+import type { Drawn } from '../drawing/drawn.ts';
 import type { Session } from './session.ts';
 import { walkOf } from './state.ts';
 import type { Viewer } from '../viewer/viewer.ts';

@@ -1,12 +1,14 @@
 /** The viewer as a session needs it, and how OHIF's services do it. */
 
-import { type Drawn, Drawing, drawnViewport, viewportsOf } from '../drawing/drawing.ts';
+import { Drawing } from '../drawing/drawing.ts';
+import type { Drawn, OnStroke } from '../drawing/drawn.ts';
 import type { Triple } from '../volumes/grid.ts';
 import type { Volume } from '../volumes/nifti.ts';
 import type { CommandsManager, Services, Viewport } from './ohif.ts';
 import { turnOf, turnToSlices } from './own_plane.ts';
 import type { Sample, Walk } from '../server/server.ts';
 import type { Tools } from './tools.ts';
+import { drawnViewport, viewportsOf } from './viewports.ts';
 import { until } from './waiting.ts';
 
 export const MODE = '/monai-label';
@@ -25,7 +27,7 @@ export interface Viewer<D extends Drawn = Drawn> {
     series: string,
     labels: readonly string[],
     mask: Volume<Uint8Array> | undefined,
-    onStroke: () => void,
+    onStroke: OnStroke,
     givenUp: () => boolean
   ): Promise<D>;
   /** Show the slice of this place. */
@@ -63,7 +65,7 @@ export class OhifViewer implements Viewer<Drawing> {
     series: string,
     labels: readonly string[],
     mask: Volume<Uint8Array> | undefined,
-    onStroke: () => void,
+    onStroke: OnStroke,
     givenUp: () => boolean
   ): Promise<Drawing> {
     await until(() => this.viewports(series), 'the image of the case', givenUp);

@@ -38,6 +38,12 @@ test('keys do what the panel says', () => {
   assert.equal(doneBy({ key: '²', code: 'Digit2', altKey: true }), 'choose 2');
 });
 
+test('brackets are brackets also on keyboards that have them behind AltGr', () => {
+  assert.equal(doneBy({ key: '[', code: 'Digit8', ctrlKey: true, altKey: true }), 'step -1'); // German, on Windows
+  assert.equal(doneBy({ key: ']', code: 'Digit6', altKey: true }), 'step 1'); // German, on macOS
+  assert.equal(doneBy({ key: ']', code: 'BracketRight', ctrlKey: true }), undefined);
+});
+
 test("OHIF's own keys stay OHIF's", () => {
   for (const event of [{ key: 'z' }, { key: '1', code: 'Digit1' }, { key: 'Enter' }, { key: 'd', code: 'KeyD' }, { key: 'c', ctrlKey: true }]) {
     assert.equal(doneBy(event), undefined);

@@ -3,6 +3,8 @@ import { test } from 'node:test';
 
 import { Activity } from '../../src/session/activity.ts';
 import { Site } from '../site.ts';
+import { Session } from '../../src/session/session.ts';
+import { Journal } from '../../src/session/journal.ts';
 
 test('the time between inputs counts, and a coffee does not', () => {
   const activity = new Activity();
@@ -96,4 +98,22 @@ test('time at work is not lost while the server is gone, and belongs to its case
   site.session.noteInput();
   await site.session.tick();
   assert.deepEqual(site.told(), ['active b 15']);
+});
+
+test('a clock of the computer that is set back holds up no draft, and takes nothing from the time at work', async context => {
+  let [now, timeOfDay] = [0, 3_600_000];
+  context.mock.method(performance, 'now', () => now);
+  context.mock.method(Date, 'now', () => timeOfDay);
+  const site = new Site();
+  const journal = new Journal(site.shelf, error => { throw error; });
+  site.session = new Session(site.server, site.viewer, () => undefined, site.marks, journal);
+  await site.session.enter();
+  await site.ask();
+  site.session.noteInput();
+  site.drawing().draw();
+  site.told();
+  [now, timeOfDay] = [30_000, 0];
+  site.session.noteInput();
+  await site.session.tick();
+  assert.deepEqual(site.told().map(line => line.split(' ').slice(0, 2).join(' ')), ['draft a', 'active a']);
 });

@@ -199,3 +199,30 @@ test('a case belongs to who was given it, also if the page has not heard of them
   await site.session.saveAndNext();
   assert.match(site.told()[0] ?? '', /^save a/);
 });
+
+test('with all that is sent the page says whose work it is', async () => {
+  const site = await drawn();
+  const stated = (): string | undefined => {
+    const { stated: name } = site;
+    site.stated = undefined;
+    return name;
+  };
+  stated();
+  site.now = 30_000;
+  await site.session.tick();
+  assert.equal(stated(), 'ann');
+  site.drawing().draw();
+  await site.session.saveAndNext();
+  await site.navigate();
+  assert.equal(stated(), 'ann');
+  await site.session.skip('not now', '');
+  assert.equal(stated(), 'ann');
+  site.session.set({ phase: 'free' });
+  const reviews = new Reviews<FakeDrawing>(site.server, site.session, site.viewer);
+  site.toReview = REVIEW;
+  await reviews.take();
+  assert.equal(stated(), 'ann');
+  await site.navigate();
+  await reviews.approve('');
+  assert.equal(stated(), 'ann');
+});

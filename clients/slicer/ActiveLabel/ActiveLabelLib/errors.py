@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+_PASSING = (401, 408, 412, 429)
+"""A login has ended, a request was too slow, somebody else is logged in, too many ask."""
+
 
 class ClientError(Exception):
     """Something that the person has to know; the text is one line."""
@@ -17,6 +20,11 @@ class RefusedError(ClientError):
     def __init__(self, status: int, line: str) -> None:
         super().__init__(line)
         self.status = status
+
+    @property
+    def may_pass(self) -> bool:
+        """Whether the same request may be taken later: what is sent is not at fault."""
+        return self.status >= 500 or self.status in _PASSING
 
 
 class SilentError(ClientError):

@@ -21,7 +21,7 @@ from activelabel.errors import (
 )
 from activelabel.login.identity import asking
 from activelabel.project.client_kind import client_kind, kind_of
-from activelabel.server.client_info import NAME_COOKIE, client_address, cookie_name
+from activelabel.server.client_info import NAME_COOKIE, READER_HEADER, client_address, cookie_name, require_reader
 from activelabel.server.status import status_of
 
 logger = logging.getLogger(__name__)
@@ -69,6 +69,7 @@ class OneLineRoute(APIRoute):
             cookie_name.set(unquote(request.cookies.get(NAME_COOKIE, "")).strip())
             client_kind.set(kind_of(request.headers))
             try:
+                require_reader(request.headers.get(READER_HEADER))
                 return await handle(request)
             except ActiveLabelError as error:
                 raise HTTPException(status_of(error), one_line(str(error)), _when_again(error)) from error

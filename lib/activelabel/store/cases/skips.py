@@ -47,6 +47,8 @@ class Skips(Database):
     def skip_case(self, annotator: str, kind: SkipKind, reason: str = "", image_id: str | None = None) -> Skip | None:
         """Record that an annotator skips a case, and end their lease on it, in one step.
 
+        The same skip again, without having been asked for the case since, is the one before: its answer was lost.
+
         Without an id, skip the case that the annotator holds, or the last one whose lease expired; None if none.
 
         Raises:
@@ -153,6 +155,9 @@ class Skips(Database):
 
 def _skip(session: Session, image_id: str, annotator: str, kind: SkipKind, reason: str, now: datetime) -> Skip:
     image_row(session, image_id)
+    repeated = _newest_unasked(session, image_id, annotator)
+    if repeated is not None and (repeated.kind, repeated.reason, repeated.ended_at) == (kind, reason, None):
+        return record_of(repeated, Skip)
     check_event(_EVENTS[kind], session, image_id, annotator, now)
     held = [lease for lease in unended_leases(session, image_id) if lease.annotator == annotator]
     end_leases(session, held, "released", now)
@@ -174,3 +179,13 @@ def _last_unanswered(session: Session, annotator: str) -> str | None:
     newest = select(LeaseRow).where(LeaseRow.annotator == annotator).order_by(LeaseRow.id.desc()).limit(1)
     lease = session.scalar(newest)
     return lease.image_id if lease is not None and lease.outcome in (None, "expired") else None
+
+
+def _newest_unasked(session: Session, image_id: str, annotator: str) -> SkipRow | None:
+    """An annotator's newest skip of an image, if they were not asked for the image since."""
+    own = select(SkipRow).where(SkipRow.image_id == image_id, SkipRow.annotator == annotator)
+    newest = session.scalar(own.order_by(SkipRow.id.desc()).limit(1))
+    if newest is None:
+        return None
+    asked = select(LeaseRow).where(LeaseRow.image_id == image_id, LeaseRow.annotator == annotator)
+    return None if session.scalar(select(asked.where(LeaseRow.id > newest.last_lease).exists())) else newest

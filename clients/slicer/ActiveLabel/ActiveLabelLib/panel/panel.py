@@ -144,6 +144,7 @@ class Panel:
         )
         if self._session.connected:
             self._remember(entered)
+            self._password.setText("")  # the next person at this workstation shall not find it
             self._enters = False
             self.refresh()
 

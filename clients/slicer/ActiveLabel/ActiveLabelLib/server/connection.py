@@ -12,13 +12,17 @@ import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 from ActiveLabelLib.errors import ClientError, RefusedError, SilentError
 
 ANSWER_SECONDS = 10.0
 """How long a request may take, unless it is about a file or a prediction."""
 FILE_SECONDS = 120.0
+_BETWEEN = (502, 503, 504)
+"""Statuses of a proxy whose server does not answer; the server's own 503 is JSON."""
+READER_HEADER = "X-ActiveLabel-Reader"
+"""The header that says whose work is sent, percent-encoded."""
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _LONGEST_LINE = 500
 
@@ -33,6 +37,7 @@ class Connection:
     Attributes:
         address: `http://HOST:PORT`, without a slash at its end.
         name: the name under which the person works.
+        reader: who the server takes the person for, once they have logged in.
     """
 
     def __init__(self, address: str, name: str = "", password: str = "", certificate: str = "") -> None:
@@ -43,6 +48,7 @@ class Connection:
         """
         self.address = checked_address(address)
         self.name = name.strip()
+        self.reader = ""
         self._password = password
         self._token = ""
         handlers: list[urllib.request.BaseHandler] = [_NoRedirect()]
@@ -141,14 +147,19 @@ class Connection:
     def _open(
         self, method: str, path: str, body: bytes | None, headers: Mapping[str, str], seconds: float
     ) -> http.client.HTTPResponse:
-        sent = {**headers, **({"Authorization": f"Bearer {self._token}"} if self._token else {})}
+        login = {"Authorization": f"Bearer {self._token}"} if self._token else {}
+        stated = {READER_HEADER: quote(self.reader, safe="")} if self._token and self.reader else {}
+        sent = {**headers, **login, **stated}
         # The scheme is http or https: see `checked_address`.
         request = urllib.request.Request(self.address + path, data=body, headers=sent, method=method)
         try:
             return self._opener.open(request, timeout=seconds)
         except urllib.error.HTTPError as error:
             with error:
-                raise RefusedError(error.code, _line(error)) from None
+                line = _line(error)
+            if error.code in _BETWEEN and "json" not in str(error.headers.get("Content-Type")):
+                raise SilentError(f"{self.address} does not answer (what is in between says {error.code})") from None
+            raise RefusedError(error.code, line) from None
         except (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError) as error:
             reason = getattr(error, "reason", None) or error or type(error).__name__
             raise SilentError(f"{self.address} does not answer ({reason})") from error

@@ -53,7 +53,8 @@ class Server:
             return User(self._connection.name, True)
         found = self._connection.get("/auth/token/valid")
         roles = found.get("roles") or ()
-        return User(str(found.get("username") or self._connection.name), any(role in _REVIEWERS for role in roles))
+        self._connection.reader = str(found.get("username") or self._connection.name)
+        return User(self._connection.reader, any(role in _REVIEWERS for role in roles))
 
     def require_answer(self) -> None:
         """Ask the server for something small.

@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
-from ActiveLabelLib.errors import CaseError, RefusedError, SilentError
+from ActiveLabelLib.errors import CaseError, ClientError, RefusedError, SilentError
 from ActiveLabelLib.outbox.outbox import Outbox
 from ActiveLabelLib.outbox.unsent import CORRECTION, DRAFT, Unsent
 from ActiveLabelLib.server.answers import Project, Saved, User
@@ -77,11 +77,11 @@ class Link:
             self.lost(error)
             raise
 
-    def lost(self, error: SilentError) -> None:
-        """Note that the server is silent."""
+    def lost(self, error: ClientError) -> None:
+        """Note that the server is silent, or takes nothing at the moment."""
         self.connected = False
         self._retry_at = self._clock() + RETRY_SECONDS
-        self.line = f"{error}; what you draw is kept here until it does"
+        self.line = f"{error}; what you draw is kept here until the server takes it"
 
     def retry(self) -> None:
         """Ask a silent server again, if it is time."""
@@ -112,13 +112,16 @@ class Link:
                 self.lost(error)
                 break
             except RefusedError as error:
+                if error.may_pass:
+                    self.lost(error)
+                    break
                 self.line = f"{entry.image}: {error}; your drawing is kept in {entry.file}"
         problems = self.outbox.take_problems()
         if problems:
             self.line = "; ".join(problems)
 
     def send_entry(self, entry: Unsent) -> Saved:
-        """Send a drawing, which is then no longer kept here; one that is refused stays.
+        """Send a drawing, which is then no longer kept here. One that is refused stays, and waits for the person.
 
         Raises:
             RefusedError: the server refuses it.
@@ -129,6 +132,8 @@ class Link:
         try:
             saved = send(entry.image, entry.file, entry.params)
         except RefusedError as error:
+            if error.may_pass:
+                raise
             with suppress(OSError):  # a full disk: it is then sent once more, and refused once more
                 self.outbox.refuse(entry, str(error))
             raise

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Collection, Hashable
 from pathlib import Path
 
-from ActiveLabelLib.errors import CaseError, SilentError
+from ActiveLabelLib.errors import CaseError, RefusedError, SilentError
 from ActiveLabelLib.outbox.unsent import FINISHED
 from ActiveLabelLib.server.answers import Progress, Project, Saved, User, Worklist
 from ActiveLabelLib.server.server import Server, connect
@@ -160,6 +160,11 @@ class Session:
                 f"{server.address} does not answer: the drawing is kept here and goes there as a draft when it is "
                 "back; finish it then"
             ) from error
+        except RefusedError as error:
+            if error.may_pass:
+                self._place.write_draft(case)
+                self._link.lost(error)
+            raise
         self._link.line = f"{case.image}: {saved.state}" + (f", {saved.message}" if saved.message else "")
         if saved.state == "finished":
             self._link.outbox.keep_marks(case.image, ())

@@ -121,7 +121,13 @@
   }
   var LOGGED_OUT = 401;
   var NOT_HELD = 409;
+  var ANOTHER_READER = 412;
+  var READER_HEADER = "X-ActiveLabel-Reader";
+  var ANSWER_MS = 6e4;
+  var FILE_MS = 3e5;
+  var WHO_MS = 1e4;
   var KEPT = "nothing drawn here is lost";
+  var HIDDEN = /* @__PURE__ */ new Set([403, 404]);
   var BETWEEN = /* @__PURE__ */ new Set([502, 503, 504]);
   function isJson(answer) {
     return answer.headers.get("Content-Type")?.includes("json") === true;
@@ -136,15 +142,21 @@
       throw error instanceof SyntaxError ? new Refusal(answer.status, noAnswer(answer)) : new Away();
     }
   }
-  var Server = class {
-    constructor(address, ask = (input, init) => fetch(input, init), writtenName = () => "") {
+  var Server = class _Server {
+    constructor(address, ask = (input, init) => fetch(input, init), writtenName = () => "", worker) {
       this.address = address;
       this.writtenName = writtenName;
+      this.worker = worker;
       this.ask = ask;
     }
     address;
     writtenName;
+    worker;
     ask;
+    /** The server as the one who sends it the work of a reader: it refuses that as the work of anybody else. */
+    of(worker) {
+      return new _Server(this.address, this.ask, this.writtenName, worker);
+    }
     /** Names of the structures, in the order of their values from 1. */
     async labels() {
       return (await this.json("GET", "info/")).labels ?? [];
@@ -174,6 +186,18 @@
     label(image, tag = "final") {
       return this.bytes("GET", `datastore/label?label=${encodeURIComponent(image)}&tag=${tag}`);
     }
+    /** Who has drawn the label of an image; nothing if there is none, or none that this reader may see. */
+    async labelledBy(image) {
+      try {
+        const { client_id } = await this.json("GET", `datastore/label/info?label=${encodeURIComponent(image)}&tag=final`);
+        return client_id;
+      } catch (error) {
+        if (error instanceof Refusal && HIDDEN.has(error.status)) {
+          return void 0;
+        }
+        throw error;
+      }
+    }
     prediction(image) {
       return this.bytes("POST", `infer/segmentation?image=${encodeURIComponent(image)}&output=image`);
     }
@@ -188,10 +212,10 @@
     }
     /** Who asks: by the login, if there is one. */
     async reader() {
-      if (!(await this.json("GET", "auth/")).enabled) {
+      if (!(await this.json("GET", "auth/", void 0, WHO_MS)).enabled) {
         return { byLogin: false, name: this.writtenName(), reviews: true };
       }
-      const { username, roles } = await this.json("GET", "auth/token/valid");
+      const { username, roles } = await this.json("GET", "auth/token/valid", void 0, WHO_MS);
       return { byLogin: true, name: username, reviews: roles.some((role) => role !== "annotator") };
     }
     /** The first cases of the worklist, and how many there are in each state. */
@@ -219,23 +243,28 @@
       const form = new FormData();
       form.append("label", mask, "label.nii.gz");
       form.append("params", JSON.stringify(params));
-      const answer = await this.request(path, { method: "PUT", body: form });
+      const answer = await this.request(path, { method: "PUT", body: form }, FILE_MS);
       const saved = await parsed(answer);
       if (saved?.state !== "finished" && saved?.state !== "draft") {
         throw new Refusal(answer.status, noAnswer(answer));
       }
       return saved;
     }
-    async json(method, path, body) {
+    async json(method, path, body, longest = ANSWER_MS) {
       const sent = body && { body: JSON.stringify(body), headers: { "Content-Type": "application/json" } };
-      return parsed(await this.request(path, { method, ...sent }));
+      return parsed(await this.request(path, { method, ...sent }, longest));
     }
     async bytes(method, path) {
-      return (await this.request(path, { method })).arrayBuffer();
+      const answer = await this.request(path, { method }, FILE_MS);
+      return answer.arrayBuffer().catch(() => {
+        throw new Away();
+      });
     }
-    async request(path, init) {
-      const headers = { Accept: "application/json, */*", ...init.headers };
-      const answer = await this.ask(`${this.address}/${path}`, { ...init, headers }).catch(() => {
+    async request(path, init, longest) {
+      const whose = this.worker && { [READER_HEADER]: encodeURIComponent(this.worker.name) };
+      const headers = { Accept: "application/json, */*", ...init.headers, ...whose };
+      const signal = AbortSignal.timeout(longest);
+      const answer = await this.ask(`${this.address}/${path}`, { ...init, headers, signal }).catch(() => {
         throw new Away();
       });
       if (BETWEEN.has(answer.status) && !isJson(answer)) {
@@ -307,6 +336,12 @@
 
   // src/panel/keys.ts
   function meaningOf(event, actions) {
+    const step = stepOf(event);
+    if (step !== void 0) {
+      return () => {
+        actions.step(step);
+      };
+    }
     if (event.ctrlKey || event.metaKey) {
       return ofControl(event.key.toLowerCase(), event.shiftKey, actions);
     }
@@ -316,14 +351,13 @@
         actions.choose(Number(digit));
       };
     }
-    if (event.key === "[" || event.key === "]") {
-      return () => {
-        actions.step(event.key === "]" ? 1 : -1);
-      };
-    }
     return event.shiftKey && event.code === "KeyD" ? () => {
       actions.mark();
     } : void 0;
+  }
+  function stepOf({ key, ctrlKey, metaKey, altKey }) {
+    const isLetter = altKey || !ctrlKey && !metaKey;
+    return isLetter ? { "[": -1, "]": 1 }[key] : void 0;
   }
   function ofControl(key, shift, actions) {
     if (key === "enter") {
@@ -357,6 +391,47 @@
       true
     );
   }
+
+  // src/session/journal.ts
+  var Journal = class {
+    constructor(shelf, onTrouble) {
+      this.shelf = shelf;
+      this.onTrouble = onTrouble;
+    }
+    shelf;
+    onTrouble;
+    /** Note slices as they are after a stroke of a reader. */
+    note(image, reader, slices) {
+      for (const { start, values } of slices) {
+        this.shelf.put([reader, image, start], Uint8Array.from(values)).catch(this.onTrouble);
+      }
+    }
+    /** Draw again what was drawn here and did not get to the server. Returns a sentence about it, after a space. */
+    async restored(work) {
+      const { open } = work;
+      const slices = open === void 0 ? [] : await this.of(open.image, open.reader.name);
+      if (open === void 0 || open !== work.open || slices.length === 0) {
+        return "";
+      }
+      if (!open.drawing.restore(slices)) {
+        this.forget(open.image, open.reader.name);
+        return "";
+      }
+      return " What you drew last, before the page ended, is there again; Undo takes it back.";
+    }
+    /** The server has what is drawn, or it is given up. */
+    forget(image, reader) {
+      this.shelf.remove(reader, image).catch(this.onTrouble);
+    }
+    async of(image, reader) {
+      try {
+        return await this.shelf.of(reader, image);
+      } catch (error) {
+        this.onTrouble(error);
+        return [];
+      }
+    }
+  };
 
   // src/session/marks.ts
   var KEY = "activelabel_done";
@@ -727,9 +802,11 @@
   }
   function button(text2, press, attributes = {}) {
     const element = make("button", { type: "button", ...attributes }, text2);
-    element.addEventListener("click", () => {
+    element.addEventListener("click", (event) => {
       press();
-      element.blur();
+      if (event.detail > 0) {
+        element.blur();
+      }
     });
     return element;
   }
@@ -818,8 +895,8 @@
           actions.redo();
         }, { title: "Redo: Ctrl+Y", "aria-label": "Redo" }),
         skip: button("Skip…", () => {
-          this.skipForm.hidden = !this.skipForm.hidden;
-        })
+          this.openSkip(this.skipForm.hidden);
+        }, { "aria-expanded": "false" })
       };
       this.skipForm = this.makeSkipForm();
       this.overlay = make("label", { class: "al-row" }, "Uncertainty", this.slider, this.overlayText);
@@ -906,7 +983,9 @@
       undo.hidden = redo.hidden = phase === "free" || phase === "opening";
       skip.hidden = query === null || review !== null;
       skip.disabled = skip.hidden || busy;
-      this.skipForm.hidden ||= skip.disabled;
+      if (skip.disabled && !this.skipForm.hidden) {
+        this.openSkip(false);
+      }
       this.skipWarning.hidden = !changed;
     }
     showSlices(state) {
@@ -936,19 +1015,36 @@
       const mark = button(`Slice done${done.includes(slice) ? " ✓" : ""}`, () => {
         this.actions.mark();
       }, { title: "Shift+D", "aria-pressed": pressed });
+      const focused = [...this.slices.children].indexOf(document.activeElement ?? this.slices);
       this.slices.replaceChildren(back, place, on, ...phase === "drawing" ? [mark] : []);
+      if (focused >= 0) {
+        this.slices.children[focused].focus();
+      }
+    }
+    openSkip(open) {
+      this.skipForm.hidden = !open;
+      this.buttons.skip.setAttribute("aria-expanded", String(open));
+      if (open) {
+        this.skipForm.querySelector("input")?.focus();
+      }
     }
     makeSkipForm() {
       const why = textField({ placeholder: "why, in one line", "aria-label": "Reason" });
       const choices = SKIPS.map(
         ([kind, text2]) => button(text2, () => {
-          this.skipForm.hidden = true;
+          this.openSkip(false);
           this.actions.skip(kind, why.value.trim());
           why.value = "";
         })
       );
       const form = make("div", { class: "al-skip" }, this.skipWarning, why, ...choices);
       form.hidden = true;
+      form.addEventListener("keydown", (event) => {
+        if (event.key === "Escape") {
+          this.openSkip(false);
+          this.buttons.skip.focus();
+        }
+      });
       return form;
     }
   };
@@ -1321,7 +1417,8 @@
     return error instanceof Refusal && error.status === LOGGED_OUT || error instanceof Another && error.reader.byLogin;
   }
   function isAbsence(error) {
-    return error instanceof Away || error instanceof Another || asksForLogin(error);
+    const isAnother = error instanceof Another || error instanceof Refusal && error.status === ANOTHER_READER;
+    return error instanceof Away || isAnother || asksForLogin(error);
   }
   async function requireReader(server, worker) {
     const reader = await server.reader();
@@ -1383,7 +1480,7 @@
       }
       await this.session.tries.attempt(async () => {
         const reader = await this.session.greet();
-        const review = await this.server.review(image);
+        const review = await this.server.of(reader).review(image);
         if (review === null) {
           this.session.set({ message: { kind: "good", text: "No label waits for your review." } });
           return;
@@ -1419,9 +1516,9 @@
     /** Approve what is shown: the label, one of two readings, or the reviewer's correction, which is saved first. */
     async approve(note) {
       const { reading } = this.session.state;
-      await this.decide(async (review, open) => {
+      await this.decide(async (review, open, server) => {
         if (reading !== void 0 && !open.drawing.changed) {
-          await this.server.adjudicate(review.image, reading, note);
+          await server.adjudicate(review.image, reading, note);
           return `approved: the ${reading} reading`;
         }
         if (open.drawing.changed) {
@@ -1433,12 +1530,12 @@
           this.session.set({ reading: void 0 });
         }
         if (this.ended !== review) {
-          await this.server.approve(review.image, review.version, note);
+          await server.approve(review.image, review.version, note);
           return "approved";
         }
-        const again = await this.server.review(review.image) ?? review;
+        const again = await server.review(review.image) ?? review;
         this.session.set({ review: again });
-        await this.server.approve(again.image, again.version, note);
+        await server.approve(again.image, again.version, note);
         return "approved";
       });
     }
@@ -1449,8 +1546,8 @@
         return;
       }
       if (this.mayDrop()) {
-        await this.decide(async (review) => {
-          await this.server.returnLabel(review.image, review.version, note);
+        await this.decide(async (review, _, server) => {
+          await server.returnLabel(review.image, review.version, note);
           return "returned";
         });
       }
@@ -1458,8 +1555,8 @@
     /** Merge two readings that differ into one label. */
     async merge(note) {
       if (this.mayDrop()) {
-        await this.decide(async (review) => {
-          await this.server.adjudicate(review.image, "staple", note);
+        await this.decide(async (review, _, server) => {
+          await server.adjudicate(review.image, "staple", note);
           return "approved: both readings, merged";
         });
       }
@@ -1467,8 +1564,8 @@
     /** Let go of the label without a decision. */
     async release() {
       if (this.mayDrop()) {
-        await this.decide(async () => {
-          await this.server.release();
+        await this.decide(async (_, __, server) => {
+          await server.release();
           return "left undecided";
         });
       }
@@ -1537,7 +1634,7 @@
       this.session.set({ phase: "sending", message: void 0 });
       await this.session.tries.attempt(async () => {
         await requireReader(this.server, open.reader);
-        const outcome = await how(review, open);
+        const outcome = await how(review, open, this.server.of(open.reader));
         if (outcome === void 0) {
           this.session.set({ phase: "reviewing" });
           return;
@@ -1580,7 +1677,7 @@
       return seconds;
     }
     /**
-     * Tell the seconds, if there are any. Those that a server did not hear, because it is gone, count again. One that refuses
+     * Tell the seconds, if there are any. Those that a server did not hear, because it is gone or takes the page for another reader's, count again. One that refuses
      * them has given the case to somebody else: that is said when the drawing is saved.
      */
     async tell(say) {
@@ -1588,7 +1685,7 @@
       try {
         await (seconds > 0 && say(seconds));
       } catch (error) {
-        this.milliseconds += error instanceof Away ? 1e3 * seconds : 0;
+        this.milliseconds += isAbsence(error) ? 1e3 * seconds : 0;
         if (!(error instanceof Refusal && error.status === NOT_HELD)) {
           throw error;
         }
@@ -1761,7 +1858,7 @@
         await (open?.drawing.changed === true && this.outbox.keep(open));
         kept = true;
         if (open !== void 0 && this.work.open === open) {
-          this.work.set({ kept: new Date(this.clock()).toLocaleTimeString(), changed: open.drawing.changed });
+          this.work.set({ kept: (/* @__PURE__ */ new Date()).toLocaleTimeString(), changed: open.drawing.changed });
           const { query, reader, done } = this.work.state;
           if (query !== null) {
             this.marks.keep(query, reader?.name, done);
@@ -1783,11 +1880,13 @@
 
   // src/session/outbox.ts
   var Outbox = class {
-    constructor(server, onRefusal) {
+    constructor(server, journal, onRefusal) {
       this.server = server;
+      this.journal = journal;
       this.onRefusal = onRefusal;
     }
     server;
+    journal;
     onRefusal;
     sending = Promise.resolve();
     /** Cases that were left, whose drawings the server has not kept yet. */
@@ -1806,8 +1905,11 @@
     }
     /** Save a case as finished, with what is drawn meanwhile; what is drawn after that belongs to it too. */
     async finish(open, how) {
-      const save = () => this.send(open, (mask, info) => this.server.save(open.image, mask, { ...info, ...how }));
-      let saved = await save();
+      const save = () => this.send(open, (mask, info) => this.server.of(open.reader).save(open.image, mask, { ...info, ...how }));
+      let saved = await save().catch((error) => {
+        open.unanswered ||= error instanceof Away;
+        throw error;
+      });
       while (saved.state === "finished" && open.drawing.changed) {
         saved = await save();
       }
@@ -1821,7 +1923,7 @@
       if (open.finished !== void 0) {
         await this.finish(open, open.finished);
       } else {
-        await this.send(open, (mask, info) => this.server.saveDraft(open.image, mask, info));
+        await this.send(open, (mask, info) => this.server.of(open.reader).saveDraft(open.image, mask, info));
       }
     }
     /** Keep what a reader has drawn on cases that were left. What is another's waits for them. */
@@ -1836,13 +1938,17 @@
         }
       }
     }
-    /** The server has no word for whose work a request is but who sends it, so it is asked right before. */
-    async send({ drawing, reader }, how) {
+    /** Who is logged in is asked right before, so that a reader is told what to do; the server compares it once more. */
+    async send({ drawing, image, reader }, how) {
       const sent = this.sending.then(async () => {
         const { mask, label_info } = await drawing.file();
         try {
           await requireReader(this.server, reader);
-          return await how(mask, { label_info });
+          const saved = await how(mask, { label_info });
+          if (!drawing.changed) {
+            this.journal.forget(image, reader.name);
+          }
+          return saved;
         } catch (error) {
           drawing.notKept();
           this.onRefusal();
@@ -1855,7 +1961,7 @@
   };
 
   // src/session/questions.ts
-  var ELSEWHERE = "You no longer hold this case: it was saved in another tab, or is somebody else’s now. Press again to save what is drawn here all the same.";
+  var ELSEWHERE = "You no longer hold this case: its time has run out, it was saved in another tab, or it is somebody else’s now. Press again to save what is drawn here all the same.";
   function questionOf(query, empty, { asks, done }) {
     if (!asks.includes("empty") && query.kind === "volume" && empty) {
       return { asks: "empty", text: "Nothing is drawn. Press again if the image holds none of the structures." };
@@ -1871,25 +1977,90 @@
     const marked = query.slices.filter((_, place) => done.includes(place)).map(({ index }) => index);
     return marked.length > 0 ? { annotated_slices: marked } : {};
   }
+  async function isStillTheirs(server, { image, reader, unanswered }) {
+    if ((await server.query())?.image === image) {
+      return true;
+    }
+    return unanswered === true && reader.name !== "" && await server.labelledBy(image) === reader.name;
+  }
+
+  // src/session/rounds.ts
+  var Rounds = class {
+    constructor(work, server, outbox, activity) {
+      this.work = work;
+      this.server = server;
+      this.outbox = outbox;
+      this.activity = activity;
+    }
+    work;
+    server;
+    outbox;
+    activity;
+    under = false;
+    /** Do what is due. While that is still being done, nothing: a silent server answers after many seconds, or not at all. */
+    async tick() {
+      if (!this.under) {
+        this.under = true;
+        await this.doDue().finally(() => {
+          this.under = false;
+        });
+      }
+    }
+    async doDue() {
+      const { work, outbox } = this;
+      if (work.tries.away !== void 0) {
+        await work.tries.beside(() => this.comeBack());
+        return;
+      }
+      if (outbox.awaits(work.state.reader).length > 0) {
+        await work.tries.beside(async () => {
+          await work.drafts.keepLeft(await (work.open === void 0 ? work.greet() : this.server.reader()));
+        });
+      }
+      if (work.state.phase !== "drawing" || work.state.query === null) {
+        return;
+      }
+      await work.drafts.keepDue();
+      if (this.activity.seconds >= HEARTBEAT_SECONDS) {
+        const { query } = work.state;
+        await work.tries.beside(() => work.tellActive(query));
+      }
+    }
+    /** Look whether the reader can go on, and go on. */
+    async comeBack() {
+      const { work } = this;
+      const reader = await requireReader(this.server, work.open?.reader);
+      const text2 = work.tries.away === "server" ? "The server answers again." : greetingOf(reader);
+      work.tries.away = void 0;
+      work.set({ message: { kind: "good", text: `${text2} ${stillHere(this.outbox.awaits(reader))}` } });
+      await work.drafts.keepLeft(reader);
+      if (work.open === void 0 && work.state.phase !== "sending") {
+        await work.enter();
+      }
+    }
+  };
 
   // src/session/session.ts
   var Session = class {
-    constructor(server, viewer, onChange, marks, clock = () => Date.now()) {
+    constructor(server, viewer, onChange, marks, journal, clock = () => performance.now()) {
       this.server = server;
       this.viewer = viewer;
       this.onChange = onChange;
       this.marks = marks;
+      this.journal = journal;
       this.clock = clock;
       this.ahead = new Ahead(server);
-      this.outbox = new Outbox(server, () => {
+      this.outbox = new Outbox(server, journal, () => {
         this.drafts.changes();
       });
       this.drafts = new Drafts(this, this.outbox, marks, clock);
+      this.rounds = new Rounds(this, server, this.outbox, this.activity);
     }
     server;
     viewer;
     onChange;
     marks;
+    journal;
     clock;
     now = BEGINNING;
     activity = new Activity();
@@ -1898,6 +2069,7 @@
     entered = 0;
     coming;
     outbox;
+    rounds;
     drafts;
     names = new CaseNames();
     tries = new Attempts(this);
@@ -1974,8 +2146,8 @@
     }
     /** Have a reader draw on a series that the viewer shows, over a mask if there is one. Returns false if it was given up. */
     async draw(reader, image, mask, givenUp) {
-      const drawing = await this.viewer.open(image, this.now.labels, mask, () => {
-        this.noteStroke();
+      const drawing = await this.viewer.open(image, this.now.labels, mask, (slices) => {
+        this.noteStroke(slices);
       }, givenUp);
       if (givenUp()) {
         drawing.close();
@@ -2013,7 +2185,7 @@
         if (!saved) {
           await this.tellActive(query);
         }
-        if (!now.asks.includes("elsewhere") && !saved && (await this.server.query())?.image !== query.image) {
+        if (!now.asks.includes("elsewhere") && !saved && !await isStillTheirs(this.server, open)) {
           this.set({ phase: "drawing", asks: [...this.now.asks, "elsewhere"], message: { kind: "bad", text: ELSEWHERE } });
           return;
         }
@@ -2034,11 +2206,12 @@
       this.set({ phase: "sending", message: void 0 });
       await this.tries.attempt(async () => {
         await this.outbox.idle();
-        await requireReader(this.server, this.open?.reader ?? this.now.reader);
-        await this.server.skip(query.image, kind, reason);
+        const reader = await requireReader(this.server, this.open?.reader ?? this.now.reader);
+        await this.server.of(reader).skip(query.image, kind, reason);
         if (kind === "cannot be annotated") {
           this.marks.keep(query, this.now.reader?.name, []);
         }
+        this.journal.forget(query.image, this.open?.reader.name ?? "");
         this.drawing?.remove();
         this.forget();
         await this.next();
@@ -2058,35 +2231,8 @@
       this.activity.note(this.clock());
     }
     /** To be called every few seconds: keeps a draft, tells how long the reader was at work, and looks for a lost server. */
-    async tick() {
-      if (this.tries.away !== void 0) {
-        await this.tries.beside(() => this.comeBack());
-        return;
-      }
-      if (this.outbox.awaits(this.now.reader).length > 0) {
-        await this.tries.beside(async () => {
-          await this.drafts.keepLeft(await (this.open === void 0 ? this.greet() : this.server.reader()));
-        });
-      }
-      if (this.now.phase !== "drawing" || this.now.query === null) {
-        return;
-      }
-      await this.drafts.keepDue();
-      if (this.activity.seconds >= HEARTBEAT_SECONDS) {
-        const { query } = this.now;
-        await this.tries.beside(() => this.tellActive(query));
-      }
-    }
-    /** Look whether the reader can go on, and go on. */
-    async comeBack() {
-      const reader = await requireReader(this.server, this.open?.reader);
-      const text2 = this.tries.away === "server" ? "The server answers again." : greetingOf(reader);
-      this.tries.away = void 0;
-      this.set({ message: { kind: "good", text: `${text2} ${stillHere(this.outbox.awaits(reader))}` } });
-      await this.drafts.keepLeft(reader);
-      if (this.drawing === void 0 && this.now.phase !== "sending") {
-        await this.enter();
-      }
+    tick() {
+      return this.rounds.tick();
     }
     /** Save as finished, with what is drawn meanwhile. Returns false if the server takes it for a draft. */
     async finish(open, how) {
@@ -2108,32 +2254,36 @@
         this.set({ phase: "free", query, message: { kind: "bad", text: "The case is no longer yours. Ask for the next one." } });
         return;
       }
-      const [mask, from] = await beginning(this.server, this.ahead, query);
+      const [mask, from] = await beginning(this.server.of(reader), this.ahead, query);
       if (givenUp() || !await this.draw(reader, sample.id, mask, givenUp)) {
         return;
       }
       this.activity.take();
       const done = this.marks.of(query, this.now.reader?.name);
       const slice = Math.max(0, query.slices.findIndex((_, place) => !done.includes(place)));
-      this.set({ phase: "drawing", query, review: null, from, slice, done });
+      this.set({ phase: "drawing", query, review: null, from: `${from}${await this.journal.restored(this)}`, slice, done });
       if (query.slices.length > 0) {
         this.viewer.jump(query, slice);
       }
     };
-    noteStroke() {
-      const { drawing } = this;
-      if (drawing !== void 0) {
+    noteStroke(slices) {
+      const { drawing, open } = this;
+      if (drawing !== void 0 && open !== void 0) {
+        if (this.now.review === null) {
+          this.journal.note(open.image, open.reader.name, slices);
+        }
         if (drawing.changed) {
           this.drafts.changes();
         } else {
           this.drafts.forget();
+          this.journal.forget(open.image, open.reader.name);
         }
         this.set({ changed: drawing.changed, canUndo: drawing.canUndo, canRedo: drawing.canRedo, asks: [] });
       }
     }
     async tellActive(query) {
-      await requireReader(this.server, this.open?.reader);
-      await this.activity.tell((seconds) => this.server.active(query.image, seconds));
+      const reader = await requireReader(this.server, this.open?.reader);
+      await this.activity.tell((seconds) => this.server.of(reader).active(query.image, seconds));
     }
     forget() {
       const { open } = this;
@@ -2142,6 +2292,53 @@
       this.drafts.forget();
       const { waits } = this.outbox;
       this.set({ changed: false, waits, canUndo: false, canRedo: false, kept: void 0, asks: [], from: "", overlay: "none" });
+    }
+  };
+
+  // src/session/shelf.ts
+  var DATABASE = "activelabel";
+  var STORE = "strokes";
+  var BY_TIME = "at";
+  var KEPT_MS = 7 * 24 * 3600 * 1e3;
+  function answered(request) {
+    return new Promise((resolve, reject) => {
+      request.onsuccess = () => {
+        resolve(request.result);
+      };
+      request.onerror = () => {
+        reject(request.error ?? new Error("the browser keeps nothing"));
+      };
+    });
+  }
+  var keysOf = (reader, image) => IDBKeyRange.bound([reader, image], [reader, image, []]);
+  var BrowserShelf = class {
+    opened;
+    async put(key, values) {
+      const kept = { at: Date.now(), start: key[2], values };
+      await answered((await this.store("readwrite")).put(kept, key));
+    }
+    async of(reader, image) {
+      return answered((await this.store("readonly")).getAll(keysOf(reader, image)));
+    }
+    async remove(reader, image) {
+      await answered((await this.store("readwrite")).delete(keysOf(reader, image)));
+    }
+    async store(mode) {
+      this.opened ??= this.open();
+      return (await this.opened).transaction(STORE, mode).objectStore(STORE);
+    }
+    async open() {
+      const request = indexedDB.open(DATABASE, 1);
+      request.onupgradeneeded = () => {
+        request.result.createObjectStore(STORE).createIndex(BY_TIME, BY_TIME);
+      };
+      const database = await answered(request);
+      const store = database.transaction(STORE, "readwrite").objectStore(STORE);
+      const old = await answered(store.index(BY_TIME).getAllKeys(IDBKeyRange.upperBound(Date.now() - KEPT_MS)));
+      old.forEach((key) => {
+        store.delete(key);
+      });
+      return database;
     }
   };
 
@@ -2373,6 +2570,10 @@
     get canRedo() {
       return this.undone.length > 0;
     }
+    /** The voxels that the last step has changed; none without a step. */
+    get latest() {
+      return this.done.at(-1)?.places ?? new Uint32Array();
+    }
     /** The stroke after which the labelmap was as it is now: it is the same again when it is undone or redone to there. */
     get position() {
       return this.done.at(-1)?.stroke ?? this.first;
@@ -2438,6 +2639,18 @@
       });
     }
   };
+
+  // src/viewer/viewports.ts
+  function viewportsOf(services, series) {
+    const { viewportGridService, displaySetService } = services;
+    return [...viewportGridService.getState().viewports.values()].filter(
+      ({ displaySetInstanceUIDs }) => displaySetInstanceUIDs.some((uid) => displaySetService.getDisplaySetByUID(uid)?.SeriesInstanceUID === series)
+    );
+  }
+  function drawnViewport(services, id) {
+    const viewport = services.cornerstoneViewportService.getCornerstoneViewport(id);
+    return viewport?.getImageData()?.dimensions ? viewport : void 0;
+  }
 
   // src/drawing/drawing.ts
   var LONGEST_STROKE_MS = 5e3;
@@ -2525,6 +2738,17 @@
     redo() {
       this.write(this.history.redo());
     }
+    restore(slices) {
+      for (const { start, values } of slices) {
+        imageAt(this.volume, start / this.sliceSize)?.voxelManager.getScalarData().set(values);
+      }
+      this.tellWritten(slices.map(({ start }) => start / this.sliceSize));
+      const changes = this.history.record(slices);
+      if (changes) {
+        this.onStroke(this.slicesAt(this.history.latest));
+      }
+      return changes;
+    }
     choose(segment) {
       this.services.segmentationService.setActiveSegment(this.id, segment);
     }
@@ -2591,11 +2815,11 @@
       const touched = this.touched;
       this.touched = /* @__PURE__ */ new Set();
       if ((touched === "all" || touched.size > 0) && this.history.record(this.parts(touched))) {
-        this.onStroke();
+        this.onStroke(this.slicesAt(this.history.latest));
       }
     };
     *parts(slices = "all") {
-      const size = this.grid.shape[0] * this.grid.shape[1];
+      const size = this.sliceSize;
       for (let slice = 0; slice < this.volume.imageIds.length; slice++) {
         if (slices === "all" || slices.has(slice)) {
           const image = imageAt(this.volume, slice);
@@ -2610,7 +2834,7 @@
         return;
       }
       const [places, values] = change;
-      const size = this.grid.shape[0] * this.grid.shape[1];
+      const size = this.sliceSize;
       const slices = /* @__PURE__ */ new Map();
       places.forEach((place, index) => {
         const slice = Math.floor(place / size);
@@ -2620,13 +2844,27 @@
           known[place % size] = at(values, index);
         }
       });
+      this.tellWritten([...slices.keys()]);
+      this.onStroke(this.slicesAt(places));
+    }
+    /** Have the viewer show slices that were written here, which is no stroke. */
+    tellWritten(slices) {
       this.writing = true;
       try {
-        tell2(this.id, [...slices.keys()]);
+        tell2(this.id, slices);
       } finally {
         this.writing = false;
       }
-      this.onStroke();
+    }
+    get sliceSize() {
+      return this.grid.shape[0] * this.grid.shape[1];
+    }
+    /** The slices that hold these voxels, as they are now. */
+    slicesAt(places) {
+      const size = this.sliceSize;
+      const starts = /* @__PURE__ */ new Set();
+      places.forEach((place) => starts.add(place - place % size));
+      return [...starts].map((start) => ({ start, values: this.history.values.subarray(start, start + size) }));
     }
   };
   function imageAt(volume, slice) {
@@ -2649,16 +2887,6 @@
     kept.forEach(([value], index) => table[Number(value)] = index + 1);
     const names = kept.map(([, { label }], index) => ({ name: label, idx: index + 1 }));
     return { values: values.map((value) => table[value] ?? 0), names };
-  }
-  function viewportsOf(services, series) {
-    const { viewportGridService, displaySetService } = services;
-    return [...viewportGridService.getState().viewports.values()].filter(
-      ({ displaySetInstanceUIDs }) => displaySetInstanceUIDs.some((uid) => displaySetService.getDisplaySetByUID(uid)?.SeriesInstanceUID === series)
-    );
-  }
-  function drawnViewport(services, id) {
-    const viewport = services.cornerstoneViewportService.getCornerstoneViewport(id);
-    return viewport?.getImageData()?.dimensions ? viewport : void 0;
   }
 
   // src/viewer/viewer.ts
@@ -2848,7 +3076,9 @@
       shown.show(state);
       veil.show(state, begun.drawing !== void 0);
       overlays.follow(state);
-    }, new Marks(sessionStorage));
+    }, new Marks(sessionStorage), new Journal(new BrowserShelf(), (error) => {
+      begun.set({ message: { kind: "bad", text: `This browser keeps nothing of what is drawn (${String(error)}): only drafts are kept, every half minute.` } });
+    }));
     const slices = new Slices(begun, viewer);
     const actions = {
       next: () => void begun.next(),

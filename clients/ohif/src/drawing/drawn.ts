@@ -1,0 +1,32 @@
+/** A drawing as a session needs it. */
+
+import type { Part } from './history.ts';
+
+export interface LabelInfo {
+  name: string;
+  idx: number;
+}
+
+/** What is called after a stroke, or after one was undone or redone, with the slices that it has changed, as they are now. */
+export type OnStroke = (slices: readonly Part[]) => void;
+
+/** What a session needs of a drawing. */
+export interface Drawn {
+  /** Whether it differs from what was opened or last kept: a stroke that was undone changes nothing. */
+  readonly changed: boolean;
+  readonly empty: boolean;
+  readonly canUndo: boolean;
+  readonly canRedo: boolean;
+  undo(): void;
+  redo(): void;
+  /** Draw slices as they were drawn before, as one stroke. Returns whether anything changes. */
+  restore(slices: readonly Part[]): boolean;
+  /** The mask as a file, and the names of its values. Nothing has changed since, until the next stroke. */
+  file(): Promise<{ mask: Blob; label_info: LabelInfo[] }>;
+  /** The file was not kept: what it holds counts as changed. */
+  notKept(): void;
+  /** Watch it no longer. */
+  close(): void;
+  /** Take it out of the view. */
+  remove(): void;
+}

@@ -1,0 +1,124 @@
+/** What is drawn is there again after the page or the browser has ended, until the server has it. */
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+
+import { Away } from '../../src/server/server.ts';
+import { Reviews } from '../../src/session/reviews.ts';
+import { type FakeDrawing, Site } from '../site.ts';
+
+const AGAIN = 'What you drew last, before the page ended, is there again; Undo takes it back.';
+
+async function drawn(strokes = 2): Promise<Site> {
+  const site = new Site();
+  await site.session.enter();
+  await site.ask();
+  for (let stroke = 0; stroke < strokes; stroke++) {
+    site.drawing().draw();
+  }
+  await site.settled();
+  return site;
+}
+
+/** The page is loaded anew, and the case that is held opens. */
+async function loadedAnew(site: Site): Promise<FakeDrawing> {
+  site.session = site.newSession();
+  await site.session.enter();
+  return site.drawing();
+}
+
+test('strokes that no draft has kept are there again, as one step that can be undone, and become a draft', async () => {
+  const site = await drawn();
+  site.told();
+  const drawing = await loadedAnew(site);
+  assert.deepEqual([drawing.value(), drawing.changed, site.session.state.canUndo], [2, true, true]);
+  assert.ok(site.session.state.from.endsWith(AGAIN));
+  site.now = 30_000;
+  await site.session.tick();
+  assert.match(site.told().at(-1) ?? '', /^draft a/);
+  assert.equal(site.shelf.kept.size, 0);
+});
+
+test('a stroke after the latest draft is not lost', async () => {
+  const site = await drawn(1);
+  site.now = 30_000;
+  await site.session.tick();
+  assert.equal(site.shelf.kept.size, 0);
+  site.drawing().draw();
+  assert.equal((await loadedAnew(site)).value(), 2);
+});
+
+test('what the server has is not drawn again', async () => {
+  const site = await drawn();
+  await site.session.saveAndNext();
+  assert.equal(site.shelf.kept.size, 0);
+  const undone = await drawn(1);
+  undone.session.retrace('undo');
+  const drawing = await loadedAnew(undone);
+  assert.deepEqual([drawing.changed, undone.session.state.from.includes(AGAIN)], [false, false]);
+});
+
+test('a drawing that the server refuses or does not hear stays', async () => {
+  for (const fault of ['away', 'refusal'] as const) {
+    const site = await drawn();
+    if (fault === 'away') { site.away = true; } else { site.refusal = 'the disk is full'; }
+    await site.session.leave();
+    site.away = false;
+    site.refusal = undefined;
+    assert.equal((await loadedAnew(site)).value(), 2);
+  }
+});
+
+test('a skip gives it up, and what one reader has drawn is not drawn by another', async () => {
+  const site = await drawn();
+  site.reader = { byLogin: true, name: 'bob', reviews: false };
+  const drawing = await loadedAnew(site);
+  assert.equal(drawing.value(), 0);
+  const skipped = await drawn();
+  await skipped.session.skip('not now', '');
+  assert.equal(skipped.shelf.kept.size, 0);
+});
+
+test('a correction of a label under review is no drawing of its case', async () => {
+  const site = new Site();
+  const reviews = new Reviews<FakeDrawing>(site.server, site.session, site.viewer);
+  site.toReview = { image: 'a', version: 2, annotator: 'eve', slices: null, plane: null, covered: [], readings: null };
+  await reviews.take();
+  await site.navigate();
+  site.drawing().draw();
+  assert.equal(site.shelf.kept.size, 0);
+});
+
+test('a label whose answer was lost is saved again without a question, and that of somebody else is asked about', async () => {
+  for (const [who, question] of [['rev', false], ['bob', true], [undefined, true]] as const) {
+    const site = await drawn();
+    site.onSave = () => { throw new Away(); };
+    await site.session.saveAndNext();
+    assert.equal(site.session.state.message?.text, 'the server does not answer: is it running?');
+    site.onSave = undefined;
+    site.held = null; // it had come there
+    site.labelledBy = who;
+    await site.session.tick();
+    site.told();
+    await site.session.saveAndNext();
+    assert.equal(site.told().some(line => line.startsWith('save a')), !question);
+    assert.equal(site.session.state.asks.includes('elsewhere'), question);
+  }
+});
+
+test('while a server is silent, it is asked once at a time', async () => {
+  const site = await drawn();
+  site.session.tries.away = 'server';
+  let answer: () => void = () => undefined;
+  site.server.reader = () => {
+    site.log.push('asked');
+    return new Promise(resolve => { answer = () => { resolve(site.reader); }; });
+  };
+  const first = site.session.tick();
+  await site.session.tick();
+  await site.session.tick();
+  assert.equal(site.log.filter(line => line === 'asked').length, 1);
+  answer();
+  await first;
+  assert.equal(site.session.state.message?.text, 'The server answers again. What is drawn here is still there.');
+});
