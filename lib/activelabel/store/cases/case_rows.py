@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BindParameter, ColumnElement, Row, Select, and_, bindparam, func, select
+from sqlalchemy import BindParameter, ColumnElement, Executable, Select, and_, bindparam, func, select
 from sqlalchemy.orm import Session
 
 from activelabel.store.case_states import Verdict
@@ -57,8 +57,8 @@ _WITH_LABEL = (
 """Built once: they are executed several times with every label."""
 
 
-def _read(session: Session, statement: Select[Any], image_id: str) -> Row[Any]:
-    """The only row of a statement about an image.
+def _read(session: Session, statement: Executable, image_id: str) -> Any:
+    """The only row that a statement about an image finds.
 
     Raises:
         NotFoundError: the image was never registered.
