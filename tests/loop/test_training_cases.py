@@ -17,7 +17,8 @@ from activelabel.data.volumes import Volume
 from activelabel.errors import NotReadyError
 from activelabel.loop.due import Work, read_situation, work_due
 from activelabel.prediction.prepared import images
-from activelabel.project.readability import may_be_mended, note_image
+from activelabel.project.readability import note_image
+from activelabel.project.setting_aside import may_be_mended
 from activelabel.training.engine.loop import Outcome, TrainingLoop
 
 

@@ -15,14 +15,8 @@ from activelabel.annotation.history_reader import HistoryReader
 from activelabel.data.volumes import read_volume
 from activelabel.errors import InvalidInputError
 from activelabel.prediction.prepared.images import PreparedImages
-from activelabel.project.readability import (
-    MODALITY,
-    content_sha256,
-    note_image,
-    prepare_case,
-    read_case,
-    set_aside_unreadable,
-)
+from activelabel.project.readability import MODALITY, content_sha256, note_image, prepare_case, read_case
+from activelabel.project.setting_aside import set_aside_unreadable
 from activelabel.recipes import PreprocessingSettings
 from activelabel.server.datastores.folder import LedgerDatastore
 from activelabel.store.connection.location import sqlite_url

@@ -2,19 +2,17 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from executed import BEGIN, executed
 from recorded import record_annotation
-from small_studies import SHAPE, write_image
+from small_studies import SHAPE, Studies, write_image
 from warm_recipe import write_warm_recipe
 
 from activelabel.acquisition.regions import REGIONS
 from activelabel.acquisition.score import Score
 from activelabel.acquisition.uncertainty import MEASURES
-from activelabel.data.files.image_files import ImageFiles
 from activelabel.project.models.features import features_file, write_features
 from activelabel.project.opening import open_project
 from activelabel.project.project import Project
@@ -24,19 +22,6 @@ from activelabel.strategies.proposal import Proposal
 
 IMAGES = "abcdefgh"
 DUE = "a validation case, chosen once and never trained on: it measures the model"
-
-
-class Studies:
-    """The folder of the images, as a strategy uses it."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    def image_files(self, image_id: str) -> ImageFiles:
-        return ImageFiles(self.folder / f"{image_id}.nii.gz")
-
-    def get_image_info(self, image_id: str) -> dict[str, Any]:
-        return {}
 
 
 @pytest.fixture

@@ -2,17 +2,16 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from new_strategy import MODULE, NAME, new_entry, new_module
-from small_studies import BROKEN, REASONS, TINY_RECIPE, write_image
+from small_studies import BROKEN, REASONS, TINY_RECIPE, Studies, write_image
 
 from activelabel.data.files.image_files import ImageFiles
 from activelabel.errors import NotFoundError
 from activelabel.project.opening import open_project
 from activelabel.project.project import Project
-from activelabel.project.readability import set_aside_unreadable
+from activelabel.project.setting_aside import set_aside_unreadable
 from activelabel.recipes.strategy_traits import TRAITS, Needs
 from activelabel.simulation.oracle_strategies import ORACLE_STRATEGIES
 from activelabel.strategies.asking import ProjectStrategy
@@ -20,19 +19,6 @@ from activelabel.strategies.catalogue import build_strategies, found_strategies
 from activelabel.strategies.proposal import Proposal
 
 IMAGES = [f"case_{number}" for number in range(4)]
-
-
-class Studies:
-    """The folder of the images, as a strategy uses it."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    def image_files(self, image_id: str) -> ImageFiles:
-        return ImageFiles(self.folder / f"{image_id}.nii.gz")
-
-    def get_image_info(self, image_id: str) -> dict[str, Any]:
-        return {}
 
 
 @pytest.fixture

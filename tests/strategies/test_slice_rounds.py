@@ -2,16 +2,14 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from recorded import record_annotation
-from small_studies import BROKEN, TINY_RECIPE, write_nifti
+from small_studies import BROKEN, TINY_RECIPE, Studies, write_nifti
 
 from activelabel.acquisition.score import Score
 from activelabel.acquisition.slice_selection import random_slices
-from activelabel.data.files.image_files import ImageFiles
 from activelabel.errors import InvalidInputError
 from activelabel.loop.due import Work, read_situation, work_due
 from activelabel.names import ScoreKind
@@ -149,19 +147,6 @@ def test_validation_cases_are_asked_for_whole(tmp_path: Path) -> None:
     image_id, slices = asked(build_strategy(project, "random_slices").proposals())[0]
     assert image_id in project.ledger.pool("validation")
     assert slices is None
-
-
-class Studies:
-    """The folder of the images, as a strategy uses it."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    def image_files(self, image_id: str) -> ImageFiles:
-        return ImageFiles(self.folder / f"{image_id}.nii.gz")
-
-    def get_image_info(self, image_id: str) -> dict[str, Any]:
-        return {"name": f"{image_id}.nii.gz"}
 
 
 @pytest.fixture

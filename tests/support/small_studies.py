@@ -3,12 +3,14 @@
 import gzip
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import nibabel
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from activelabel.data.files.image_files import ImageFiles
 from activelabel.networks import build_network
 from activelabel.recipes import Recipe, load_recipe
 from activelabel.training.checkpoints import ModelDescription, save_model
@@ -16,6 +18,19 @@ from activelabel.training.checkpoints import ModelDescription, save_model
 TINY_RECIPE = Path(__file__).with_name("tiny.toml")
 SHAPE = (12, 10, 8)
 AFFINE_RAS = np.diag([-1.5, -1.5, 2.0, 1.0])  # as most CT is stored: x and y run against RAS
+
+
+class Studies:
+    """The images of a folder, as a strategy asks for them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def image_files(self, image_id: str) -> ImageFiles:
+        return ImageFiles(self.folder / f"{image_id}.nii.gz")
+
+    def get_image_info(self, image_id: str) -> dict[str, Any]:
+        return {"name": f"{image_id}.nii.gz"}
 
 
 def write_image(path: Path, seed: int = 0) -> Path:

@@ -40,7 +40,7 @@ from activelabel.project.models.publishing import publish_model
 from activelabel.project.opening import open_project
 from activelabel.project.place import write_place
 from activelabel.project.project import Project
-from activelabel.project.readability import set_aside
+from activelabel.project.setting_aside import set_aside
 from activelabel.work.images import ServerImages, SharedFolder, read_token
 from activelabel.work.opening import Wanted, ledger_url
 from activelabel.work.tries import ImagesLeftError

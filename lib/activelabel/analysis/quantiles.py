@@ -61,16 +61,16 @@ def quantile_effects(
         )
     terms, design = _design(rows, references)
     seeds = rows["seed"].to_numpy()
-    each = [
+    coefficients = [
         _fit(values[seeds == seed], design[seeds == seed], quantile)
         for seed in pd.unique(seeds)
         if np.linalg.matrix_rank(design[seeds == seed]) == len(terms)
     ]
-    if not each:
+    if not coefficients:
         raise ValueError(f"{', '.join(references)}: expected a seed with every level, got none")
     return [
-        QuantileEffect(factor, level, *_described(of_seeds), len(rows), len(each))
-        for (factor, level), of_seeds in zip(terms, np.transpose(each), strict=True)
+        QuantileEffect(factor, level, *_described(of_seeds), len(rows), len(coefficients))
+        for (factor, level), of_seeds in zip(terms, np.transpose(coefficients), strict=True)
     ]
 
 

@@ -1,4 +1,4 @@
-"""What of some weights fits a project's network, and what does not, in words for whoever imports them."""
+"""Compares weights from elsewhere with a project's network, and says in lines what fits and what does not."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from activelabel.training.checkpoints import ModelDescription
 from activelabel.training.transfer import last_layer
 
 NAMED = 4
-"""So many weights are named in a line, the others counted."""
+"""How many weights a line names; it counts the others."""
 _DEEPEST_PREFIX = 3
 _LAST_LAYER = "the last layer is random at first: the file is not known to have the project's labels"
 
@@ -22,9 +22,12 @@ Prefixes = tuple[str, str]
 
 @dataclass(frozen=True)
 class Fit:
-    """The weights that fit, by their names in the project's network, and what is said of all.
+    """What an import takes over.
 
-    `whole` says whether the weights are a model of this project: all weights, the same labels and preprocessing.
+    Attributes:
+        taken: the weights that fit, by their names in the project's network.
+        lines: for the user, what fits, what does not, and what begins at random.
+        whole: whether this is a model of the project: all weights, with the project's labels and preprocessing.
     """
 
     taken: Mapping[str, Tensor]
@@ -50,7 +53,7 @@ def fit(found: FoundWeights, wanted: ModelDescription) -> Fit:
     fitting = {name: values for name, values in present.items() if values.shape == own[name].shape}
     taken = {name: values.to(own[name].dtype) for name, values in fitting.items() if name not in left_out}
     if all(values.ndim < 2 for values in taken.values()):  # a few biases of the same length are no part of a network
-        raise InvalidInputError(f"{found.source}: {_nothing(present, own)}: nothing of it can be taken over")
+        raise InvalidInputError(f"{found.source}: {_why_nothing_fits(present, own)}: nothing of it can be taken over")
     for name, values in taken.items():
         if not values.isfinite().all():
             raise InvalidInputError(f"{found.source}: '{renamed[name]}' is not finite: get the file again")
@@ -88,7 +91,8 @@ def _name_in_file(name: str, prefixes: Prefixes) -> str:
     return prefixes[1] + name.removeprefix(prefixes[0])
 
 
-def _nothing(present: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> str:
+def _why_nothing_fits(present: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> str:
+    """The first weight of the right name and the wrong size, as an example of all."""
     if not present:
         return f"no weight has a name of the project's network, such as '{next(iter(own))}'"
     name = next(iter(present))

@@ -27,9 +27,12 @@ _LEVELS = 4  # a checkpoint may hold itself
 
 @dataclass(frozen=True)
 class FoundWeights:
-    """Weights by name, and the description of their model; None if the file does not say it, as it is not of this app.
+    """Weights as a file or a bundle has them.
 
-    `source` is the name of the file or folder.
+    Attributes:
+        source: the name of the file or folder.
+        weights: the weights by name.
+        description: the model that they are; None if this app did not write the file.
     """
 
     source: str
@@ -41,7 +44,7 @@ def read_weights(path: Path) -> FoundWeights:
     """The weights in a file, or in the folder of a MONAI bundle.
 
     Raises:
-        InvalidInputError: there is nothing, it holds no weights, or it would have to run code to be read.
+        InvalidInputError: there is no such file, it holds no weights, or reading it would run code in it.
     """
     if path.is_dir():
         return _bundle(path)
@@ -97,7 +100,7 @@ def _torch_weights(path: Path) -> dict[str, Tensor]:
 
 
 def _state_dict(content: Any, levels: int = _LEVELS) -> dict[str, Tensor]:
-    """The names and tensors of a checkpoint; empty if there are none on so many levels of it."""
+    """The names and tensors of a checkpoint, `levels` dictionaries deep at most; empty if it has none."""
     if not isinstance(content, Mapping) or not levels:
         return {}
     tensors = {name: value for name, value in content.items() if isinstance(name, str) and isinstance(value, Tensor)}

@@ -42,9 +42,11 @@ class Attempts:
                 self._failed[key].append(now)
             self._forget_old(now)
         yield
+        # Who has logged in starts anew at this place. The other two counts hold failures of others, so each loses only
+        # this attempt: one good account must not clear what was tried with others.
         with self._lock:
             self._failed.pop((name, place), None)
-            for key in list(keys)[1:]:
+            for key in (("", place), (name, "")):
                 times = self._failed.get(key)
                 if times and now in times:
                     times.remove(now)

@@ -15,7 +15,8 @@ from activelabel.errors import InvalidInputError, NotReadyError
 from activelabel.prediction.predictor import Predictor
 from activelabel.project.images import Images
 from activelabel.project.project import Project
-from activelabel.project.readability import prepare_case, set_aside
+from activelabel.project.readability import prepare_case
+from activelabel.project.setting_aside import set_aside
 from activelabel.recipes import SemiSupervisedSettings
 from activelabel.store.ledger import Ledger
 from activelabel.training.semi_supervised import most_certain, noisy_label

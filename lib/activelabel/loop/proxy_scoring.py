@@ -18,7 +18,8 @@ from activelabel.prediction.prepared.ahead import Ahead, preparing_threads
 from activelabel.project.images import Images
 from activelabel.project.models.proxy import current_proxy, rank_kind
 from activelabel.project.project import Project
-from activelabel.project.readability import prepare_case, set_aside
+from activelabel.project.readability import prepare_case
+from activelabel.project.setting_aside import set_aside
 from activelabel.recipes import ProxySettings
 from activelabel.store.records.models import ModelVersion
 from activelabel.store.work.claims import Job

@@ -22,7 +22,8 @@ from activelabel.prediction.prepared.ahead import Ahead, preparing_threads
 from activelabel.prediction.volume_race import Sample
 from activelabel.project.images import Images
 from activelabel.project.project import Project
-from activelabel.project.readability import Snapshot, prepare_case, set_aside
+from activelabel.project.readability import Snapshot, prepare_case
+from activelabel.project.setting_aside import set_aside
 from activelabel.project.slices.slicing import fixed_axis
 from activelabel.recipes.strategy_traits import Needs, traits_of
 from activelabel.store.records.models import ModelVersion

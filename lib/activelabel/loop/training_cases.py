@@ -11,7 +11,7 @@ from activelabel.errors import InvalidInputError, NotReadyError
 from activelabel.project.images import Images
 from activelabel.project.labels.kept import sound_file
 from activelabel.project.project import Project
-from activelabel.project.readability import set_aside, set_aside_unreadable
+from activelabel.project.setting_aside import set_aside, set_aside_unreadable
 from activelabel.store.ledger import Ledger
 from activelabel.store.records.images import Role
 from activelabel.store.records.labels import Annotation

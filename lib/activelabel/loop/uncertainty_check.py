@@ -16,7 +16,8 @@ from activelabel.errors import InvalidInputError
 from activelabel.prediction.predictor import Predictor
 from activelabel.project.images import Images
 from activelabel.project.project import Project
-from activelabel.project.readability import prepare_case, set_aside
+from activelabel.project.readability import prepare_case
+from activelabel.project.setting_aside import set_aside
 from activelabel.project.slices.slicing import fixed_axis
 from activelabel.recipes.strategy_traits import traits_of
 from activelabel.store.ledger import Ledger

@@ -1,20 +1,18 @@
-"""Reads the images of a project; cases that cannot be used are set aside until they are mended.
+"""Reads the images of a project, and records their content in the ledger.
 
-All code that reads an image of the project uses this module. An error while a case is read concerns only this case: its
-reason and the state of its files are recorded in the ledger, and a change of the files brings the case back.
+All code that reads an image of the project uses this module. An error while a case is read concerns only this case,
+which `setting_aside` then leaves out.
 """
 
 import hashlib
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from activelabel.data.files.image_files import AnyImage, ImageFiles
-from activelabel.data.files.one_case import for_want_of_memory, one_case
-from activelabel.data.grids import Grid
+from activelabel.data.files.one_case import one_case
 from activelabel.data.intensities import (
     FEWEST,
     NO_HOUNSFIELD,
@@ -25,11 +23,10 @@ from activelabel.data.intensities import (
     offset_images,
 )
 from activelabel.data.modality import ProjectModality
-from activelabel.data.preprocessing import PreparedImage, check_prepared_size
-from activelabel.data.volumes import Volume, read_grid, read_volume
-from activelabel.errors import ActiveLabelError, InvalidInputError, NotFoundError, UnavailableError
+from activelabel.data.preprocessing import PreparedImage
+from activelabel.data.volumes import Volume, read_volume
+from activelabel.errors import InvalidInputError
 from activelabel.prediction.prepared.images import PreparedImages
-from activelabel.project.images import Images
 from activelabel.recipes import PreprocessingSettings
 from activelabel.store.ledger import Ledger
 from activelabel.store.records.images import Image
@@ -179,98 +176,6 @@ def known_intensities(ledger: Ledger, limit: int) -> dict[str, ChannelIntensitie
     return {image_id: from_numbers(numbers) for image_id, numbers in ledger.measured_intensities(limit).items()}
 
 
-def set_aside_unreadable(
-    image_id: str,
-    datastore: Images,
-    ledger: Ledger,
-    *,
-    was_scored: bool,
-    preprocessing: PreprocessingSettings | None = None,
-) -> bool:
-    """Whether an image must not be asked for; an image that cannot be used is set aside in the ledger.
-
-    A file or series that vanished a moment ago is not set aside: the datastore will notice by itself.
-
-    Args:
-        image_id: the image whose file is checked.
-        datastore: the datastore that has the file.
-        ledger: the ledger in which the image is set aside.
-        was_scored: scoring has read every voxel of it, so that reading its header is enough.
-        preprocessing: the settings for resampling it; None not to resample it.
-    """
-    try:
-        image = datastore.image_files(image_id)
-        if not image.path.name or not image.exists():
-            return True
-        with one_case(image_id):
-            grid = _usable_grid(image_id, image, ledger, was_scored)
-            if preprocessing is not None:
-                check_prepared_size(grid, preprocessing, image_id)
-    except NotFoundError as error:
-        logger.warning("%s is not asked for: %s", image_id, error)
-        return True
-    except InvalidInputError as error:
-        set_aside(image_id, error, ledger, datastore)
-        return True
-    return False
-
-
-def set_aside(
-    image_id: str, error: ActiveLabelError, ledger: Ledger, datastore: Images, label: Path | None = None
-) -> None:
-    """Record that an image, or its `label`, cannot be used, so that the work can go on without it.
-
-    A lack of memory holds only until the next start, because it can end without a change of the files.
-
-    Raises:
-        UnavailableError: its folder or PACS does not answer now, so that the error may be no fault of the image.
-    """
-    try:
-        image = datastore.image_files(image_id)
-        stamp = None if for_want_of_memory(error) else stamp_of(*image.paths, label)
-    except UnavailableError as unavailable:
-        raise unavailable from error
-    except ActiveLabelError:
-        stamp = None
-    ledger.mark_unreadable(image_id, str(error), stamp)
-    logger.warning("%s is set aside: %s", image_id, error)
-
-
-def readmit_mended(
-    ledger: Ledger,
-    files_of: Callable[[str], ImageFiles | None],
-    label_file: Callable[[Annotation], Path],
-    *,
-    at_start: bool = False,
-) -> None:
-    """Readmit images that were set aside and whose files, or whose labels' files, have changed since.
-
-    Images without a recorded state of their files are readmitted at each start. An image whose files are unknown stays.
-    """
-    for image in ledger.images_set_aside():
-        files = files_of(image.id)
-        if files is None:
-            continue
-        label = ledger.current_annotation(image.id)
-        again = at_start and image.set_aside_stamp is None
-        if again or may_be_mended(image, files, None if label is None else label_file(label)):
-            ledger.mark_readable(image.id)
-            logger.info("%s was set aside and is looked at again", image.id)
-
-
-def may_be_mended(image: Image, files: ImageFiles, label: Path | None) -> bool:
-    """Whether the files of an image that was set aside have changed since.
-
-    If the state of the files was not recorded, whether the image is newer than the record.
-    """
-    if image.unreadable_at is None or not files.exists():
-        return False
-    if image.set_aside_stamp is None:
-        newest = max(path.stat().st_mtime for path in files.paths if path.exists())
-        return newest > image.unreadable_at.timestamp()
-    return image.set_aside_stamp not in (stamp_of(*files.paths), stamp_of(*files.paths, label))
-
-
 def has_changed(image: Image, files: ImageFiles) -> bool:
     """Whether size or time of an image's files differ from those at its last reading, if there was one."""
     if image.file_size is None or not all(path.exists() for path in files.paths):
@@ -285,28 +190,3 @@ def _state_of(files: ImageFiles) -> tuple[int, int]:
     """
     states = [path.stat() for path in files.paths if path.exists()]
     return sum(state.st_size for state in states), max((state.st_mtime_ns for state in states), default=0)
-
-
-def stamp_of(*files: Path | None) -> str:
-    """Size and time of files; a missing file adds nothing."""
-    return "; ".join(_stamp(file) for file in files if file is not None)
-
-
-def _stamp(file: Path) -> str:
-    try:
-        status = file.stat()
-    except OSError:
-        return "missing"
-    return f"{status.st_size} {status.st_mtime_ns}"
-
-
-def _usable_grid(image_id: str, image: ImageFiles, ledger: Ledger, was_scored: bool) -> Grid:
-    grid = read_grid(image)
-    missing = any(not path.exists() for path in image.paths)
-    known, label = ledger.image_and_label(image_id)
-    if missing or not was_scored or has_changed(known, image):
-        note_image(image_id, image, ledger, read_volume(image) if missing else None)
-        known, label = ledger.image_and_label(image_id)
-    if label is not None:
-        require_same_image(label, known.content_sha256)
-    return grid

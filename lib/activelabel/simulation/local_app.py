@@ -19,7 +19,7 @@ from activelabel.loop.training.proxy import ProxyTraining
 from activelabel.loop.training.segmentation import SegmentationTraining
 from activelabel.project.models.older import convert_older_models
 from activelabel.project.opening import open_project
-from activelabel.project.readability import set_aside
+from activelabel.project.setting_aside import set_aside
 from activelabel.project.slices.slicing import count_slices
 from activelabel.recipes import ProxySettings
 from activelabel.simulation.pool_images import PoolImages

@@ -13,7 +13,8 @@ from activelabel.data.volumes import read_grid
 from activelabel.errors import InvalidInputError
 from activelabel.project.given.roles import given_roles
 from activelabel.project.project import Project
-from activelabel.project.readability import note_image, readmit_mended, set_aside_unreadable
+from activelabel.project.readability import note_image
+from activelabel.project.setting_aside import readmit_mended, set_aside_unreadable
 from activelabel.store.records.labels import FINAL
 
 

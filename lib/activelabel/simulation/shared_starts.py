@@ -6,7 +6,6 @@ A start depends on the seed, the recipe and the start strategy, and on nothing t
 import hashlib
 import json
 import shutil
-from dataclasses import asdict
 from pathlib import Path
 
 from filelock import FileLock
@@ -15,7 +14,7 @@ from activelabel import __version__
 from activelabel.simulation.arms import Arm, recipe_content
 
 _CONTENT = ("project", "queries.parquet", "models.parquet", "metrics.parquet")
-_DIGITS = 12  # of 64: enough for the few starts of an experiment, and short in a path
+_DIGITS = 12  # of the digest's 64: enough for the few starts of an experiment, and short in a path
 
 
 def start_folder(out: Path, arm: Arm, seed: int) -> Path:
@@ -23,11 +22,11 @@ def start_folder(out: Path, arm: Arm, seed: int) -> Path:
     decisive = {
         "version": __version__,
         "recipe": recipe_content(arm),
-        **{key: value for key, value in asdict(arm).items() if key in ("start", "start_strategy")},
+        "start": arm.start,
+        "start_strategy": arm.start_strategy,
     }
-    return (
-        out / "starts" / hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:_DIGITS] / str(seed)
-    )
+    digest = hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
+    return out / "starts" / digest[:_DIGITS] / str(seed)
 
 
 def keep_start(run: Path, kept: Path) -> None:

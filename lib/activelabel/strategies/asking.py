@@ -18,7 +18,7 @@ from activelabel.errors import InvalidInputError
 from activelabel.project.client_kind import client_kind
 from activelabel.project.images import DescribedImages
 from activelabel.project.project import Project
-from activelabel.project.readability import set_aside, set_aside_unreadable
+from activelabel.project.setting_aside import set_aside, set_aside_unreadable
 from activelabel.project.slices.names import slices_named
 from activelabel.project.slices.slicing import count_slices
 from activelabel.store.records.images import Slices

@@ -20,7 +20,8 @@ from activelabel.loop.training.segmentation import SegmentationTraining
 from activelabel.prediction.prepared.ahead import Ahead
 from activelabel.project.images import DescribedImages
 from activelabel.project.project import Project
-from activelabel.project.readability import prepare_case, set_aside
+from activelabel.project.readability import prepare_case
+from activelabel.project.setting_aside import set_aside
 from activelabel.project.slices.slicing import fixed_axis
 from activelabel.store.records.models import ModelVersion
 from activelabel.store.work.claims import Job

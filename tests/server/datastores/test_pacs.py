@@ -28,7 +28,7 @@ from activelabel.errors import ForbiddenError, InvalidInputError, NotFoundError,
 from activelabel.project.modality import known_modality
 from activelabel.project.models.features import features_file, read_features, write_features
 from activelabel.project.models.kept_maps import KeptMaps
-from activelabel.project.readability import set_aside_unreadable
+from activelabel.project.setting_aside import set_aside_unreadable
 from activelabel.server.datastores import pacs as pacs_datastore
 from activelabel.server.datastores.pacs import PacsDatastore
 from activelabel.server.pacs.channel_series import SeriesRule

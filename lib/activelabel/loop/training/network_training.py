@@ -18,7 +18,7 @@ from activelabel.networks import build_network
 from activelabel.optional_parts import optional
 from activelabel.prediction.predictor import Predictor
 from activelabel.project.project import Project
-from activelabel.project.readability import set_aside
+from activelabel.project.setting_aside import set_aside
 from activelabel.recipes import TrainingSettings
 from activelabel.store.connection.location import sqlite_url
 from activelabel.store.records.models import ModelKind

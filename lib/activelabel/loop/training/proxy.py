@@ -30,7 +30,7 @@ from activelabel.project.models.proxy import proxy_training
 from activelabel.project.models.publishing import publish_model
 from activelabel.project.models.standing import read_standing
 from activelabel.project.project import Project
-from activelabel.project.readability import set_aside_unreadable
+from activelabel.project.setting_aside import set_aside_unreadable
 from activelabel.recipes import ProxySettings
 from activelabel.store.records.images import Image
 from activelabel.store.records.models import Judges

@@ -11,7 +11,7 @@ from activelabel.data.volumes import read_grid
 from activelabel.errors import InvalidInputError, NotFoundError
 from activelabel.project.images import Images
 from activelabel.project.project import Project
-from activelabel.project.readability import set_aside
+from activelabel.project.setting_aside import set_aside
 from activelabel.store.ledger import Ledger
 
 logger = logging.getLogger(__name__)

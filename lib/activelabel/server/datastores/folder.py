@@ -25,7 +25,8 @@ from activelabel.errors import (
     InvalidInputError,
     NotFoundError,
 )
-from activelabel.project.readability import note_image, set_aside_unreadable
+from activelabel.project.readability import note_image
+from activelabel.project.setting_aside import set_aside_unreadable
 from activelabel.server.client_info import read_label_info
 from activelabel.server.datastores.folder_labels import FolderLabels
 from activelabel.server.datastores.image_files import zip_of

@@ -19,7 +19,8 @@ from activelabel.data.patients.given import GivenPatients
 from activelabel.data.volumes import read_grid
 from activelabel.errors import InvalidInputError
 from activelabel.prediction.prepared.images import PreparedImages
-from activelabel.project.readability import has_changed, readmit_mended, set_aside, set_aside_unreadable
+from activelabel.project.readability import has_changed
+from activelabel.project.setting_aside import readmit_mended, set_aside, set_aside_unreadable
 from activelabel.server.datastores.delayed_call import DelayedCall
 from activelabel.server.datastores.folder_listing import FolderListing
 from activelabel.server.datastores.folder_watch import ToldChanges

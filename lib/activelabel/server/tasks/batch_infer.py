@@ -7,7 +7,7 @@ from monailabel.interfaces.datastore import Datastore
 from monailabel.interfaces.tasks.batch_infer import BatchInferTask
 
 from activelabel.errors import InvalidInputError
-from activelabel.project.readability import set_aside, set_aside_unreadable
+from activelabel.project.setting_aside import set_aside, set_aside_unreadable
 from activelabel.store.ledger import Ledger
 
 Infer = Callable[[Mapping[str, Any], Datastore], dict[str, Any]]

@@ -1,11 +1,11 @@
 """All rows of one image, read by one statement, and one more for each kind of row that the image has."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BindParameter, ColumnElement, and_, bindparam, func, select
+from sqlalchemy import BindParameter, ColumnElement, Executable, Select, and_, bindparam, func, select
 from sqlalchemy.orm import Session
 
 from activelabel.store.case_states import Verdict
@@ -38,15 +38,44 @@ _CASE = (
     .outerjoin(RoundRow, RoundRow.number == select(func.max(RoundRow.number)).scalar_subquery())
     .where(ImageRow.id == _IMAGE)
 )
-_ROWS = {kind: select(kind).where(_of_image(kind)).order_by(kind.id) for kind in _KINDS}
 _CASE_VALUES = select(ImageRow.__table__, *_THERE_ARE).where(ImageRow.id == _IMAGE)
-_VALUES = {kind: select(kind.__table__).where(_of_image(kind)).order_by(kind.id) for kind in _KINDS}
+
+
+def _of_kinds(*, mapped: bool) -> dict[type[Any], Select[Any]]:
+    """What reads the rows of each kind: as objects, which a write changes, or as plain rows, which cost less."""
+    return {
+        kind: select(kind if mapped else kind.__table__).where(_of_image(kind)).order_by(kind.id) for kind in _KINDS
+    }
+
+
+_ROWS, _VALUES = _of_kinds(mapped=True), _of_kinds(mapped=False)
 _WITH_LABEL = (
     select(ImageRow, AnnotationRow)
     .outerjoin(AnnotationRow, and_(AnnotationRow.image_id == ImageRow.id, current_final()))
     .where(ImageRow.id == _IMAGE)
 )
-"""Built once: they are executed several times with every label. What is only read is read without mapped classes."""
+"""Built once: they are executed several times with every label."""
+
+
+def _read(session: Session, statement: Executable, image_id: str) -> Any:
+    """The only row that a statement about an image finds.
+
+    Raises:
+        NotFoundError: the image was never registered.
+    """
+    row = session.execute(statement, {"image": image_id}).one_or_none()
+    if row is None:
+        image_row(session, image_id)  # raises
+    assert row is not None
+    return row
+
+
+def _read_kinds(
+    read: Callable[..., Any], statements: Mapping[type[Any], Select[Any]], image_id: str, there_are: Iterable[bool]
+) -> Iterator[Sequence[Any]]:
+    """The rows of each kind in turn; no statement for a kind of which the image has none."""
+    for statement, any_row in zip(statements.values(), there_are, strict=True):
+        yield read(statement, {"image": image_id}).all() if any_row else ()
 
 
 @dataclass(frozen=True)
@@ -80,17 +109,8 @@ class CaseRows:
         Raises:
             NotFoundError: the image was never registered.
         """
-        of_image = {"image": image_id}
-        found = session.execute(_CASE, of_image).one_or_none()
-        if found is None:
-            image_row(session, image_id)  # raises
-        assert found is not None
-        image, newest_round, *there_are = found
-        rows: Iterator[Sequence[Any]] = (
-            session.scalars(_ROWS[kind], of_image).all() if any_row else ()
-            for kind, any_row in zip(_KINDS, there_are, strict=True)
-        )
-        return cls(image, newest_round, *rows)
+        image, newest_round, *there_are = _read(session, _CASE, image_id)
+        return cls(image, newest_round, *_read_kinds(session.scalars, _ROWS, image_id, there_are))
 
     def history(self, now: datetime) -> CaseHistory:
         """The same as records, as of `now`."""
@@ -106,16 +126,10 @@ class CaseHistories(Database):
         Raises:
             NotFoundError: the image was never registered.
         """
-        of_image = {"image": image_id}
         with self._reading() as session:
-            image = session.execute(_CASE_VALUES, of_image).one_or_none()
-            if image is None:
-                image_row(session, image_id)  # raises
-            assert image is not None
-            labels, drafts, queries, _, reviews, readings = (
-                session.execute(_VALUES[kind], of_image).all() if any_row else ()
-                for kind, any_row in zip(_KINDS, image[-len(_KINDS) :], strict=True)
-            )
+            image = _read(session, _CASE_VALUES, image_id)
+            there_are = image[-len(_KINDS) :]
+            labels, drafts, queries, _, reviews, readings = _read_kinds(session.execute, _VALUES, image_id, there_are)
             return _history(image, labels, drafts, queries, reviews, readings, self._clock())
 
     def image_and_label(self, image_id: str) -> tuple[Image, Annotation | None]:
@@ -125,10 +139,7 @@ class CaseHistories(Database):
             NotFoundError: the image was never registered.
         """
         with self._reading() as session:
-            row = session.execute(_WITH_LABEL, {"image": image_id}).one_or_none()
-            if row is None:
-                image_row(session, image_id)  # raises
-            assert row is not None
+            row = _read(session, _WITH_LABEL, image_id)
             label = None if row.AnnotationRow is None else record_of(row.AnnotationRow, Annotation)
             return record_of(row.ImageRow, Image), label
 
