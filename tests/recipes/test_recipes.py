@@ -118,21 +118,55 @@ def test_an_empty_window_is_one_line(tmp_path: Path, change: str, line: str) -> 
 
 # Each a line of `chlebus2022`, what replaces it, and how the one line of the error goes on.
 WRONG = {
-    "a number in quotes": (r"epochs = \d+", 'epochs = "5"', r"'training\.epochs' is '5': input should be a valid integer"),
-    "true as a number": (r"batch_size = \d+", "batch_size = true", r"'training\.batch_size' is True: input should be a"),
+    "a number in quotes": (
+        r"epochs = \d+",
+        'epochs = "5"',
+        r"'training\.epochs' is '5': input should be a valid integer",
+    ),
+    "true as a number": (
+        r"batch_size = \d+",
+        "batch_size = true",
+        r"'training\.batch_size' is True: input should be a",
+    ),
     "1 as true": (r"racing = \w+", "racing = 1", r"'prediction\.racing' is 1: input should be a valid b"),
-    "an infinite rate": (r"learning_rate = \S+", "learning_rate = inf", r"'training\.learning_rate' is inf: input should be"),
-    "a date": (r"learning_rate = \S+", "learning_rate = 2024-01-01", r"'training\.learning_rate' is '2024-01-01': input"),
+    "an infinite rate": (
+        r"learning_rate = \S+",
+        "learning_rate = inf",
+        r"'training\.learning_rate' is inf: input should be",
+    ),
+    "a date": (
+        r"learning_rate = \S+",
+        "learning_rate = 2024-01-01",
+        r"'training\.learning_rate' is '2024-01-01': input",
+    ),
     "a stride of nothing": (r"strides = \[2", "strides = [0", r"'network\.strides\.0' is 0: input should be greater"),
     "a window from high to low": (
-        r"window_hu = \S+ \S+", "window_hu = [240.0, -160.0]", r"'preprocessing\.window_hu' is .*: the first must be b"
+        r"window_hu = \S+ \S+",
+        "window_hu = [240.0, -160.0]",
+        r"'preprocessing\.window_hu' is .*: the first must be b",
     ),
-    "an even cube": (r"dilation_kernel = 11", "dilation_kernel = 10", r"'regions\.dilation_kernel' is 10: a cube around"),
-    "a key with a slip": (r"epochs =", "epoch =", r"'training\.epoch' is not a known key: do you mean 'training\.epochs'\?"),
+    "an even cube": (
+        r"dilation_kernel = 11",
+        "dilation_kernel = 10",
+        r"'regions\.dilation_kernel' is 10: a cube around",
+    ),
+    "a key with a slip": (
+        r"epochs =",
+        "epoch =",
+        r"'training\.epoch' is not a known key: do you mean 'training\.epochs'\?",
+    ),
     "a section with a slip": (r"\[regions\]", "[region]", r"'region' is not a known key: do you mean 'regions'\?"),
-    "a key from elsewhere": (r"racing =", "wheels =", r"'prediction\.wheels' is not a known key: use one of repeats, w"),
-    "a path as a name": (r'name = "\w+"', 'name = "../mine"', r"'name' is '\.\./mine': files are named by it: 1 to 100"),
-}  # fmt: skip
+    "a key from elsewhere": (
+        r"racing =",
+        "wheels =",
+        r"'prediction\.wheels' is not a known key: use one of repeats, w",
+    ),
+    "a path as a name": (
+        r'name = "\w+"',
+        'name = "../mine"',
+        r"'name' is '\.\./mine': files are named by it: 1 to 100",
+    ),
+}
 
 
 @pytest.mark.parametrize("wrong", WRONG)
