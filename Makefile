@@ -47,7 +47,7 @@ clients/ohif/node_modules/.installed: clients/ohif/package-lock.json
 	@npm --prefix clients/ohif ci --silent --no-audit --no-fund
 	@touch $@
 
-# Known vulnerabilities of what is pinned, from a database on the network; vulnerabilities.toml has those that were judged.
+# Known vulnerabilities of what is pinned, from a database on the network; .ci/vulnerabilities.toml has those that were judged.
 audit: .venv/.runs
 	@$(PIP) pip-audit
 	@$(BIN)/python .ci/audit.py

@@ -1,4 +1,4 @@
-"""Look for known vulnerabilities of what constraints.txt pins. Those in `vulnerabilities.toml` were judged.
+"""Look for known vulnerabilities of what constraints.txt pins. Those in `.ci/vulnerabilities.toml` were judged.
 
 pip install pip-audit && python .ci/audit.py
 """
@@ -13,7 +13,7 @@ else:
     import tomli as tomllib  # pip-audit brings it
 
 ROOT = Path(__file__).parents[1]
-EXCEPTIONS = ROOT / "vulnerabilities.toml"
+EXCEPTIONS = ROOT / ".ci" / "vulnerabilities.toml"
 PINNED = ROOT / "constraints.txt"
 
 

@@ -1,6 +1,6 @@
 """The cost of a start before any work: processor seconds, beside `import torch` in the same run.
 
-    python benchmarks/startup.py
+    python -m benchmarks.startup
 
 `--help` of the command; `report` of a finished experiment of two arms with four seeds, made up; a scoring and a
 training as the server starts them, on a project without a model and without labels, which end where they would read

@@ -12,7 +12,9 @@ import pytest
 from activelabel.backports import tomllib
 
 ROOT = Path(__file__).parents[1]
-EXCEPTIONS: list[dict[str, Any]] = tomllib.loads((ROOT / "vulnerabilities.toml").read_bytes().decode())["exception"]
+EXCEPTIONS: list[dict[str, Any]] = tomllib.loads((ROOT / ".ci" / "vulnerabilities.toml").read_bytes().decode())[
+    "exception"
+]
 
 
 def name_of(item: dict[str, Any]) -> str:

@@ -1,6 +1,6 @@
 """blend, our own strategy: is it better than random, foreground-aware random, strided slices and ClaSP PE?
 
-    python benchmarks/papers/blend.py --out DIR [--seeds 4] [--only hippocampus_second_half] [--full]
+    python -m benchmarks.papers.blend --out DIR [--seeds 4] [--only hippocampus_second_half] [--full]
 
 It was tuned on the first hundred hippocampus cases only. This script runs it on the second hundred and on BraTS, which
 were not used for tuning.
@@ -9,9 +9,8 @@ were not used for tuning.
 from collections.abc import Mapping
 from pathlib import Path
 
-from claims import Claim, arms, brats, hippocampus, main
-
 from activelabel.simulation.experiment import Experiment
+from benchmarks.papers.claims import Claim, arms, brats, hippocampus, main
 
 RIVALS = ("random_slices", "foreground_random_slices", "strided_slices", "clasp_pe_slices")
 FIRST_OF_SECOND_HALF = 100

@@ -1,6 +1,6 @@
 """chlebus2022: do slices at the peaks of the entropy teach more than others, at equal effort?
 
-    python benchmarks/papers/chlebus2022.py --out DIR [--seeds 4] [--full]
+    python -m benchmarks.papers.chlebus2022 --out DIR [--seeds 4] [--full]
 
 Their result is on CT of the liver: after five rounds USS is significantly better than UVS, RVS and RSS (tables 4 to 7),
 and in the fifth percentile both uncertainty and slices gain 0.012 Dice (table 9). The paper does not compare strided
@@ -10,9 +10,8 @@ slices.
 from collections.abc import Mapping
 from pathlib import Path
 
-from claims import Claim, arms, hippocampus, main, paper_arms
-
 from activelabel.simulation.experiment import Experiment
+from benchmarks.papers.claims import Claim, arms, hippocampus, main, paper_arms
 
 STRATEGIES = (
     "uncertainty_slices", "random_slices", "strided_slices", "foreground_random_slices", "clasp_pe_slices",

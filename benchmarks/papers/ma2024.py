@@ -1,6 +1,6 @@
 """ma2024: does selective uncertainty, near targets and decision boundaries, improve the five base methods?
 
-    python benchmarks/papers/ma2024.py --out DIR [--seeds 4] [--only hippocampus_slices] [--full]
+    python -m benchmarks.papers.ma2024 --out DIR [--seeds 4] [--only hippocampus_slices] [--full]
 
 Their result is on 2D slices of BraTS and of the spleen (tables 2 and 3): selective beats plain in nearly all rounds, by
 0.02 on average on BraTS, and random is better than most plain methods.
@@ -10,14 +10,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from claims import Claim, arms, brats, hippocampus, main, paper_arms
-from nath2022 import changed_recipe
-
 from activelabel.acquisition.uncertainty import MEASURES
 from activelabel.recipes import FOLDER, needs_repeats
 from activelabel.recipes.strategy_traits import traits_of
 from activelabel.simulation.arms import Arm
 from activelabel.simulation.experiment import Experiment
+from benchmarks.papers.claims import Claim, arms, brats, hippocampus, main, paper_arms
+from benchmarks.papers.nath2022 import changed_recipe
 
 PLAIN = [f"{measure}_slices" for measure in MEASURES]
 SELECTIVE = [f"selective_{measure}_slices" for measure in MEASURES]

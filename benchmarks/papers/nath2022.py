@@ -1,6 +1,6 @@
 """nath2022: does a proxy model's ranking give a better first model, and does a semi-supervised stage pay?
 
-    python benchmarks/papers/nath2022.py --out DIR [--seeds 4] [--only hippocampus_start] [--full]
+    python -m benchmarks.papers.nath2022 --out DIR [--seeds 4] [--only hippocampus_start] [--full]
 
 Their results are on CT of the liver and of hepatic vessels, three repeats: proxy ranking gives "a better starting
 point", and the semi-supervised stage "a significant benefit" (figures 2 and 3, table 1).
@@ -11,11 +11,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from claims import RECIPES, Claim, arms, hippocampus, main, paper_arms, phantoms
-
 from activelabel.recipes import FOLDER, load_recipe
 from activelabel.simulation.arms import Arm
 from activelabel.simulation.experiment import Experiment
+from benchmarks.papers.claims import RECIPES, Claim, arms, hippocampus, main, paper_arms, phantoms
 
 STARTS = ("random_volumes", "proxy_rank", "typiclust", "coreset", "foreground_random")
 

@@ -1,6 +1,6 @@
 """rahimi2022: do volumes of large Monte Carlo variance teach more than volumes at random?
 
-    python benchmarks/papers/rahimi2022.py --out DIR [--seeds 4] [--full]
+    python -m benchmarks.papers.rahimi2022 --out DIR [--seeds 4] [--full]
 
 Their result is on lung CT (AAPM 2017), Dice of the heart: 0.15 above random on the first cycle, 0.25 on the second and
 0.11 on the last, where it is 0.87. The number of seeds is not given.
@@ -9,9 +9,8 @@ Their result is on lung CT (AAPM 2017), Dice of the heart: 0.15 above random on 
 from collections.abc import Mapping
 from pathlib import Path
 
-from claims import Claim, arms, hippocampus, main, paper_arms
-
 from activelabel.simulation.experiment import Experiment
+from benchmarks.papers.claims import Claim, arms, hippocampus, main, paper_arms
 
 STRATEGIES = (
     "random_volumes", "variance", "foreground_random", "foreground_random_oracle", "power_bald", "clasp_pe", "coreset",

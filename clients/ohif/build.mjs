@@ -24,7 +24,7 @@ const panel = {
 };
 
 if (process.argv.includes('--tests')) {
-  const tests = (await readdir(`${HERE}tests`)).filter(name => name.endsWith('.test.ts'));
+  const tests = (await readdir(`${HERE}tests`, { recursive: true })).filter(name => name.endsWith('.test.ts'));
   await build({
     absWorkingDir: HERE,
     stdin: { contents: tests.map(name => `import './tests/${name}';`).join('\n'), resolveDir: HERE },

@@ -1,4 +1,4 @@
-"""The witness of `benchmarks/faults.py` detects each fault that it counts: otherwise its 0 would mean nothing."""
+"""The witness of `benchmarks/faults/run.py` detects each fault that it counts: otherwise its 0 would mean nothing."""
 
 import hashlib
 import os
@@ -7,14 +7,23 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
-from faults import Row, table
-from faults_annotators import AFFINE, KeptFiles, Record, digest_of, drawing, lost_labels, make_studies, status_of
 from monailabel.client.client import MONAILabelClientException
 from monailabel.interfaces.exception import MONAILabelError
 from recorded import record_annotation
 
 from activelabel.store.connection.location import sqlite_url
 from activelabel.store.ledger import Ledger
+from benchmarks.faults.annotators import (
+    AFFINE,
+    KeptFiles,
+    Record,
+    digest_of,
+    drawing,
+    lost_labels,
+    make_studies,
+    status_of,
+)
+from benchmarks.faults.run import Row, table
 
 IMAGE = "case_0003"
 

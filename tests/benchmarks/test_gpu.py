@@ -1,20 +1,21 @@
-"""The parts of `benchmarks/gpu.py` that a processor can prove."""
+"""The parts of `benchmarks/gpu/run.py` that a processor can prove."""
 
 import json
 import multiprocessing
 import time
 from pathlib import Path
 
-import gpu
-import gpu_parts
 import gpu_parts_of_tests
 import pytest
 import torch
-from gpu_networks import agreement, hashing_hook, least_traffic, masks, networks
-from gpu_parts import Found
-from gpu_scoring import NETWORKS, SMALL_VOLUME, memory, prepared_files, score_files, scoring
-from gpu_timing import Conditions, covered
 from torch import nn
+
+from benchmarks.gpu import parts as gpu_parts
+from benchmarks.gpu import run as gpu
+from benchmarks.gpu.networks import agreement, hashing_hook, least_traffic, masks, networks
+from benchmarks.gpu.parts import Found
+from benchmarks.gpu.scoring import NETWORKS, SMALL_VOLUME, memory, prepared_files, score_files, scoring
+from benchmarks.gpu.timing import Conditions, covered
 
 CPU = torch.device("cpu")
 

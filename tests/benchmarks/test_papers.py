@@ -2,17 +2,14 @@
 
 from pathlib import Path
 
-import chlebus2022
-import ma2024
-import nath2022
 import pytest
-import rahimi2022
 
 from activelabel.data.files.image_files import ImageFiles
 from activelabel.recipes import load_recipe
 from activelabel.recipes.strategy_traits import traits_of
 from activelabel.simulation.arms import needed_cases
 from activelabel.simulation.cases import Cases
+from benchmarks.papers import chlebus2022, ma2024, nath2022, rahimi2022
 
 VOLUMES, SLICES = "volumes", "slices"
 # Start, a round of each unit, and rounds: rahimi2022, III; nath2022, 4.2, where four iterations are four models;

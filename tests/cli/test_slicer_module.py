@@ -29,7 +29,7 @@ def test_the_module_is_written_whole_and_an_older_one_is_replaced(tmp_path: Path
     assert "Additional module paths" in said
     written = tmp_path / "for slicer" / "ActiveLabel"
     assert files_below(written) == files_below(SLICER_MODULE)
-    assert {"ActiveLabel.py", "ActiveLabelLib/session.py", "Resources/Icons/ActiveLabel.svg"} < set(
+    assert {"ActiveLabel.py", "ActiveLabelLib/session/session.py", "Resources/Icons/ActiveLabel.svg"} < set(
         files_below(written)
     )
     (written / "ActiveLabelLib" / "of_an_older_version.py").write_text("", encoding="utf-8")

@@ -4,7 +4,7 @@ from make_architecture_picture import CODE, PICTURE, boxes, edges, layers, modul
 
 
 def test_the_committed_picture_is_what_the_code_is_now() -> None:
-    assert PICTURE.read_text(encoding="utf-8") == picture(), "run python docs/make_architecture_picture.py"
+    assert PICTURE.read_text(encoding="utf-8") == picture(), "run python docs/scripts/make_architecture_picture.py"
 
 
 def test_every_package_is_in_a_layer_and_imports_none_above() -> None:

@@ -7,7 +7,7 @@ from make_case_states_picture import ARROWS, PICTURE, PLACES, picture
 
 
 def test_the_committed_picture_is_what_the_machine_is_now() -> None:
-    assert PICTURE.read_text(encoding="utf-8") == picture(), "run python docs/make_case_states_picture.py"
+    assert PICTURE.read_text(encoding="utf-8") == picture(), "run python docs/scripts/make_case_states_picture.py"
 
 
 def test_every_state_and_event_is_in_the_picture() -> None:

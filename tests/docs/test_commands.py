@@ -57,16 +57,18 @@ def test_a_start_of_the_server_parses_with_its_settings(command: Command) -> Non
 
 @pytest.mark.parametrize("command", commands("python"), ids=ids)
 def test_a_script_parses_its_options(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
-    if command.words[1] == "-m":
-        assert find_spec(command.words[2])
+    as_module = command.words[1] == "-m"
+    name, words = (command.words[2], command.words[3:]) if as_module else (command.words[1], command.words[2:])
+    script = ROOT / (name.replace(".", "/") + ".py" if as_module else name)
+    if as_module and not name.startswith("benchmarks."):
+        assert find_spec(name)
         return
-    script = ROOT / command.words[1]
-    if PLACEHOLDER.match(script.name.partition(".")[0]):
+    if PLACEHOLDER.match(script.stem):
         assert list(script.parent.glob("*.py"))
         return
     assert script.is_file()
     if "argparse" not in script.read_text(encoding="utf-8") and "claims" not in script.read_text(encoding="utf-8"):
-        assert not command.words[2:]
+        assert not words
         return
     parse = argparse.ArgumentParser.parse_args
 
@@ -74,12 +76,12 @@ def test_a_script_parses_its_options(command: Command, monkeypatch: pytest.Monke
         if command.whole:
             parse(parser, *args, **more)
         else:
-            assert {word for word in command.words if word.startswith("--")} <= parser._option_string_actions.keys()
+            assert {word for word in words if word.startswith("--")} <= parser._option_string_actions.keys()
         raise Parsed
 
     monkeypatch.setattr(argparse.ArgumentParser, "parse_args", parse_only)
-    monkeypatch.setattr(sys, "argv", [str(script), *command.words[2:]])
-    monkeypatch.setattr(sys, "path", [str(script.parent), *sys.path])
+    monkeypatch.setattr(sys, "argv", [str(script), *words])
+    monkeypatch.setattr(sys, "path", [str(ROOT if as_module else script.parent), *sys.path])
     with pytest.raises(Parsed):
         runpy.run_path(str(script), run_name="__main__")
 

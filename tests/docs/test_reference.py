@@ -34,7 +34,7 @@ def first_cells(page: str) -> set[str]:
 def test_the_committed_pages_are_what_the_code_says_now(pages: dict[str, str]) -> None:
     committed = {path.name: path.read_text(encoding="utf-8") for path in FOLDER.iterdir()}
     stale = sorted(name for name in pages.keys() | committed.keys() if pages.get(name) != committed.get(name))
-    assert not stale, "run python docs/make_reference.py"
+    assert not stale, "run python docs/scripts/make_reference.py"
 
 
 def test_every_setting_is_there(pages: dict[str, str]) -> None:

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.e2e
 logger = logging.getLogger(__name__)
 
 TARGETS = ("train", "scoring", "server", "train", "server", "scoring")
-"""`benchmarks/faults.py` kills many more, with ten annotators at work."""
+"""`benchmarks/faults/run.py` kills many more, with ten annotators at work."""
 CASES = len(TARGETS) + 4
 
 

@@ -20,8 +20,8 @@ from small_studies import TINY_RECIPE, boxes, write_image, write_model, write_ni
 
 from activelabel.store.connection.location import sqlite_url
 from activelabel.store.ledger import Ledger
-from ActiveLabelLib.answers import Project, User
-from ActiveLabelLib.server import connect
+from ActiveLabelLib.server.answers import Project, User
+from ActiveLabelLib.server.server import connect
 
 pytestmark = pytest.mark.e2e
 

@@ -121,23 +121,23 @@ WRONG = {
     "a number in quotes": (
         r"epochs = \d+",
         'epochs = "5"',
-        r"'training\.epochs' is '5': input should be a valid integer",
+        r"'training\.epochs' is '5': input should be a valid",
     ),
     "true as a number": (
         r"batch_size = \d+",
         "batch_size = true",
-        r"'training\.batch_size' is True: input should be a",
+        r"'training\.batch_size' is True: input should",
     ),
     "1 as true": (r"racing = \w+", "racing = 1", r"'prediction\.racing' is 1: input should be a valid b"),
     "an infinite rate": (
         r"learning_rate = \S+",
         "learning_rate = inf",
-        r"'training\.learning_rate' is inf: input should be",
+        r"'training\.learning_rate' is inf: input",
     ),
     "a date": (
         r"learning_rate = \S+",
         "learning_rate = 2024-01-01",
-        r"'training\.learning_rate' is '2024-01-01': input",
+        r"'training\.learning_rate' is '2024-01-01': ",
     ),
     "a stride of nothing": (r"strides = \[2", "strides = [0", r"'network\.strides\.0' is 0: input should be greater"),
     "a window from high to low": (
@@ -148,23 +148,23 @@ WRONG = {
     "an even cube": (
         r"dilation_kernel = 11",
         "dilation_kernel = 10",
-        r"'regions\.dilation_kernel' is 10: a cube around",
+        r"'regions\.dilation_kernel' is 10: a cube",
     ),
     "a key with a slip": (
         r"epochs =",
         "epoch =",
-        r"'training\.epoch' is not a known key: do you mean 'training\.epochs'\?",
+        r"'training\.epoch' is not a known key: .* 'training\.epochs'\?",
     ),
     "a section with a slip": (r"\[regions\]", "[region]", r"'region' is not a known key: do you mean 'regions'\?"),
     "a key from elsewhere": (
         r"racing =",
         "wheels =",
-        r"'prediction\.wheels' is not a known key: use one of repeats, w",
+        r"'prediction\.wheels' is not a known key: use one of repeats",
     ),
     "a path as a name": (
         r'name = "\w+"',
         'name = "../mine"',
-        r"'name' is '\.\./mine': files are named by it: 1 to 100",
+        r"'name' is '\.\./mine': files are named by it",
     ),
 }
 

@@ -4,7 +4,7 @@ import os
 import time
 from collections.abc import Iterator
 
-from gpu_timing import Conditions, Row
+from benchmarks.gpu.timing import Conditions, Row
 
 
 def machine(conditions: Conditions) -> Iterator[Row]:

@@ -3,32 +3,32 @@
  * and saved, in place of the one that OHIF's MONAI Label mode has; brushes; and an export of DICOM SEG that works.
  */
 
-import type { Drawing } from './drawing.ts';
-import { completeDownload, completeExport } from './frames.ts';
-import { listenForKeys } from './keys.ts';
-import { Marks } from './marks.ts';
-import { MODE_MODULE } from './mode.ts';
-import type { ExtensionManager, Managers } from './ohif.ts';
-import { Overlays } from './overlays.ts';
-import { cookieOf, nameIn } from './name.ts';
-import { withoutSeriesNotice } from './notices.ts';
-import { mendTurnedViews } from './own_plane.ts';
-import { type Actions, Panel } from './panel.ts';
-import css from './panel.css';
-import { CurvePart } from './panel_curve.ts';
-import { Folded } from './panel_folded.ts';
-import { ReaderPart } from './panel_reader.ts';
-import { ReviewPart, TakePart } from './panel_review.ts';
-import { listenForProgress } from './progress.ts';
-import { Reviews } from './reviews.ts';
-import { Server } from './server.ts';
-import { Session } from './session.ts';
-import { Slices } from './slices.ts';
-import { BUTTONS } from './toolbar.ts';
-import { Tools } from './tools.ts';
-import { Veil } from './veil.ts';
-import { MODE, OhifViewer } from './viewer.ts';
-import { WorklistPart } from './worklist.ts';
+import type { Drawing } from './drawing/drawing.ts';
+import { completeDownload, completeExport } from './viewer/frames.ts';
+import { listenForKeys } from './panel/keys.ts';
+import { Marks } from './session/marks.ts';
+import { MODE_MODULE } from './viewer/mode.ts';
+import type { ExtensionManager, Managers } from './viewer/ohif.ts';
+import { Overlays } from './viewer/overlays.ts';
+import { cookieOf, nameIn } from './server/name.ts';
+import { withoutSeriesNotice } from './viewer/notices.ts';
+import { mendTurnedViews } from './viewer/own_plane.ts';
+import { type Actions, Panel } from './panel/panel.ts';
+import css from './panel/panel.css';
+import { CurvePart } from './panel/panel_curve.ts';
+import { Folded } from './panel/panel_folded.ts';
+import { ReaderPart } from './panel/panel_reader.ts';
+import { ReviewPart, TakePart } from './panel/panel_review.ts';
+import { listenForProgress } from './server/progress.ts';
+import { Reviews } from './session/reviews.ts';
+import { Server } from './server/server.ts';
+import { Session } from './session/session.ts';
+import { Slices } from './session/slices.ts';
+import { BUTTONS } from './viewer/toolbar.ts';
+import { Tools } from './viewer/tools.ts';
+import { Veil } from './panel/veil.ts';
+import { MODE, OhifViewer } from './viewer/viewer.ts';
+import { WorklistPart } from './panel/worklist.ts';
 
 const TICK_MS = 3000;
 const NAME = 'activelabel';

@@ -2,15 +2,15 @@
 
 import assert from 'node:assert/strict';
 
-import type { Drawn } from '../src/drawing.ts';
-import { History } from '../src/history.ts';
-import { Marks } from '../src/marks.ts';
-import { type Volume, writeMask } from '../src/nifti.ts';
-import { Away, type Query, type Reader, Refusal, type Review, type Sample, type Saved, type Server } from '../src/server.ts';
-import { Session } from '../src/session.ts';
-import { Slices } from '../src/slices.ts';
-import type { State } from '../src/state.ts';
-import type { Viewer } from '../src/viewer.ts';
+import type { Drawn } from '../src/drawing/drawing.ts';
+import { History } from '../src/drawing/history.ts';
+import { Marks } from '../src/session/marks.ts';
+import { type Volume, writeMask } from '../src/volumes/nifti.ts';
+import { Away, type Query, type Reader, Refusal, type Review, type Sample, type Saved, type Server } from '../src/server/server.ts';
+import { Session } from '../src/session/session.ts';
+import { Slices } from '../src/session/slices.ts';
+import type { State } from '../src/session/state.ts';
+import type { Viewer } from '../src/viewer/viewer.ts';
 
 const sampleOf = (id: string): Sample => ({ id, StudyInstanceUID: `study of ${id}`, SeriesInstanceUID: id, PatientID: id });
 

@@ -22,9 +22,9 @@ from slicer.ScriptedLoadableModule import (
     ScriptedLoadableModuleWidget,
 )
 
-from ActiveLabelLib.panel import Panel
+from ActiveLabelLib.panel.panel import Panel
 from ActiveLabelLib.scene import SlicerScene
-from ActiveLabelLib.session import Session
+from ActiveLabelLib.session.session import Session
 
 HELP = (
     "Opens the case, and the slice, from which the model learns most, and sends what is drawn to an activelabel server."

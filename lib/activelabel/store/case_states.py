@@ -2,7 +2,7 @@
 
 A case is an image of the studies. `CaseFacts` hold what has happened to it. Its state is computed from them, so it can
 neither be lost nor contradict them. `MOVES` is the whole state machine: in which states an event is allowed, who may
-cause it, and which states may follow. `docs/make_case_states_picture.py` draws it.
+cause it, and which states may follow. `docs/scripts/make_case_states_picture.py` draws it.
 """
 
 from collections.abc import Mapping

@@ -1,6 +1,6 @@
 """Active seconds without the pauses."""
 
-from ActiveLabelLib.activity import MOST_SECONDS, ActiveTime
+from ActiveLabelLib.session.activity import MOST_SECONDS, ActiveTime
 
 
 def test_time_between_inputs_counts_unless_it_is_a_pause() -> None:

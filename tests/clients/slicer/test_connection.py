@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from ActiveLabelLib.connection import Connection, checked_address
 from ActiveLabelLib.errors import ClientError, RefusedError, SilentError
+from ActiveLabelLib.server.connection import Connection, checked_address
 
 
 class Answers(BaseHTTPRequestHandler):

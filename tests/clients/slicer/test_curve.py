@@ -2,8 +2,8 @@
 
 import xml.etree.ElementTree as ElementTree
 
-from ActiveLabelLib.answers import CurvePoint
-from ActiveLabelLib.curve import curve_svg
+from ActiveLabelLib.panel.curve import curve_svg
+from ActiveLabelLib.server.answers import CurvePoint
 
 SVG = "{http://www.w3.org/2000/svg}"
 

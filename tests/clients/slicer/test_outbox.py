@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from ActiveLabelLib import private_files
-from ActiveLabelLib.outbox import Outbox
-from ActiveLabelLib.unsent import CORRECTION, DRAFT, FINISHED, Unsent
+from ActiveLabelLib.outbox import private_files
+from ActiveLabelLib.outbox.outbox import Outbox
+from ActiveLabelLib.outbox.unsent import CORRECTION, DRAFT, FINISHED, Unsent
 
 LIBRARY = Path(__file__).parents[3] / "clients" / "slicer" / "ActiveLabel"
 
@@ -198,7 +198,7 @@ def test_a_full_disk_leaves_the_older_drawing_and_nothing_half_written(
             box.keep_marks("case7", [3, 4])
     assert box.all() == [older]
     assert box.marks_of("case7") == (3,)
-    monkeypatch.setattr("ActiveLabelLib.outbox.write_record", _full)
+    monkeypatch.setattr("ActiveLabelLib.outbox.outbox.write_record", _full)
     with pytest.raises(OSError, match="No space"):
         box.put("case7", DRAFT, {})
     assert box.all() == [older]
@@ -211,7 +211,7 @@ def test_a_full_disk_leaves_the_older_drawing_and_nothing_half_written(
 OTHER_SLICER = """
 import sys
 from pathlib import Path
-from ActiveLabelLib.outbox import Outbox
+from ActiveLabelLib.outbox.outbox import Outbox
 box = Outbox(Path(sys.argv[1]) / "unsent", "http://one:8000", "ann")
 box.place("case7").write_bytes(b"of the other")
 box.put("case7", "draft", {})

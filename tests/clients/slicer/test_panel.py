@@ -18,11 +18,11 @@ from slicer_panel import PanelOnScreen, QtAsInSlicer
 from small_studies import AFFINE_RAS, SHAPE, boxes, write_image, write_nifti
 
 from activelabel.store.case_states import CaseState
-from ActiveLabelLib.answers import Readings, Review, Row, Worklist
 from ActiveLabelLib.errors import RefusedError
-from ActiveLabelLib.outbox import Outbox
-from ActiveLabelLib.panel import DONE_KEY, NEXT_KEY, PREVIOUS_KEY
-from ActiveLabelLib.panel_tabs import STATES
+from ActiveLabelLib.outbox.outbox import Outbox
+from ActiveLabelLib.panel.panel import DONE_KEY, NEXT_KEY, PREVIOUS_KEY
+from ActiveLabelLib.panel.panel_tabs import STATES
+from ActiveLabelLib.server.answers import Readings, Review, Row, Worklist
 
 STUBS = Path(__file__).parents[3] / "clients" / "slicer" / "stubs"
 

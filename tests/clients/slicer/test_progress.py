@@ -10,9 +10,9 @@ from activelabel.server.actions.progress_answers import (
     ScoringProgress,
     TrainingProgress,
 )
-from ActiveLabelLib.answers import CurvePoint as Point
-from ActiveLabelLib.answers import Progress
-from ActiveLabelLib.progress import read_progress
+from ActiveLabelLib.server.answers import CurvePoint as Point
+from ActiveLabelLib.server.answers import Progress
+from ActiveLabelLib.server.progress import read_progress
 
 
 def point(version: int, volumes: int, dice: float | None) -> CurvePoint:

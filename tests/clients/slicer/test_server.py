@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from activelabel.server.actions.case_answers import ReadingsOfCase, ReviewAnswer, ReviewTaken
-from ActiveLabelLib.answers import (
+from ActiveLabelLib.errors import ClientError
+from ActiveLabelLib.server.answers import (
     Readings,
     Review,
     User,
@@ -17,9 +18,8 @@ from ActiveLabelLib.answers import (
     read_saved,
     read_worklist,
 )
-from ActiveLabelLib.errors import ClientError
-from ActiveLabelLib.progress import read_progress
-from ActiveLabelLib.server import MOST_ROWS, Server
+from ActiveLabelLib.server.progress import read_progress
+from ActiveLabelLib.server.server import MOST_ROWS, Server
 
 
 class Answers:

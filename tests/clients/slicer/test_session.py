@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from slicer_desk import SLICES, VOLUME, Desk, Paper
 
-from ActiveLabelLib.answers import Readings, Review, Saved
 from ActiveLabelLib.errors import CaseError, ClientError, RefusedError, SilentError
-from ActiveLabelLib.outbox import Outbox
-from ActiveLabelLib.session import Session
+from ActiveLabelLib.outbox.outbox import Outbox
+from ActiveLabelLib.server.answers import Readings, Review, Saved
+from ActiveLabelLib.session.session import Session
 
 
 class Person:

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ActiveLabelLib.answers import Places
-from ActiveLabelLib.slices import in_words, index_at, next_slice, position_mm
+from ActiveLabelLib.server.answers import Places
+from ActiveLabelLib.session.slices import in_words, index_at, next_slice, position_mm
 
 UPWARDS = Places(2, "axial", "S", -12.0, 2.5, 48)
 DOWNWARDS = Places(2, "axial", "S", 100.0, -3.0, 10)

@@ -6,10 +6,10 @@ from datetime import datetime, timedelta, timezone
 import pytest
 from slicer_desk import VOLUME
 
-from ActiveLabelLib.answers import Row, read_query, time_of
-from ActiveLabelLib.case import Case
 from ActiveLabelLib.errors import ClientError
-from ActiveLabelLib.texts import can_be_brought_back, expiry_text
+from ActiveLabelLib.panel.texts import can_be_brought_back, expiry_text
+from ActiveLabelLib.server.answers import Row, read_query, time_of
+from ActiveLabelLib.session.case import Case
 
 UNTIL = datetime(2026, 11, 29, 12, 0, tzinfo=timezone.utc)
 CASE = Case("case7", "nothing", replace(VOLUME, expires="2026-11-29T12:00:00.123456Z"))

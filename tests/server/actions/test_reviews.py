@@ -45,10 +45,10 @@ from activelabel.server.tasks.strategy import host_strategies
 from activelabel.store.case_states import MOVES, CaseEvent
 from activelabel.store.records.case import CaseHistory
 from activelabel.store.records.labels import Annotation
-from ActiveLabelLib.answers import Readings
-from ActiveLabelLib.connection import Connection
 from ActiveLabelLib.errors import RefusedError
-from ActiveLabelLib.server import FINAL, SECOND_READING, Server
+from ActiveLabelLib.server.answers import Readings
+from ActiveLabelLib.server.connection import Connection
+from ActiveLabelLib.server.server import FINAL, SECOND_READING, Server
 
 NAMES = [f"case_{number}" for number in range(4)]
 BALL, BOX, BOTH = boxes(1), boxes(2), boxes(1, 2)

@@ -12,7 +12,7 @@ from ohif_page import OhifPage
 from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
-PICTURES = Path(__file__).parents[3] / "docs" / "pictures"
+PICTURES = Path(__file__).parents[3] / "docs" / "pictures" / "ohif"
 PATIENCE_MS = 300_000
 SETTLED_MS = 3000
 GAP = 16
@@ -29,23 +29,23 @@ def main(server: str) -> None:
         steps = [panel.screenshot()]
         ohif.next_case()
         ohif.page.wait_for_timeout(SETTLED_MS)
-        save(ohif.page.screenshot(), "ohif")
+        save(ohif.page.screenshot(), "case")
         steps.append(panel.screenshot())
         skip = panel.get_by_role("button", name="Skip")
         skip.click()
         panel.get_by_label("Reason").fill("moved during the scan")
         steps.append(panel.screenshot())
         skip.click()
-        side_by_side(steps, "ohif_panel")
+        side_by_side(steps, "panel")
         ohif.page.set_viewport_size({"width": 1280, "height": 720})
         ohif.page.wait_for_timeout(SETTLED_MS)
-        save(ohif.page.screenshot(), "ohif_small")
+        save(ohif.page.screenshot(), "small")
         ohif.page.set_viewport_size({"width": 1440, "height": 810})
         ohif.show_uncertainty(0.8)
         ohif.page.wait_for_timeout(SETTLED_MS)
-        save(ohif.page.screenshot(), "ohif_uncertainty")
+        save(ohif.page.screenshot(), "uncertainty")
         others = [unfolded(ohif, part) for part in ("Worklist", "Learning curve")]
-        side_by_side(others, "ohif_worklist")
+        side_by_side(others, "worklist")
         ohif.close()
         review(OhifPage(playwright, server), server)
 
@@ -58,7 +58,7 @@ def review(ohif: OhifPage, server: str) -> None:
     ohif.give_name("Prof. Ruth Vogel")
     ohif.take_for_review()
     ohif.page.wait_for_timeout(SETTLED_MS)
-    save(ohif.page.screenshot(), "ohif_review")
+    save(ohif.page.screenshot(), "review")
     ohif.press_button("Let go")
     ohif.wait_for_text("left undecided")
     ohif.close()

@@ -5,8 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ActiveLabelLib.answers import Places, Project, Query, Review, Row, Saved, User, Worklist
 from ActiveLabelLib.errors import RefusedError, SilentError
+from ActiveLabelLib.server.answers import Places, Project, Query, Review, Row, Saved, User, Worklist
 
 PLACES = Places(2, "axial", "S", 0.0, 2.0, 20)
 VOLUME = Query("case7", "training", (), PLACES, "chosen at random", "2026-11-29T12:00:00Z", False)

@@ -32,10 +32,10 @@ class QtAsInSlicer(ModuleType):
 
 
 sys.modules.setdefault("qt", QtAsInSlicer("qt"))
-from ActiveLabelLib.panel import Panel  # noqa: E402  # it imports `qt`
+from ActiveLabelLib.panel.panel import Panel  # noqa: E402  # it imports `qt`
 from ActiveLabelLib.scene import SlicerScene  # noqa: E402
-from ActiveLabelLib.server import connect  # noqa: E402
-from ActiveLabelLib.session import Session  # noqa: E402
+from ActiveLabelLib.server.server import connect  # noqa: E402
+from ActiveLabelLib.session.session import Session  # noqa: E402
 
 
 def new_scene() -> Any:

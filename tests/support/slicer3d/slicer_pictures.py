@@ -16,9 +16,9 @@ from slicer_desk import SLICES, Desk  # noqa: E402
 from slicer_panel import PanelOnScreen  # noqa: E402
 from small_studies import boxes, write_image, write_nifti  # noqa: E402
 
-from ActiveLabelLib.answers import CurvePoint, Places, Progress, Readings, Review, Row, Saved, Worklist  # noqa: E402  # isort: skip
+from ActiveLabelLib.server.answers import CurvePoint, Places, Progress, Readings, Review, Row, Saved, Worklist  # noqa: E402  # isort: skip
 
-PICTURES = ROOT / "docs" / "pictures"
+PICTURES = ROOT / "docs" / "pictures" / "slicer"
 QUERY = replace(
     SLICES,
     image="abdomen_17",
@@ -74,18 +74,18 @@ def main() -> None:
         desk: Any = Shown(folder / "server")
         desk.address, desk.queries = "http://127.0.0.1:8000", [QUERY]
         ann = PanelOnScreen(folder, lambda *_: desk, address="http://127.0.0.1:8000", name="ann")
-        ann.picture(PICTURES / "slicer_server.png")
+        ann.picture(PICTURES / "server.png")
         ann.click("Connect")
         ann.click("Next case")
         ann.press("Shift+D")
-        ann.picture(PICTURES / "slicer_panel.png")
+        ann.picture(PICTURES / "panel.png")
         ann.click("Release")
         desk.reviews, desk.originals = [REVIEW], {"final": ""}
         ann.click("Take the next label")
-        ann.tabs_picture(PICTURES / "slicer_review.png")
+        ann.tabs_picture(PICTURES / "review.png")
         for tab, name in ((1, "worklist"), (2, "progress")):
             ann.show_tab(tab)
-            ann.tabs_picture(PICTURES / f"slicer_{name}.png")
+            ann.tabs_picture(PICTURES / f"{name}.png")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 // Built from clients/ohif by `npm run build`: change the sources there, not this file.
 "use strict";
 (() => {
-  // src/grid.ts
+  // src/volumes/grid.ts
   var AXES = [0, 1, 2];
   function at(values, index) {
     const value = values[index];
@@ -94,7 +94,7 @@
     return result;
   }
 
-  // src/server.ts
+  // src/server/server.ts
   var ROWS = 50;
   function nameOf(sample) {
     return sample.PatientID ?? sample.id;
@@ -249,7 +249,7 @@
     }
   };
 
-  // src/frames.ts
+  // src/viewer/frames.ts
   function along(imageId) {
     const { cache, metaData } = window.cornerstone;
     const plane = metaData.get("imagePlaneModule", cache.getImage(imageId)?.referencedImageId ?? "");
@@ -305,7 +305,7 @@
     });
   }
 
-  // src/keys.ts
+  // src/panel/keys.ts
   function meaningOf(event, actions) {
     if (event.ctrlKey || event.metaKey) {
       return ofControl(event.key.toLowerCase(), event.shiftKey, actions);
@@ -358,7 +358,7 @@
     );
   }
 
-  // src/marks.ts
+  // src/session/marks.ts
   var KEY = "activelabel_done";
   var Marks = class {
     constructor(storage) {
@@ -381,7 +381,7 @@
     }
   };
 
-  // src/mode.ts
+  // src/viewer/mode.ts
   var ID = "@ohif/mode-monai-label";
   var VOLUMES = /* @__PURE__ */ new Set(["CT", "MR", "NM", "PT"]);
   function hasVolume(modalities) {
@@ -402,7 +402,7 @@
     }
   };
 
-  // src/nifti.ts
+  // src/volumes/nifti.ts
   var HEADER_BYTES = 352;
   var SIZE_OF_HEADER = 348;
   var UINT8 = 2;
@@ -489,7 +489,7 @@
     return read(file, (length) => new Float32Array(length));
   }
 
-  // src/overlay.ts
+  // src/viewer/overlay.ts
   var COARSE = 2;
   var SHOWN_FROM = 0.05;
   function heat(share) {
@@ -579,7 +579,7 @@
     }
   };
 
-  // src/overlays.ts
+  // src/viewer/overlays.ts
   var Overlays = class {
     constructor(server, viewer, set) {
       this.server = server;
@@ -630,7 +630,7 @@
     }
   };
 
-  // src/name.ts
+  // src/server/name.ts
   var COOKIE = "activelabel_reader";
   var YEAR_SECONDS = 365 * 24 * 3600;
   var LONGEST_NAME = 100;
@@ -643,14 +643,14 @@
     return `${COOKIE}=${encodeURIComponent(kept)}; path=/; SameSite=Strict; max-age=${kept === "" ? 0 : YEAR_SECONDS}`;
   }
 
-  // src/notices.ts
+  // src/viewer/notices.ts
   var SERIES = "Series filter";
   function withoutSeriesNotice(notices) {
     const shipped = notices.show.bind(notices);
     notices.show = (notice) => notice.title === SERIES ? void 0 : shipped(notice);
   }
 
-  // src/own_plane.ts
+  // src/viewer/own_plane.ts
   var LOOKS = {
     axial: { viewPlaneNormal: [0, 0, -1], viewUp: [0, -1, 0] },
     sagittal: { viewPlaneNormal: [1, 0, 0], viewUp: [0, 0, 1] },
@@ -716,7 +716,7 @@
     };
   }
 
-  // src/elements.ts
+  // src/panel/elements.ts
   function make(tag, attributes = {}, ...children) {
     const element = document.createElement(tag);
     Object.entries(attributes).forEach(([name, value]) => {
@@ -745,7 +745,7 @@
     element.hidden = text2 === "";
   }
 
-  // src/panel_message.ts
+  // src/panel/panel_message.ts
   var MessagePart = class {
     element = make("p", { class: "al-message", role: "status", hidden: "" });
     shown = "";
@@ -767,7 +767,7 @@
     }
   };
 
-  // src/state.ts
+  // src/session/state.ts
   var BEGINNING = {
     phase: "free",
     comes: "case",
@@ -795,7 +795,7 @@
     return review === null ? query : { image: review.image, plane: review.plane, slices: review.covered };
   }
 
-  // src/panel.ts
+  // src/panel/panel.ts
   var SKIPS = [
     ["not now", "Not now: later, or somebody else"],
     ["cannot be annotated", "Cannot be annotated: nobody is asked for it"]
@@ -986,10 +986,10 @@
     return `Draft kept at ${kept}.${changed ? " What was drawn since follows within half a minute." : ""}`;
   }
 
-  // src/panel.css
+  // src/panel/panel.css
   var panel_default = "/* It shares its side with OHIF's list of structures, one below the other: a panel loses its state when another replaces it. */\ndiv.activelabel-panel {\n  flex: none;\n}\n:has(> div.activelabel-panel) {\n  overflow: hidden auto;\n}\n:has(> div.activelabel-panel),\n.activelabel .al-folded {\n  scrollbar-width: thin;\n  scrollbar-color: #35547c transparent;\n}\n.activelabel {\n  display: flex;\n  flex-direction: column;\n  gap: 4px;\n  padding: 6px 10px;\n  color: #d7e3f4;\n  font-size: 13px;\n  line-height: 1.4;\n}\n.activelabel [hidden] {\n  display: none !important;\n}\n.activelabel h2 {\n  margin: 0;\n  color: #fff;\n  font-size: 15px;\n  overflow-wrap: anywhere;\n}\n.activelabel p {\n  margin: 0;\n}\n.activelabel .al-quiet {\n  color: #8fa6c4;\n  font-size: 12px;\n}\n.activelabel .al-row {\n  display: flex;\n  flex-wrap: wrap;\n  align-items: center;\n  gap: 6px;\n}\n.activelabel button {\n  padding: 4px 8px;\n  border: 1px solid #35547c;\n  border-radius: 4px;\n  background: #10233f;\n  color: #e8f1fc;\n}\n.activelabel .al-row button {\n  white-space: nowrap;\n}\n.activelabel button:hover:enabled {\n  background: #1d3a63;\n}\n.activelabel button:disabled {\n  opacity: 0.4;\n}\n.activelabel button.al-main {\n  padding: 5px 8px;\n  border-color: #5acce6;\n  background: #0b6a86;\n  color: #fff;\n  font-weight: 600;\n}\n.activelabel .al-message {\n  padding: 6px 8px;\n  border-left: 3px solid #8fa6c4;\n  background: #0d1a2d;\n  overflow-wrap: anywhere;\n}\n.activelabel .al-message a {\n  color: #5acce6;\n  text-decoration: underline;\n}\n.activelabel .al-message.al-bad {\n  border-color: #ff8a65;\n}\n.activelabel .al-message.al-good {\n  border-color: #7ddc8a;\n}\n.activelabel input[type='text'] {\n  width: 100%;\n  padding: 4px 6px;\n  border: 1px solid #35547c;\n  border-radius: 4px;\n  background: #07101e;\n  color: #fff;\n}\n.activelabel input[type='range'] {\n  flex: 1;\n  appearance: auto;\n  height: 16px;\n  background: transparent;\n  accent-color: #5acce6;\n}\n.activelabel progress {\n  appearance: auto;\n  width: 100%;\n  accent-color: #5acce6;\n}\n.activelabel .al-skip {\n  display: flex;\n  flex-direction: column;\n  gap: 6px;\n  padding: 8px;\n  border: 1px solid #35547c;\n  border-radius: 4px;\n}\ncanvas.activelabel-uncertainty {\n  position: absolute;\n  inset: 0;\n  width: 100%;\n  height: 100%;\n  pointer-events: none;\n}\n.activelabel .al-column {\n  display: flex;\n  flex-direction: column;\n  gap: 6px;\n}\n.activelabel .al-name input[type='text'] {\n  flex: 1;\n  width: auto;\n}\n/* The parts that are folded away open over OHIF's list of structures, so that nothing moves. */\n.activelabel .al-folds {\n  position: relative;\n}\n.activelabel .al-heads {\n  padding-top: 4px;\n  border-top: 1px solid #1f3a5f;\n}\n.activelabel .al-heads button {\n  flex: 1;\n  padding: 3px 6px;\n  border-color: transparent;\n  color: #8fa6c4;\n}\n.activelabel .al-heads button[aria-expanded='true'] {\n  border-color: #35547c;\n  color: #fff;\n}\n.activelabel .al-folded {\n  position: absolute;\n  z-index: 10;\n  top: 100%;\n  right: -10px;\n  left: -10px;\n  padding: 8px 10px;\n  overflow-y: auto;\n  border-bottom: 1px solid #35547c;\n  background: #04101f;\n  box-shadow: 0 10px 20px rgb(0 0 0 / 60%);\n}\n.activelabel .al-rows {\n  display: flex;\n  flex-direction: column;\n  gap: 2px;\n}\n.activelabel .al-head {\n  justify-content: space-between;\n}\n.activelabel .al-place {\n  flex: 1;\n  line-height: 1.2;\n  text-align: center;\n}\n.activelabel .al-place .al-quiet {\n  display: block;\n  font-size: 11px;\n}\n.activelabel .al-acts .al-main {\n  flex: 1;\n}\n.activelabel .al-acts button:not(.al-main) {\n  padding: 5px 6px;\n}\n.activelabel .al-both button {\n  flex: 1;\n  min-width: 0;\n  overflow: hidden;\n  text-overflow: ellipsis;\n}\n.activelabel .al-reason {\n  display: -webkit-box;\n  overflow: hidden;\n  -webkit-box-orient: vertical;\n  -webkit-line-clamp: 3;\n}\n.activelabel button[aria-pressed='true'] {\n  border-color: #5acce6;\n  color: #fff;\n}\n.activelabel button.al-line {\n  display: grid;\n  grid-template-columns: 1fr auto;\n  gap: 0 8px;\n  padding: 4px 8px;\n  border-color: transparent;\n  text-align: left;\n}\n.activelabel .al-line .al-quiet {\n  grid-column: 1 / -1;\n  overflow-wrap: anywhere;\n}\n.activelabel .al-case {\n  overflow-wrap: anywhere;\n}\n.activelabel .al-state {\n  color: #8fa6c4;\n}\n.activelabel .al-state.al-finished,\n.activelabel .al-state.al-approved {\n  color: #7ddc8a;\n}\n.activelabel .al-state.al-draft,\n.activelabel .al-state.al-leased,\n.activelabel .al-state.al-in-review {\n  color: #ffd166;\n}\n.activelabel .al-state.al-returned,\n.activelabel .al-state.al-cannot-be-annotated {\n  color: #ff8a65;\n}\n.activelabel .al-plot svg {\n  width: 100%;\n  max-width: 420px;\n}\n.activelabel .al-plot text {\n  fill: #8fa6c4;\n  font-size: 10px;\n}\n.activelabel .al-plot line,\n.activelabel .al-plot polyline,\n.activelabel .al-plot circle {\n  fill: none;\n  stroke: #5acce6;\n  stroke-width: 1.5;\n}\n.activelabel .al-plot .al-axis {\n  stroke: #35547c;\n  stroke-width: 1;\n}\n.activelabel .al-plot .al-interval {\n  stroke-opacity: 0.45;\n}\n.activelabel .al-plot .al-ahead {\n  stroke-dasharray: 4 3;\n}\n.activelabel .al-plot circle.al-model {\n  fill: #5acce6;\n}\n.activelabel-veil {\n  position: fixed;\n  z-index: 20;\n  display: flex;\n  align-items: center;\n  justify-content: center;\n  background: rgb(4 12 24 / 55%);\n  color: #fff;\n  font-size: 18px;\n  cursor: wait;\n}\n";
 
-  // src/curve.ts
+  // src/panel/curve.ts
   var WIDTH = 260;
   var HEIGHT = 110;
   var LEFT = 30;
@@ -1063,7 +1063,7 @@
     ].join("");
   }
 
-  // src/panel_curve.ts
+  // src/panel/panel_curve.ts
   var CurvePart = class {
     title = "Learning curve";
     element;
@@ -1086,7 +1086,7 @@
     }
   };
 
-  // src/panel_folded.ts
+  // src/panel/panel_folded.ts
   var LEAST_PX = 180;
   var MARGIN_PX = 10;
   var Folded = class {
@@ -1128,7 +1128,7 @@
     }
   };
 
-  // src/panel_reader.ts
+  // src/panel/panel_reader.ts
   var ReaderPart = class {
     element;
     known = make("p", { class: "al-quiet" });
@@ -1156,7 +1156,7 @@
     }
   };
 
-  // src/panel_review.ts
+  // src/panel/panel_review.ts
   var TakePart = class {
     element;
     constructor(take) {
@@ -1250,7 +1250,7 @@
     return `Two readings differ: ${review.readings.agreement}.`;
   }
 
-  // src/progress.ts
+  // src/server/progress.ts
   var AGAIN_MS = 3e4;
   function left(seconds) {
     if (seconds === null) {
@@ -1302,7 +1302,7 @@
     });
   }
 
-  // src/absence.ts
+  // src/server/absence.ts
   var Another = class extends Error {
     constructor(worker, reader) {
       super(reader.byLogin ? loggedIn(worker, reader) : renamed(worker, reader));
@@ -1337,7 +1337,7 @@
     return others.length === 0 ? "What is drawn here is still there." : `What ${others.join(" and ")} drew here waits until they are back.`;
   }
 
-  // src/places.ts
+  // src/session/places.ts
   function differsMost({ grid, values }, other) {
     const [columns, rows, slices] = grid.shape;
     const others = other === void 0 ? void 0 : reordered(other.values, other.grid, grid);
@@ -1362,7 +1362,7 @@
     return { count, x, y };
   }
 
-  // src/reviews.ts
+  // src/session/reviews.ts
   var REVIEWED = /* @__PURE__ */ new Set(["finished", "in review", "approved"]);
   var Reviews = class {
     constructor(server, session2, viewer) {
@@ -1555,7 +1555,7 @@
     return reviews && name !== "" && !(state === "finished" && who.includes(name));
   }
 
-  // src/activity.ts
+  // src/session/activity.ts
   var AT_WORK_MS = 3e4;
   var HEARTBEAT_SECONDS = 15;
   var MOST_SECONDS = 600;
@@ -1596,7 +1596,7 @@
     }
   };
 
-  // src/attempts.ts
+  // src/session/attempts.ts
   var Attempts = class {
     constructor(work) {
       this.work = work;
@@ -1630,7 +1630,7 @@
     }
   };
 
-  // src/waiting.ts
+  // src/viewer/waiting.ts
   var LONGEST_MS = 12e4;
   var BETWEEN_MS = 50;
   async function until(look, what, givenUp = () => false) {
@@ -1647,7 +1647,7 @@
     }
   }
 
-  // src/beginning.ts
+  // src/session/beginning.ts
   var NO_SUCH_MODEL_YET = 409;
   var Ahead = class {
     constructor(server) {
@@ -1694,7 +1694,7 @@
     }
   }
 
-  // src/case_names.ts
+  // src/session/case_names.ts
   var CaseNames = class {
     names = /* @__PURE__ */ new Map();
     /** Note the name of an image, and return it. */
@@ -1708,7 +1708,7 @@
     }
   };
 
-  // src/drafts.ts
+  // src/session/drafts.ts
   var DRAFT_AFTER_MS = 3e4;
   var Drafts = class {
     constructor(work, outbox, marks, clock) {
@@ -1781,7 +1781,7 @@
     }
   };
 
-  // src/outbox.ts
+  // src/session/outbox.ts
   var Outbox = class {
     constructor(server, onRefusal) {
       this.server = server;
@@ -1854,7 +1854,7 @@
     }
   };
 
-  // src/questions.ts
+  // src/session/questions.ts
   var ELSEWHERE = "You no longer hold this case: it was saved in another tab, or is somebody else’s now. Press again to save what is drawn here all the same.";
   function questionOf(query, empty, { asks, done }) {
     if (!asks.includes("empty") && query.kind === "volume" && empty) {
@@ -1872,7 +1872,7 @@
     return marked.length > 0 ? { annotated_slices: marked } : {};
   }
 
-  // src/session.ts
+  // src/session/session.ts
   var Session = class {
     constructor(server, viewer, onChange, marks, clock = () => Date.now()) {
       this.server = server;
@@ -2145,7 +2145,7 @@
     }
   };
 
-  // src/slices.ts
+  // src/session/slices.ts
   var Slices = class {
     constructor(session2, viewer) {
       this.session = session2;
@@ -2184,7 +2184,7 @@
     }
   };
 
-  // src/toolbar.ts
+  // src/viewer/toolbar.ts
   var FIRST_TOOL = "CircularBrush";
   var FIRST_RADIUS_MM = 10;
   var shapes = (id, tools) => ({
@@ -2254,7 +2254,7 @@
     }
   ];
 
-  // src/tools.ts
+  // src/viewer/tools.ts
   var GROUP = "mpr";
   var DRAWS = /Brush|Eraser|Scissor/;
   var Tools = class {
@@ -2293,7 +2293,7 @@
     }
   };
 
-  // src/veil.ts
+  // src/panel/veil.ts
   var COMES = { case: "The next case comes …", reading: "The other reading comes …" };
   var IMAGES = '[data-cy="viewport-grid"]';
   function veilOf({ phase, comes }, isOpen) {
@@ -2323,7 +2323,7 @@
     }
   };
 
-  // src/colours.ts
+  // src/drawing/colours.ts
   var BRIGHT = [
     [255, 170, 0],
     // orange
@@ -2351,7 +2351,7 @@
     return [...colour, 255];
   }
 
-  // src/history.ts
+  // src/drawing/history.ts
   var MOST_VOXELS = 16e6;
   var History = class {
     /** `values` is copied: it is the state before the first stroke. */
@@ -2439,7 +2439,7 @@
     }
   };
 
-  // src/drawing.ts
+  // src/drawing/drawing.ts
   var LONGEST_STROKE_MS = 5e3;
   var Drawing = class _Drawing {
     constructor(services, id, volume, onStroke) {
@@ -2661,7 +2661,7 @@
     return viewport?.getImageData()?.dimensions ? viewport : void 0;
   }
 
-  // src/viewer.ts
+  // src/viewer/viewer.ts
   var MODE = "/monai-label";
   var OhifViewer = class {
     constructor(services, commands, tools) {
@@ -2738,7 +2738,7 @@
     }
   };
 
-  // src/worklist.ts
+  // src/panel/worklist.ts
   var TOGETHER_MS = 1500;
   function rowOf({ image, name, role, state, who, note, drafts_of }) {
     const others = drafts_of.filter((annotator) => state !== "draft" || !who.includes(annotator));

@@ -1,0 +1,1 @@
+"""Which volumes and slices the strategies ask for."""

@@ -1,0 +1,1 @@
+"""What scoring costs, and whether what makes it cheaper keeps the ranking."""

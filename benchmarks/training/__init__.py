@@ -1,0 +1,1 @@
+"""What training costs, and how good the models are."""

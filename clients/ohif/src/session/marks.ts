@@ -1,0 +1,33 @@
+/** Which slices the reader has marked as done, as long as the tab is open: also after the page was loaded anew. */
+
+import type { Query } from '../server/server.ts';
+
+const KEY = 'activelabel_done';
+
+type Kept = Pick<Storage, 'getItem' | 'setItem'>;
+
+interface Marked {
+  image: string;
+  reader: string | undefined;
+  indices: number[];
+}
+
+export class Marks {
+  constructor(private readonly storage: Kept) {}
+
+  /** The places of the slices that the reader has marked among those that a query asks for: who logs in after them begins anew. */
+  of({ image, slices }: Query, reader: string | undefined): number[] {
+    const text = this.storage.getItem(KEY);
+    const marked = text === null ? undefined : (JSON.parse(text) as Marked);
+    if (marked?.image !== image || marked.reader !== reader) {
+      return [];
+    }
+    return marked.indices.map(index => slices.findIndex(slice => slice.index === index)).filter(place => place >= 0);
+  }
+
+  keep({ image, slices }: Query, reader: string | undefined, done: readonly number[]): void {
+    const indices = slices.filter((_, place) => done.includes(place)).map(({ index }) => index);
+    const marked: Marked = { image, reader, indices };
+    this.storage.setItem(KEY, JSON.stringify(marked));
+  }
+}

@@ -1,0 +1,92 @@
+/** What the server is told of drawings, one after the other: a draft never overtakes what finishes its case. */
+
+import { requireReader } from '../server/absence.ts';
+import type { Drawn } from '../drawing/drawing.ts';
+import type { Reader, Saved, Server } from '../server/server.ts';
+
+/** A case that is drawn on. Once it is saved as finished, `finished` has the params with which it was. */
+export interface OpenCase<D extends Drawn> {
+  readonly drawing: D;
+  readonly image: string;
+  /** Who opened it: nothing of it is sent while the server takes the page for somebody else. */
+  readonly reader: Reader;
+  finished?: object;
+}
+
+export class Outbox<D extends Drawn> {
+  private sending: Promise<unknown> = Promise.resolve();
+  /** Cases that were left, whose drawings the server has not kept yet. */
+  private readonly left: OpenCase<D>[] = [];
+
+  constructor(
+    private readonly server: Pick<Server, 'reader' | 'save' | 'saveDraft'>,
+    private readonly onRefusal: () => void
+  ) {}
+
+  /** Whether drawings of cases that were left wait for the server. */
+  get waits(): boolean {
+    return this.left.length > 0;
+  }
+
+  /** The other readers than this one whose drawings are among them. */
+  awaits(reader: Reader | undefined): string[] {
+    return [...new Set(this.left.map(open => open.reader.name))].filter(name => name !== reader?.name);
+  }
+
+  /** When everything that was sent is answered. */
+  idle(): Promise<unknown> {
+    return this.sending;
+  }
+
+  /** Save a case as finished, with what is drawn meanwhile; what is drawn after that belongs to it too. */
+  async finish(open: OpenCase<D>, how: object): Promise<Saved> {
+    const save = () => this.send(open, (mask, info) => this.server.save(open.image, mask, { ...info, ...how }));
+    let saved = await save();
+    while (saved.state === 'finished' && open.drawing.changed) {
+      saved = await save();
+    }
+    if (saved.state === 'finished') {
+      open.finished = how;
+    }
+    return saved;
+  }
+
+  /** Keep what is drawn: with the label of a case that is finished, else as a draft. */
+  async keep(open: OpenCase<D>): Promise<void> {
+    if (open.finished !== undefined) {
+      await this.finish(open, open.finished);
+    } else {
+      await this.send(open, (mask, info) => this.server.saveDraft(open.image, mask, info));
+    }
+  }
+
+  /** Keep what a reader has drawn on cases that were left. What is another's waits for them. */
+  async keepLeft(attempt: (what: () => Promise<unknown>) => Promise<void>, reader: Reader, more?: OpenCase<D>): Promise<void> {
+    this.left.push(...(more === undefined ? [] : [more]));
+    for (const open of this.left.splice(0)) {
+      if (open.reader.name === reader.name) {
+        await attempt(() => this.keep(open));
+      }
+      if (open.drawing.changed) {
+        this.left.push(open); // it is tried again when the server answers
+      }
+    }
+  }
+
+  /** The server has no word for whose work a request is but who sends it, so it is asked right before. */
+  private async send({ drawing, reader }: OpenCase<D>, how: (mask: Blob, info: object) => Promise<Saved>): Promise<Saved> {
+    const sent = this.sending.then(async () => {
+      const { mask, label_info } = await drawing.file();
+      try {
+        await requireReader(this.server, reader);
+        return await how(mask, { label_info });
+      } catch (error) {
+        drawing.notKept();
+        this.onRefusal();
+        throw error;
+      }
+    });
+    this.sending = sent.catch(() => undefined);
+    return sent;
+  }
+}

@@ -1,0 +1,1 @@
+"""The server's routes, and its answers as far as the module reads them."""

@@ -1,0 +1,159 @@
+"""The server as one person has it: it may be silent for a while, and what they draw meanwhile waits on this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import TypeVar
+
+from ActiveLabelLib.errors import CaseError, RefusedError, SilentError
+from ActiveLabelLib.outbox.outbox import Outbox
+from ActiveLabelLib.outbox.unsent import CORRECTION, DRAFT, Unsent
+from ActiveLabelLib.server.answers import Project, Saved, User
+from ActiveLabelLib.server.server import Server
+
+RETRY_SECONDS = 10.0
+
+Answer = TypeVar("Answer")
+
+
+class Link:
+    """A person at a server.
+
+    Attributes:
+        server: the server; None before the first connection.
+        connected: whether it answered the last request.
+        user: who the server takes the person for.
+        project: the project's labels.
+        line: what happened last, for the person.
+    """
+
+    def __init__(self, unsent_folder: Path, make_server: Callable[..., Server], clock: Callable[[], float]) -> None:
+        """Drawings wait in `unsent_folder`; `clock` tells the time in seconds."""
+        self.server: Server | None = None
+        self.connected = False
+        self.user: User | None = None
+        self.project: Project | None = None
+        self.line = ""
+        self._unsent_folder = unsent_folder
+        self._make_server = make_server
+        self._clock = clock
+        self._outbox: Outbox | None = None
+        self._retry_at = 0.0
+
+    def connect(self, address: str, name: str, password: str, certificate: str) -> bool:
+        """Connect; return whether it is another server, or another person, than before.
+
+        Raises:
+            ClientError: the server refuses, or does not answer; everything is then as it was.
+        """
+        server = self._make_server(address, name, password, certificate)
+        user, project = server.log_in(), server.project()
+        before = None if self.server is None or self.user is None else (self.server.address, self.user.name)
+        is_other = before is not None and before != (server.address, user.name)
+        if self._outbox is None or is_other:
+            outbox = Outbox(self._unsent_folder, server.address, user.name)
+            self.end()
+            self._outbox = outbox
+        self.server, self.user, self.project, self.connected = server, user, project, True
+        self.line = f"connected to {server.address} as {user.name or 'nobody by name'}"
+        return is_other
+
+    def end(self) -> None:
+        """Leave what waits here to the next Slicer: this one ends."""
+        if self._outbox is not None:
+            self._outbox.end()
+
+    def ask(self, request: Callable[[], Answer]) -> Answer:
+        """Ask the server something. What waits is sent first: the answer may depend on it."""
+        if not self.connected and not self.reconnect():
+            raise SilentError(
+                f"{self.require_server().address} does not answer; what you draw is kept here until it does"
+            )
+        try:
+            return request()
+        except SilentError as error:
+            self.lost(error)
+            raise
+
+    def lost(self, error: SilentError) -> None:
+        """Note that the server is silent."""
+        self.connected = False
+        self._retry_at = self._clock() + RETRY_SECONDS
+        self.line = f"{error}; what you draw is kept here until it does"
+
+    def retry(self) -> None:
+        """Ask a silent server again, if it is time."""
+        if not self.connected and self._clock() >= self._retry_at:
+            self._retry_at = self._clock() + RETRY_SECONDS
+            self.reconnect()
+
+    def reconnect(self) -> bool:
+        """Ask a silent server again; send what waits if it answers."""
+        server = self.require_server()
+        try:
+            server.require_answer()
+        except SilentError:
+            return False
+        self.connected = True
+        self.line = f"{server.address} answers again"
+        self.send()
+        return self.connected
+
+    def send(self) -> None:
+        """Send all drawings that wait, but a reviewer's corrections and what the server has refused."""
+        for entry in self.outbox.to_send():
+            if entry.kind == CORRECTION or entry.refused:
+                continue
+            try:
+                self.send_entry(entry)
+            except SilentError as error:
+                self.lost(error)
+                break
+            except RefusedError as error:
+                self.line = f"{entry.image}: {error}; your drawing is kept in {entry.file}"
+        problems = self.outbox.take_problems()
+        if problems:
+            self.line = "; ".join(problems)
+
+    def send_entry(self, entry: Unsent) -> Saved:
+        """Send a drawing, which is then no longer kept here; one that is refused stays.
+
+        Raises:
+            RefusedError: the server refuses it.
+            SilentError: the server does not answer.
+        """
+        server = self.require_server()
+        send = server.save_draft if entry.kind == DRAFT else server.save_label
+        try:
+            saved = send(entry.image, entry.file, entry.params)
+        except RefusedError as error:
+            with suppress(OSError):  # a full disk: it is then sent once more, and refused once more
+                self.outbox.refuse(entry, str(error))
+            raise
+        self.outbox.remove(entry)
+        return saved
+
+    def require_server(self) -> Server:
+        """The server.
+
+        Raises:
+            CaseError: there is none yet.
+        """
+        if self.server is None:
+            raise CaseError("not connected: enter the address of the server and press Connect")
+        return self.server
+
+    def require_project(self) -> Project:
+        """The project of the server; raises as `require_server`."""
+        self.require_server()
+        assert self.project is not None
+        return self.project
+
+    @property
+    def outbox(self) -> Outbox:
+        """What waits here for the server; raises as `require_server`."""
+        self.require_server()
+        assert self._outbox is not None
+        return self._outbox
