@@ -1,9 +1,9 @@
 """Shared code of the papers' scripts: real cases, the experiment, and the table of claims that hold or do not hold.
 
 For each claim, two arms are compared at equal effort over seeds, each the mean of its test cases, by Student's paired t
-test with Holm's correction over the claims of a script. The table also shows the 95 % interval and the number of seeds
-in which the mean was higher. *Holds*: better, with p below 0.05. *Does not hold*: worse, with p below 0.05. *Too few
-seeds*: fewer than three. Everything else *cannot be told*. Only finished arms are compared.
+test with Holm's correction over the claims of an experiment. The table also shows the 95 % interval and the number of
+seeds in which the mean was higher. *Holds*: better, with p below 0.05. *Does not hold*: worse, with p below 0.05. *Too
+few seeds*: fewer than three. Everything else *cannot be told*. Only finished arms are compared.
 """
 
 import argparse
