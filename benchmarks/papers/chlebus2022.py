@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from activelabel.simulation.experiment import Experiment
-from benchmarks.papers.claims import Claim, arms, hippocampus, main
+from benchmarks.papers.claims import Claim, arms, hippocampus, main, paper_arms
 
 STRATEGIES = (
     "uncertainty_slices", "random_slices", "strided_slices", "foreground_random_slices", "clasp_pe_slices",
@@ -23,7 +23,7 @@ def experiments(full: bool, seeds: int, _altered: Path) -> Mapping[str, Experime
     """All arms begin with the same 24 random slices; a round adds 24, or a volume of about 36. As in ma2024.py."""
     conf = {"labels": "anterior,posterior"}
     if full:
-        compared = arms(STRATEGIES, "chlebus2022", start=5, volumes=5, slices=200, rounds=5)
+        compared = paper_arms(STRATEGIES, "chlebus2022", rounds=5)  # IV.A: "five active learning iterations"
         return {"hippocampus_slices": Experiment(compared, seeds, hippocampus(0, 200, 50), conf)}
     compared = arms(STRATEGIES, "hippocampus_slices", start=24, volumes=1, slices=24, rounds=2)
     return {"hippocampus_slices": Experiment(compared, seeds, hippocampus(0, 70, 16), {**conf, "device": "cpu"})}

@@ -1,9 +1,9 @@
 """Shared code of the papers' scripts: real cases, the experiment, and the table of claims that hold or do not hold.
 
 For each claim, two arms are compared at equal effort over seeds, each the mean of its test cases, by Student's paired t
-test with Holm's correction over the claims of a script. The table also shows the 95 % interval and the number of seeds
-in which the mean was higher. *Holds*: better, with p below 0.05. *Does not hold*: worse, with p below 0.05. *Too few
-seeds*: fewer than three. Everything else *cannot be told*. Only finished arms are compared.
+test with Holm's correction over the claims of an experiment. The table also shows the 95 % interval and the number of
+seeds in which the mean was higher. *Holds*: better, with p below 0.05. *Does not hold*: worse, with p below 0.05. *Too
+few seeds*: fewer than three. Everything else *cannot be told*. Only finished arms are compared.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from activelabel.data.splits import choose_validation
 from activelabel.data.volumes import read_volume
 from activelabel.recipes.strategy_traits import traits_of
 from activelabel.report.curves import at_equal_effort, over_cases
-from activelabel.simulation.arms import Arm
+from activelabel.simulation.arms import Arm, plan_arms
 from activelabel.simulation.cases import Cases
 from activelabel.simulation.experiment import Experiment, open_experiment
 from activelabel.simulation.results import Results, effort_table, mean_dice, read_results
@@ -111,6 +111,11 @@ def arms(
     )
 
 
+def paper_arms(strategies: Sequence[str], recipe: str, rounds: int) -> tuple[Arm, ...]:
+    """One arm for each strategy, with the start and the rounds that the recipe has from its paper."""
+    return plan_arms(recipe, strategies, None, None, None, rounds)
+
+
 def main(
     document: str,
     experiments: Callable[[bool, int, Path], Mapping[str, Experiment]],
@@ -131,7 +136,7 @@ def main(
     parser.add_argument("--seeds", type=int, default=4)
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--only", help="one of the experiments")
-    parser.add_argument("--full", action="store_true", help="the paper's size: for a GPU, and many hours")
+    parser.add_argument("--full", action="store_true", help="the paper's numbers: for a GPU, and many hours")
     arguments = parser.parse_args()
     planned = experiments(arguments.full, arguments.seeds, arguments.out / "altered")
     if arguments.only not in (None, *planned):

@@ -51,7 +51,7 @@ def test_the_label_map_says_what_is_foreground(tmp_path: Path, by_option: bool) 
         described = '{"labels": {"background": 0, "liver": 1, "ignore": 2}}'
         (tmp_path / "dataset.json").write_text(described, encoding="utf-8")
     recipe = load_recipe(str(run(tmp_path, "--labels", str(tmp_path / "labels"), *more)))
-    assert recipe.preprocessing.window_hu == (40, 40)
+    assert recipe.preprocessing.window_hu == (39, 41)  # all foreground has 40 HU, and a window has a width
 
 
 @pytest.mark.parametrize(

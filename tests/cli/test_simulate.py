@@ -1,6 +1,7 @@
 """`activelabel simulate` on the command line: wrong input is one line and exit code 2 before anything is written."""
 
 import json
+import re
 import shutil
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -50,6 +51,7 @@ def folders(tmp_path: Path) -> tuple[Path, Path]:
         ),
         (["--strategy", "entropy", "--rounds", "1", "--conf", "device=cuda:99"], "--conf device cuda:99: this machine"),
         (["--strategy", "coreset", "--rounds", "1", "--conf", "racing=true"], "coreset"),
+        (["--strategy", "entropy", "--rounds", "1", "--recipe", "uneven.toml"], "training.patch_size is [17, "),
         (["--strategy", "entropy", "--rounds", "1"], ".nii.gz: the file is empty"),
     ],
 )
@@ -64,6 +66,7 @@ def test_wrong_input_is_one_line(
     images, labels = folders
     (images / "dataset.json").write_text('{"labels": {"0": "background", "1": "ball"}}')
     given = ["--images", images, "--labels", labels, "--recipe", TINY, "--out", tmp_path / "out", *options]
+    (tmp_path / "uneven.toml").write_text(re.sub(r"patch_size = \[\d+", "patch_size = [17", TINY.read_text("utf-8")))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["activelabel", "simulate", *map(str, given)])
     with pytest.raises(SystemExit) as ended:

@@ -1,6 +1,7 @@
 """Each packaged recipe can be run, and those of the papers have the papers' numbers."""
 
 import math
+import re
 from collections.abc import Collection
 from pathlib import Path
 from typing import get_args
@@ -13,6 +14,7 @@ from activelabel.errors import InvalidInputError
 from activelabel.networks import build_network
 from activelabel.prediction.predictor import Predictor
 from activelabel.recipes import (
+    FOLDER,
     ProxySettings,
     Recipe,
     SemiSupervisedSettings,
@@ -111,6 +113,70 @@ def test_an_empty_window_is_one_line(tmp_path: Path, change: str, line: str) -> 
     file.write_text(text.replace({"window_hu": "window_hu = 125.0", "level_hu": "level_hu = 50.0"}[key], change))
 
     with pytest.raises(InvalidInputError, match=rf"^recipe mine\.toml: {line}$"):
+        load_recipe(str(file))
+
+
+# Each a line of `chlebus2022`, what replaces it, and how the one line of the error goes on.
+WRONG = {
+    "a number in quotes": (
+        r"epochs = \d+",
+        'epochs = "5"',
+        r"'training\.epochs' is '5': input should be a valid",
+    ),
+    "true as a number": (
+        r"batch_size = \d+",
+        "batch_size = true",
+        r"'training\.batch_size' is True: input should",
+    ),
+    "1 as true": (r"racing = \w+", "racing = 1", r"'prediction\.racing' is 1: input should be a valid b"),
+    "an infinite rate": (
+        r"learning_rate = \S+",
+        "learning_rate = inf",
+        r"'training\.learning_rate' is inf: input",
+    ),
+    "a date": (
+        r"learning_rate = \S+",
+        "learning_rate = 2024-01-01",
+        r"'training\.learning_rate' is '2024-01-01': ",
+    ),
+    "a stride of nothing": (r"strides = \[2", "strides = [0", r"'network\.strides\.0' is 0: input should be greater"),
+    "a window from high to low": (
+        r"window_hu = \S+ \S+",
+        "window_hu = [240.0, -160.0]",
+        r"'preprocessing\.window_hu' is .*: the first must be b",
+    ),
+    "an even cube": (
+        r"dilation_kernel = 11",
+        "dilation_kernel = 10",
+        r"'regions\.dilation_kernel' is 10: a cube",
+    ),
+    "a key with a slip": (
+        r"epochs =",
+        "epoch =",
+        r"'training\.epoch' is not a known key: .* 'training\.epochs'\?",
+    ),
+    "a section with a slip": (r"\[regions\]", "[region]", r"'region' is not a known key: do you mean 'regions'\?"),
+    "a key from elsewhere": (
+        r"racing =",
+        "wheels =",
+        r"'prediction\.wheels' is not a known key: use one of repeats",
+    ),
+    "a path as a name": (
+        r'name = "\w+"',
+        'name = "../mine"',
+        r"'name' is '\.\./mine': files are named by it",
+    ),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_a_wrong_line_of_a_recipe_is_one_line(tmp_path: Path, wrong: str) -> None:
+    line, instead, said = WRONG[wrong]
+    text, changed = re.subn(line, instead, (FOLDER / "chlebus2022.toml").read_text(encoding="utf-8"), count=1)
+    assert changed == 1
+    file = tmp_path / "mine.toml"
+    file.write_text(text, encoding="utf-8")
+    with pytest.raises(InvalidInputError, match=rf"^recipe mine\.toml: {said}[^\n]*$"):
         load_recipe(str(file))
 
 

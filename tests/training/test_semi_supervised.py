@@ -5,6 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from activelabel.recipes import Loss
 from activelabel.training.losses.by_name import build_loss
 from activelabel.training.semi_supervised import ConsistencyLoss, most_certain, noisy_label, total_loss
 
@@ -117,15 +118,29 @@ def test_the_augmented_view_learns_and_the_plain_one_does_not() -> None:
     assert (augmented.grad[0, 1] < 0).all()
 
 
-def test_the_loss_with_a_certain_plain_view_is_the_supervised_loss() -> None:
-    """An independent implementation: the plain view's classes as a label, all annotated."""
+@pytest.mark.parametrize("supervised", ["dice_ce", "patch_dice_ce"])
+def test_the_loss_with_a_certain_plain_view_is_the_supervised_loss(supervised: Loss) -> None:
+    """nath2022, 3.3: the loss "is the same as in section 3.1". The plain view's classes as a label, all annotated."""
     logits = torch.randn(2, 3, 4, 5, 3, generator=torch.Generator().manual_seed(0))
     label = torch.randint(0, 3, (2, 1, 4, 5, 3), generator=torch.Generator().manual_seed(1))
     plain = CERTAIN * torch.nn.functional.one_hot(label[:, 0], 3).movedim(-1, 1).float()
 
-    expected = build_loss("dice_ce")(logits, label, torch.ones_like(label))
+    expected = build_loss(supervised)(logits, label, torch.ones_like(label))
 
-    torch.testing.assert_close(ConsistencyLoss()(plain, logits), expected)
+    torch.testing.assert_close(ConsistencyLoss(supervised)(plain, logits), expected)
+
+
+def test_patches_by_themselves_worked_out_by_hand() -> None:
+    """Two patches of one voxel, p = 0.8 and 0.4, q = 0.5 and 0.25, with the background as a class of its own.
+
+    Dice: the mean of 1 - 2pq / (p + q) over patches and classes; together both patches had 1 - 1 / 1.95.
+    """
+    plain, augmented = torch.cat([views(0.8), views(0.4)]), torch.cat([views(0.5), views(0.25)])
+    entropy = -(math.log(0.5) + 0.4 * math.log(0.25) + 0.6 * math.log(0.75)) / 2
+    pairs = [(0.8, 0.5), (0.2, 0.5), (0.4, 0.25), (0.6, 0.75)]
+    dice = sum(1 - 2 * p * q / (p + q) for p, q in pairs) / 4
+
+    assert ConsistencyLoss("patch_dice_ce")(plain, augmented).item() == pytest.approx(entropy + dice, abs=1e-5)
 
 
 @pytest.mark.parametrize(("plain", "augmented"), [((1, 2, 4, 4), (1, 2, 4, 5)), ((1, 1, 4, 4), (1, 1, 4, 4))])

@@ -1,12 +1,13 @@
 """Networks by name. To add one, write its builder beside `unet.py` and enter it in `NETWORKS`; see also `own`."""
 
+import math
 from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
 from activelabel.errors import NotFoundError
-from activelabel.networks.anisotropic_unet import build_anisotropic_unet
+from activelabel.networks.anisotropic_unet import IN_PLANE_LEVELS, build_anisotropic_unet
 from activelabel.networks.own import build_from_bundle, build_named
 from activelabel.networks.padding import repeat_at_ends
 from activelabel.networks.residual_unet import build_residual_unet
@@ -43,6 +44,14 @@ def build_network(settings: NetworkSettings, classes: int, inputs: int = 1) -> n
         raise NotFoundError(f"network.kind '{settings.kind}' does not exist: use one of {', '.join(sorted(NETWORKS))}")
     network = builder(settings, classes, inputs)
     return repeat_at_ends(network) if settings.padding == "repeated" else network
+
+
+def size_steps(settings: NetworkSettings) -> tuple[int, int, int]:
+    """By axis, the number of which the size of an input must be a multiple; for networks of `NETWORKS`."""
+    across = {"unet2d": 0, "anisotropic_unet": len(settings.strides) - IN_PLANE_LEVELS}
+    halved = settings.strides[len(settings.strides) - max(across.get(settings.kind, len(settings.strides)), 0) :]
+    in_plane = math.prod(settings.strides)
+    return in_plane, in_plane, math.prod(halved)
 
 
 def weight_shapes(settings: NetworkSettings, classes: int, inputs: int = 1) -> dict[str, Tensor]:

@@ -1,7 +1,7 @@
 """The section of a recipe for its network."""
 
 from pathlib import PurePath
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue, model_validator
 from typing_extensions import Self
@@ -19,14 +19,15 @@ class NetworkSettings(Section):
     kind: str = Field(
         default="unet", description="the network: `unet`, `unet2d`, `residual_unet` or `anisotropic_unet`"
     )
-    channels: tuple[int, ...] = Field(
+    channels: tuple[Annotated[int, Field(ge=1)], ...] = Field(
         default=(32, 64, 128, 256), description="feature channels of each level, from the finest to the coarsest"
     )
-    strides: tuple[int, ...] = Field(
+    strides: tuple[Annotated[int, Field(ge=1)], ...] = Field(
         default=(2, 2, 2), description="the stride between each two levels, so one entry fewer than `channels`"
     )
     residual_units: int = Field(
         default=2,
+        ge=0,
         description="convolutions with a residual connection in each level; an `anisotropic_unet` takes 0",
     )
     dropout: Fraction = Field(default=0.5, description="dropout rate, which Monte Carlo repeats use too")

@@ -188,11 +188,16 @@ def _preprocessing(data: Fingerprint, kind: str, shapes: Sequence[ImageShape], s
     if len(set(data.ct_channels)) > 1:
         settings = ["window" if ct else "zscore" for ct in data.ct_channels]
         chosen["intensity"] = Choice(settings, "for each channel, whether it looks like Hounsfield units")
-        chosen["window_hu"] = Choice([round(end, 1) for end in data.window], f"0.5 and 99.5 % of the {where} of the CT")
+        chosen["window_hu"] = Choice(_window(data), f"0.5 and 99.5 % of the {where} of the CT")
     elif data.is_ct:
-        window = [round(data.window[0], 1), round(data.window[1], 1)]
         chosen["intensity"] = Choice("window", "images look like Hounsfield units")
-        chosen["window_hu"] = Choice(window, f"0.5 and 99.5 % of the {where} of {data.measured} images")
+        chosen["window_hu"] = Choice(_window(data), f"0.5 and 99.5 % of the {where} of {data.measured} images")
     else:
         chosen["intensity"] = Choice("zscore", "images do not look like Hounsfield units")
     return chosen
+
+
+def _window(data: Fingerprint) -> list[float]:
+    """The ends of the window, apart even where all that was measured has one value."""
+    low, high = (round(end, 1) for end in data.window)
+    return [low, high] if low < high else [low - 1, high + 1]

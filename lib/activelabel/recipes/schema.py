@@ -4,9 +4,9 @@ A recipe is a TOML file in this folder, or a user's own. Reading it checks every
 names the known keys, not a silent default.
 """
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
 from activelabel.recipes.network_section import NetworkSettings
 from activelabel.recipes.section import Section
@@ -20,6 +20,7 @@ from activelabel.recipes.sections import (
 )
 from activelabel.recipes.strategy_traits import TRAITS, Needs, traits_of
 
+_LONGEST_NAME = 100
 LEAST_REPEATS = 2
 """With fewer, variance and mutual information are 0 everywhere."""
 
@@ -93,10 +94,20 @@ def _always_asks_proxy(strategy: str) -> bool:
     return strategy in TRAITS and TRAITS[strategy].needs is Needs.PROXY
 
 
+def _require_file_name(name: str) -> str:
+    if not 0 < len(name) <= _LONGEST_NAME or not name.isprintable() or name[0] == "." or set(name) & {"/", "\\"}:
+        raise ValueError(
+            f"files are named by it: 1 to {_LONGEST_NAME} characters, no / or \\ among them, and no dot first"
+        )
+    return name
+
+
 class Recipe(Section):
     """A recipe: one method, ready to run. A stage without its section is left out."""
 
-    name: str = Field(description="the recipe's name")
+    name: Annotated[str, AfterValidator(_require_file_name)] = Field(
+        description="the recipe's name, with which the names of model files begin"
+    )
     title: str = Field(description="one line for people, which clients show")
     source: str = Field(description="where its numbers come from")
     channels: tuple[str, ...] = Field(

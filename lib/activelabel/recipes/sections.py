@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from activelabel.recipes.section import Fraction, Margin3D, Section, Share, Size3D, Spacing3D
+from activelabel.recipes.section import Fraction, Margin3D, OddLength, Section, Share, Size3D, Spacing3D
 
 Intensity = Literal["auto", "window", "zscore"]
 Loss = Literal["bce", "dice", "dice_ce", "patch_dice_ce", "partial_dice"]
@@ -15,6 +15,12 @@ _AUGMENTATION = (
     "`blur_rotate_flip` works within slices (ma2024, 3.1); `intensity` leaves voxels where they are (nath2022, 4.1)"
 )
 _LOSS = "the loss: `bce`, `dice`, `dice_ce`, `patch_dice_ce` or `partial_dice` (chlebus2022, eq. 1)"
+
+
+def _require_width(window: tuple[float, float]) -> tuple[float, float]:
+    if window[0] >= window[1]:
+        raise ValueError("the first must be below the second")
+    return window
 
 
 class PreprocessingSettings(Section):
@@ -33,7 +39,7 @@ class PreprocessingSettings(Section):
         description="`window` clips and scales Hounsfield units, `zscore` normalises each image; `auto` takes `window` "
         "for CT and `zscore` for everything else. A list has one of them for each of the `channels`",
     )
-    window_hu: tuple[float, float] = Field(
+    window_hu: Annotated[tuple[float, float], AfterValidator(_require_width)] = Field(
         default=(-160.0, 240.0), description="the lowest and highest Hounsfield unit of the window"
     )
     slice_plane: Literal["acquisition", "sagittal", "coronal", "axial"] = Field(
@@ -235,13 +241,12 @@ class RegionSettings(Section):
         default=0.1,
         description="region `boundary`: half the largest difference of the two largest probabilities (ma2024, eq. 2)",
     )
-    dilation_kernel: int = Field(
+    dilation_kernel: OddLength = Field(
         default=11,
-        ge=1,
         description="region `dilated_foreground`: the side of the dilation's cube, an odd number of voxels",
     )
-    object_kernel: int = Field(
-        default=11, ge=1, description="region `object`: the side of the dilation's cube, an odd number of voxels"
+    object_kernel: OddLength = Field(
+        default=11, description="region `object`: the side of the dilation's cube, an odd number of voxels"
     )
 
 

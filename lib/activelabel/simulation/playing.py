@@ -13,6 +13,7 @@ from activelabel import __version__
 from activelabel.data.files.writing import write_atomically
 from activelabel.data.labels.label_texts import parse_labels
 from activelabel.errors import InvalidInputError
+from activelabel.project.models.network_check import check_network
 from activelabel.project.opening import plan_project
 from activelabel.project.project import PREPARED, Project
 from activelabel.recipes import Recipe
@@ -178,13 +179,15 @@ def run_conf(experiment: Experiment, arm: Arm, seed: int, folder: Path) -> dict[
 
 
 def check_arms(experiment: Experiment, images: Path) -> None:
-    """Plan the project of every arm before any run begins, to find wrong settings.
+    """Plan the project of every arm before any run begins, to find wrong settings and networks.
 
     Raises:
-        ActiveLabelError: a setting does not go with this machine, or with the strategy of an arm.
+        ActiveLabelError: a setting does not go with this machine, or with the strategy of an arm; or the recipe's
+            network cannot do what the recipe asks.
     """
     for arm in experiment.arms:
-        plan_project("", str(images), run_conf(experiment, arm, 0, Path()))
+        project = plan_project("", str(images), run_conf(experiment, arm, 0, Path()))
+        check_network(project.recipe, parse_labels(project.settings.labels, "labels").channels)
 
 
 def _first_strategy(recipe: Recipe) -> str:

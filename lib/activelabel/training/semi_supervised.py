@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from activelabel.acquisition.selection import Id, top_k
+from activelabel.recipes import Loss
 
 _SMOOTHING = 1e-5  # the smoothing of the supervised loss
 
@@ -51,17 +52,21 @@ class ConsistencyLoss(nn.Module):
     draw the better prediction towards the worse one, and through both, would reward agreeing on anything.
 
     The target is the softmax itself, not its most probable class: with p of the plain view and q of the augmented one,
-    mean(-Σ p ln q) over voxels, plus 1 - 2 Σpq / (Σp + Σq) over batch and space, the mean over foreground classes. (The
-    supervised loss of the recipe, MONAI's `DiceCELoss`, counts the background too, and each patch by itself.) It is 0
-    for two equal, certain views, even if both are background throughout. For two equal, uncertain views it is positive
-    (at least their entropy), so that it also rewards certainty.
+    mean(-Σ p ln q) over voxels, plus the mean of 1 - 2 Σpq / (Σp + Σq), summed as the recipe's supervised loss sums, as
+    the paper has the same DiceCE for both terms. For `patch_dice_ce`, MONAI's `DiceCELoss`, that is the mean over
+    patches and all classes, each patch by itself; for every other loss the sums go over batch and space, and the mean
+    is over foreground classes. It is 0 for two equal, certain views, even if both are background throughout. For two
+    equal, uncertain views it is positive (at least their entropy), so that it also rewards certainty.
     """
 
-    def __init__(self, overlapping: bool = False) -> None:
-        """`overlapping`: the channels are structures with a sigmoid each, and no background. The cross-entropy is then
-        the mean over structures of −p ln q − (1 − p) ln (1 − q).
+    def __init__(self, supervised: Loss = "dice_ce", overlapping: bool = False) -> None:
+        """Sum as the loss `supervised` does.
+
+        `overlapping`: the channels are structures with a sigmoid each, and no background. The cross-entropy is then the
+        mean over structures of −p ln q − (1 − p) ln (1 − q).
         """
         super().__init__()
+        self._of_patches = supervised == "patch_dice_ce"
         self._overlapping = overlapping
 
     def forward(self, plain: Tensor, augmented: Tensor) -> Tensor:
@@ -83,10 +88,11 @@ class ConsistencyLoss(nn.Module):
             target = plain.detach().float().softmax(dim=1)
             log_predicted = augmented.float().log_softmax(dim=1)
             cross_entropy = -(target * log_predicted).sum(dim=1).mean()
-            wanted, predicted = target[:, 1:], log_predicted[:, 1:].exp()
-        over_batch_and_space = [0, *range(2, plain.dim())]
-        overlap = (wanted * predicted).sum(dim=over_batch_and_space)
-        size = wanted.sum(dim=over_batch_and_space) + predicted.sum(dim=over_batch_and_space)
+            first = 0 if self._of_patches else 1  # MONAI's loss counts the background too
+            wanted, predicted = target[:, first:], log_predicted[:, first:].exp()
+        summed = [*([] if self._of_patches else [0]), *range(2, plain.dim())]
+        overlap = (wanted * predicted).sum(dim=summed)
+        size = wanted.sum(dim=summed) + predicted.sum(dim=summed)
         dice = 1 - (2 * overlap + _SMOOTHING) / (size + _SMOOTHING)
         return dice.mean() + cross_entropy
 

@@ -5,9 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from training_study import TINY
 
-from activelabel.errors import InvalidInputError
+from activelabel.errors import InvalidInputError, NotFoundError
+from activelabel.networks import NETWORKS, build_network, size_steps
 from activelabel.project.models.network_check import check_network
 from activelabel.recipes import NetworkSettings, Recipe, load_recipe
 
@@ -48,6 +50,53 @@ def recipe(repeats: int = 3, strategy: str = "entropy", **network: Any) -> Recip
 
 def test_a_network_with_dropout_passes() -> None:
     check_network(recipe(type="networks_to_check:dropping"), classes=2)
+
+
+@pytest.mark.parametrize(
+    ("network", "said"),
+    [
+        ({"kind": "unit"}, r"network\.kind 'unit' does not exist: use one of anisotropic_unet, residual_unet, unet"),
+        ({"strides": (2, 2, 2, 2)}, r"network\.strides has 4 entries for 4 levels of network\.channels"),
+        (
+            {"channels": (4, 8), "strides": (3,)},
+            r"training\.patch_size is \[.*\], and a unet with strides \[3\] takes",
+        ),
+    ],
+    ids=["its name", "its levels", "its patches"],
+)
+def test_a_network_of_the_app_that_cannot_be_trained_is_refused(network: dict[str, Any], said: str) -> None:
+    with pytest.raises((InvalidInputError, NotFoundError), match=said):
+        check_network(recipe(**network), classes=2)
+
+
+@pytest.mark.parametrize("changed", ["prediction", "proxy"])
+def test_windows_and_patches_of_the_proxy_task_are_looked_at_too(changed: str) -> None:
+    chosen = load_recipe("quick_warm")
+    key = "window_size" if changed == "prediction" else "patch_size"
+    section = getattr(chosen, changed).model_copy(update={key: (33, 32, 32)})
+    with pytest.raises(
+        InvalidInputError, match=rf"{changed}\.{key} is \[33, 32, 32\], .* takes multiples of \[\d+, \d+, "
+    ):
+        check_network(chosen.model_copy(update={changed: section}), classes=2)
+
+
+@pytest.mark.parametrize("kind", NETWORKS)
+def test_a_network_takes_what_is_a_multiple_of_its_steps_and_no_less(kind: str) -> None:
+    """Run with the least size, and with one more voxel along each axis that is halved."""
+    units = 0 if kind == "anisotropic_unet" else 1
+    settings = NetworkSettings(kind=kind, channels=(2, 4, 4, 4), strides=(2, 1, 2), residual_units=units)
+    if kind == "anisotropic_unet":
+        settings = settings.model_copy(update={"strides": (2, 2, 2)})
+    network, steps = build_network(settings, 2).eval(), size_steps(settings)
+    size = [2 * step for step in steps]
+    assert network(torch.zeros(1, 1, *size)).shape[2:] == tuple(size)
+    for axis in range(3):
+        longer = [length + (axis == other) for other, length in enumerate(size)]
+        if steps[axis] == 1:
+            assert network(torch.zeros(1, 1, *longer)).shape[2:] == tuple(longer)
+        else:
+            with pytest.raises(RuntimeError):
+                network(torch.zeros(1, 1, *longer))
 
 
 def test_a_network_without_dropout_passes_without_repeats() -> None:

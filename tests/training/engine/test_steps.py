@@ -129,7 +129,7 @@ def fine_tuned(
 ) -> list[Step]:
     """Take one step per batch; without settings on annotated patches only."""
     learner = learner_of(network, rate=1.0)
-    take: TakeStep = supervised_step if settings is None else SemiSupervisedStep(settings)
+    take: TakeStep = supervised_step if settings is None else SemiSupervisedStep(settings, "dice_ce")
     return [take(learner, batch) for batch in data]
 
 
@@ -219,7 +219,7 @@ def test_fine_tuning_in_bfloat16_goes_the_way_of_float32(network: Network) -> No
     """Weights converted for the plain view, which has no gradient, must not be reused for the other views."""
     data = [{**batch, "plain": batch["image"], "augmented": batch["image"] + 0.5} for batch in batches()]
     start = copy.deepcopy(network.state_dict())
-    weights, step = [], SemiSupervisedStep(SemiSupervisedSettings(beta=1))
+    weights, step = [], SemiSupervisedStep(SemiSupervisedSettings(beta=1), "dice_ce")
     for dtype in (torch.bfloat16, torch.float32):
         network.load_state_dict(start)
         learner = learner_of(network, 1.0, dtype)

@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from activelabel.errors import InvalidInputError
-from activelabel.networks import build_network
+from activelabel.networks import build_network, size_steps, weight_shapes
 from activelabel.networks.bottleneck import bottleneck
 from activelabel.prediction.dropout import random_layers
 from activelabel.prediction.windows import Size3D
@@ -13,17 +13,20 @@ from activelabel.recipes.strategy_traits import Needs, traits_of
 
 
 def check_network(recipe: Recipe, classes: int) -> None:
-    """Check that the network drops values if there are repeats and, if it is a user's own, that it fits the recipe.
+    """Check that the network can be built, takes the patches and windows, and drops values if there are repeats.
 
     A network of a user's own is built for this and run once, on an empty window; nothing is drawn from torch's global
     generator.
 
     Raises:
-        InvalidInputError: it cannot be built, has no dropout, gives another output than logits of `classes` classes, or
-            has no lowest level and the strategy needs features.
+        NotFoundError: there is no network of that kind.
+        InvalidInputError: it cannot be built, does not take a patch or window, has no dropout, gives another output
+            than logits of `classes` classes, or has no lowest level and the strategy needs features.
     """
     settings = recipe.network
     if not settings.is_own:
+        weight_shapes(settings, classes, recipe.channel_count)  # builds it without memory
+        _check_multiples(recipe)
         if settings.dropout == 0:
             _check_repeats(recipe, "network.dropout is 0")
         return
@@ -35,6 +38,20 @@ def check_network(recipe: Recipe, classes: int) -> None:
     if _goes_by_features(recipe):
         bottleneck(network)
     _check_output(subject, network, recipe.prediction.window_size, classes, recipe.channel_count)
+
+
+def _check_multiples(recipe: Recipe) -> None:
+    """Raise an error if a patch or a window has a size that cannot be halved as often as the network does."""
+    sizes = {"training.patch_size": recipe.training.patch_size, "prediction.window_size": recipe.prediction.window_size}
+    if recipe.proxy is not None and recipe.needs_proxy:
+        sizes["proxy.patch_size"] = recipe.proxy.patch_size
+    steps = size_steps(recipe.network)
+    for key, size in sizes.items():
+        if any(length % step for length, step in zip(size, steps, strict=True)):
+            raise InvalidInputError(
+                f"recipe {recipe.name}: {key} is {list(size)}, and a {recipe.network.kind} with strides "
+                f"{list(recipe.network.strides)} takes multiples of {list(steps)}: change one of them"
+            )
 
 
 def _goes_by_features(recipe: Recipe) -> bool:

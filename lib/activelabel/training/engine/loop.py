@@ -92,7 +92,7 @@ class TrainingLoop:
         self._network = network
         self._take_step: TakeStep = supervised_step
         if plan.unannotated is not None:
-            self._take_step = SemiSupervisedStep(plan.unannotated.settings, plan.model.labels.overlaps)
+            self._take_step = SemiSupervisedStep(plan.unannotated.settings, settings.loss, plan.model.labels.overlaps)
         seed = plan.seed + together.rank
         self._cache = Cache(
             plan.folder / f"prepared_{together.rank}", MemoryLimit(plan.cache_bytes, together.processes)

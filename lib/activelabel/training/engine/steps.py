@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from activelabel.prediction.devices.precision import PrecisionName, choose_precision
-from activelabel.recipes import SemiSupervisedSettings
+from activelabel.recipes import Loss, SemiSupervisedSettings
 from activelabel.training.semi_supervised import ConsistencyLoss, total_loss
 from activelabel.training.two_views import VIEWS
 
@@ -90,10 +90,10 @@ class SemiSupervisedStep:
     together. The losses are in float32.
     """
 
-    def __init__(self, settings: SemiSupervisedSettings, overlapping: bool = False) -> None:
-        """Learn as `settings` say; `overlapping`: each structure has a sigmoid of its own."""
+    def __init__(self, settings: SemiSupervisedSettings, supervised: Loss, overlapping: bool = False) -> None:
+        """Learn as `settings` say, beside the loss `supervised`; `overlapping`: each structure has its own sigmoid."""
         self._settings = settings
-        self._consistency = ConsistencyLoss(overlapping)
+        self._consistency = ConsistencyLoss(supervised, overlapping)
 
     def __call__(self, learner: Learner, batch: Mapping[str, Tensor]) -> Step:
         """Learn from a batch of both kinds; the logits are those of the annotated patches, the loss is the total."""
