@@ -22,6 +22,18 @@ def given_roles(
         InvalidInputError: one is wrong, or they contradict each other, the images or the ledger.
     """
     split, patients = given_split(settings), given_patients(settings)
+    check_roles(split, patients, ledger, images)
+    return split, patients
+
+
+def check_roles(
+    split: GivenSplit | None, patients: GivenPatients | None, ledger: Ledger, images: Collection[str]
+) -> None:
+    """Check a given split and given patients against the images of a folder.
+
+    Raises:
+        InvalidInputError: they contradict each other, the images or the ledger.
+    """
     if split is not None:
         check_split(split, ledger)
     if patients is not None:
@@ -32,4 +44,3 @@ def given_roles(
     if split is not None:
         check_no_test_cases(split, images)
         check_split_of_patients(split, patients, images)
-    return split, patients
