@@ -1,6 +1,8 @@
 """Which slices count as annotated, by who was asked for what and what was there before; cases worked out by hand."""
 
 import logging
+import os
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from small_studies import write_nifti
 
 from activelabel.annotation.archive import LabelArchive
 from activelabel.annotation.history_reader import HistoryReader
+from activelabel.data.files import writing
 from activelabel.data.grids import Grid
 from activelabel.data.labels.label_texts import parse_labels
 from activelabel.errors import InvalidInputError
@@ -485,3 +488,42 @@ def test_slices_of_background_and_ignored_voxels_are_not_counted_as_foreground(t
     archive.ask("bob", [1, 2, 4])
     kept = archive.send("bob", 0, 2, 3, 0, 1)
     assert (kept.slices, kept.foreground_slices) == ((1, 2, 4), 1)
+
+
+def test_a_label_counts_only_once_its_file_survives_a_power_cut(
+    archive: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others that read the ledger see no label of which the disk has not the file yet."""
+    seen: list[int] = []
+    other = Ledger(sqlite_url(archive.folder / "ledger.sqlite"))
+    whole, sync = writing.UnfinishedFile.finish, os.fsync
+
+    def slow(descriptor: int) -> None:
+        time.sleep(0.05)  # longer than the ledger takes
+        sync(descriptor)
+
+    def finish(self: writing.UnfinishedFile, **how: bool) -> None:
+        whole(self, **how)
+        if how.get("whole", True):
+            seen.append(len(other.history("a")))
+
+    monkeypatch.setattr(writing.os, "fsync", slow)
+    monkeypatch.setattr(writing.UnfinishedFile, "finish", finish)
+    archive.send("ann", 0, 1, 1, 0, 0)
+    assert seen == [0]
+    assert len(other.history("a")) > 0
+
+
+def test_a_label_whose_file_the_disk_refuses_does_not_count(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
+    archive.send("ann", 0, 1, 1, 0, 0)
+
+    def broken(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(writing.os, "fsync", broken)
+        with pytest.raises(OSError, match="No space left"):
+            archive.send("bob", 0, 2, 2, 2, 2)
+    assert archive.values() == [0, 1, 1, 0, 0]
+    archive.send("bob", 0, 2, 2, 2, 2)
+    assert archive.values() == [0, 2, 2, 2, 2]

@@ -23,6 +23,10 @@ def drawn(index: int, value: int = 1) -> NDArray[np.uint8]:
     return array
 
 
+def stamp_of(file: Path) -> tuple[int, int]:
+    return file.stat().st_size, file.stat().st_mtime_ns
+
+
 @pytest.fixture
 def label(tmp_path: Path) -> Path:
     return write_nifti(tmp_path / "label.nii.gz", drawn(1), GRID.affine_ras)
@@ -49,7 +53,7 @@ def test_a_label_without_digests_is_read_once(label: Path) -> None:
 
 
 def test_a_label_whose_digests_were_kept_with_it_is_never_read(label: Path) -> None:
-    keep_digests(label, GRID, AXIS, slice_digests(drawn(1), AXIS))
+    keep_digests(label, stamp_of(label), GRID, AXIS, slice_digests(drawn(1), AXIS))
     read = Reading(drawn(1))
     assert kept_digests(label, GRID, AXIS, read) == slice_digests(drawn(1), AXIS)
     assert read.count == 0
@@ -81,7 +85,7 @@ def damaged(label: Path) -> SliceDigests:
 
 @pytest.mark.parametrize("change", [replaced, touched, sliced_otherwise, on_another_grid, damaged])
 def test_digests_of_another_content_are_made_anew(label: Path, change: Callable[[Path], SliceDigests]) -> None:
-    keep_digests(label, GRID, AXIS, slice_digests(drawn(1), AXIS))
+    keep_digests(label, stamp_of(label), GRID, AXIS, slice_digests(drawn(1), AXIS))
     assert change(label) == slice_digests(drawn(2, 2), AXIS)
 
 

@@ -1,5 +1,7 @@
 """`activelabel start`: its checks, and the start command of the host that it then becomes."""
 
+import errno
+import os
 import socket
 import sys
 from collections.abc import Iterator
@@ -46,6 +48,23 @@ def test_start_becomes_the_hosts_start_command_with_the_same_settings(
     settings = zip(arguments[12::3], arguments[13::3], strict=True)
     assert dict(settings) == {"labels": "liver,tumour", "recipe": "quick_slices", "seed": "3", "device": "cpu"}
     assert arguments[11::3] == ["--conf"] * 4
+
+
+def test_a_folder_that_does_not_answer_is_one_line(
+    started: Started, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scan = os.scandir
+
+    def fail(path: Path) -> object:
+        if Path(path) == tmp_path:
+            raise OSError(errno.EIO, os.strerror(errno.EIO), str(path))
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", fail)
+    assert run(monkeypatch, "--studies", tmp_path, "--port", free_port()) == 2
+    printed = " ".join(capsys.readouterr().err.split())
+    assert "cannot be read (Input/output error): does its disk or share answer" in printed
+    assert not started
 
 
 @pytest.mark.parametrize("spelled", ["--ssl-", "--ssl_"])

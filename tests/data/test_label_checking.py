@@ -315,7 +315,7 @@ def test_a_structure_without_a_value_of_its_own_and_an_unused_value_are_not_draw
 @pytest.mark.parametrize("kind", [np.uint8, np.uint16])
 def test_a_label_is_written_as_nibabel_writes_it(tmp_path: Path, kind: type[np.generic]) -> None:
     array = np.arange(5 * 6 * 7).reshape(5, 6, 7).astype(kind)
-    assert write_label(tmp_path / "label.nii.gz", array, AFFINE) == (tmp_path / "label.nii.gz").read_bytes()
+    write_label(tmp_path / "label.nii.gz", array, AFFINE)
     image = nibabel.Nifti1Image(array, AFFINE)
     image.header.set_xyzt_units("mm")
     image.set_qform(AFFINE, code="scanner")

@@ -214,6 +214,15 @@ def test_records_that_are_missing_are_written_at_the_next_start(project: Project
     assert write_missing_records(project.ledger, project.labels_folder) == 0
 
 
+@pytest.mark.parametrize("left", [0, 40, None], ids=["nothing", "a beginning", "zeros"])
+def test_a_record_of_which_a_power_cut_left_a_part_is_written_anew(project: Project, left: int | None) -> None:
+    files = {file: file.read_bytes() for file in project.labels_folder.rglob("*.json")}
+    for file, content in files.items():
+        file.write_bytes(bytes(len(content)) if left is None else content[:left])
+    assert write_missing_records(project.ledger, project.labels_folder) > 0
+    assert {file: file.read_bytes() for file in files} == files
+
+
 def test_a_changed_label_and_a_damaged_record_are_named(
     project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

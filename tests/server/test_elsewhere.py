@@ -198,3 +198,16 @@ def test_a_start_on_a_disk_that_cannot_be_written_is_one_line(
         ActiveLabelError, match=rf"^the project folder {studies}/activelabel cannot be written \([^\n]+$"
     ):
         open_served_project("", str(studies), CONF, 8000)
+
+
+def test_a_folder_of_images_that_may_not_be_read_is_not_called_a_full_disk(
+    studies: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from activelabel.project import serving
+
+    def closed(*arguments: object) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(studies / "sub"))
+
+    monkeypatch.setattr(serving, "prepare_project", closed)
+    with pytest.raises(PermissionError):  # which the app explains as an error of reading
+        open_served_project("", str(studies), CONF, 8000)

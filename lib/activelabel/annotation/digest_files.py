@@ -6,7 +6,6 @@ earlier version kept the label) or belongs to other content, the label is read o
 
 import json
 import logging
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -41,24 +40,29 @@ def kept_digests(label: Path, image: Grid, axis: int, read: Callable[[], LabelAr
         InvalidInputError: `read` raises it.
     """
     status = label.stat()
+    stamp = status.st_size, status.st_mtime_ns
     known = _content(digest_file(label))
-    if known is not None and known.get("label") == _identity(status, image, axis):
+    if known is not None and known.get("label") == _identity(stamp, image, axis):
         return tuple(map(str, known["slices"]))
     digests = slice_digests(read(), axis)
-    _write(label, status, image, axis, digests)
+    keep_digests(label, stamp, image, axis, digests)
     return digests
 
 
-def keep_digests(label: Path, image: Grid, axis: int, digests: SliceDigests) -> None:
-    """Write the digests of a label that was just written; the arguments are as in `kept_digests`."""
-    _write(label, label.stat(), image, axis, digests)
+def keep_digests(label: Path, stamp: tuple[int, int], image: Grid, axis: int, digests: SliceDigests) -> None:
+    """Write the digests of a label whose size and time are `stamp`; the other arguments are as in `kept_digests`."""
+    content = {"format": FORMAT, "label": _identity(stamp, image, axis), "slices": digests}
+    try:
+        write_atomically(digest_file(label), json.dumps(content).encode(), lasting=False, whole=False)
+    except OSError as error:  # The label itself is kept; without digests it is read again the next time.
+        logger.warning("%s: cannot be written (%s): the label is read again the next time", digest_file(label), error)
 
 
-def _identity(status: os.stat_result, image: Grid, axis: int) -> dict[str, Any]:
+def _identity(stamp: tuple[int, int], image: Grid, axis: int) -> dict[str, Any]:
     """The values that must be equal for digests to belong to a label."""
     return {
-        "size": status.st_size,
-        "modified_ns": status.st_mtime_ns,
+        "size": stamp[0],
+        "modified_ns": stamp[1],
         "shape": list(image.shape),
         "affine_ras": image.affine_ras.tolist(),
         "axis": axis,
@@ -73,11 +77,3 @@ def _content(file: Path) -> dict[str, Any] | None:
         return None
     is_whole = isinstance(content, dict) and content.get("format") == FORMAT and isinstance(content.get("slices"), list)
     return content if is_whole else None
-
-
-def _write(label: Path, status: os.stat_result, image: Grid, axis: int, digests: SliceDigests) -> None:
-    content = {"format": FORMAT, "label": _identity(status, image, axis), "slices": digests}
-    try:
-        write_atomically(digest_file(label), json.dumps(content).encode(), lasting=False, whole=False)
-    except OSError as error:  # The label itself is kept; without digests it is read again the next time.
-        logger.warning("%s: cannot be written (%s): the label is read again the next time", digest_file(label), error)

@@ -8,7 +8,8 @@ from typing import TypeVar
 
 from activelabel.annotation.coverage import SentLabel
 from activelabel.annotation.digest_files import keep_digests
-from activelabel.data.label_checking import write_label
+from activelabel.data.files.writing import UnfinishedFile
+from activelabel.data.label_checking import label_file_of
 from activelabel.data.labels.arrays import LabelArray
 from activelabel.data.labels.label_map import LabelMap
 from activelabel.data.labels.label_texts import stored_labels
@@ -38,7 +39,8 @@ class LabelFiles:
     ) -> Recorded:
         """Write a label, record it in the ledger by `record`, write the record files, and return what was recorded.
 
-        A file without a row is harmless. If `record` fails, the file stays, because the row may exist all the same.
+        The ledger is written while the label goes to the disk, but is committed only when it is there. A file without a
+        row is harmless. If `record` fails, the file stays, because the row may exist all the same.
 
         Args:
             sent: the label that was sent, for its image and grid.
@@ -46,22 +48,32 @@ class LabelFiles:
             name: the name of the file without its ending.
             record: records the file that was written, and returns the records of the image's labels as of then.
         """
-        file = self._write(sent, array, name)
-        return keep_with_records(self._ledger, self._kept, sent.image_id, lambda: record(file))
+        file, on_disk = self._write(sent, array, name)
+
+        def recorded() -> tuple[Recorded, RecordsByFile]:
+            with self._ledger.committed_after(on_disk):
+                return record(file)
+
+        try:
+            return keep_with_records(self._ledger, self._kept, sent.image_id, recorded)
+        finally:
+            on_disk()
 
     def write_records(self, image_id: str) -> None:
         """Write the current records of an image's labels beside their files."""
         write_records(self._ledger, self._kept, image_id)
 
-    def _write(self, sent: SentLabel, array: LabelArray, name: str) -> KeptFile:
+    def _write(self, sent: SentLabel, array: LabelArray, name: str) -> tuple[KeptFile, Callable[[], None]]:
+        """Begin to write a label; the second value waits until it survives a power cut."""
         file = self._kept / sent.image_id / f"{name}.nii.gz"
-        file.parent.mkdir(parents=True, exist_ok=True)
-        written = write_label(file, array, sent.image.affine_ras)
+        file.parent.mkdir(exist_ok=True, parents=True)
+        content = label_file_of(array, sent.image.affine_ras)
+        unfinished = UnfinishedFile(file, content)
+        on_disk = unfinished.finish_beside()
         drawing = sent.drawing if array is sent.array else slice_digests(array, sent.axis)
-        keep_digests(file, sent.image, sent.axis, drawing)
-        status = file.stat()
-        sha256 = hashlib.sha256(written).hexdigest()
-        return KeptFile(file.relative_to(self._kept).as_posix(), sha256, (status.st_size, status.st_mtime_ns))
+        keep_digests(file, unfinished.stamp, sent.image, sent.axis, drawing)
+        sha256 = hashlib.sha256(content).hexdigest()
+        return KeptFile(f"{sent.image_id}/{file.name}", sha256, unfinished.stamp), on_disk
 
 
 def new_name(kind: str) -> str:

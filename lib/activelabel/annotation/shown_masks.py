@@ -36,4 +36,5 @@ def keep_shown_mask(
     write_label(kept, drawn.array, drawn.affine_ras)
     fixed = project.ledger.image(image_id).slice_axis
     axis = slice_axis(image, project.slice_plane) if fixed is None else fixed
-    keep_digests(kept, image, axis, slice_digests(drawn.array, axis))
+    status = kept.stat()
+    keep_digests(kept, (status.st_size, status.st_mtime_ns), image, axis, slice_digests(drawn.array, axis))

@@ -51,6 +51,7 @@ def start(
     The server prints a message when it is ready. Ctrl-C stops it, and no saved work is lost.
     """
     from activelabel.cli.doctor.versions import unfit_version
+    from activelabel.project.studies import reading_explained
     from activelabel.server.port import require_free_port
 
     require_free_port(host, port)
@@ -58,12 +59,13 @@ def start(
     settings = settings_of(conf or [], {"labels": labels, "recipe": recipe})
     if problem := unfit_version():
         raise NotReadyError(f"{problem}; `activelabel doctor` looks at the rest")
-    _check(studies, certificates)
     if "recipe" in settings:
         from activelabel.recipes import load_recipe
 
         load_recipe(settings["recipe"])  # before the host begins, which says much until it comes to that
-    studies = images_to_serve(studies, settings)
+    with reading_explained(studies):
+        _check(studies, certificates)
+        studies = images_to_serve(studies, settings)
     app = prepare_app_folder(APP_FOLDER)
     places = [*("--app", str(app)), *("--studies", studies), *("--host", host), *("--port", str(port))]
     run(sys.executable, [*START_SERVER, *places, *_options(certificates, settings)])

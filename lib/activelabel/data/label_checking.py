@@ -150,22 +150,23 @@ def _order(path: Path, header: Header, image: Grid, *, as_kept: bool) -> AxisOrd
     return order
 
 
-def write_label(path: Path, array: LabelArray, affine_ras: NDArray[np.float64]) -> bytes:
-    """Write `array` (W, H, D) as a compressed NIfTI at `path`, completely or not at all; return what was written.
-
-    The same array and affine give the same bytes.
+def write_label(path: Path, array: LabelArray, affine_ras: NDArray[np.float64]) -> None:
+    """Write `array` (W, H, D) as a compressed NIfTI at `path`, completely or not at all.
 
     Raises:
         OSError: the folder is missing, read-only or full; what was at `path` is then still there.
     """
+    write_atomically(path, label_file_of(array, affine_ras))
+
+
+def label_file_of(array: LabelArray, affine_ras: NDArray[np.float64]) -> bytes:
+    """The content of a compressed NIfTI of `array` (W, H, D); the same array and affine give the same bytes."""
     image = nibabel.Nifti1Image(array, affine_ras)
     image.header.set_xyzt_units("mm")
     # Both forms, so that ITK (which may look at the qform) and nibabel (the sform) put it at the same place.
     image.set_qform(affine_ras, code="scanner")
     image.set_sform(affine_ras, code="scanner")
-    packed = gzip.compress(_content(image.header, array), _LEVEL, mtime=0)
-    write_atomically(path, packed)
-    return packed
+    return gzip.compress(_content(image.header, array), _LEVEL, mtime=0)
 
 
 def _content(header: nibabel.Nifti1Header, array: LabelArray) -> bytes:

@@ -19,6 +19,7 @@ from activelabel.project.models.older import convert_older_models
 from activelabel.project.opening import make_folder, plan_project, prepare_project
 from activelabel.project.place import write_place
 from activelabel.project.project import Project
+from activelabel.project.studies import is_below
 from activelabel.store.copies import keep_copying
 
 logger = logging.getLogger(__name__)
@@ -63,7 +64,8 @@ def disk_errors_explained(project: Project) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno not in CANNOT_BE_WRITTEN:
+        of_images = is_below(error, Path(project.studies)) and not is_below(error, project.folder)
+        if error.errno not in CANNOT_BE_WRITTEN or of_images:
             raise
         raise InvalidInputError(
             f"the project folder {project.folder} cannot be written ({error.strerror}): mend that, or name another "

@@ -1,6 +1,42 @@
 """The location of the studies: a folder or a PACS."""
 
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from activelabel.errors import InvalidInputError
+
+_NAMES = ("EACCES", "EPERM", "EIO", "ESTALE", "ETIMEDOUT", "ENOTCONN", "EHOSTDOWN", "EHOSTUNREACH", "ENXIO", "ENODEV")
+_NO_ANSWER = frozenset(getattr(errno, name) for name in _NAMES if hasattr(errno, name))
+"""Error numbers of a disk or share that does not answer, or of what this user may not read."""
+
 
 def is_pacs(studies: str) -> bool:
     """Whether `--studies` is the address of a PACS."""
     return studies.startswith(("http://", "https://"))
+
+
+@contextmanager
+def reading_explained(studies: str, written: Path | None = None) -> Iterator[None]:
+    """Turn the error of a folder that cannot be read at a start into one line, but not one in the folder `written`.
+
+    Raises:
+        InvalidInputError: its disk or share does not answer, or this user may not read it.
+    """
+    try:
+        yield
+    except OSError as error:
+        is_written = written is not None and is_below(error, written)
+        if error.errno not in _NO_ANSWER or is_written:
+            raise
+        raise InvalidInputError(
+            f"--studies {studies}: {error.filename or 'a file'} cannot be read ({error.strerror}): does its disk or "
+            "share answer, and may this user read it?"
+        ) from error
+
+
+def is_below(error: OSError, folder: Path) -> bool:
+    """Whether an error is about a path in a folder, or the folder itself; also if it names no path."""
+    return error.filename is None or Path(os.fsdecode(error.filename)).is_relative_to(folder)

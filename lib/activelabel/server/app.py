@@ -18,6 +18,7 @@ from activelabel.errors import ActiveLabelError
 from activelabel.project.opening import open_project
 from activelabel.project.project import Project
 from activelabel.project.serving import disk_errors_explained, open_served_project
+from activelabel.project.studies import reading_explained
 from activelabel.server.actions.application import Application
 from activelabel.server.actions.autopilot import build_autopilot
 from activelabel.server.actions.info import NAME, description
@@ -55,8 +56,9 @@ class ActiveLabel(MONAILabelApp):
             start_children_quickly()
         end_with_server()
         try:
-            project = _opened_project(app_dir, studies, conf)
-            with disk_errors_explained(project):
+            with reading_explained(studies):
+                project = _opened_project(app_dir, studies, conf)
+            with disk_errors_explained(project), reading_explained(studies, project.folder):
                 self.application = _build_application(project, studies)
                 super().__init__(
                     app_dir,

@@ -1,11 +1,11 @@
 """Opens the datastore of a project."""
 
+from functools import partial
 from pathlib import Path
 
 from activelabel.annotation.archive import open_archive
-from activelabel.data.files.studies_folder import find_images
-from activelabel.project.given.patients import fix_patients, given_patients
-from activelabel.project.given.roles import given_roles
+from activelabel.project.given.patients import fix_patients, given_patients, patients_in_force
+from activelabel.project.given.roles import check_roles
 from activelabel.project.given.split import check_split, given_split
 from activelabel.project.project import Project
 from activelabel.project.studies import is_pacs
@@ -22,11 +22,8 @@ def open_datastore(project: Project, studies: str, *, follow_changes: bool) -> L
     validation_cases = project.recipe.training.validation_cases
     if not is_pacs(studies):
         view = project.view_folder
-        images = find_images(
-            Path(studies), links_out=project.settings.links_out_of_studies, layout=project.layout
-        ).files
         fix_patients(project.settings, ledger)
-        split, patients = given_roles(project.settings, ledger, images)
+        split, patients = given_split(project.settings), patients_in_force(project.settings, ledger)
         return LedgerDatastore(
             str(view),
             ledger,
@@ -39,6 +36,7 @@ def open_datastore(project: Project, studies: str, *, follow_changes: bool) -> L
             patients=patients,
             layout=project.layout,
             prepared=project.prepared_images(),
+            check_images=partial(check_roles, project.settings, split, patients, ledger),
         )
     split, patients = given_split(project.settings), given_patients(project.settings)
     if split is not None:

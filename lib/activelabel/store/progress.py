@@ -43,10 +43,13 @@ _LEASED = (
     .join(ImageRow, ImageRow.id == _HELD.c.image_id)
     .where(ImageRow.present.is_(True))
 )
-_PRESENT = AnnotationRow.image_id.not_in(select(ImageRow.id).where(not_(ImageRow.present)))
-"""Labels of images that are present, by the few that are absent.
+_PRESENT = (
+    select(ImageRow.present).where(ImageRow.id == AnnotationRow.image_id).correlate(AnnotationRow).scalar_subquery()
+).is_(True)
+"""Labels of images that are present, which are looked up one by one.
 
-Of a join PostgreSQL believes that the labels end early among the images, and then reads all of those for a newer label.
+Of a join PostgreSQL believes that the labels end early among the images, and then reads all of those for a newer label;
+a list of the absent ones, if there are several 100,000, it goes through for each label.
 """
 _ASKED = select(
     select(func.count()).where(counting(), _PRESENT).scalar_subquery(),

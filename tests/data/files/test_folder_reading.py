@@ -136,6 +136,21 @@ def test_a_file_that_comes_and_goes_reads_no_folder(tmp_path: Path, monkeypatch:
     assert dict(found.files) == {"b~c": "b/c.nii.gz", "b~new": "b/new.nii.gz"}
 
 
+def test_a_change_that_concerns_no_image_is_none(tmp_path: Path) -> None:
+    """Nothing is made anew of a million names because a folder of the server's own has come."""
+    (tmp_path / "a.nii.gz").touch()
+    content = find_images(tmp_path)
+    (tmp_path / "labels" / "final").mkdir(parents=True)
+    (tmp_path / "a.nii.gz").write_bytes(b"changed")
+    assert find_changed(content, {"labels", "labels/final", "a.nii.gz"}, content.files) is content
+    (tmp_path / "b.txt").touch()
+    (tmp_path / "c.dcm").touch()
+    changed = find_changed(content, {"b.txt", "c.dcm"}, content.files)
+    assert changed is not None
+    assert changed is not content
+    assert [*changed.passed_over] == ["c.dcm"]
+
+
 def test_images_keep_their_ids_when_others_come(tmp_path: Path) -> None:
     (tmp_path / "a.nii").touch()
     content = find_images(tmp_path)

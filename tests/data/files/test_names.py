@@ -2,6 +2,7 @@ import pytest
 
 from activelabel.data.files.names import (
     LONGEST_ID,
+    first_id,
     image_ids,
     is_hidden,
     label_words_off,
@@ -83,6 +84,14 @@ def test_an_id_keeps_the_folders_apart_and_is_the_stem_without_any() -> None:
     assert next(image_ids("a.b/c/case.1.nii.gz")) == "a.b~c~case.1"
     assert list(image_ids("case.NII.GZ"))[1] == "case_NII_GZ"
     assert len(set(image_ids("case.nrrd"))) == 4
+
+
+@pytest.mark.parametrize("folders", ["", "a.b/c/"])
+@pytest.mark.parametrize("length", [1, 30, 49, 50, 51, 100, 240])
+@pytest.mark.parametrize("letter", ["f", "é", "\N{GRINNING FACE}"])
+def test_the_first_id_alone_is_the_first_of_all(folders: str, length: int, letter: str) -> None:
+    path = f"{folders}{letter * length}.nii.gz"
+    assert first_id(path) == next(image_ids(path))
 
 
 def test_an_id_is_short_enough_for_the_names_of_files() -> None:

@@ -222,7 +222,33 @@ def test_a_label_file_that_somebody_removed_is_put_back(
     (studies / "labels" / "final" / "a.nii.gz").unlink()
     store.refresh()
     np.testing.assert_array_equal(values_of(studies / "labels" / "final" / "a.nii.gz"), boxes(1))
-    assert "was gone from its folder and is back" in caplog.text
+    assert "was gone from its folder, or cut short, and is back" in caplog.text
+
+
+@pytest.mark.parametrize("left", [b"", b"beginning", b"beginning\0\0\0"], ids=["nothing", "beginning", "and zeros"])
+def test_a_copy_of_which_a_power_cut_left_a_part_is_made_again(
+    open_store: Callable[..., LedgerDatastore], studies: Path, tmp_path: Path, left: bytes
+) -> None:
+    store = open_store()
+    store.save_label("a", str(label_file(tmp_path, 1)), "final", {})
+    store.close()
+    copy = studies / "labels" / "final" / "a.nii.gz"
+    copy.write_bytes(left.replace(b"beginning", copy.read_bytes()[:20]))
+    open_store()
+    np.testing.assert_array_equal(values_of(copy), boxes(1))
+    assert not list(tmp_path.rglob("labels_as_found"))
+
+
+def test_what_another_program_has_made_of_a_copy_stays(
+    open_store: Callable[..., LedgerDatastore], studies: Path, tmp_path: Path
+) -> None:
+    store = open_store()
+    store.save_label("a", str(label_file(tmp_path, 1)), "final", {})
+    store.close()
+    copy = studies / "labels" / "final" / "a.nii.gz"
+    copy.write_bytes(b"another program's")
+    open_store()
+    assert copy.read_bytes() == b"another program's"
 
 
 def test_a_label_that_was_kept_but_not_shown_yet_is_shown_at_the_next_start(

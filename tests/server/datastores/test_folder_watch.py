@@ -1,6 +1,7 @@
 """A folder is watched where the system tells of changes, and read again now and then where it does not."""
 
 import errno
+import os
 import threading
 import time
 from collections.abc import Iterator
@@ -156,5 +157,25 @@ def test_where_it_cannot_be_known_that_changes_were_lost_anything_may_have_chang
     watch.start()
     (tmp_path / "a.nii.gz").touch()
     watcher.wait_for(None)
+    watch.stop()
+    watch.join()
+
+
+def test_nothing_wakes_it_for_what_happens_in_the_project_folder(tmp_path: Path) -> None:
+    (tmp_path / "activelabel" / "labels").mkdir(parents=True)
+    watcher = Noting()
+    watch = FolderWatch([tmp_path], watcher)
+    watch.start()
+    assert watch._observer is not None
+    (emitter,) = watch._observer.emitters
+    group = emitter._inotify  # type: ignore[attr-defined]
+    (tmp_path / "images").mkdir()
+    (tmp_path / "activelabel" / "labels" / "a").mkdir()
+    (tmp_path / "images" / "a.nii.gz").touch()
+    watcher.wait_for(tmp_path / "images")
+    assert set(group._active_callbacks_by_path) == {os.fsencode(tmp_path), os.fsencode(tmp_path / "images")}
+    group.on_queue_overflow()
+    watcher.wait_for(None)
+    assert set(group._active_callbacks_by_path) == {os.fsencode(tmp_path), os.fsencode(tmp_path / "images")}
     watch.stop()
     watch.join()

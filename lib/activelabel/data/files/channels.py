@@ -65,6 +65,8 @@ class ChannelLayout:
 
     def name_of(self, path: str) -> str:
         """The path that gives an image its id: that of its file, without what tells the channels apart."""
+        if not self._longest_first:
+            return path
         folder, _, name = path.rpartition("/")
         found = self._member(name)
         if found is None:

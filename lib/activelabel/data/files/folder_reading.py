@@ -8,7 +8,7 @@ import errno
 import os
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from activelabel.data.files.folder_entries import NOT_ALLOWED, NOT_UTF8, OneEntry, has_file, is_utf8, shown_entries
 from activelabel.data.files.links import LINKS_OUT, Entry, is_link_out
@@ -136,7 +136,8 @@ class FolderReading:
         """
         late = {path for path, reason in self.passed_over.items() if reason in LATE_FOLDERS}
         folders = {f"{above}/" for path in known for above in _above(path)} if late else set[str]()
-        files = {path for path in known if was_image_once(_name_of(path), self.passed_over.get(path))}
+        reasons = ((path, self.passed_over[path]) for path in known if path in self.passed_over)
+        files = {path for path, reason in reasons if was_image_once(_name_of(path), reason)}
         return (late & folders) | files
 
     def _to_read(self, path: str) -> str | None:
@@ -216,15 +217,15 @@ class FolderReading:
                 names.append(entry.name)
             elif reason:
                 self.passed_over[f"{start}{entry.name}"] = reason
-        others, with_labels = Stems(names), False
+        others = Stems(names)
         for name in names:
-            reason = None if f"{start}{name}" in self.kept else others.reason_against(name)
+            path = f"{start}{name}"
+            reason = None if path in self.kept else others.reason_against(name)
             if reason is None:
-                self.images.add(f"{start}{name}")
+                self.images.add(path)
             else:
-                self.passed_over[f"{start}{name}"] = reason
-            with_labels = with_labels or any(label_words_off(stem_of(name)))
-        if with_labels:
+                self.passed_over[path] = reason
+        if others.with_labels:
             self._with_labels.add(start)
         else:
             self._with_labels.discard(start)
@@ -279,4 +280,4 @@ def _folder_of(path: str) -> str:
 
 
 def _name_of(path: str) -> str:
-    return PurePosixPath(path).name
+    return path.strip("/").rpartition("/")[2]

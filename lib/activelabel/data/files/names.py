@@ -6,7 +6,6 @@ Only this module knows endings. Everything that lists or opens an image or a lab
 import hashlib
 import re
 from collections.abc import Iterator
-from pathlib import PurePosixPath
 
 NIFTI_ENDINGS = (".nii.gz", ".nii")
 ITK_ENDINGS = (".nrrd", ".mha")
@@ -16,6 +15,9 @@ ENDINGS = (*NIFTI_ENDINGS, *ITK_ENDINGS)
 SEGMENTATION_ENDING = ".seg.nrrd"
 DICOM_ENDING = ".dcm"
 """The ending of a label as SEG or RTSTRUCT; a series of slices is no file of a studies folder."""
+_LONGEST_ENDING = len(SEGMENTATION_ENDING)
+_MOST_USED = NIFTI_ENDINGS[0]
+"""What is looked at first: a folder may have a million names."""
 CONVERTED = "dicom"
 """The folder of the images that were made of series, below the folder of a project or of an experiment."""
 BETWEEN_FOLDERS = "~"
@@ -39,6 +41,8 @@ _BIDS_PLAIN_LABEL = re.compile(r"(?P<subject>sub-[A-Za-z0-9]+_)(.*_)?(mask|seg)"
 """Without an entity of derivatives, it may as well be an image of that name."""
 _LABEL_AT_END = re.compile(rf"^(?P<rest>|.*[-_. ])(?:{_WORDS})$", re.IGNORECASE)
 _LABEL_AT_START = re.compile(rf"^(?:{_WORDS})(?P<rest>[-_. ].+)$", re.IGNORECASE)
+_ANY_WORD = re.compile("seg|label|lbl|mask|msk|gt|groundtruth|annotation|rts", re.IGNORECASE)
+"""What every word for label has in it."""
 _SEPARATORS = "-_. "
 _LABEL_FOLDER = re.compile(
     r"^(labels?|labels?(tr|ts|val)|labels?[-_. ].*|masks?|segs?|segmentations?|ground_?truths?|predictions|"
@@ -49,15 +53,22 @@ _LABEL_FOLDER = re.compile(
 
 def ending_of(name: str) -> str:
     """The ending of an image's name in its own spelling (`.NII.GZ`), or "" if it is none of `ENDINGS`."""
-    lower = name.lower()
-    ending = next((ending for ending in ENDINGS if lower.endswith(ending)), "")
-    return name[len(name) - len(ending) :] if ending else ""
+    if name.endswith(_MOST_USED):
+        return _MOST_USED
+    lower = name[-_LONGEST_ENDING:].lower()
+    for ending in ENDINGS:
+        if lower.endswith(ending):
+            return name[len(name) - len(ending) :]
+    return ""
 
 
 def stem_of(name: str) -> str:
     """A name without its ending: `a.b.nii.gz` gives `a.b`; the labels `a.seg.nrrd` and `a.dcm` give `a`."""
+    if name.endswith(_MOST_USED):
+        return name[: -len(_MOST_USED)]
+    lower = name[-_LONGEST_ENDING:].lower()
     for of_labels in (SEGMENTATION_ENDING, DICOM_ENDING):
-        if name.lower().endswith(of_labels):
+        if lower.endswith(of_labels):
             return name[: -len(of_labels)]
     return name[: len(name) - len(ending_of(name))]
 
@@ -79,7 +90,8 @@ def is_label_folder(name: str) -> bool:
 
 def is_bids_label(name: str) -> bool:
     """Whether the name is that of a segmentation or mask in BIDS: `sub-01_desc-manual_dseg.nii.gz`."""
-    return _BIDS_LABEL.fullmatch(stem_of(name)) is not None
+    stem = stem_of(name)
+    return stem[-4:].lower() in ("dseg", "bseg", "mask", "_seg") and _BIDS_LABEL.fullmatch(stem) is not None
 
 
 def bids_subject_of_label(stem: str) -> str:
@@ -96,14 +108,14 @@ def has_late_label_word(name: str) -> bool:
 def no_image(name: str) -> str | None:
     """The reason why a name is not that of an image; None for an image, "" for a file that needs no reason."""
     lower = name.lower()
+    if name.endswith(_MOST_USED) and not lower.startswith("datastore_v2.") and name.isprintable():
+        return None
     if lower.endswith(SEGMENTATION_ENDING):
         return "a segmentation of 3D Slicer is a label, no image: it belongs into labels/final"
     if lower.endswith(_IN_TWO_FILES):
         return "an image in two files cannot be sent to a client: save it as one, .nii.gz"
-    if (
-        lower.startswith(("datastore_v2.json", "datastore_v2.changes.jsonl"))
-        or PurePosixPath(lower).suffix[1:] in _NO_DATA
-    ):
+    start, _, suffix = lower.rpartition(".")
+    if lower.startswith(("datastore_v2.json", "datastore_v2.changes.jsonl")) or (start and suffix in _NO_DATA):
         return ""
     ending = ending_of(name)
     if not ending:
@@ -117,6 +129,8 @@ def no_image(name: str) -> str | None:
 
 def label_words_off(stem: str) -> Iterator[tuple[str, bool]]:
     """The rest of a name without a word for label, and whether that is its beginning: `case_seg` gives `case`."""
+    if _ANY_WORD.search(stem) is None:  # in a fraction of the time, as is so of nearly all of a million names
+        return
     at_end = _LABEL_AT_END.match(stem)
     if at_end is not None:
         yield at_end["rest"].rstrip(_SEPARATORS), True
@@ -130,17 +144,23 @@ def image_ids(path: str) -> Iterator[str]:
 
     The first is the name without its ending, with `~` for each slash. It does not change when other files are added.
     """
-    plain = plain_id(path)
+    plain, ending = plain_id(path), ending_of(path).replace(".", "_")
     digest = hashlib.sha256(path.encode()).hexdigest()
-    ending = ending_of(path).replace(".", "_")
     for candidate in (plain, f"{plain}{ending}", f"{plain}{ending}_{digest[:8]}", f"{plain}_{digest}"):
         yield _shortened(candidate, digest)
 
 
+def first_id(path: str) -> str:
+    """The first of `image_ids`, which is mostly free, without making the others."""
+    plain = plain_id(path)
+    return plain if 4 * len(plain) <= LONGEST_ID else next(image_ids(path))  # a letter has at most four bytes
+
+
 def plain_id(path: str) -> str:
     """The id of a file at this path below its folder if no other file has taken it."""
-    *folders, name = PurePosixPath(path).parts
-    return BETWEEN_FOLDERS.join((*folders, stem_of(name)))
+    folder, _, name = path.rpartition("/")
+    stem = stem_of(name)
+    return f"{folder.replace('/', BETWEEN_FOLDERS)}{BETWEEN_FOLDERS}{stem}" if folder else stem
 
 
 def labelled_ids(path: str) -> Iterator[str]:
@@ -185,4 +205,6 @@ def is_tag(tag: str) -> bool:
 
 def preference(path: str) -> int:
     """The place of a file among those of one name: the least gets the id of the image, or is its label."""
-    return len(ENDINGS) if is_dicom(path) else ENDINGS.index(ending_of(path).lower())
+    if path.endswith(_MOST_USED):
+        return 0
+    return len(ENDINGS) if is_dicom(path[-_LONGEST_ENDING:]) else ENDINGS.index(ending_of(path).lower())

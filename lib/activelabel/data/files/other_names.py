@@ -34,10 +34,16 @@ LATE_FOLDERS = frozenset({_OF_LABELS, _OF_DERIVATIVES, _OF_VERSIONS, _OF_TESTS})
 
 
 class Stems:
-    """The names of a folder's images, without the names of labels."""
+    """The names of a folder's images, without the names of labels.
+
+    Attributes:
+        with_labels: whether there are names of labels among them.
+    """
 
     def __init__(self, names: Iterable[str]) -> None:
-        stems = [stem for stem in map(stem_of, names) if not any(label_words_off(stem))]
+        every = [stem_of(name) for name in names]
+        stems = [stem for stem in every if not any(label_words_off(stem))]
+        self.with_labels = len(stems) < len(every)
         self._rising = sorted(stems)
         self._backwards = sorted(stem[::-1] for stem in stems)
 

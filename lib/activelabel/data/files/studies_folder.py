@@ -13,7 +13,7 @@ from activelabel.analysis.harmless_text import in_one_line
 from activelabel.data.files.channels import ONE_CHANNEL, ChannelLayout
 from activelabel.data.files.folder_reading import FolderReading
 from activelabel.data.files.image_files import ImageFiles
-from activelabel.data.files.names import image_ids, preference
+from activelabel.data.files.names import first_id, image_ids, preference
 
 LABEL_ENDING = ".nii.gz"
 """The ending of every label that a server keeps."""
@@ -106,11 +106,16 @@ def find_changed(content: FolderContent, changed: Collection[str], known: Mappin
     """What `find_images` finds, reading only what has changed since it, or this function, has found `content`.
 
     `changed` are paths below the folder, with all that is below them. None: what has changed concerns so much that all
-    must be read.
+    must be read. It is `content` itself if nothing is otherwise than before.
     """
     reading = content.reading
-    if reading is None or not reading.read_again(changed):
+    if reading is None:
         return None
+    before = set(reading.images), dict(reading.passed_over)
+    if not reading.read_again(changed):
+        return None
+    if before == (reading.images, reading.passed_over):
+        return content
     reading.check_reachable(known.values())
     return None if reading.known_to_keep(known.values()) else _content_of(reading, known, content.layout)
 
@@ -118,24 +123,26 @@ def find_changed(content: FolderContent, changed: Collection[str], known: Mappin
 def _content_of(reading: FolderReading, known: Mapping[str, str], layout: ChannelLayout) -> FolderContent:
     """The images of a folder that was read; `known` and `layout` are as in `find_images`."""
     found, unused = layout.grouped(reading.images)
-    files = dict(sorted(_with_ids(found, known, layout).items()))
+    given = _with_ids(found, known, layout)
+    files = {image_id: given[image_id] for image_id in sorted(given)}
     return FolderContent(reading.folder, files, {**reading.passed_over, **unused}, layout=layout, reading=reading)
 
 
 def _with_ids(paths: Collection[str], known: Mapping[str, str], layout: ChannelLayout) -> dict[str, str]:
     there = set(paths)
     given = {image_id: path for image_id, path in known.items() if path in there}
-    new = sorted(there - set(given.values()), key=lambda path: (path.count("/"), preference(path), path))
+    new = sorted(sorted(there.difference(given.values())), key=lambda path: (path.count("/"), preference(path)))
     late = []
     # Names of folders are made of ids, and where a file system does not tell `A` from `a`, two of these would be one.
     taken = {image_id.casefold() for image_id in given}
     for path in new:
-        first = next(image_ids(layout.name_of(path)))
-        if first.casefold() in taken:
+        first = first_id(layout.name_of(path))
+        folded = first.casefold()
+        if folded in taken:
             late.append(path)
         else:
             given[first] = path
-            taken.add(first.casefold())
+            taken.add(folded)
     for path in late:  # only now, so that they take no id that another file would get first
         image_id = next(candidate for candidate in image_ids(layout.name_of(path)) if candidate.casefold() not in taken)
         given[image_id] = path

@@ -1,11 +1,17 @@
 """Writing a file completely or not at all."""
 
+import contextlib
 import errno
+import logging
 import os
 import secrets
+import threading
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from activelabel.backports import ON_WINDOWS
+
+logger = logging.getLogger(__name__)
 
 CANNOT_BE_WRITTEN = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
 """Error numbers of the system for a full or read-only disk."""
@@ -24,23 +30,95 @@ def write_atomically(path: Path, content: bytes, *, lasting: bool = True, whole:
     Raises:
         OSError: the folder is missing, read-only or full; `path` is then unchanged, and no other file is left.
     """
-    unfinished = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
-    try:
-        with unfinished.open("xb") as file:
-            file.write(content)
-            if whole:
-                file.flush()
-                os.fsync(file.fileno())
-        unfinished.replace(path)
-    except BaseException:
-        unfinished.unlink(missing_ok=True)
-        raise
-    if lasting:
-        _sync_folder(path.parent)
+    UnfinishedFile(path, content).finish(lasting=lasting, whole=whole)
+
+
+class UnfinishedFile:
+    """A file whose content is written, but which is not yet at its place: `write_atomically` in two steps.
+
+    Attributes:
+        stamp: its size and its time of modification in nanoseconds.
+    """
+
+    def __init__(self, path: Path, content: bytes | Iterable[bytes]) -> None:
+        """Write `content`, which may come in pieces, beside `path`. Raises OSError as `write_atomically` does."""
+        self._path = path
+        self._unfinished = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+        try:
+            self._file = self._unfinished.open("xb")
+            try:
+                self._file.writelines([content] if isinstance(content, bytes) else content)
+                self._file.flush()
+                status = self._unfinished.stat()
+            except BaseException:
+                self._file.close()
+                raise
+        except BaseException:
+            self._unfinished.unlink(missing_ok=True)
+            raise
+        self.stamp = (status.st_size, status.st_mtime_ns)
+
+    def finish(self, *, lasting: bool = True, whole: bool = True) -> None:
+        """Put it at its place; see `write_atomically`."""
+        try:
+            with self._file:
+                if whole:
+                    os.fsync(self._file.fileno())
+            self._unfinished.replace(self._path)
+        except BaseException:
+            self._unfinished.unlink(missing_ok=True)
+            raise
+        if lasting:
+            _sync_folder(self._path.parent)
+
+    def discard(self) -> None:
+        """Remove it; what is at its place stays."""
+        self._file.close()
+        self._unfinished.unlink()
+
+    def finish_beside(self) -> Callable[[], None]:
+        """Put it at its place in a thread, lasting. The result waits for that, and raises what went wrong."""
+        failed: list[BaseException] = []
+
+        def run() -> None:
+            try:
+                self.finish()
+            except BaseException as error:  # noqa: BLE001  # raised in the thread that waits
+                failed.append(error)
+
+        thread = threading.Thread(target=run, name="disk")
+        thread.start()
+
+        def wait() -> None:
+            thread.join()
+            if failed:
+                raise failed[0]
+
+        return wait
+
+
+def sync_behind(*files: Path) -> None:
+    """Have files and their names survive a power cut soon, without a wait: for what can be made again.
+
+    A file that is gone meanwhile is passed over. The process does not end before.
+    """
+
+    def run() -> None:
+        try:
+            for path in files:
+                with contextlib.suppress(FileNotFoundError), path.open("rb+") as file:
+                    os.fsync(file.fileno())
+            for folder in dict.fromkeys(path.parent for path in files):
+                _sync_folder(folder)
+        except OSError as error:
+            logger.warning("%s: may be lost with a power cut, and is then made again: %s", files[0], error.strerror)
+
+    if files:
+        threading.Thread(target=run, name="disk").start()
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make a rename in `folder` survive a power cut; Windows has no way to ask for that."""
+    """Make the names in a folder survive a power cut; Windows has no way to ask for that."""
     if ON_WINDOWS:
         return
     descriptor = os.open(folder, os.O_RDONLY)

@@ -23,6 +23,22 @@ def given_roles(
         InvalidInputError: one is wrong, or they contradict each other, the images or the ledger.
     """
     split, patients = given_split(settings), patients_in_force(settings, ledger)
+    check_roles(settings, split, patients, ledger, images)
+    return split, patients
+
+
+def check_roles(
+    settings: Settings,
+    split: GivenSplit | None,
+    patients: GivenPatients | None,
+    ledger: Ledger,
+    images: Collection[str],
+) -> None:
+    """Check a given split and the patients in force against the images of a folder.
+
+    Raises:
+        InvalidInputError: they contradict each other, the images or the ledger.
+    """
     if split is not None:
         check_split(split, ledger)
     if patients is not None and settings.patients is not None:
@@ -35,4 +51,3 @@ def given_roles(
     if split is not None:
         check_no_test_cases(split, images)
         check_split_of_patients(split, patients, images)
-    return split, patients

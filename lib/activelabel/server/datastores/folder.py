@@ -227,7 +227,7 @@ class LedgerDatastore(FolderLabels):
             (image_id, self.image_files(image_id), self.label_file(image_id, FINAL))
             for image_id in self.get_labeled_images()[:limit_cases]
         ]
-        return zip_of(files, self._datastore.model_dump_json(exclude={"base_path"}))
+        return zip_of(files, self.listing())
 
     def show_decision(self, review: Review, *, listed: bool = True) -> None:
         """Show what a reviewer has decided: a returned label as the one that clients open, and in the listing.

@@ -4,11 +4,10 @@ At the start all of the folder is read, and later what has changed.
 """
 
 import logging
-from collections.abc import Collection, Iterable, Mapping
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import ClassVar
-
-from monailabel.datastore.local import DataModel, ImageLabelModel
 
 from activelabel.annotation.archive import LabelArchive
 from activelabel.data.files.channels import ChannelLayout
@@ -26,7 +25,7 @@ from activelabel.server.datastores.folder_listing import FolderListing
 from activelabel.server.datastores.folder_watch import ToldChanges
 from activelabel.server.datastores.found_labels import FoundLabels
 from activelabel.server.datastores.kept_copies import forget_copies
-from activelabel.server.datastores.listed import file_below, new_image
+from activelabel.server.datastores.listed import ListedImage
 from activelabel.store.ledger import Ledger
 from activelabel.store.records.images import Image
 from activelabel.store.records.labels import Annotation
@@ -39,6 +38,7 @@ class FolderFollowing(FolderListing):
 
     watches_folder: ClassVar[bool] = True
     _archive: LabelArchive
+    _check_images: Callable[[Collection[str]], None] | None
     _content: FolderContent | None
     _found_labels: FoundLabels
     _layout: ChannelLayout
@@ -99,15 +99,9 @@ class FolderFollowing(FolderListing):
     def _reconcile_changed(self, content: FolderContent) -> None:
         """Do what `_reconcile_datastore` does, for the images that differ from the listed ones."""
         before = self._listed_tags(), self.passed_over()
-        self._content = content
-        known, shown = self._listed_paths(), dict(self._datastore.objects)
-        came = {image_id: path for image_id, path in content.files.items() if known.get(image_id) != path}
-        gone = {image_id: shown.pop(image_id) for image_id in known.keys() - content.files.keys()}
-        for image_id, path in came.items():
-            image = new_image(image_id, path, {})
-            shown.setdefault(image_id, ImageLabelModel(image=image)).image = image
+        as_before, self._content = content is self._content, content
+        came, gone = ({}, {}) if as_before else self._list_changed(content)
         if came or gone:
-            self._datastore.objects = {image_id: shown[image_id] for image_id in sorted(shown)}
             self._sync_changed(came, gone)
             self._forget_copies(gone)
         self.readmit_mended()
@@ -120,6 +114,18 @@ class FolderFollowing(FolderListing):
         else:
             self._view.note()
 
+    def _list_changed(self, content: FolderContent) -> tuple[dict[str, str], dict[str, ListedImage]]:
+        """List the images of a folder; return the paths of those that came, and the entries of those that are gone."""
+        known, shown = self._listed_paths(), dict(self._datastore.objects)
+        came = {image_id: path for image_id, path in content.files.items() if known.get(image_id) != path}
+        gone = {image_id: shown.pop(image_id) for image_id in known.keys() - content.files.keys()}
+        now = int(time.time())
+        for image_id, path in came.items():
+            shown[image_id] = ListedImage(image_id, path, now, shown[image_id].labels if image_id in shown else None)
+        if came or gone:
+            self._datastore.objects = {image_id: shown[image_id] for image_id in sorted(shown)}
+        return came, gone
+
     def _sync_changed(self, came: Collection[str], gone: Collection[str]) -> None:
         if self._split is not None:  # it may concern all images
             self._sync_ledger()
@@ -130,13 +136,15 @@ class FolderFollowing(FolderListing):
     def _reconcile_datastore(self) -> None:
         """Update the listing to the images in the folder and the labels in the ledger."""
         with self._lock:
-            before, images_before = self._shown(), self._listed_paths()
-            found, shown = self._find_images(), dict(self._datastore.objects)
-            for image_id, image in found.items():
-                shown.setdefault(image_id, ImageLabelModel(image=image)).image = image
+            before, shown = self._shown(), self._datastore.objects
+            found = self._find_images()
             # Always assign a new dictionary: other threads iterate over the old one.
-            self._datastore.objects = {image_id: shown[image_id] for image_id in sorted(found)}
+            self._datastore.objects = found
             gone = {image_id: shown[image_id] for image_id in shown.keys() - found.keys()}
+            others = len(found) != len(shown) or any(
+                shown.get(image_id) is not image and (image_id not in shown or shown[image_id].file != image.file)
+                for image_id, image in found.items()
+            )
             self._apply_changes()
             self._sync_ledger()
             if self._follows and gone:
@@ -149,7 +157,7 @@ class FolderFollowing(FolderListing):
                 self._revision += 1
         if self._follows and self.watches_folder:
             self._notice_changed()
-        if self._listed_paths() != images_before or not Path(self._datastore_config_path).is_file():
+        if others or not Path(self._datastore_config_path).is_file():
             self._view.request()
         else:
             self._view.note()
@@ -158,7 +166,7 @@ class FolderFollowing(FolderListing):
         """The tags of the labels of each image that has some."""
         return {image_id: sorted(shown.labels) for image_id, shown in self._datastore.objects.items() if shown.labels}
 
-    def _forget_copies(self, gone: Mapping[str, ImageLabelModel]) -> None:
+    def _forget_copies(self, gone: Mapping[str, ListedImage]) -> None:
         """Remove what is kept of images that are gone and can be made again."""
         forget_copies(gone, self._archive.project_folder, self._prepared)
 
@@ -166,16 +174,21 @@ class FolderFollowing(FolderListing):
         """The content of the listing on which `status`, `passed_over` and `patients` depend."""
         return list(self._datastore.objects), self._listed_tags(), self.passed_over(), self.patients()
 
-    def _find_images(self) -> dict[str, DataModel]:
-        """The images that exist now, by id, with their listed information."""
-        folder, shown = Path(self._datastore.image_path()), self._datastore.objects
-        known = {image_id: file_below(image_id, shown[image_id].image) for image_id in shown}
+    def _find_images(self) -> dict[str, ListedImage]:
+        """The images that exist now by id, sorted, with what is listed of them."""
+        folder, shown, known = Path(self._datastore.image_path()), self._datastore.objects, self._listed_paths()
         ours = self._archive.project_folder
         without = () if folder.resolve().is_relative_to(ours.resolve()) else (ours,)
         content = find_images(folder, known, without, links_out=self._links_out, layout=self._layout)
+        check, self._check_images = self._check_images, None
+        if check is not None:
+            check(content.files)
         self._content = content if self._patients is None else self._patients.known_only(content)
+        now = int(time.time())
         return {
-            image_id: shown[image_id].image if known.get(image_id) == path else new_image(image_id, path, {})
+            image_id: shown[image_id]
+            if known.get(image_id) == path
+            else ListedImage(image_id, path, now, shown[image_id].labels if image_id in known else None)
             for image_id, path in self._content.files.items()
         }
 

@@ -3,13 +3,11 @@
 The ledger decides which images and labels the project has.
 """
 
-import copy
 import logging
 import os
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any, ClassVar
-
-from monailabel.datastore.local import ImageLabelModel
 
 from activelabel.annotation.archive import LabelArchive
 from activelabel.annotation.history_reader import ORIGINAL
@@ -33,10 +31,7 @@ from activelabel.server.datastores.folder_listing import DELAY_SECONDS
 from activelabel.server.datastores.folder_watch import FolderWatch, ToldChanges
 from activelabel.server.datastores.found_labels import FoundLabels
 from activelabel.server.datastores.image_files import require_new_image
-from activelabel.server.datastores.listed import (
-    file_below,
-    new_image,
-)
+from activelabel.server.datastores.listed import ListedImage, new_image
 from activelabel.store.ledger import Ledger
 from activelabel.store.records.labels import FINAL
 
@@ -65,6 +60,7 @@ class FolderImages(FolderFollowing):
         patients: GivenPatients | None = None,
         layout: ChannelLayout = ONE_CHANNEL,
         prepared: PreparedImages | None = None,
+        check_images: Callable[[Collection[str]], None] | None = None,
     ) -> None:
         """Open the studies folder.
 
@@ -80,9 +76,11 @@ class FolderImages(FolderFollowing):
             patients: the given patients, if any; images of unknown patients are passed over.
             layout: how the channels of an image lie in files.
             prepared: the kept prepared images, from which those of a removed image are removed.
+            check_images: checks the ids of the images that are found first, before anything is recorded of them.
 
         Raises:
-            InvalidInputError: the folder of labels is a link that leads out and must not be followed.
+            InvalidInputError: `check_images` raises it, or the folder of labels is a link that leads out and must not
+                be followed.
         """
         self._ledger = ledger
         self._archive = archive
@@ -96,6 +94,7 @@ class FolderImages(FolderFollowing):
         self._split = split
         self._patients = patients
         self._layout = layout
+        self._check_images = check_images
         self._prepared = prepared or PreparedImages(None)
         self._beside = None if images is None else Path(images)
         self._found_labels = FoundLabels(
@@ -129,7 +128,7 @@ class FolderImages(FolderFollowing):
                 raise NotReadyError(f"there is an image '{image_id}' already: remove it first, or choose another id")
             write_atomically(target, source.read_bytes())
             self._told.note(target)  # the watch tells of it later, and a look before that would find it gone
-            added = ImageLabelModel(image=new_image(image_id, target.name, image_info))
+            added = ListedImage.of(image_id, new_image(image_id, target.name, image_info))
             self._datastore.objects = {**self._datastore.objects, image_id: added}
             self._sync_ledger()
         self._revision += 1
@@ -178,13 +177,13 @@ class FolderImages(FolderFollowing):
     def get_image_info(self, image_id: str) -> dict[str, Any]:
         """The information about an image, with its path; empty for an unknown id."""
         image = self._datastore.objects.get(image_id)
-        return {} if image is None else {**copy.deepcopy(image.image.info), "path": self._image_path(image_id)}
+        return {} if image is None else {**image.as_json()["image"]["info"], "path": self._image_path(image_id)}
 
     def _image_path(self, image_id: str) -> str:
         image = self._datastore.objects.get(image_id)
         if image is None:
             return ""
-        return os.path.join(os.path.realpath(self._datastore.image_path()), file_below(image_id, image.image))
+        return os.path.join(os.path.realpath(self._datastore.image_path()), image.file)
 
     def on_put_in_place(self, target: Path) -> None:
         """React to an image or a label that was put in place."""

@@ -10,7 +10,7 @@ from activelabel.annotation.archive import Kept
 from activelabel.annotation.coverage import WHOLE
 from activelabel.annotation.history_reader import ORIGINAL
 from activelabel.data.files.studies_folder import LABEL_ENDING
-from activelabel.data.files.writing import write_atomically
+from activelabel.data.files.writing import sync_behind, write_atomically
 from activelabel.data.volumes import read_grid
 from activelabel.errors import (
     ActiveLabelError,
@@ -52,14 +52,26 @@ class FolderLabels(FolderImages):
         for image_id, shown in self._datastore.objects.items():
             if shown.labels:
                 shown.labels = {tag: label for tag, label in shown.labels.items() if (image_id, tag) in current}
-        for (image_id, tag), annotation in current.items():
+        for (image_id, _), annotation in current.items():
             if image_id not in self._datastore.objects:
                 continue
             listed = self._lists(annotation)
-            if self._follows and not (listed and self._label_path(image_id, tag).is_file()):
+            if self._follows and not (listed and self._is_in_place(annotation)):
                 self._put_back(annotation, listed)
             if not listed:
                 self._show_label(annotation, {})
+
+    def _is_in_place(self, annotation: Annotation) -> bool:
+        """Whether the label's copy for other tools is there; after a power cut only its beginning may be."""
+        file = self._label_path(annotation.image_id, annotation.tag)
+        size = file.stat().st_size if file.is_file() else -1
+        if size in (-1, annotation.file_size) or annotation.file_size is None:
+            return size >= 0
+        found, kept = file.read_bytes(), self._archive.file(annotation)
+        if size > annotation.file_size or not kept.is_file() or not kept.read_bytes().startswith(found.rstrip(b"\0")):
+            return True  # another program's
+        file.unlink()
+        return False
 
     def _put_back(self, annotation: Annotation, listed: bool) -> None:
         """Copy a kept label to its place in the studies, unless its archived file has changed on disk."""
@@ -71,9 +83,8 @@ class FolderLabels(FolderImages):
             self._logged_label_errors.add(str(error))
             return
         if listed:
-            logger.warning(
-                "the label '%s' of '%s' was gone from its folder and is back", annotation.tag, annotation.image_id
-            )
+            tag, image_id = annotation.tag, annotation.image_id
+            logger.warning("the label '%s' of '%s' was gone from its folder, or cut short, and is back", tag, image_id)
 
     def _take_in_foreign_labels(self, current: dict[tuple[str, str], Annotation]) -> None:
         """Record foreign label files (of other projects, or put there by hand) that pass the checks, also in `current`.
@@ -86,7 +97,7 @@ class FolderLabels(FolderImages):
 
         def take(path: Path, image_id: str, tag: str, name: str) -> None:
             shown = self._datastore.objects[image_id]
-            known = shown.labels[tag].info if tag in shown.labels else shown.image.info.get(NOT_USED, {}).get(tag, {})
+            known = shown.labels[tag].info if tag in shown.labels else (shown.noted(NOT_USED) or {}).get(tag, {})
             known = beside.get((image_id, tag), known)
             try:
                 self._take_in(path, image_id, tag, known, name)
@@ -102,7 +113,7 @@ class FolderLabels(FolderImages):
         if self._content is not None:
             self._found_labels.take_in(self._content, current.keys(), take)
         for image_id, shown in self._datastore.objects.items():
-            if image_id in not_used or NOT_USED in shown.image.info:
+            if image_id in not_used or shown.noted(NOT_USED) is not None:
                 info = {key: value for key, value in shown.image.info.items() if key != NOT_USED}
                 shown.image.info = {**info, NOT_USED: not_used[image_id]} if image_id in not_used else info
 
@@ -141,12 +152,16 @@ class FolderLabels(FolderImages):
             return case
 
     def _place(self, annotation: Annotation) -> None:
-        """Copy the kept label to the place where the host and other tools look for it."""
+        """Copy the kept label to the place where the host and other tools look for it.
+
+        Nothing waits for the disk: a copy that a power cut has damaged is made again, see `_is_in_place`.
+        """
         target = self._label_path(annotation.image_id, annotation.tag)
         target.parent.mkdir(parents=True, exist_ok=True)
         self._require_within(target.parent, Path(self._datastore_path))
         self._found_labels.keep_copy(target, annotation.image_id, annotation.tag)
-        write_atomically(target, self._archive.sound_file(annotation).read_bytes(), lasting=False)
+        write_atomically(target, self._archive.sound_file(annotation).read_bytes(), lasting=False, whole=False)
+        sync_behind(target)
 
     def _label_path(self, image_id: str, tag: str) -> Path:
         return Path(self._datastore.label_path(tag)) / f"{image_id}{LABEL_ENDING}"

@@ -4,21 +4,24 @@
 for it, and when it stops. A label that changes meanwhile is one more line beside it (see `project.listing`).
 """
 
+import hashlib
 import json
 import logging
 import shutil
+import sys
 import threading
 import time
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable, Iterator
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from monailabel.datastore.local import DataModel, LocalDatastore, LocalDatastoreModel
+from monailabel.datastore.local import DataModel, LocalDatastore
 
-from activelabel.data.files.writing import write_atomically
-from activelabel.project.listing import CHANGES, changes, note_change
+from activelabel.data.files.writing import UnfinishedFile
+from activelabel.project.listing import CHANGES, FILE, changes, note_change
 from activelabel.server.datastores.delayed_call import DelayedCall
-from activelabel.server.datastores.listed import file_below
+from activelabel.server.datastores.listed import ListedImage
 
 logger = logging.getLogger(__name__)
 
@@ -42,7 +45,7 @@ class FolderListing(LocalDatastore):
         self._lock = threading.RLock()
         self._view = DelayedCall(self._write_view, DELAY_SECONDS, share=VIEW_SHARE)
         self._changes: list[tuple[str, str, dict[str, Any] | None]] = []
-        self._written = b""  # content of the listing that was written last
+        self._written = b""  # digest of the listing that was written last
         super().__init__(studies, images_dir=images_dir, extensions=extensions, auto_reload=False)
 
     def update_image_info(self, image_id: str, info: dict[str, Any]) -> None:
@@ -70,7 +73,31 @@ class FolderListing(LocalDatastore):
     def json(self) -> Any:
         """The listing, which is written to its file as well, since somebody asks for it."""
         self._view.flush()
-        return super().json()
+        with self._lock:
+            objects = {image_id: shown.as_json() for image_id, shown in self._datastore.objects.items()}
+        return {**self._head(), "objects": objects}
+
+    def listing(self) -> str:
+        """The listing as text."""
+        with self._lock:
+            return b"".join(self._lines()).decode()
+
+    def _head(self) -> dict[str, Any]:
+        """What the listing says of the whole."""
+        return self._datastore.model_dump(exclude={"base_path", "objects"})
+
+    def _lines(self, also: Callable[[bytes], object] = len) -> Iterator[bytes]:
+        """The content of the listing's file, of which the whole is not kept in memory: a line for each image.
+
+        `also` is called with each line.
+        """
+        encode = json.JSONEncoder(default=str).encode
+        entries = (f"{encode(id_)}: {encode(shown.as_json())}" for id_, shown in self._datastore.objects.items())
+        start = f'{encode(self._head())[:-1]}, "objects": {{\n'
+        for part in chain([start, next(entries, "")], (f",\n{entry}" for entry in entries), ["\n}}\n"]):
+            line = part.encode()
+            also(line)
+            yield line
 
     def _init_from_datastore_file(self, throw_exception: bool = False) -> None:
         """Read the listing once, at the start. A damaged one is set aside and made anew from ledger and folder."""
@@ -86,9 +113,7 @@ class FolderListing(LocalDatastore):
         if not path.is_file():
             return
         try:
-            self._datastore = LocalDatastoreModel.model_validate_json(path.read_text(encoding="utf-8"))
-            self._datastore.base_path = self._datastore_path
-            self._datastore.images_dir = self._images_dir
+            self._datastore.objects = read_objects(path)
         except ValueError as error:
             damaged = Path(self._datastore_path) / f"{path.name}.damaged-{time.time_ns()}"
             shutil.copy(path, damaged)
@@ -99,29 +124,81 @@ class FolderListing(LocalDatastore):
         changed, self._changes = self._changes, []
         for image_id, tag, label in changed:
             if image_id in self._datastore.objects:
-                labels = self._datastore.objects[image_id].labels
-                labels.pop(tag, None)
-                if label is not None:
-                    labels[tag] = DataModel.model_validate(label)
+                shown = self._datastore.objects[image_id]
+                new = {} if label is None else {tag: DataModel.model_validate(label)}
+                shown.labels = {**{other: shown.labels[other] for other in shown.labels if other != tag}, **new}
 
     def _update_datastore_file(self, lock: bool = True) -> None:
         self._view.note()
 
     def _listed_paths(self) -> dict[str, str]:
         """The file of each listed image, by which other programs know it."""
-        return {image_id: file_below(image_id, shown.image) for image_id, shown in self._datastore.objects.items()}
+        return {image_id: shown.file for image_id, shown in self._datastore.objects.items()}
 
     def _write_view(self) -> None:
         if not self._follows:
             return
         with self._lock:
-            content = json.dumps(self._datastore.model_dump(exclude={"base_path"}), indent=2, default=str).encode()
-            path = Path(self._datastore_config_path)
-            if content != self._written or not path.is_file():
-                write_atomically(path, content)
-                self._written = content
+            path, digest = Path(self._datastore_config_path), hashlib.sha256()
+            unfinished = UnfinishedFile(path, self._lines(digest.update))
+            if digest.digest() != self._written or not path.is_file():
+                unfinished.finish()
+                self._written = digest.digest()
+            else:
+                unfinished.discard()
             (path.parent / CHANGES).unlink(missing_ok=True)  # after the listing, which has them all now
 
     def close(self) -> None:
         """Write the listing if a write is pending."""
         self._view.flush()
+
+
+def read_objects(listing: Path) -> dict[str, ListedImage]:
+    """The images of a listing's file by id.
+
+    Raises:
+        ValueError: the file is damaged.
+    """
+    # Each entry is made as soon as it is read: those of a million images as dictionaries take gigabytes.
+    found = json.loads(listing.read_text(encoding="utf-8"), object_hook=_compact)
+    objects = found.get("objects") if isinstance(found, dict) else None
+    if not isinstance(objects, dict):
+        raise ValueError("expected the listing of a studies folder")
+    return {str(image_id): _listed(image_id, entry) for image_id, entry in objects.items()}
+
+
+class _Entry(NamedTuple):
+    """An image of which more is listed than its file, or that has labels."""
+
+    image: dict[str, Any]
+    labels: dict[str, Any]
+
+
+class _File(NamedTuple):
+    """An image of which only the file is listed: its ending, its path if it is another than its id, and since when."""
+
+    ending: str
+    path: str | None
+    since: int
+
+
+def _compact(value: dict[str, Any]) -> Any:
+    """The entry of an image in little memory; other dictionaries as they are."""
+    image, labels = value.get("image"), value.get("labels")
+    if len(value) != 2 or not isinstance(image, dict) or not isinstance(labels, dict) or "ext" not in image:
+        return value
+    info, ending = image.get("info"), image["ext"]
+    if labels or not isinstance(info, dict) or not info.keys() <= {"ts", "name", FILE}:
+        return _Entry(image, labels)
+    path, since = info.get(FILE), info.get("ts", 0)
+    known = isinstance(ending, str) and isinstance(path, (str, type(None))) and isinstance(since, int)
+    return _File(sys.intern(ending), path, since) if known else _Entry(image, labels)
+
+
+def _listed(image_id: str, entry: object) -> ListedImage:
+    if isinstance(entry, _File):
+        return ListedImage(image_id, entry.path or f"{image_id}{entry.ending}", entry.since)
+    if not isinstance(entry, _Entry):
+        raise ValueError(f"expected the entry of an image '{image_id}'")
+    labels = {tag: DataModel.model_validate(label) for tag, label in entry.labels.items()}
+    return ListedImage.of(image_id, DataModel.model_validate(entry.image), labels)

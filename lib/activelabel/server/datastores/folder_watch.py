@@ -8,9 +8,19 @@ from pathlib import Path
 from typing import Protocol
 
 import psutil
-from watchdog.events import FileSystemEvent, FileSystemEventHandler
+from watchdog.events import (
+    DirCreatedEvent,
+    DirDeletedEvent,
+    DirMovedEvent,
+    FileCreatedEvent,
+    FileDeletedEvent,
+    FileModifiedEvent,
+    FileMovedEvent,
+    FileSystemEvent,
+    FileSystemEventHandler,
+)
 from watchdog.observers import Observer
-from watchdog.observers.api import BaseObserver
+from watchdog.observers.api import BaseObserver, EventEmitter
 
 from activelabel.data.files.folder_reading import LEDGER_FILE, PROJECT_FOLDER
 from activelabel.data.files.names import ending_of, is_dicom, is_hidden, no_image
@@ -22,6 +32,11 @@ _WITHOUT_EVENTS = (
     "nfs", "cifs", "smb", "fuse", "9p", "afs", "ceph", "gluster", "lustre", "beegfs", "gpfs", "virtiofs", "vboxsf",
 )  # fmt: skip
 """How the types of file systems begin that are shared with other machines."""
+_WANTED: list[type[FileSystemEvent]] = [
+    *(DirCreatedEvent, DirDeletedEvent, DirMovedEvent),
+    *(FileCreatedEvent, FileDeletedEvent, FileModifiedEvent, FileMovedEvent),
+]
+"""Of others nothing is told: the system tells of each file that is opened too, as by each training."""
 OVERFLOW = "on_queue_overflow"
 """What watchdog calls when the queue of Linux has overflowed, from version 7.1 on."""
 LOOK_SECONDS = 30.0
@@ -92,8 +107,11 @@ class FolderWatch:
         else:
             try:
                 for folder in self._folders:
-                    self._observer.schedule(_Handler(folder, self._watcher), recursive=True, path=str(folder))
+                    handler = _Handler(folder, self._watcher)
+                    self._observer.schedule(handler, recursive=True, path=str(folder), event_filter=_WANTED)
                 self._observer.start()
+                for emitter in self._observer.emitters:
+                    _leave_out_project(emitter)
                 _tell_what_is_lost(self._observer, self._watcher)
             except OSError as error:  # the limit of watched folders (fs.inotify.max_user_watches)
                 self._give_up(error.strerror or str(error))
@@ -134,6 +152,21 @@ class FolderWatch:
         )  # fmt: skip
 
 
+def _leave_out_project(emitter: EventEmitter) -> None:
+    """Watch the project folder no more, nor what comes in it.
+
+    With each label some twenty files are written there, and telling of each would hold up the thread that writes them.
+    Where watchdog cannot leave out a folder (another system than Linux, or before 7.1), `_Handler` does.
+    """
+    group = getattr(emitter, "_inotify", None)
+    remove, watched = getattr(group, "_remove_callbacks", None), getattr(group, "_active_callbacks_by_path", None)
+    if group is None or remove is None or watched is None:
+        return
+    folder = os.path.join(os.fsencode(emitter.watch.path), PROJECT_FOLDER.encode())
+    with group._lock:
+        remove([number for path, number in watched.items() if path == folder or path.startswith(folder + b"/")])
+
+
 def _tell_what_is_lost(observer: BaseObserver, watcher: Watcher) -> None:
     """Tell a watcher when the queue of the system has overflowed.
 
@@ -148,8 +181,9 @@ def _tell_what_is_lost(observer: BaseObserver, watcher: Watcher) -> None:
                     handler.says_where = False
             continue
 
-        def lost(rebuild: Callable[[], None] = rebuild) -> None:
+        def lost(rebuild: Callable[[], None] = rebuild, emitter: EventEmitter = emitter) -> None:
             rebuild()
+            _leave_out_project(emitter)
             watcher.on_change()
 
         setattr(group, OVERFLOW, lost)

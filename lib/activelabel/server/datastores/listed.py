@@ -4,7 +4,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from monailabel.datastore.local import DataModel, ImageLabelModel
+from monailabel.datastore.local import DataModel
 
 from activelabel.annotation.coverage import WHOLE
 from activelabel.data.files.names import ending_of
@@ -15,6 +15,72 @@ from activelabel.store.records.labels import FINAL, Annotation
 COVERED = "annotated_slices"
 SLICE_AXIS = "slice_axis"
 NOT_USED = "labels_not_used"
+
+
+class ListedImage:
+    """An image in the listing, with the same attributes as the host's `ImageLabelModel`, in a tenth of its memory.
+
+    Of most of a million images nothing is known but the file. Their entry is made when somebody asks for it.
+    """
+
+    __slots__ = ("_id", "_image", "_labels", "_path", "_since")
+
+    def __init__(self, image_id: str, path: str, since: int, labels: Mapping[str, DataModel] | None = None) -> None:
+        """List the file at `path` below the folder of images, known since the time `since` in seconds."""
+        self._id = image_id
+        self._path = path
+        self._since = since
+        self._image: DataModel | None = None
+        self._labels = dict(labels) if labels else None
+
+    @classmethod
+    def of(cls, image_id: str, image: DataModel, labels: Mapping[str, DataModel] | None = None) -> "ListedImage":
+        """List an image with this entry."""
+        listed = cls(image_id, "", 0, labels)
+        since = image.info.get("ts")
+        path = file_below(image_id, image)
+        if isinstance(since, int) and image == new_image(image_id, path, {}, since):
+            listed._path, listed._since = path, since
+        else:
+            listed._image = image
+        return listed
+
+    @property
+    def file(self) -> str:
+        """The path of the image's file below the folder of images."""
+        return self._path if self._image is None else file_below(self._id, self._image)
+
+    @property
+    def image(self) -> DataModel:
+        """The entry of the image, which may be changed."""
+        if self._image is None:
+            self._image = new_image(self._id, self._path, {}, self._since)
+        return self._image
+
+    @property
+    def labels(self) -> Mapping[str, DataModel]:
+        """The entries of its labels by tag, which are changed by assignment."""
+        return {} if self._labels is None else self._labels
+
+    @labels.setter
+    def labels(self, labels: Mapping[str, DataModel]) -> None:
+        self._labels = dict(labels) if labels else None
+
+    def noted(self, key: str) -> Any:
+        """What is noted about the image under a key; None without."""
+        return None if self._image is None else self._image.info.get(key)
+
+    def tags(self) -> list[str]:
+        """The tags of its labels."""
+        return list(self.labels)
+
+    def as_json(self) -> dict[str, Any]:
+        """The whole entry, as the host writes it."""
+        if self._image is None:
+            image = {"ext": ending_of(self._path), "info": _info_of(self._id, self._path, self._since)}
+        else:
+            image = self._image.model_dump()
+        return {"image": image, "labels": {tag: label.model_dump() for tag, label in self.labels.items()}}
 
 
 def listed_label(
@@ -48,7 +114,7 @@ def _by_position(names: Mapping[str, int]) -> list[dict[str, Any]]:
     return [{"name": name, "idx": value} for name, value in names.items()]
 
 
-def is_listed(annotation: Annotation, image: ImageLabelModel) -> bool:
+def is_listed(annotation: Annotation, image: ListedImage) -> bool:
     """Whether the listing shows this label version; false after a kill between keeping and showing it."""
     shown = image.labels.get(annotation.tag)
     if shown is None or shown.info.get("version") != annotation.version:
@@ -66,9 +132,17 @@ def file_below(image_id: str, image: DataModel) -> str:
     return file_of(image_id, image.ext, image.info)
 
 
-def new_image(image_id: str, path: str, info: dict[str, Any]) -> DataModel:
-    """The listing entry of an image. Its name is unique, as clients may use it as a file name."""
+def new_image(image_id: str, path: str, info: dict[str, Any], since: int | None = None) -> DataModel:
+    """The listing entry of an image. Its name is unique, as clients may use it as a file name.
+
+    `since` is the time from which on it is known, in seconds; by default now.
+    """
+    known = _info_of(image_id, path, int(time.time()) if since is None else since)
+    return DataModel(info={**info, **known}, ext=ending_of(path))
+
+
+def _info_of(image_id: str, path: str, since: int) -> dict[str, Any]:
+    """What is listed of an image of which only the file is known."""
     ending = ending_of(path)
     elsewhere = {} if path == f"{image_id}{ending}" else {FILE: path}
-    named = {"ts": int(time.time()), "name": f"{image_id}{ending.lower()}"}
-    return DataModel(info={**info, **named, **elsewhere}, ext=ending)
+    return {"ts": since, "name": f"{image_id}{ending.lower()}", **elsewhere}

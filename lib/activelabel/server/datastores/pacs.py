@@ -14,7 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, ClassVar
 
-from monailabel.datastore.local import DataModel, ImageLabelModel
+from monailabel.datastore.local import DataModel
 
 from activelabel.annotation.archive import Kept, LabelArchive
 from activelabel.data.dicom_objects.rtstruct_writing import rtstruct_uid, write_rtstruct
@@ -26,6 +26,7 @@ from activelabel.data.volumes import read_grid
 from activelabel.errors import ForbiddenError, NotFoundError, UnavailableError
 from activelabel.project.given.split import SETTING as SPLIT_SETTING
 from activelabel.server.datastores.folder import LedgerDatastore
+from activelabel.server.datastores.listed import ListedImage
 from activelabel.server.pacs.blind_view import BlindView, Segmentations
 from activelabel.server.pacs.channel_series import SeriesRule
 from activelabel.server.pacs.client import Pacs
@@ -291,16 +292,21 @@ class PacsDatastore(LedgerDatastore):
             except Exception:
                 logger.exception("could not look into the PACS; it is tried again")
 
-    def _forget_copies(self, gone: Mapping[str, ImageLabelModel]) -> None:
+    def _forget_copies(self, gone: Mapping[str, ListedImage]) -> None:
         """Remove what is kept of series that are gone, and their copies; one that comes back is fetched again."""
         self._series.forget({uid: shown.image.info for uid, shown in gone.items()})
         super()._forget_copies(gone)
 
-    def _find_images(self) -> dict[str, DataModel]:
+    def _find_images(self) -> dict[str, ListedImage]:
         """The series of the PACS; until it answers, the series of its last answer."""
+        shown, now = self._datastore.objects, int(time.time())
         return {
-            image_id: DataModel(info={"ts": int(time.time()), **info, "name": f"{image_id}{EXTENSION}"}, ext=EXTENSION)
-            for image_id, info in self._series.listed().items()
+            image_id: ListedImage.of(
+                image_id,
+                DataModel(info={"ts": now, **info, "name": f"{image_id}{EXTENSION}"}, ext=EXTENSION),
+                shown[image_id].labels if image_id in shown else None,
+            )
+            for image_id, info in sorted(self._series.listed().items())
         }
 
     def _take_in_foreign_labels(self, current: object) -> None:
