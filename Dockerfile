@@ -42,7 +42,9 @@ COPY lib lib
 RUN pip install --no-deps --force-reinstall . && rm -rf build
 
 RUN useradd --uid 10001 --create-home activelabel && install --directory --owner activelabel /data /studies
+# USER, for a container that is started as a user whom /etc/passwd does not know: libraries ask for the name of theirs.
 ENV PYTHONUNBUFFERED=1 \
+    USER=activelabel \
     PYTHONDONTWRITEBYTECODE=1 \
     XDG_DATA_HOME=/data \
     MONAI_LABEL_DICOMWEB_CACHE_PATH=/data/series

@@ -1,6 +1,7 @@
 """The output of `make` while it installs: a command's step and its duration, with and without a terminal."""
 
 import importlib.util
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -46,7 +47,7 @@ def test_a_silent_command_is_reported_at_intervals(capfd: pytest.CaptureFixture[
     assert code == 0
     assert len(lines) > 4
     assert {line.split(maxsplit=1)[1] for line in lines[:-1]} == {"looking for torch"}
-    assert lines[-1].split() == ["0:01", "done"]
+    assert re.fullmatch(r"0:\d\d done", " ".join(lines[-1].split()))  # a busy machine takes longer than its second
     assert err == ""
 
 

@@ -157,9 +157,8 @@ def test_workers_on_kubernetes_have_what_their_command_names() -> None:
     assert mounted["scratch"] == "/tmp"  # a worker's folders are made there, and nothing else can be written
     (secrets,) = (volume["secret"] for volume in pod["volumes"] if "secret" in volume)
     files = {f"{mounted['secrets']}/{item['path']}" for item in secrets["items"]}
-    named = {worker["args"][worker["args"].index("--token-file") + 1]}
-    named |= {variable["value"] for variable in worker["env"] if "value" in variable}
-    assert named == files
+    assert {variable["value"] for variable in worker["env"] if "value" in variable} == files
+    assert "--token-file" not in worker["args"], "a token of a person has no business on a cluster"
     assert {variable["name"] for variable in worker["env"]} == {DATABASE_URL, "SSL_CERT_FILE"}
 
 
@@ -167,4 +166,5 @@ def test_workers_on_kubernetes_run_as_the_images_own_user() -> None:
     pod = WORKERS["spec"]["template"]["spec"]
     (user,) = re.findall(r"useradd --uid (\d+)", DOCKERFILE)
     assert pod["securityContext"]["runAsUser"] == int(user)
+    assert re.search(r"^ +USER=activelabel ", DOCKERFILE, re.MULTILINE)  # for a number that /etc/passwd does not know
     assert WORKERS["spec"]["selector"]["matchLabels"] == WORKERS["spec"]["template"]["metadata"]["labels"]

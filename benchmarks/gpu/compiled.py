@@ -1,5 +1,6 @@
 """Forward passes of networks as CUDA graphs and compiled, for `gpu.py`."""
 
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 
@@ -42,7 +43,7 @@ def beside_plain(conditions: Conditions, name: str, prepare: Prepare) -> Row:
         synchronise(device)
         first = time.perf_counter() - begun
         seconds = conditions.seconds_of(run)
-    except RuntimeError as error:  # what cannot be compiled or captured is a result
+    except (RuntimeError, OSError, subprocess.SubprocessError) as error:  # what cannot be compiled or captured
         return {"plain s": plain, "problem": str(error).partition("\n")[0][:200]}
     saved = plain - seconds
     pays = {"pays after passes": round(first / saved)} if saved > 0 else {"pays": "never"}

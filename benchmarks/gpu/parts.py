@@ -26,7 +26,7 @@ class Found:
     """What came of a part.
 
     Attributes:
-        status: "done"; "cut short": something was left out for lack of time; "failed".
+        status: "under way"; "done"; "cut short": something was left out, mostly for lack of time; "failed".
         share_s: the seconds that it had.
         seconds: the seconds that it took.
         rows: the measurements.
@@ -51,19 +51,25 @@ def contexts() -> Iterator[Any]:
     yield multiprocessing.get_context("spawn")
 
 
-def run_part(context: Any, part: Part, conditions: Conditions, show: Callable[[Row], None]) -> Found:
-    """Run a part until the deadline of its conditions, and stop it a little later; `show` gets each row at once."""
+def run_part(context: Any, part: Part, conditions: Conditions, show: Callable[[Found], None]) -> Found:
+    """Run a part until the deadline of its conditions, and stop it a little later.
+
+    After each row `show` gets what there is so far, with the status "under way".
+    """
     begun = time.monotonic()
     found = Found(share_s=round(conditions.left, 1))
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=_work, args=(part, conditions, sender), daemon=True)
     process.start()
     sender.close()
-    end = _receive(receiver, found, conditions.deadline + GRACE_SECONDS, show)
-    process.join(0 if end == "late" else GRACE_SECONDS)
-    if process.is_alive():
-        process.kill()
-        process.join()
+    end: Literal["said", "lost", "late"] = "late"
+    try:
+        end = _receive(receiver, found, conditions.deadline + GRACE_SECONDS, show)
+    finally:  # also when this process is told to end
+        process.join(0 if end == "late" else GRACE_SECONDS)
+        if process.is_alive():
+            process.kill()
+            process.join()
     if end == "late":
         found.left_out.append("the rest: it was stopped, because its time was over")
     elif end == "lost":
@@ -74,7 +80,7 @@ def run_part(context: Any, part: Part, conditions: Conditions, show: Callable[[R
 
 
 def _receive(
-    receiver: Connection, found: Found, until: float, show: Callable[[Row], None]
+    receiver: Connection, found: Found, until: float, show: Callable[[Found], None]
 ) -> Literal["said", "lost", "late"]:
     """Take what a part sends, and return whether it told its end, ended without a word, or was not done in time."""
     while receiver.poll(max(until - time.monotonic(), 0)):
@@ -84,7 +90,8 @@ def _receive(
             return "lost"
         if kind == "row":
             found.rows.append(value)
-            show(value)
+            found.status = "under way"
+            show(found)
         elif kind == "left out":
             found.left_out.append(value)
         else:

@@ -2,10 +2,12 @@
 
     python -m benchmarks.gpu.run [--device cuda] [--small] [--seconds 330] [--only networks scoring] [--out gpu.json]
 
-It needs torch, MONAI, pydantic, nibabel, SimpleITK, pydicom, scipy and safetensors, and neither monailabel nor a
-network connection; it makes its own data. Each part runs in a process of its own and has a share of the time. What it
-does not reach is left out with a line, here and in the file; a part that fails does not stop the others, and the exit
-code is 1. `--device cpu --small` tries the script itself.
+It runs in the folder of the checkout, with `PYTHONPATH=lib` where activelabel is not installed. It needs torch, MONAI,
+pydantic, nibabel, pydicom, scipy, safetensors and psutil, for the training SimpleITK and rich too, and neither
+monailabel nor a network connection; it makes its own data. Each part runs in a process of its own and has a share of
+the time, which is counted from the start of Python. What it does not reach is left out with a line, here and in the
+file; a part that fails does not stop the others, and the exit code is 1. The file is written with each row, so that a
+script that is killed leaves what it has measured. `--device cpu --small` tries the script itself.
 
 - networks: forward pass and training step of each paper's network, by layout and precision; agreement is with float32
   without TF32, as the relative distance of the logits and as the share of voxels with the same class. The traffic is
@@ -20,7 +22,10 @@ code is 1. `--device cpu --small` tries the script itself.
 import argparse
 import dataclasses
 import json
+import os
 import platform
+import shutil
+import signal
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -28,6 +33,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import psutil
 import torch
 
 from benchmarks.gpu.compiled import compiled
@@ -60,7 +66,9 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS))
     parser.add_argument("--out", type=Path, default=Path("gpu.json"))
     arguments = parser.parse_args()
-    deadline = time.monotonic() + arguments.seconds
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that the part in hand ends too
+    importing = time.time() - psutil.Process().create_time()
+    deadline = time.monotonic() + arguments.seconds - importing
     conditions = Conditions(torch.device(arguments.device), arguments.small, deadline)
     failed = measure(conditions, {name: PARTS[name] for name in arguments.only}, arguments.out)
     sys.exit(1 if failed else 0)
@@ -72,10 +80,17 @@ def measure(conditions: Conditions, parts: Mapping[str, tuple[Part, float]], out
     print("| part | of | found |\n|---|---|---|", flush=True)
     context, about = usable_context(conditions)
     found: dict[str, Found] = {"machine": about}
+
+    def keep(name: str, so_far: Found) -> None:
+        """Print the newest row of a part, and write all that was found."""
+        found[name] = so_far
+        print_row(name, so_far.rows[-1])
+        write(out, found, begun)
+
     for name, (part, _) in parts.items() if about.status == "done" else ():
         left = sum(share for other, (_, share) in parts.items() if other not in found)
         own = dataclasses.replace(conditions, deadline=time.monotonic() + conditions.left * parts[name][1] / left)
-        found[name] = run_part(context, part, own, partial(print_row, name))
+        found[name] = run_part(context, part, own, partial(keep, name))
         for line in found[name].left_out:
             print(f"| {name} | left out | {line} |", flush=True)
         write(out, found, begun)
@@ -92,7 +107,7 @@ def usable_context(conditions: Conditions) -> tuple[Any, Found]:
     """How processes are started, so that they can use the device, and what the machine is."""
     for context in contexts():
         own = dataclasses.replace(conditions, deadline=time.monotonic() + conditions.left * MACHINE_SHARE)
-        found = run_part(context, machine, own, partial(print_row, "machine"))
+        found = run_part(context, machine, own, lambda so_far: print_row("machine", so_far.rows[-1]))
         if found.status == "done":
             return context, found
     found.status, found.error = "failed", found.error or "no process could use the device in time"
@@ -107,9 +122,14 @@ def machine(conditions: Conditions) -> Iterator[Row]:
     yield {
         "device": platform.processor() or platform.machine() if about is None else about.name,
         "memory GB": None if about is None else about.total_memory / 1e9,
+        "free GB": torch.cuda.mem_get_info(device)[0] / 1e9 if on_gpu else psutil.virtual_memory().available / 1e9,
         "copies GB/s": bandwidth(conditions) / 1e9,
+        "multiprocessors": None if about is None else about.multi_processor_count,
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "torch": torch.__version__,
-        "cuda": torch.version.cuda if on_gpu else None,
+        "cuda": f"CUDA {torch.version.cuda}" if on_gpu else None,
+        "cudnn": f"cuDNN {torch.backends.cudnn.version()}" if on_gpu else None,
+        "compiler": "C compiler" if shutil.which("gcc") or shutil.which("clang") else "no C compiler",
         "python": platform.python_version(),
         "small": str(conditions.small),
     }
@@ -133,7 +153,9 @@ def write(out: Path, found: Mapping[str, Found], begun: float) -> None:
     """Write everything so far."""
     parts = {name: dataclasses.asdict(of_part) for name, of_part in found.items()}
     content = {"seconds": round(time.monotonic() - begun, 1), "goals": goals(found), "parts": parts}
-    out.write_text(json.dumps(content, indent=1), encoding="utf-8")
+    unfinished = out.with_name(f"{out.name}.unfinished")
+    unfinished.write_text(json.dumps(content, indent=1), encoding="utf-8")
+    unfinished.replace(out)
 
 
 def print_row(part: str, row: Row) -> None:

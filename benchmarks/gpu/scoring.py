@@ -81,8 +81,8 @@ def score_files(conditions: Conditions, name: str, files: dict[str, Path], shape
         "images/s": scored / wall,
         **{f"{part} s": seconds for part, seconds in parts.items()},
         "bare s": bare,
-        "bare share": bare / wall,
-        "busy share": busy_share(device, lambda: score(predictor, open_prepared(any_file), recipe, repeats)),
+        "bare share": bare / wall if scored else None,
+        "busy share": busy_share(conditions, name, lambda: score(predictor, open_prepared(any_file), recipe, repeats)),
     }
 
 

@@ -85,22 +85,33 @@ def peak_bytes(device: torch.device, work: Callable[[], object]) -> int | None:
     return torch.cuda.max_memory_allocated(device)
 
 
-def busy_share(device: torch.device, work: Callable[[], object]) -> float | None:
-    """The share of the time of `work` in which a kernel or a copy runs on the device; None on a CPU."""
+def busy_share(conditions: Conditions, name: str, work: Callable[[], object]) -> float | None:
+    """The share of the time of `work` in which a kernel or a copy runs on the device; None on a CPU.
+
+    None also where the profiler cannot see the device, as in some containers: that is said under this `name`.
+    """
+    device = conditions.device
     if device.type != "cuda":
         return None
     activities = [torch.profiler.ProfilerActivity.CPU, torch.profiler.ProfilerActivity.CUDA]
-    with torch.profiler.profile(activities=activities) as profiler:
-        synchronise(device)
-        begun = time.perf_counter()
-        work()
-        synchronise(device)
-        seconds = time.perf_counter() - begun
+    try:
+        with torch.profiler.profile(activities=activities) as profiler:
+            synchronise(device)
+            begun = time.perf_counter()
+            work()
+            synchronise(device)
+            seconds = time.perf_counter() - begun
+    except RuntimeError as error:
+        conditions.leave_out(f"{name}: busy share", f"the profiler does not run ({str(error).partition(chr(10))[0]})")
+        return None
     spans = [
         (event.time_range.start, event.time_range.end)
         for event in profiler.events()
         if event.device_type.name == "CUDA"
     ]
+    if not spans:
+        conditions.leave_out(f"{name}: busy share", "the profiler saw nothing on the device")
+        return None
     return covered(spans) / 1e6 / seconds
 
 

@@ -1,5 +1,6 @@
 """A training of `quick` on the sample data, on a device and on the processor, for `gpu.py`."""
 
+import importlib.util
 import json
 import statistics
 import subprocess
@@ -34,6 +35,9 @@ class TimeIsOver(Exception):
 
 def training(conditions: Conditions) -> Iterator[Row]:
     """Ten cases learnt from, eight others judged by: seconds, and Dice without the tumour."""
+    if importlib.util.find_spec("SimpleITK") is None:
+        conditions.leave_out("training", "SimpleITK is not installed, by which its files are read")
+        return
     learnt, judged, epochs = (2, 1, 1) if conditions.small else (LEARNT, JUDGED, None)
     rows: list[Row] = []
     with tempfile.TemporaryDirectory() as folder:
@@ -97,7 +101,9 @@ def judge(model: ModelDescription, weights: Weights, judged: list[Case], device:
 def phantoms(folder: Path, count: int) -> tuple[tuple[str, ...], list[Case]]:
     """Make the sample data, and return the names of its structures and its cases."""
     script = [sys.executable, str(SAMPLE_DATA / "make_abdomen.py"), "--cases", str(count), "--out", str(folder)]
-    subprocess.run(script, check=True, capture_output=True)
+    made = subprocess.run(script, capture_output=True, encoding="utf-8")
+    if made.returncode:
+        raise RuntimeError(f"make_abdomen.py: {made.stderr.strip().rpartition(chr(10))[2]}")
     by_value: dict[str, str] = json.loads((folder / "abdomen" / "dataset.json").read_text(encoding="utf-8"))["labels"]
     names = tuple(by_value[value] for value in sorted(by_value, key=int) if value != "0")
     images = sorted((folder / "abdomen").glob("*.nii.gz"))

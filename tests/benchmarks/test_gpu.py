@@ -2,10 +2,15 @@
 
 import json
 import multiprocessing
+import os
+import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import gpu_parts_of_tests
+import psutil
 import pytest
 import torch
 from torch import nn
@@ -146,3 +151,32 @@ def test_after_its_time_slow_work_is_run_no_more() -> None:
 
     assert Conditions(CPU, False, time.monotonic() + 60).seconds_of(slow, most=0.05) >= 0.02
     assert len(runs) == 2 + 3
+
+
+def test_a_measurement_that_is_told_to_end_leaves_its_rows_and_no_process(tmp_path: Path) -> None:
+    out = tmp_path / "gpu.json"
+    program = (
+        "import gpu_parts_of_tests as parts\n"
+        "from benchmarks.gpu import parts as gpu_parts, run as gpu\n"
+        "gpu_parts.PRELOADED = ('gpu_parts_of_tests',)\n"
+        "gpu.machine = parts.machine\n"
+        "gpu.PARTS = {'hanging': (parts.hanging, 1.0), 'whole': (parts.whole, 1.0)}\n"
+        "gpu.main()\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    command = [sys.executable, "-c", program, "--device", "cpu", "--small", "--seconds", "900", "--out", str(out)]
+    script = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
+    try:
+        until = time.monotonic() + 300
+        while not out.exists():
+            assert time.monotonic() < until
+            time.sleep(0.1)
+        own = [child for child in psutil.Process(script.pid).children(recursive=True) if child.is_running()]
+        script.terminate()
+        assert script.wait(60) == 128 + signal.SIGTERM
+    finally:
+        script.kill()
+    parts = json.loads(out.read_text(encoding="utf-8"))["parts"]
+    assert parts["hanging"]["rows"] == [{"network": "quick", "forward s": 0.5}]
+    assert parts["hanging"]["status"] == "under way"
+    assert psutil.wait_procs(own, timeout=30)[1] == []

@@ -197,3 +197,29 @@ def test_a_name_that_looks_like_markup_or_hides_characters_is_printed_as_it_is(
 
 def test_version_option_prints_the_version() -> None:
     assert activelabel("--version").stdout == f"activelabel {activelabel_package.__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["nonsense"], "activelabel: No such command 'nonsense'. (activelabel --help says more)"),
+        (["doctor"], "activelabel doctor: Missing option '--studies'. (activelabel doctor --help says more)"),
+        (
+            ["user", "list"],
+            "activelabel user list: Missing option '--studies'. (activelabel user list --help says more)",
+        ),
+        (["work", "--nothing"], "activelabel work: No such option: --nothing (activelabel work --help says more)"),
+    ],
+)
+def test_wrong_use_is_one_line(
+    arguments: list[str], line: str, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert refused(capfd, monkeypatch, *arguments) == line
+
+
+def test_the_command_alone_shows_its_help(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["activelabel"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    assert "Usage: activelabel" in "".join(capfd.readouterr())

@@ -128,3 +128,14 @@ def test_another_version_of_the_package_takes_the_place_of_the_earlier_app(tmp_p
     start.prepare_app_folder(tmp_path)
     assert (tmp_path / "main.py").read_bytes() == (HOST_APP_FOLDER / "main.py").read_bytes()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["main.py", "model"]
+
+
+def test_a_recipe_that_is_not_there_is_one_line_before_the_host_begins(
+    started: Started, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    options = ["--studies", tmp_path, "--port", free_port()]
+    assert run(monkeypatch, *options, "--recipe", "nope") == run(monkeypatch, *options, "--conf", "recipe=nope") == 2
+    said = capfd.readouterr().err.splitlines()
+    assert len(said) == 2
+    assert all(line.startswith("recipe 'nope' does not exist: use one of") for line in said)
+    assert started == []

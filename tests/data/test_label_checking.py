@@ -49,6 +49,52 @@ def test_values_count_the_segments_also_the_empty_ones(tmp_path: Path) -> None:
     assert np.count_nonzero(checked.array) == 2
 
 
+@pytest.mark.parametrize(
+    ("numbers", "drawn", "expected"),
+    [
+        ((2, 3, 5), (1, 2, 3), (3, 1, 2)),  # 1 is no number of a segment: Slicer's places
+        ((2, 3, 5), (2, 3, 5), (3, 1, 2)),  # there is no fifth place: values
+        ((2, 3, 5), (3, 5), (1, 2)),
+        ((2, 3, 5), (1,), (3,)),
+        ((1, 2, 70), (1, 2), (3, 1)),  # both ways mean the same
+        ((1, 2, 4_000_000), (1, 2, 3), (3, 1, 2)),
+        ((0, 1, 2), (1, 2, 3), (3, 1, 2)),
+        ((2, 3, 5), (), ()),
+    ],
+)
+def test_values_are_numbers_of_segments_or_places_in_their_list_as_what_is_drawn_tells(
+    tmp_path: Path, numbers: tuple[int, ...], drawn: tuple[int, ...], expected: tuple[int, ...]
+) -> None:
+    array = np.zeros(IMAGE.shape, dtype=np.uint16)
+    array[: len(drawn), 1, 1] = drawn
+    label = save(tmp_path / "label.nii.gz", array)
+    checked = check_label(label, IMAGE, NAMES, ["tumour", "liver", "spleen"], numbers).array
+    assert tuple(checked[: len(expected), 1, 1]) == expected
+    assert np.count_nonzero(checked) == len(expected)
+
+
+@pytest.mark.parametrize("drawn", [(2,), (3,), (2, 3)])
+def test_values_that_fit_numbers_and_places_of_other_segments_are_refused(
+    tmp_path: Path, drawn: tuple[int, ...]
+) -> None:
+    array = np.zeros(IMAGE.shape, dtype=np.uint8)
+    array[: len(drawn), 1, 1] = drawn
+    label = save(tmp_path / "label.nii.gz", array)
+    by_number, by_its_place = {2: ("tumour", "liver"), 3: ("liver", "spleen")}[drawn[0]]
+    with pytest.raises(
+        InvalidInputError,
+        match=rf"value {drawn[0]} is '{by_number}' by its idx in label_info, '{by_its_place}' by its place there, "
+        r".*: number the segments 1 to 3 in their order, or leave every idx out",
+    ):
+        check_label(label, IMAGE, NAMES, ["tumour", "liver", "spleen"], (2, 3, 5))
+
+
+def test_a_value_that_is_neither_number_nor_place_of_a_segment_is_refused(tmp_path: Path) -> None:
+    label = save(tmp_path / "label.nii.gz", label_array() * 2)
+    with pytest.raises(InvalidInputError, match="value 4 in 2 voxels has no name, expected 0 to 2"):
+        check_label(label, IMAGE, NAMES, ["tumour", "liver"], (2, 5))
+
+
 def test_an_empty_label_is_a_label(tmp_path: Path) -> None:
     empty = np.zeros(IMAGE.shape, dtype=np.uint8)
 

@@ -54,7 +54,7 @@ def test_the_demonstration_serves_a_pacs_and_leaves_no_process(
     assert {"Orthanc"} <= {child.name() for child in started}
     process.send_signal(number)
     assert process.wait(60) == 0
-    assert psutil.wait_procs(started, timeout=15)[1] == []
+    assert psutil.wait_procs(started, timeout=60)[1] == []
 
 
 def test_the_demonstration_names_missing_sample_data(tmp_path: Path) -> None:

@@ -57,7 +57,7 @@ class Simulation:
         started = psutil.Process(process.pid).children(recursive=True)
         process.kill()
         process.wait()
-        assert not psutil.wait_procs(started, timeout=20)[1]
+        assert not psutil.wait_procs(started, timeout=60)[1]
 
     def asked(self, count: int) -> Callable[[], bool]:
         """Return whether this number of queries is recorded."""

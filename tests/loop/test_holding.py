@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import time
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -35,9 +36,9 @@ def ledger(tmp_path: Path) -> Ledger:
 
 
 def test_a_heart_keeps_what_is_held_beyond_its_lease(ledger: Ledger) -> None:
-    with Holding(ledger, lease_seconds=0.6) as held:
+    with Holding(ledger, lease_seconds=3) as held:  # a machine that stands still for a second or two is no fault
         image_id = next(held.images(JOB))
-        time.sleep(1.5)
+        time.sleep(3.5)
         assert held.record(1, scores_of(image_id), 0) == []
     assert ledger.scored_images(1, KIND) == {image_id}
 
@@ -46,10 +47,12 @@ def test_a_process_that_stood_still_writes_nothing_and_goes_on_with_others(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(holding, "BEATS_PER_LEASE", 0.01)  # its heart stands still
-    with Holding(ledger, lease_seconds=0.2) as held:
+    now = [datetime.now(timezone.utc)]
+    monkeypatch.setattr(ledger, "_clock", lambda: now[0])
+    with Holding(ledger, lease_seconds=60) as held:
         images = held.images(JOB)
         assert next(images) == "a"
-        time.sleep(0.3)
+        now[0] += timedelta(seconds=61)
         assert ledger.claim_images(JOB, "another", 60) == ["a"]
         assert held.record(1, scores_of("a"), 0) == ["a"]
         assert next(images) == "b"
@@ -127,14 +130,16 @@ def test_slow_work_is_claimed_one_at_a_time_and_quick_work_many_at_a_time(
 
 def test_what_was_lost_before_it_was_begun_is_not_begun(ledger: Ledger) -> None:
     ledger.sync_images([f"case_{number:02}" for number in range(20)], 0)
-    with Holding(ledger, lease_seconds=0.6) as held:
+    with Holding(ledger, lease_seconds=6) as held:
         images = held.images(JOB)
         begun = [next(images) for _ in range(4)]
         mine = {claim.item for claim in ledger.claims()}
         assert len(mine) > len(begun)  # some are claimed and not begun
         ledger.release_claims(held.worker)
         ledger.claim_images(JOB, "another", 60, len(mine))
-        time.sleep(0.5)  # the heart finds out
+        until = time.monotonic() + 60
+        while held._held and time.monotonic() < until:  # the heart finds out
+            time.sleep(0.05)
         assert next(images) not in mine
 
 

@@ -61,7 +61,7 @@ def test_they_are_written_while_others_are_computed(notes: Notes, monkeypatch: p
     monkeypatch.setattr(written_behind, "WAIT_SECONDS", 0.01)
     with behind(notes) as written:
         written.add("a", SCORES, 5)
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while not notes.batches and time.monotonic() < deadline:
             time.sleep(0.005)
         assert notes.batches == [["a"]]

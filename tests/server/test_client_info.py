@@ -8,6 +8,7 @@ from fastapi import APIRouter, FastAPI, Form
 from fastapi.testclient import TestClient
 from monailabel.client import MONAILabelClient
 
+from activelabel.annotation.label_info import LabelInfo
 from activelabel.errors import InvalidInputError
 from activelabel.login.identity import Identity, Role, asking
 from activelabel.server.client_info import annotator_of, read_label_info
@@ -73,15 +74,19 @@ def test_the_login_counts_and_not_the_cookie() -> None:
         asking.reset(before)
 
 
+def info_of(label_info: object) -> LabelInfo:
+    return read_label_info({"client_id": "ann", "label_info": label_info})
+
+
 def names_in(label_info: object) -> tuple[str, ...] | None:
-    return read_label_info({"client_id": "ann", "label_info": label_info}).segment_names
+    return info_of(label_info).segment_names
 
 
 @pytest.mark.parametrize(
     ("numbers", "expected"),
     [
         ((1, 2, 3), ("liver", "spleen", "tumour")),
-        ((2, 3, 5), ("liver", "spleen", "tumour")),  # Slicer has skipped segments, and its mask has values 1, 2, 3
+        ((2, 3, 5), ("liver", "spleen", "tumour")),  # values, or Slicer has skipped segments: the mask tells
         ((None, None, None), ("liver", "spleen", "tumour")),
         ((2, 1, 3), ("spleen", "liver", "tumour")),
         ((3, 2, 1), ("tumour", "spleen", "liver")),
@@ -98,3 +103,14 @@ def test_names_of_segments_go_by_their_place_unless_the_client_numbers_them_othe
 def test_numbers_of_segments_that_cannot_be_values_are_refused(numbers: tuple[int, int]) -> None:
     with pytest.raises(InvalidInputError, match=r"the idx \d, \d, expected 1 to 2, each once: number the segments"):
         names_in([{"name": name, "idx": idx} for name, idx in zip("ab", numbers, strict=True)])
+
+
+@pytest.mark.parametrize(
+    ("numbers", "kept"),
+    [((1, 2, 3), None), ((2, 1, 3), None), ((None, None, None), None), ((2, 3, 5), (2, 3, 5)), ((0, 1, 2), (0, 1, 2))],
+)
+def test_numbers_of_segments_are_kept_where_they_may_be_values_or_places(
+    numbers: tuple[int | None, ...], kept: tuple[int, ...] | None
+) -> None:
+    listed = zip(("liver", "spleen", "tumour"), numbers, strict=True)
+    assert info_of([{"name": name, "idx": idx} for name, idx in listed]).segment_numbers == kept

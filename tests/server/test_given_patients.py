@@ -50,6 +50,22 @@ def test_a_project_draws_whole_patients_and_later_images_follow_their_patient(st
     assert project.ledger.effort(store.patients()).patients == 0
 
 
+def test_a_new_project_draws_whole_patients_by_the_names_of_common_data_sets(tmp_path: Path) -> None:
+    folder = tmp_path / "studies"
+    folder.mkdir()
+    put(folder, *(f"patient{number // 4:03}_frame{number % 4:02}" for number in range(16)))
+    project = opened(folder, patients="")
+    store = open_datastore(project, str(folder), follow_changes=True)
+    (judge,) = patients_of_role(project, "validation")
+    assert len(patients_of_role(project, "training") - {judge}) == 3
+    assert patients_with_two_roles(project.ledger, {}) == {}
+    put(folder, f"{judge}_frame11", "patient007_frame01", "nobody")
+    store.refresh()
+    assert project.ledger.image(f"{judge}_frame11").role == "validation"
+    assert project.ledger.image("nobody").patient is None
+    assert {"nobody", "patient007_frame01"} <= set(store.list_images())
+
+
 def test_patients_of_no_image_and_patients_that_come_too_late_are_refused(studies: Path) -> None:
     with pytest.raises(InvalidInputError, match="of no image, of which the first is 'p0_0'"):
         open_datastore(opened(studies, patients="(x)"), str(studies), follow_changes=True)

@@ -227,7 +227,7 @@ def test_a_body_that_drips_is_not_waited_for(liar: Liar, monkeypatch: pytest.Mon
     began = time.monotonic()
     with pytest.raises(UnavailableError, match=r"it brought .* bytes in"):
         Pacs(liar.url).download("1.2.3", STUDY, tmp_path)
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 60  # it would go on for ever
     assert pacs_session.SLOWEST_BYTES_PER_SECOND == 1024
 
 

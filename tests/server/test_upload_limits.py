@@ -1,18 +1,22 @@
 """Upload limits: bytes with and without a declared length, uploads at once, uploads a minute."""
 
 import asyncio
+import itertools
 import threading
 import tracemalloc
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from fastapi import FastAPI, Request, UploadFile
 from fastapi.testclient import TestClient
 from login_fixtures import Clock
+from starlette.types import Message, Receive, Scope, Send
 
 from activelabel.project.settings import Settings
+from activelabel.server import upload_limits
 from activelabel.server.upload_limits import LARGEST_JSON_BYTES, UploadGuard, UploadLimits
 
 MB = 2**20
@@ -171,3 +175,60 @@ def test_a_label_of_a_large_ct_fits_by_default() -> None:
     assert settings.largest_upload_mb * MB > 512 * 512 * 2000 * 2
     assert settings.uploads_at_once >= 10
     assert settings.uploads_per_minute >= 600
+
+
+@pytest.mark.parametrize("between", [0.02, 60.0], ids=["drop by drop", "not at all"])
+def test_a_body_that_comes_too_slowly_is_408_and_its_turn_is_free_again(
+    between: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sixteen such clients would otherwise keep all others from sending anything."""
+    monkeypatch.setattr(upload_limits, "PATIENCE_SECONDS", 0.2)
+    answered: list[Message] = []
+
+    async def receive() -> Message:
+        await asyncio.sleep(between)
+        return {"type": "http.request", "body": b"x", "more_body": True}
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        while (await receive()).get("more_body"):
+            pass
+
+    async def note(message: Message) -> None:
+        answered.append(message)
+
+    scope = {
+        "type": "http", "method": "PUT", "path": "/file",
+        "headers": [(b"content-length", b"1000"), (b"content-type", b"application/octet-stream")],
+    }  # fmt: skip
+    guard = UploadGuard(app, UploadLimits(MB, 1, 5))
+    asyncio.run(guard(scope, receive, note))
+    assert answered[0]["status"] == 408
+    assert (b"connection", b"close") in answered[0]["headers"]
+    assert answered[1]["body"].startswith(b'{"detail": "the request came too slowly (')
+    assert guard._now_running == 0
+
+
+def test_a_body_may_come_slowly_as_long_as_it_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten parts of 64 KiB, each of which takes 50 s: 1311 bytes a second, and 500 s in all."""
+    seconds = itertools.count(0, 50)
+    monkeypatch.setattr(upload_limits, "time", SimpleNamespace(monotonic=lambda: next(seconds)))
+    parts = [{"type": "http.request", "body": b"x" * 2**16, "more_body": number < 9} for number in range(10)]
+    got: list[int] = []
+
+    async def receive() -> Message:
+        return parts.pop(0)
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        more = True
+        while more:
+            message = await receive()
+            got.append(len(message["body"]))
+            more = message["more_body"]
+
+    async def nothing(message: Message) -> None:
+        raise AssertionError(message)
+
+    scope = {"type": "http", "method": "PUT", "path": "/file", "headers": [(b"content-length", b"655360")]}
+    guard = UploadGuard(app, UploadLimits(MB, 1, 5), clock=lambda: 0.0)
+    asyncio.run(guard(scope, receive, nothing))
+    assert got == [2**16] * 10

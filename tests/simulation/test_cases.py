@@ -9,8 +9,8 @@ from small_studies import write_nifti
 
 from activelabel.data.files.channels import channel_layout
 from activelabel.data.files.studies_folder import find_images
-from activelabel.data.given_patients import read_patients
 from activelabel.data.given_splits import read_split
+from activelabel.data.patients.given import read_patients
 from activelabel.data.splits import stable_fraction
 from activelabel.errors import InvalidInputError
 from activelabel.simulation.cases import find_cases, link_images

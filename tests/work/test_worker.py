@@ -8,6 +8,7 @@ import sqlite3
 import sys
 import tempfile
 import threading
+import time
 import urllib.parse
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -32,6 +33,7 @@ from activelabel.errors import (
     NotReadyError,
     UnavailableError,
 )
+from activelabel.login.worker_passes import hash_of
 from activelabel.names import ScoreKind
 from activelabel.networks import build_network
 from activelabel.project.models.publishing import publish_model
@@ -41,6 +43,7 @@ from activelabel.project.project import Project
 from activelabel.project.readability import set_aside
 from activelabel.work.images import ServerImages, SharedFolder, read_token
 from activelabel.work.opening import Wanted, ledger_url
+from activelabel.work.tries import ImagesLeftError
 from activelabel.work.worker import Worker, check_kind, left_to_do
 
 TINY = Path(__file__).parents[1] / "support" / "tiny.toml"
@@ -141,7 +144,7 @@ taken: list[str] = []
 
 @pytest.fixture
 def server(modelled: Project) -> Iterator[str]:
-    """The two routes that a worker fetches from, as a server with the token `word` answers them."""
+    """The two routes that a worker fetches from, as a server answers them with the token `word` or a worker's."""
 
     taken.clear()
 
@@ -149,7 +152,8 @@ def server(modelled: Project) -> Iterator[str]:
         def do_GET(self) -> None:
             address = urllib.parse.urlsplit(self.path)
             query = dict(urllib.parse.parse_qsl(address.query))
-            if self.headers["Authorization"] != "Bearer word":
+            token = self.headers["Authorization"].removeprefix("Bearer ")
+            if token != "word" and not modelled.ledger.is_worker_session(hash_of(token)):
                 return self.answer(401, {}, json.dumps({"detail": "log in"}).encode())
             if query.get("image") in ODD:
                 status, headers = ODD[query["image"]]
@@ -195,6 +199,10 @@ def test_a_worker_without_a_shared_folder_fetches_images_and_the_model(
     assert noted == own.images.image_files(first).path.stat().st_mtime_ns  # no file looks as if it had changed
 
 
+def test_a_worker_without_a_token_is_let_in_by_the_ledger(modelled: Project, server: str) -> None:
+    assert worker_of(modelled, server=server).run() == 3
+
+
 def test_nothing_stays_on_the_machine_of_a_worker_that_has_ended(
     modelled: Project, server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -212,7 +220,7 @@ def test_nothing_stays_on_the_machine_of_a_worker_that_has_ended(
 
 def test_what_a_server_refuses_is_one_line(modelled: Project, server: str, tmp_path: Path) -> None:
     refused = ServerImages(server, str, modelled.layout, tmp_path)
-    with pytest.raises(NotLoggedInError, match="log in: name a file with a valid token"):
+    with pytest.raises(NotLoggedInError, match="log in: is it the server of this ledger"):
         refused.image_files(NAMES[0])
     with pytest.raises(NotFoundError, match="no such image"):
         ServerImages(server, lambda: "word", modelled.layout, tmp_path).image_files("nobody")
@@ -521,3 +529,69 @@ def test_a_token_that_was_replaced_in_its_file_is_used(modelled: Project, server
 
 def test_a_password_is_not_shown_with_what_a_worker_is_started_with() -> None:
     assert "secret" not in repr(Wanted("postgresql://ann:secret@host/study"))
+
+
+@pytest.mark.parametrize("kind", ["score", "prepare"])
+def test_a_worker_that_is_told_to_end_leaves_an_image_that_hangs_and_keeps_what_it_has_done(
+    modelled: Project, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("activelabel.prediction.prepared.ahead.ENDING_SECONDS", 0.2)
+    hung = sorted(modelled.ledger.pool("training") if kind == "score" else NAMES)[-1]
+    hangs, answers, find = threading.Event(), threading.Event(), SharedFolder.image_files
+
+    def hang(folder: SharedFolder, image_id: str) -> Any:
+        if image_id == hung:
+            hangs.set()
+            answers.wait(120)
+        return find(folder, image_id)
+
+    monkeypatch.setattr(SharedFolder, "image_files", hang)
+    worker = worker_of(modelled, kind)
+    before = left_to_do(modelled, worker.kind)
+    worker.stopped = hangs.is_set
+    began = time.monotonic()
+    done = worker.run()
+    assert time.monotonic() - began < 100
+    assert left_to_do(modelled, worker.kind) == before - done
+    assert kind == "score" or done == before - 1
+    assert (modelled.ledger.claims(), modelled.ledger.images_set_aside()) == ([], [])
+    answers.set()
+
+
+def test_an_image_that_a_server_does_not_give_is_left_to_others_and_the_end_tells(
+    modelled: Project, server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("activelabel.work.worker.RETRY_SECONDS", 0.05)
+    monkeypatch.setattr("activelabel.work.tries.SERVER_TRIES", 4)
+    first, *others = modelled.ledger.pool("training")
+    monkeypatch.setitem(ODD, first, (500, {}))
+    (tmp_path / "token").write_text("word", encoding="utf-8")
+    worker = worker_of(modelled, server=server, token_file=str(tmp_path / "token"))
+    with pytest.raises(ImagesLeftError, match=rf"2 done, 1 left that this worker could not get \({first}\): .* 500"):
+        worker.run()
+    assert modelled.ledger.scored_images(1, KIND) == set(others)
+    assert (modelled.ledger.images_set_aside(), modelled.ledger.claims()) == ([], [])
+    assert caplog.text.count(f"{first} is left to others: it was tried 4 times in vain") == 1
+    monkeypatch.delitem(ODD, first)
+    assert worker_of(modelled, server=server, token_file=str(tmp_path / "token")).run() == 1
+
+
+def test_a_worker_that_waits_for_more_tries_later_what_a_server_did_not_give(
+    modelled: Project, server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("activelabel.work.worker.RETRY_SECONDS", 0.05)
+    monkeypatch.setattr("activelabel.work.tries.SERVER_TRIES", 2)
+    monkeypatch.setattr("activelabel.work.tries.RARELY_SECONDS", 0.3)
+    first = modelled.ledger.pool("training")[0]
+    monkeypatch.setitem(ODD, first, (500, {}))
+    (tmp_path / "token").write_text("word", encoding="utf-8")
+    worker = worker_of(modelled, server=server, token_file=str(tmp_path / "token"))
+    worker.until_done = False
+
+    def mend_when_refused() -> bool:
+        if first in worker._tries.refused:
+            ODD.pop(first, None)
+        return left_to_do(modelled, "score") == 0
+
+    worker.stopped = mend_when_refused
+    assert worker.run() == 3

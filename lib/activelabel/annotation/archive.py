@@ -102,7 +102,7 @@ class LabelArchive:
             InvalidInputError: the label cannot be kept; the message says why, and the labels before it stay.
             AskedBackError: the label is kept as a draft, and does not count until it is sent once more.
         """
-        array = check_label(file, image, self.labels, info.segment_names).array
+        array = check_label(file, image, self.labels, info.segment_names, info.segment_numbers).array
         axis = self.slice_axis(image_id, image)
         sent = SentLabel(
             image_id,

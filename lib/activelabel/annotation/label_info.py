@@ -13,6 +13,8 @@ class LabelInfo:
         annotated_slices: the slices that the client names, not checked yet; None if it names none.
         finished: whether it is finished; None if the client says nothing about it.
         confirmed: whether somebody has checked it and found it right.
+        segment_numbers: the client's numbers of its segments, rising, if they are not 1 to N: values, or places among
+            more segments.
     """
 
     annotator: str
@@ -20,3 +22,4 @@ class LabelInfo:
     annotated_slices: object = None
     finished: bool | None = None
     confirmed: bool = False
+    segment_numbers: tuple[int, ...] | None = None

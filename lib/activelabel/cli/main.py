@@ -4,7 +4,7 @@ Commands import their dependencies when they run, so that `--help` does not wait
 """
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, cast
 
 import typer
 from rich.table import Table
@@ -141,10 +141,30 @@ app.add_typer(model, name="model")
 
 
 def main() -> None:
-    """Run the command. A user error is printed as one line, and gives exit code 2."""
+    """Run the command. A user error, wrong use included, is printed as one line, and gives exit code 2."""
     import_monai_lean()
     try:
-        app()
+        code = app(prog_name="activelabel", standalone_mode=False)
     except ActiveLabelError as error:
         say(str(error), "red")
         raise SystemExit(2) from error
+    except _WRONG_USE as error:
+        _say_wrong_use(error)
+        raise SystemExit(2) from error
+    except typer.Abort as error:
+        say("stopped", "red")
+        raise SystemExit(1) from error
+    raise SystemExit(code if isinstance(code, int) else 0)
+
+
+_WRONG_USE = cast(type[Exception], typer.BadParameter.__bases__[0])
+"""click's error for wrong use; some versions of typer have their own copy of click."""
+
+
+def _say_wrong_use(error: Any) -> None:
+    """Say in one line what is wrong with a command line; a group without a command shows its help."""
+    if type(error).__name__ == "NoArgsIsHelpError":
+        error.show()
+        return
+    command = error.ctx.command_path if error.ctx is not None else "activelabel"
+    say(f"{command}: {' '.join(error.format_message().split())} ({command} --help says more)", "red")

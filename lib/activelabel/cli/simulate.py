@@ -73,7 +73,12 @@ def simulate(
         from activelabel.recipes import load_recipe
         from activelabel.simulation.arms import full_data_arm, needed_cases, plan_arms
         from activelabel.simulation.cases import find_cases
-        from activelabel.simulation.experiment import Experiment, check_settings, open_experiment
+        from activelabel.simulation.experiment import (
+            Experiment,
+            began_without_patients,
+            check_settings,
+            open_experiment,
+        )
         from activelabel.simulation.measuring import sound_test_cases
         from activelabel.simulation.playing import check_arms
 
@@ -97,10 +102,13 @@ def simulate(
     layout = find_layout(with_settings(load_recipe(recipe), given), given, str(images))
     settings |= layout_settings(layout)
     needed = max(needed_cases(arm) for arm in arms)
-    cases = find_cases(images, labels, test, needed, without=(out,), split=split, patients=patients, layout=layout)
+    by_names = not began_without_patients(out)
+    cases = find_cases(
+        images, labels, test, needed, without=(out,), split=split, patients=patients, layout=layout, by_names=by_names
+    )
     for line in cases.passed_over:
         say(line)
-    say_of_subjects(cases.images if patients is None else ())
+    settings |= patients_by_their_names(cases.images if patients is None else (), by_names=by_names)
     if full_data:
         arms = (*arms, full_data_arm(recipe))
     names = resolve_label_names(given.labels, str(images))
@@ -119,12 +127,17 @@ def simulate(
     typer.echo(f"{models} models of {len(experiment.runs)} runs in {out}")
 
 
-def say_of_subjects(images: Collection[str]) -> None:
-    """Say if several of these images, whose patients nobody told, are of one subject by their names."""
-    from activelabel.data.given_patients import untold_subjects
+def patients_by_their_names(images: Collection[str], *, by_names: bool) -> dict[str, str]:
+    """The setting of patients by the names of images, if several are of one; say what that means.
 
-    if (overlooked := untold_subjects(images)) is not None:
-        say(overlooked, "yellow")
+    Without `by_names` none, and what is overlooked is said.
+    """
+    from activelabel.data.patients.by_name import NAMES, grouped_line, overlooked_line
+
+    line = grouped_line(images) if by_names else overlooked_line(images)
+    if line is not None:
+        say(line, "yellow")
+    return {"patients": NAMES} if line is not None and by_names else {}
 
 
 def _modality(given: "Settings", images: Path, cases: "Cases", layout: "ChannelLayout") -> str:

@@ -59,6 +59,10 @@ def start(
     if problem := unfit_version():
         raise NotReadyError(f"{problem}; `activelabel doctor` looks at the rest")
     _check(studies, certificates)
+    if "recipe" in settings:
+        from activelabel.recipes import load_recipe
+
+        load_recipe(settings["recipe"])  # before the host begins, which says much until it comes to that
     studies = images_to_serve(studies, settings)
     app = prepare_app_folder(APP_FOLDER)
     places = [*("--app", str(app)), *("--studies", studies), *("--host", host), *("--port", str(port))]

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from activelabel.cli.consoles import say
 from activelabel.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
     from activelabel.project.project import Project
     from activelabel.work.opening import Wanted
     from activelabel.work.worker import Kind, Worker
+
+
+SOME_LEFT = 3
+"""The exit code where images are left that this worker could not get."""
 
 
 def work(
@@ -40,7 +45,10 @@ def work(
         str, typer.Option(help="Fetch images and models from this server, if no folder is shared: http://host:8000.")
     ] = "",
     token_file: Annotated[
-        str, typer.Option(help="A file that holds a token for the server, if that wants a login.")
+        str,
+        typer.Option(
+            help="A file that holds a token of POST /auth/token. Default none: a worker lets itself in by the ledger."
+        ),
     ] = "",
     until_done: Annotated[bool, typer.Option("--until-done", help="End when nothing is left to do.")] = False,
     lease_seconds: Annotated[
@@ -58,8 +66,11 @@ def work(
 
     Any number of workers may run on any machines: the ledger gives each image to one of them at a time. Ctrl-C or
     SIGTERM ends a worker after the image in hand; a killed one loses nothing but that.
+
+    Exit code 3 with --until-done: images are left that this worker could not get, and others may.
     """
     from activelabel.work.opening import Wanted, ledger_url
+    from activelabel.work.tries import ImagesLeftError
     from activelabel.work.worker import check_kind
 
     logging.basicConfig(format="%(asctime)s %(message)s", level=logging.WARNING)
@@ -69,10 +80,14 @@ def work(
     url = ledger_url(database_url, project, os.environ)
     wanted = Wanted(url, studies, project_dir, server, token_file, device)
     what = check_kind(kind)
-    if ray or ray_address:
-        done = run_fleet(wanted, what, lease_seconds, ray_address, most, until_done)
-    else:
-        done = work_until_stopped(wanted, what, lease_seconds, until_done, StopRequest(hard=what == "train"))
+    try:
+        if ray or ray_address:
+            done = run_fleet(wanted, what, lease_seconds, ray_address, most, until_done)
+        else:
+            done = work_until_stopped(wanted, what, lease_seconds, until_done, StopRequest(hard=what == "train"))
+    except ImagesLeftError as error:
+        say(str(error), "red")
+        raise typer.Exit(SOME_LEFT) from error
     typer.echo(f"{done} done")
 
 
@@ -126,6 +141,7 @@ def open_worker(wanted: "Wanted", kind: "Kind", lease_seconds: float, until_done
 
     `own` is an empty folder for what it keeps while it runs.
     """
+    from activelabel.login.worker_passes import WorkerPass
     from activelabel.work.images import ServerImages, TokenFile
     from activelabel.work.opening import open_work
     from activelabel.work.worker import Worker
@@ -136,7 +152,8 @@ def open_worker(wanted: "Wanted", kind: "Kind", lease_seconds: float, until_done
         raise InvalidInputError("--token-file: goes with --server")
     project = open_work(wanted, own)
     if wanted.server:
-        images = ServerImages(wanted.server, TokenFile(wanted.token_file), project.layout, project.models_folder)
+        token = TokenFile(wanted.token_file) if wanted.token_file else WorkerPass(project.ledger)
+        images = ServerImages(wanted.server, token, project.layout, project.models_folder)
         return Worker(
             project, images, kind, lease_seconds=lease_seconds, until_done=until_done, fetch_model=images.fetch_model
         )

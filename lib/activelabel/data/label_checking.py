@@ -16,6 +16,7 @@ from activelabel.data.files.writing import write_atomically
 from activelabel.data.grids import TOLERANCE_VOXELS, AxisOrder, Grid, label_order
 from activelabel.data.labels.arrays import LabelArray, smallest_type
 from activelabel.data.labels.label_map import LabelMap, label_map_of
+from activelabel.data.labels.segment_numbers import by_place
 from activelabel.data.segmentations import place_segments, segments_of
 from activelabel.data.volumes import regular_grid
 from activelabel.errors import InvalidInputError
@@ -42,6 +43,7 @@ def check_label(
     image: Grid,
     names: Sequence[str],
     segment_names: Sequence[str] | None = None,
+    segment_numbers: Sequence[int] | None = None,
     *,
     as_kept: bool = False,
 ) -> CheckedLabel:
@@ -56,13 +58,16 @@ def check_label(
         names: the app's label map; or its label names, of which the first has value 1.
         segment_names: names of the values in the file: value v is the v-th name, even if an earlier segment is empty,
             as Slicer sends them. None: the values are already those of the map.
+        segment_numbers: numbers that rise, which a client has given these segments, if they are not 1 to N: see
+            `data.labels.segment_numbers`.
         as_kept: the file was written by this project on the grid that its image had, so its axes must still be those of
             the image. Otherwise the image's header was turned or mirrored since, and what was drawn on the voxels would
             lie mirrored on them.
 
     Raises:
         InvalidInputError: the file cannot be read; it lies on another grid than the image; a value is no whole number,
-            or has no name; a segment name is unknown or comes twice.
+            or has no name; a segment name is unknown or comes twice; its values fit the numbers of the segments and
+            their places, which differ.
     """
     path, labels = Path(path), label_map_of(names)
     label = read_label(path, image, labels, as_kept=as_kept)
@@ -70,11 +75,13 @@ def check_label(
     if meant is None:
         values = _whole_values(path, label.array, labels.known)
     else:
-        table = _value_table(path, labels, meant)
-        named = _whole_values(path, label.array, np.ones(len(table), dtype=bool))
+        table, array = _value_table(path, labels, meant), label.array
+        if segment_numbers and not label.names:
+            array = by_place(path.name, whole_numbers(path, array), meant, segment_numbers)
+        named = _whole_values(path, array, np.ones(len(table), dtype=bool))
         values = _checked_values(path, table[named], labels, meant)
-    array = np.ascontiguousarray(values.astype(np.uint16))
-    return CheckedLabel(smallest_type(array, highest=labels.highest), image.affine_ras)
+    checked = np.ascontiguousarray(values.astype(np.uint16))
+    return CheckedLabel(smallest_type(checked, highest=labels.highest), image.affine_ras)
 
 
 @dataclass(frozen=True, eq=False)

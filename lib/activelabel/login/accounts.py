@@ -10,8 +10,9 @@ from datetime import timedelta
 
 from activelabel.errors import InvalidInputError, NotLoggedInError, StorageFullError
 from activelabel.login.attempts import Attempts
-from activelabel.login.identity import ROLES, Identity
+from activelabel.login.identity import ROLES, Identity, Role
 from activelabel.login.passwords import verify_password
+from activelabel.login.worker_passes import hash_of
 from activelabel.store.ledger import Ledger
 from activelabel.store.records.people import User
 from activelabel.store.users import checked_user_name
@@ -53,8 +54,8 @@ class Sessions:
     def begin(self, who: Identity, lasts: timedelta) -> str:
         """Begin a session and return its token."""
         token = secrets.token_urlsafe(32)
-        role = who.role.word if self._by_provider else None
-        self._ledger.begin_session(_hash(token), who.name, lasts, role)
+        role = who.role.user_role if self._by_provider else None
+        self._ledger.begin_session(hash_of(token), who.name, lasts, role)
         return token
 
     def find(self, token: str) -> Identity:
@@ -63,7 +64,9 @@ class Sessions:
         Raises:
             NotLoggedInError: the token is unknown or has expired.
         """
-        found = self._ledger.login_session(_hash(token), by_provider=self._by_provider)
+        found = self._ledger.login_session(hash_of(token), by_provider=self._by_provider)
+        if found is None and self._ledger.is_worker_session(hash_of(token)):
+            return Identity("worker", Role.WORKER)
         if found is None:
             raise NotLoggedInError(ENDED)
         return Identity(found.user_name, ROLES[found.role])
@@ -73,14 +76,14 @@ class Sessions:
         who = self.find(token)
         if self.times.idle is not None:
             try:
-                self._ledger.prolong_session(_hash(token), self.times.idle, self.times.lasts)
+                self._ledger.prolong_session(hash_of(token), self.times.idle, self.times.lasts)
             except StorageFullError:
                 logger.warning("the disk is full: the login of %s is not prolonged", who.name)
         return who
 
     def end(self, token: str) -> None:
         """End the session of this token."""
-        self._ledger.end_session(_hash(token))
+        self._ledger.end_session(hash_of(token))
 
 
 class Accounts:
@@ -145,7 +148,3 @@ def _can_be_kept(name: str) -> bool:
         return checked_user_name(name) == name
     except InvalidInputError:
         return False
-
-
-def _hash(token: str) -> str:
-    return hashlib.sha256(token.encode(errors="replace")).hexdigest()

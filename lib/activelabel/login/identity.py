@@ -8,16 +8,25 @@ from activelabel.store.records.people import UserRole
 
 
 class Role(IntEnum):
-    """The roles, in ascending order; each includes the permissions of those before."""
+    """The roles, in ascending order; each of people's includes the permissions of people's roles before it.
 
+    A worker is no person: it may send the few requests that a worker needs, and no others.
+    """
+
+    WORKER = 0
     ANNOTATOR = 1
     REVIEWER = 2
     MANAGER = 3
     ADMIN = 4
 
     @property
-    def word(self) -> UserRole:
+    def word(self) -> str:
         """The name of the role."""
+        return _WORDS.get(self, "worker")
+
+    @property
+    def user_role(self) -> UserRole:
+        """The role as the ledger keeps it. Raises KeyError for that of a worker, which no person has."""
         return _WORDS[self]
 
 
@@ -28,6 +37,7 @@ _WORDS: dict[Role, UserRole] = {
     Role.ADMIN: "admin",
 }
 ROLES: dict[UserRole, Role] = {word: role for role, word in _WORDS.items()}
+"""The roles of people."""
 
 
 @dataclass(frozen=True)

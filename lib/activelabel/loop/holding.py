@@ -125,6 +125,7 @@ class Holding:
     Attributes:
         worker: the name under which it claims.
         recorded: of how many images it has written the scores.
+        told_to_end: whether this process is to end.
     """
 
     def __init__(
@@ -134,9 +135,14 @@ class Holding:
         stopped: Callable[[], bool] = lambda: False,
         worker: str = "",
         passed_over: Container[str] = (),
+        told_to_end: Callable[[], bool] = lambda: False,
     ) -> None:
-        """Hold work in `ledger`; nothing new is claimed once `stopped` is true, nor what is in `passed_over` then."""
+        """Hold work in `ledger`; nothing new is claimed once `stopped` is true, nor what is in `passed_over` then.
+
+        `told_to_end` tells whether this process is to end, so that nothing is waited for that hangs.
+        """
         self._passed_over = passed_over
+        self.told_to_end = told_to_end
         self.worker = worker or worker_name()
         self.recorded = 0
         self._ledger = ledger

@@ -56,7 +56,7 @@ class ProxyScoring:
         pool = _Pool(self._project, images, self._settings)
         with (
             holding or Holding(self._project.ledger) as held,
-            Ahead(pool.prepared, preparing_threads(self._project.device)) as prepared,
+            Ahead(pool.prepared, preparing_threads(self._project.device), told_to_end=held.told_to_end) as prepared,
         ):
             with held.whole("features", model.version, wait=True) as claim:
                 if claim is not None:

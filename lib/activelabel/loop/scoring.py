@@ -59,7 +59,7 @@ class VolumeScoring:
         query = self._project.recipe.query
         with (
             holding or Holding(ledger) as held,
-            Ahead(reader.prepared, preparing_threads(self._project.device)) as prepared,
+            Ahead(reader.prepared, preparing_threads(self._project.device), told_to_end=held.told_to_end) as prepared,
         ):
             if traits_of(query.strategy).needs is Needs.FEATURES:
                 with held.whole("features", model.version) as claim:

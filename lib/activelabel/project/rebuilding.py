@@ -18,7 +18,7 @@ from activelabel.data.files.digest import file_sha256
 from activelabel.data.files.names import is_tag
 from activelabel.data.files.studies_folder import LABEL_ENDING, find_images
 from activelabel.errors import InvalidInputError, NotReadyError
-from activelabel.project.given.patients import given_patients
+from activelabel.project.given.patients import given_patients, patients_of_rebuilt
 from activelabel.project.given.split import given_split
 from activelabel.project.labels.record_files import ENDING, read_record
 from activelabel.project.listing import listed_files
@@ -112,7 +112,11 @@ def _fill(project: Project, ledger: Ledger, archive: _Archive) -> Rebuilt:
     """Fill an empty ledger from the records, then all images of the studies, then the labels without a record."""
     rebuilt = ledger.rebuild(archive.records)
     ids = _images(project, archive)
-    split, patients = given_split(project.settings), given_patients(project.settings)
+    split = given_split(project.settings)
+    if is_pacs(project.studies):
+        patients = given_patients(project.settings)
+    else:
+        patients = patients_of_rebuilt(project.settings, ledger, ids)
     ledger.sync_images(
         ids,
         project.recipe.training.validation_cases,

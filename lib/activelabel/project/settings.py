@@ -92,8 +92,9 @@ class Settings(BaseModel):
     patients: Annotated[str | None, BeforeValidator(_default_if_empty)] = Field(
         default=None,
         description="whose images are whose, so that no patient is in two parts of a split: a regular expression with "
-        "one group, which is the patient in the id of an image, or a table (.csv, .tsv) with the columns image and "
-        "patient; default the PatientID in a PACS, else each image is a patient of its own",
+        "one group, which is the patient in the id of an image; a table (.csv, .tsv) with the columns image and "
+        "patient; names, as common data sets name patients; or images, so that each is a patient of its own. Default "
+        "the PatientID in a PACS, else names, in a project that has begun with it",
     )
     splits_fold: int = Field(default=0, ge=0, description="which split of a splits_final.json, counted from 0")
     device: str = Field(default="auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto, cpu, cuda or cuda:N")

@@ -39,12 +39,14 @@ def read_label_info(info: Mapping[str, Any]) -> LabelInfo:
     Raises:
         InvalidInputError: a param has a wrong type.
     """
+    names, numbers = _segments(info)
     return LabelInfo(
         annotator_of(info),
-        _segment_names(info),
+        names,
         info.get("annotated_slices"),
         _yes_or_no(info, "finished"),
         bool(_yes_or_no(info, "confirmed")),
+        numbers,
     )
 
 
@@ -56,31 +58,34 @@ def _yes_or_no(info: Mapping[str, Any], key: str) -> bool | None:
     return value
 
 
-def _segment_names(info: Mapping[str, Any]) -> tuple[str, ...] | None:
-    """Names of a client's segments in the order of the mask values, or None if the client sent none.
+def _segments(info: Mapping[str, Any]) -> tuple[tuple[str, ...] | None, tuple[int, ...] | None]:
+    """Names of a client's segments in the order of the list, and their numbers if these rise and are not 1 to N.
 
-    Slicer sends `label_info` as a list of `{name, idx}` with rising `idx`. Since `idx` also counts segments that Slicer
-    skipped, only the position in the list gives the value of a segment. A client whose list is in another order means
-    the values by `idx`.
+    The names are None if the client sent none. Slicer sends `label_info` as a list of `{name, idx}` with rising `idx`,
+    and the values of its mask are places in the list, as `idx` also counts segments that it skipped. Other clients mean
+    values by `idx`. If the list is in another order, its numbers must be 1 to N, and are values.
 
     Raises:
         InvalidInputError: it is no such list; or `idx` does not rise, and its numbers are not 1 to N, each once.
     """
     entries = info.get("label_info")
     if not entries:
-        return None
+        return None, None
     try:
         names = tuple(str(entry["name"]) for entry in entries)
-        numbers = [entry.get("idx") for entry in entries]
+        numbers = tuple(entry.get("idx") for entry in entries)
     except (TypeError, KeyError, AttributeError) as error:
         raise InvalidInputError(
             f'params: expected label_info like [{{"name": "liver", "idx": 1}}], got {entries!r}'
         ) from error
-    if not all(isinstance(number, int) for number in numbers) or numbers == sorted(set(numbers)):
-        return names
-    if sorted(numbers) != list(range(1, len(names) + 1)):
+    in_order = tuple(range(1, len(names) + 1))
+    if not all(isinstance(number, int) for number in numbers) or numbers == in_order:
+        return names, None
+    if list(numbers) == sorted(set(numbers)):
+        return names, numbers
+    if sorted(numbers) != list(in_order):
         raise InvalidInputError(
             f"params: label_info gives {', '.join(map(repr, names))} the idx {', '.join(map(str, numbers))}, expected "
             f"1 to {len(names)}, each once: number the segments by their values in the mask"
         )
-    return tuple(name for _, name in sorted(zip(numbers, names, strict=True)))
+    return tuple(name for _, name in sorted(zip(numbers, names, strict=True))), None

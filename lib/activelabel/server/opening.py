@@ -4,7 +4,7 @@ from pathlib import Path
 
 from activelabel.annotation.archive import open_archive
 from activelabel.data.files.studies_folder import find_images
-from activelabel.project.given.patients import given_patients
+from activelabel.project.given.patients import fix_patients, given_patients
 from activelabel.project.given.roles import given_roles
 from activelabel.project.given.split import check_split, given_split
 from activelabel.project.project import Project
@@ -25,6 +25,7 @@ def open_datastore(project: Project, studies: str, *, follow_changes: bool) -> L
         images = find_images(
             Path(studies), links_out=project.settings.links_out_of_studies, layout=project.layout
         ).files
+        fix_patients(project.settings, ledger)
         split, patients = given_roles(project.settings, ledger, images)
         return LedgerDatastore(
             str(view),

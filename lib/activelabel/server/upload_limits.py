@@ -4,12 +4,13 @@ This wrapper runs after the access checks and before any code that reads a reque
 to disk before a route can check it.
 """
 
+import asyncio
 import json
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -17,6 +18,10 @@ LARGEST_JSON_BYTES = 2**20
 LARGEST_STORED_BYTES = 2**29
 """Limit of a store request to the PACS, which the server holds in memory. A SEG takes one bit per voxel."""
 MINUTE_SECONDS = 60.0
+PATIENCE_SECONDS = 60.0
+"""How long a request may take to come, however short it is."""
+SLOWEST_BYTES_A_SECOND = 1024
+"""After that, what must have come of it: a few slow clients would otherwise take all turns for uploads, for ever."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +34,7 @@ class UploadLimits:
 
 
 class UploadGuard:
-    """ASGI wrapper that answers requests beyond the limits with 413 or 429 and one line."""
+    """ASGI wrapper that answers requests beyond the limits with 408, 413 or 429 and one line."""
 
     def __init__(self, app: ASGIApp, limits: UploadLimits, clock: Callable[[], float] = time.monotonic) -> None:
         self._app = app
@@ -90,30 +95,37 @@ class UploadGuard:
         return None
 
 
-class _TooLargeError(Exception):
-    """A request has more bytes than allowed; the error ends the reading of its body."""
+class _RefusedError(Exception):
+    """A request has more bytes than allowed, or comes too slowly; the error ends the reading of its body."""
 
 
 class _BoundedRequest:
-    """A request whose body is read up to a limit; beyond it, the answer is 413 whatever the app answers."""
+    """A request whose body is read up to a limit, and not for ever.
+
+    Beyond the limit the answer is 413, and 408 for a body that comes too slowly, whatever the app answers.
+    """
 
     def __init__(self, most: int) -> None:
         self._most = most
         self._count = 0
+        self._waited = 0.0
+        self._read = False
         self._answered = False
+        self._refusal: tuple[int, str] | None = None
 
     async def run(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-        """Run the app with the limit."""
+        """Run the app with the limits."""
 
         async def bounded_receive() -> Message:
-            message = await receive()
+            message = await (receive() if self._read else self._in_time(receive))
+            self._read = self._read or not message.get("more_body", False)
             self._count += len(message.get("body", b""))
             if self._count > self._most:
-                raise _TooLargeError(too_large(self._most))
+                self._refuse(413, too_large(self._most))
             return message
 
         async def bounded_send(message: Message) -> None:
-            if self._count > self._most and not self._answered:
+            if self._refusal is not None and not self._answered:
                 return
             self._answered = True
             await send(message)
@@ -121,10 +133,25 @@ class _BoundedRequest:
         try:
             await app(scope, bounded_receive, bounded_send)
         except Exception:
-            if self._count <= self._most or self._answered:
+            if self._refusal is None or self._answered:
                 raise
-        if self._count > self._most and not self._answered:
-            await _answer(send, 413, too_large(self._most))
+        if self._refusal is not None and not self._answered:
+            await _answer(send, *self._refusal)
+
+    async def _in_time(self, receive: Receive) -> Message:
+        """The next message, if the client is not too slow."""
+        begun = time.monotonic()
+        left = max(PATIENCE_SECONDS, self._count / SLOWEST_BYTES_A_SECOND) - self._waited
+        try:
+            return await asyncio.wait_for(receive(), max(left, 0))
+        except (TimeoutError, asyncio.TimeoutError):
+            self._refuse(408, f"the request came too slowly ({self._count:,} bytes so far): send it again")
+        finally:
+            self._waited += time.monotonic() - begun
+
+    def _refuse(self, status: int, line: str) -> NoReturn:
+        self._refusal = (status, line)
+        raise _RefusedError(line)
 
 
 def too_large(most: int) -> str:
@@ -147,7 +174,7 @@ def _is_upload(headers: Mapping[str, str]) -> bool:
 async def _answer(send: Send, status: int, line: str) -> None:
     body = json.dumps({"detail": line}).encode()
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
-    headers += [(b"connection", b"close")] if status == 413 else [(b"retry-after", b"5")]
+    headers += [(b"connection", b"close")] if status in (408, 413) else [(b"retry-after", b"5")]
     start: dict[str, Any] = {"type": "http.response.start", "status": status, "headers": headers}
     await send(start)
     await send({"type": "http.response.body", "body": body})

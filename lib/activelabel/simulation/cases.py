@@ -9,9 +9,10 @@ from activelabel.data.files.image_files import ImageFiles
 from activelabel.data.files.labels_folder import find_labels
 from activelabel.data.files.links import make_link
 from activelabel.data.files.names import ENDINGS
-from activelabel.data.files.studies_folder import find_images, lines_on
-from activelabel.data.given_patients import GivenPatients, check_parts
+from activelabel.data.files.studies_folder import FolderContent, find_images, lines_on
 from activelabel.data.given_splits import GivenSplit
+from activelabel.data.patients.by_name import BY_NAMES, NAMES, shared_by_name
+from activelabel.data.patients.given import GivenPatients, check_parts, patients_by_names
 from activelabel.data.splits import choose_validation
 from activelabel.errors import InvalidInputError
 
@@ -41,6 +42,8 @@ def find_cases(
     split: GivenSplit | None = None,
     patients: GivenPatients | None = None,
     layout: ChannelLayout = ONE_CHANNEL,
+    *,
+    by_names: bool = False,
 ) -> Cases:
     """Pair the files of two folders by name and set the test cases aside, by a hash of their patients alone.
 
@@ -57,6 +60,7 @@ def find_cases(
         patients: the given patients: all images of one are test cases, or none is. Images of unknown patients take no
             part. Without them, each image is a patient of its own.
         layout: how the channels of an image lie in files.
+        by_names: without given patients, those that have several images by their names are split as given ones.
 
     Raises:
         InvalidInputError: a folder is missing or empty, an image has no label, there are too few cases, a split and
@@ -77,9 +81,7 @@ def find_cases(
         content = replace(content, passed_over=beside)
     if not drawn.files and not drawn.passed_over:
         raise InvalidInputError(f"--labels {labels}: expected files that end in {', '.join(ENDINGS)}, found none")
-    if patients is not None:
-        patients.require_some(content.files)
-        content = patients.known_only(content)
+    content, patients = _with_patients(content, patients, by_names)
     listed, unlisted = _listed(content.files, split)
     found = {image_id: content.image(image_id) for image_id in listed}
     true_labels = {image_id: drawn.path(image_id) for image_id in drawn.files}
@@ -89,11 +91,11 @@ def find_cases(
             f"--labels {labels}: {len(unlabelled)} of {len(found)} images have no label of their name, the first is "
             f"'{unlabelled[0]}': add it, or take the image out of {images}"
         )
-    test = _test_cases(found, test_cases, split, {} if patients is None else patients.of_all(found))
+    test = _test_cases(found, test_cases, split, patients)
     if not test and test_cases != 0:
         raise InvalidInputError(
             f"--conf patients: all {len(found)} images are of one patient, and none of a patient that is learnt from "
-            "can test: add other patients, or leave the setting out"
+            "can test: add other patients, or say whose the images are"
         )
     if len(found) - len(test) < smallest_pool:
         raise InvalidInputError(
@@ -103,6 +105,18 @@ def find_cases(
         )
     passed_over = tuple(lines_on({**content.passed_over, **drawn.unused, **unlisted}))
     return Cases(found, true_labels, tuple(sorted(found.keys() - test)), tuple(sorted(test)), passed_over)
+
+
+def _with_patients(
+    content: FolderContent, patients: GivenPatients | None, by_names: bool
+) -> tuple[FolderContent, GivenPatients | None]:
+    """The images that take part, and their patients."""
+    if patients is None and by_names and shared_by_name(content.files):
+        patients = patients_by_names(NAMES, BY_NAMES)
+    if patients is None:
+        return content, None
+    patients.require_some(content.files)
+    return patients.known_only(content), patients
 
 
 def _listed(files: Mapping[str, str], split: GivenSplit | None) -> tuple[list[str], dict[str, str]]:
@@ -120,11 +134,12 @@ def _listed(files: Mapping[str, str], split: GivenSplit | None) -> tuple[list[st
 
 
 def _test_cases(
-    found: Collection[str], count: int | None, split: GivenSplit | None, patients: Mapping[str, str]
+    found: Collection[str], count: int | None, split: GivenSplit | None, patients: GivenPatients | None
 ) -> frozenset[str]:
+    told = {} if patients is None else patients.of_all(found)
     if split is None:
-        return choose_validation(found, max(1, len(found) // 4) if count is None else count, patients)
-    check_parts(split, patients, "--conf splits")
+        return choose_validation(found, max(1, len(found) // 4) if count is None else count, told)
+    check_parts(split, told, "--conf splits", by_names=patients is not None and patients.others_alone)
     return _given_test(split, found, count)
 
 

@@ -73,6 +73,12 @@ def open_experiment(experiment: Experiment, out: Path) -> None:
         link_images(experiment.cases, experiment.cases.pool, out / "pool")
 
 
+def began_without_patients(out: Path) -> bool:
+    """Whether a folder holds an experiment in which each image is a patient of its own."""
+    file = out / EXPERIMENT_FILE
+    return file.is_file() and "patients" not in json.loads(file.read_text(encoding="utf-8"))["conf"]
+
+
 def check_settings(conf: Collection[str]) -> None:
     """Refuse settings that differ from run to run.
 

@@ -17,6 +17,8 @@ from activelabel.store.records.people import LoginSession, User, UserRole
 from activelabel.store.schema.people import LoginSessionRow, UserRow
 
 _STEPS_OF_IDLE = 30
+_WORKER = ":worker"
+"""Whose session that of a worker is; nobody can have this name, see `checked_user_name`."""
 
 
 class Users(Database):
@@ -151,8 +153,30 @@ class Users(Database):
         with self._writing() as session:
             session.execute(moved.where(LoginSessionRow.expires_at > now).values(expires_at=until))
 
+    def begin_worker_session(self, token_sha256: str, lasts: timedelta) -> None:
+        """Record the session of a worker, which may write the ledger and therefore needs no password.
+
+        It expires by the database's clock, as the worker's machine may have another one.
+        """
+        of_workers = LoginSessionRow.user_name == _WORKER
+        with self._writing() as session:
+            now = self._shared_now(session)
+            session.execute(delete(LoginSessionRow).where(of_workers, LoginSessionRow.expires_at <= now))
+            session.add(
+                LoginSessionRow(
+                    token_sha256=token_sha256, user_name=_WORKER, provider_role=None, created_at=now,
+                    expires_at=now + lasts,
+                )
+            )  # fmt: skip
+
+    def is_worker_session(self, token_sha256: str) -> bool:
+        """Whether this is the token of a worker's session that has not ended."""
+        with self._reading() as session:
+            row = session.get(LoginSessionRow, token_sha256)
+            return row is not None and row.user_name == _WORKER and row.expires_at > self._shared_now(session)
+
     def end_session(self, token_sha256: str) -> None:
-        """End the session of a user who logs out."""
+        """End the session of a user who logs out, or of a worker."""
         with self._writing() as session:
             session.execute(delete(LoginSessionRow).where(LoginSessionRow.token_sha256 == token_sha256))
 

@@ -108,7 +108,7 @@ class ServerImages:
     def __init__(self, address: str, token: Callable[[], str], layout: ChannelLayout, models_folder: Path) -> None:
         """Fetch from `address`; models go into `models_folder`, images into a folder for the life of this object.
 
-        `token` is asked each time, since tokens expire and are replaced; it gives an empty one for none.
+        `token` is asked each time, since tokens expire and are replaced.
         """
         if not address.startswith(("http://", "https://")):
             raise InvalidInputError(f"--server {address}: expected the address of a server, like http://host:8000")
@@ -191,9 +191,7 @@ class ServerImages:
     def _fetch(self, path: str, query: dict[str, str], target: Path) -> Message:
         """Write what an address answers into a file, and return its headers."""
         address = f"{self._address}{path}?{urllib.parse.urlencode(query)}"
-        token = self._token()
-        headers = {"Authorization": f"Bearer {token}"} if token else {}
-        request = urllib.request.Request(address, headers=headers)
+        request = urllib.request.Request(address, headers={"Authorization": f"Bearer {self._token()}"})
         unfinished = target.with_name(f".{target.name}.unfinished")
         try:
             with self._opener.open(request, timeout=_TIMEOUT_SECONDS) as answer, unfinished.open("wb") as file:
@@ -228,7 +226,10 @@ def _explained(error: urllib.error.HTTPError, address: str, path: str) -> Except
         line = str(error.reason)
     match error.code:
         case 401 | 403:
-            return NotLoggedInError(f"{address}{path}: {line}: name a file with a valid token with --token-file")
+            return NotLoggedInError(
+                f"{address}{path}: {line}: is it the server of this ledger? Or name a file with a valid token with "
+                "--token-file"
+            )
         case 404:
             return NotFoundError(f"{address}{path}: {line}")
     return UnavailableError(f"{address}{path}: {error.code}, {line}")
@@ -255,13 +256,11 @@ class TokenFile:
 
 
 def read_token(file: str) -> str:
-    """The token in a file; empty if no file is named.
+    """The token in a file.
 
     Raises:
         InvalidInputError: the file cannot be read, or holds more than a token.
     """
-    if not file:
-        return ""
     try:
         token = Path(file).read_text(encoding="utf-8").strip()
     except (OSError, ValueError) as error:

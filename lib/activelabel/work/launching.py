@@ -16,6 +16,7 @@ from typing import Any
 import psutil
 
 from activelabel.errors import ActiveLabelError, InvalidInputError, NotReadyError, UnavailableError
+from activelabel.work.tries import ImagesLeftError
 
 logger = logging.getLogger(__name__)
 
@@ -106,10 +107,12 @@ class RayWorkers:
 
         Raises:
             ActiveLabelError: as many workers as there may be have ended with an error; it is that of the last one.
+            ImagesLeftError: the last worker could not get what is left.
         """
         error = self._collect()
         wanted = min(wanted, self.most - self._failed)
-        if error is not None and self._failed >= self.most:
+        left_over = isinstance(error, ImagesLeftError) and not self._running
+        if error is not None and (left_over or self._failed >= self.most):
             raise error
         for _ in range(wanted - len(self._running)):
             actor = self._actor.remote(self._task)

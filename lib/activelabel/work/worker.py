@@ -5,12 +5,11 @@ Workers can be started and killed at any time: what a killed worker held comes b
 
 import logging
 import time
-from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from activelabel.errors import ActiveLabelError, InvalidInputError, NotFoundError, NotReadyError, UnavailableError
+from activelabel.errors import InvalidInputError, NotFoundError, NotReadyError, UnavailableError
 from activelabel.loop.due import Work, read_situation, work_due
 from activelabel.loop.holding import LEASE_SECONDS, Holding
 from activelabel.loop.passing_over import PassedOverError, PassingOver
@@ -18,14 +17,15 @@ from activelabel.loop.proxy_scoring import ProxyScoring
 from activelabel.loop.scoring import VolumeScoring, scored_measure
 from activelabel.loop.training.proxy import ProxyTraining
 from activelabel.loop.training.segmentation import SegmentationTraining
+from activelabel.prediction.prepared.ahead import Ahead
 from activelabel.project.images import DescribedImages
 from activelabel.project.project import Project
 from activelabel.project.readability import prepare_case, set_aside
 from activelabel.project.slices.slicing import fixed_axis
 from activelabel.store.records.models import ModelVersion
 from activelabel.store.work.claims import Job
-from activelabel.work.images import SharedFolder
 from activelabel.work.opening import require_version_of_server
+from activelabel.work.tries import ImagesLeftError, Tries
 
 logger = logging.getLogger(__name__)
 
@@ -35,8 +35,6 @@ LOOK_SECONDS = 2.0
 """The pause before a worker that found nothing to do looks again."""
 RETRY_SECONDS = 10.0
 """The pause after the ledger, the PACS or the server did not answer."""
-TRIES = 3
-"""How often an image is tried that cannot be had while others can."""
 
 
 @dataclass
@@ -62,11 +60,11 @@ class Worker:
     fetch_model: Callable[[ModelVersion], None] = lambda _: None
     done: int = field(default=0, init=False)
     _passing: PassingOver = field(init=False)
-    _failed: Counter[str] = field(default_factory=Counter, init=False)
-    _gives_up: bool = field(default=False, init=False)
+    _tries: Tries = field(init=False)
 
     def __post_init__(self) -> None:
         self._passing = PassingOver(self.images)
+        self._tries = Tries(self.project.ledger, self.images, self._passing)
 
     def run(self) -> int:
         """Work until stopped, or with `until_done` until nothing is left; return how many pieces were done.
@@ -77,6 +75,7 @@ class Worker:
         Raises:
             ActiveLabelError: what it needs is wrong or missing, such as an image or the model's file, or the server is
                 of another version by now.
+            ImagesLeftError: with `until_done`, all that is left are images that this worker has tried in vain.
         """
         turns: Mapping[Kind, Callable[[], bool]] = {
             "score": self._score, "prepare": self._prepare, "train": self._train,
@@ -87,9 +86,12 @@ class Worker:
             try:
                 require_version_of_server(self.project.ledger)
                 worked = turns[self.kind]()
-                waits = self._come_back_later()
+                waits = not self.stopped() and self._looks_back()
             except (UnavailableError, NotReadyError, NotFoundError) as error:
-                if isinstance(error, NotFoundError) and (self._gives_up or not self.done):
+                if self.stopped():
+                    logger.warning("%s; what was scored is kept, and what is in hand goes to others", error)
+                    break
+                if isinstance(error, NotFoundError) and (self._tries.gives_up or not self.done):
                     raise  # most likely it is not the server's folder; later an image may be removed at any time
                 logger.warning("%s; it is tried again in %d s", error, RETRY_SECONDS)
                 self._pause(RETRY_SECONDS)
@@ -105,45 +107,22 @@ class Worker:
             idle = not worked
         return self.done
 
-    def _come_back_later(self) -> bool:
-        """After a turn, forget which images were passed over, so that the next one tries them; whether there were any.
-
-        One that a shared folder does not give after some tries, while it gives another, is set aside.
+    def _looks_back(self) -> bool:
+        """After a turn, whether images were passed over, which are to be tried after a pause.
 
         Raises:
-            NotFoundError: a first image is not there, or with `until_done`, all that is left is not, after some tries.
+            NotFoundError: as `Tries.after_turn`.
+            ImagesLeftError: with `until_done`, nothing is left but images that were tried in vain.
         """
-        failed = dict(self._passing.failed)
-        self._passing.failed.clear()
-        if not failed or self.stopped():
-            return False
-        missing = [error for error in failed.values() if isinstance(error, NotFoundError)]
-        if missing and not (self.done or self._passing.read):
-            raise missing[0]
-        if not isinstance(self.images, SharedFolder) or self._another_is_read(self.images, failed):
-            self._failed.update(failed.keys())
-        for image_id in [one for one in failed if self._failed[one] >= TRIES]:
-            if isinstance(self.images, SharedFolder) and isinstance(failed[image_id], UnavailableError):
-                reason = f"{failed.pop(image_id)} Others there can be read."
-                self.project.ledger.mark_unreadable(image_id, reason, None)
-                logger.warning("%s is set aside: %s", image_id, reason)
-        if not failed:
-            return False
-        if self.until_done and len(missing) == len(failed) and all(self._failed[one] >= TRIES for one in failed):
-            self._gives_up = True
-            raise missing[0]
-        logger.warning("%d images are passed over; they are tried again in %d s", len(failed), RETRY_SECONDS)
-        return True
-
-    def _another_is_read(self, folder: SharedFolder, failed: Mapping[str, ActiveLabelError]) -> bool:
-        """Whether the folder gives an image that is none of those that failed."""
-        for image in self.project.ledger.images():
-            if image.usable and image.id not in failed:
-                try:
-                    return folder.image_files(image.id).exists()
-                except ActiveLabelError:
-                    return False
-        return False
+        passed_over = self._tries.after_turn(any_done=bool(self.done), until_done=self.until_done)
+        if passed_over:
+            logger.warning("images are passed over; they are tried again in %d s", RETRY_SECONDS)
+        refused = self._tries.refused
+        left = left_to_do(self.project, self.kind) if refused else 0
+        if self.until_done and not passed_over and 0 < left <= len(refused):
+            names, why = ", ".join(sorted(refused)[:3]), next(iter(refused.values()))
+            raise ImagesLeftError(f"{self.done} done, {left} left that this worker could not get ({names}): {why}")
+        return passed_over or (left > 0 and not self._passing.read)
 
     def _pause(self, seconds: float) -> None:
         end = time.monotonic() + seconds
@@ -156,6 +135,7 @@ class Worker:
             self.lease_seconds,
             lambda: self.stopped() or also_stopped(),
             passed_over=self._passing.failed,
+            told_to_end=self.stopped,
         )
 
     def _score(self) -> bool:
@@ -192,21 +172,27 @@ class Worker:
         ledger, job, before = self.project.ledger, Job("prepare"), self.done
         kept = self.project.prepared_images()
         kept.tidy()
-        with self._holding() as held:
+
+        def prepared(image_id: str) -> bool:
+            """Read and prepare an image; whether this worker could get at it."""
+            try:
+                files = self._passing.image_files(image_id)
+                image = prepare_case(image_id, files, ledger, self.project.preprocessing, kept)
+                fixed_axis(ledger, image_id, image.original, self.project.slice_plane)
+            except PassedOverError:
+                return False
+            except InvalidInputError as error:
+                set_aside(image_id, error, ledger, self.images)
+            return True
+
+        with self._holding() as held, Ahead(prepared, 0, told_to_end=held.told_to_end) as in_a_thread:
             for image_id in held.images(job):
                 began = time.monotonic()
-                try:
-                    files = self._passing.image_files(image_id)
-                    image = prepare_case(image_id, files, ledger, self.project.preprocessing, kept)
-                    fixed_axis(ledger, image_id, image.original, self.project.slice_plane)
-                except PassedOverError:
-                    held.drop(job, image_id)
-                    continue
-                except InvalidInputError as error:
-                    set_aside(image_id, error, ledger, self.images)
+                was_read = in_a_thread.take(image_id)
                 held.drop(job, image_id)
-                self.done += 1
-                logger.info("prepared %s in %.1f s", image_id, time.monotonic() - began)
+                if was_read:
+                    self.done += 1
+                    logger.info("prepared %s in %.1f s", image_id, time.monotonic() - began)
         return self.done > before
 
     def _train(self) -> bool:

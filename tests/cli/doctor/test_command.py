@@ -216,14 +216,19 @@ def test_a_folder_that_does_not_answer_is_one_line(
     assert (found.fit, found.text) == (False, f"{studies} cannot be read (Input/output error)")
 
 
-def test_images_of_one_subject_of_bids_are_named_until_patients_are_told(blobs: Callable[[int], Any]) -> None:
+def test_images_of_one_subject_of_bids_are_one_patients_unless_the_project_began_otherwise(
+    blobs: Callable[[int], Any],
+) -> None:
     studies = blobs(3).studies
     for number, name in enumerate(("sub-1_ses-1_T1w", "sub-1_ses-2_T1w", "sub-2_T1w")):
         (studies / f"blob_0{number}.nii.gz").rename(studies / f"{name}.nii.gz")
-    untold = findings(studies, labels="ball")["patients"]
-    assert (untold.fit, untold.text.partition(" by ")[0]) == (False, "'sub-1' has 2 images")
+    new = findings(studies, labels="ball")["patients"]
+    assert (new.fit, new.text) == (True, "2 on 3 images, by their names")
     told = findings(studies, labels="ball", patients="(sub-[A-Za-z0-9]+)")["patients"]
     assert (told.fit, told.text) == (True, "2 on 3 images")
+    open_project("app", str(studies), {"labels": "ball"}).ledger.sync_images(["sub-1_ses-1_T1w"], 0)
+    begun = findings(studies, labels="ball")["patients"]
+    assert (begun.fit, begun.text.partition(" by ")[0]) == (False, "'sub-1' has 2 images")
 
 
 def test_patients_and_splits_are_looked_at(blobs: Callable[[int], Any], tmp_path: Path) -> None:

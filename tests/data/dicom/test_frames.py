@@ -198,3 +198,36 @@ def test_a_missing_frame_is_noticed(tmp_path: Path) -> None:
 
 def test_axial_slices_are_recognised_by_their_orientation() -> None:
     assert np.cross(AXIAL[:3], AXIAL[3:]).tolist() == [0, 0, 1]
+
+
+@pytest.mark.parametrize(
+    ("signed", "above"),
+    [(1, 0), (0, 0xF000)],
+    ids=["a sign that is not repeated", "an overlay in the unused bits"],
+)
+def test_bits_above_the_stored_ones_say_nothing_in_slices_and_in_frames(
+    tmp_path: Path, signed: int, above: int
+) -> None:
+    values = np.arange(SLICES * 30).reshape(SLICES, 6, 5) * 11 - signed * 990
+    twelve = ((values & 0xFFF) | above).astype("<u2")
+    stored = {"BitsStored": 12, "HighBit": 11, "PixelRepresentation": signed}
+    write_slices(tmp_path / "slices", [{**stored, "PixelData": one.tobytes()} for one in twelve])
+    write_enhanced(tmp_path / "frames" / "all.dcm", range(SLICES), **stored, PixelData=twelve.tobytes())
+    for folder in ("slices", "frames"):
+        np.testing.assert_array_equal(read_series(tmp_path / folder).array, (values - 1000.0).transpose())
+
+
+def test_parts_in_different_frames_of_reference_are_refused(tmp_path: Path) -> None:
+    write_slices(tmp_path, [{"FrameOfReferenceUID": f"1.2.{1 + index // 3}"} for index in range(SLICES)])
+    with pytest.raises(
+        InvalidInputError, match=r"has 2 frames of reference \(FrameOfReferenceUID of 88\.dcm and 85\.dcm\), expected"
+    ):
+        read_series(tmp_path)
+
+
+@pytest.mark.parametrize("frames", [["1.2.3"] * SLICES, [f"1.2.{index}" for index in range(SLICES)]])
+def test_a_frame_of_reference_of_all_or_of_each_slice_is_none_that_parts_a_series(
+    tmp_path: Path, frames: list[str]
+) -> None:
+    write_slices(tmp_path, [{"FrameOfReferenceUID": frame} for frame in frames])
+    np.testing.assert_array_equal(read_series(tmp_path).array, by_pydicom(tmp_path))

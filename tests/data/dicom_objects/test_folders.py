@@ -11,8 +11,8 @@ from rtstruct_files import in_slice, rtstruct
 from activelabel.data.dicom_objects.folders import LABELS, convert, is_dicom_folder
 from activelabel.data.files.labels_folder import find_labels
 from activelabel.data.files.studies_folder import find_images
-from activelabel.data.given_patients import read_patients
 from activelabel.data.label_checking import check_label
+from activelabel.data.patients.given import read_patients
 from activelabel.data.volumes import read_grid, read_volume
 from local_pacs.ct_series import ct_series
 

@@ -82,7 +82,7 @@ def test_nothing_more_is_begun_when_it_ends() -> None:
 
 
 def until(holds: "object") -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while not holds():  # type: ignore[operator]
         assert time.monotonic() < deadline
         time.sleep(0.001)
@@ -141,3 +141,35 @@ def test_a_time_out_of_the_reading_itself_is_passed_on() -> None:
         ahead.expect("a")
         with pytest.raises(TimeoutError, match="the disk"):
             ahead.take("a")
+
+
+@pytest.mark.parametrize("threads", [0, 1])
+def test_a_process_that_is_to_end_waits_for_a_reading_that_hangs_only_a_while(
+    threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("activelabel.prediction.prepared.ahead.ENDING_SECONDS", 0.2)
+    answers, told = threading.Event(), threading.Event()
+    threading.Timer(0.5, told.set).start()
+    with Ahead(lambda name: answers.wait(120), threads, told_to_end=told.is_set) as ahead:
+        ahead.expect("ab")
+        with pytest.raises(UnavailableError, match="a: it is not read after 0 s, and this process is to end: does"):
+            ahead.take("a")
+        assert told.is_set()
+    answers.set()
+
+
+def test_a_process_that_is_to_end_waits_for_what_does_not_hang() -> None:
+    answers = threading.Event()
+    threading.Timer(0.2, answers.set).start()
+    with Ahead(lambda name: answers.wait(120), 1, told_to_end=lambda: True) as ahead:
+        assert ahead.take("a") is True
+
+
+def test_the_end_of_a_process_does_not_wait_for_what_hangs_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("activelabel.prediction.prepared.ahead.ENDING_SECONDS", 0.1)
+    answers = threading.Event()
+    began = time.monotonic()
+    with Ahead(lambda name: answers.wait(120), 1, told_to_end=lambda: True) as ahead:
+        ahead.expect("a")
+    assert time.monotonic() - began < 60
+    answers.set()

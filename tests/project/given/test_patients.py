@@ -11,7 +11,14 @@ from hypothesis import strategies as st
 
 from activelabel.data.given_splits import read_split
 from activelabel.errors import InvalidInputError
-from activelabel.project.given.patients import check_patients, given_patients, patients_with_two_roles
+from activelabel.project.given.patients import (
+    check_patients,
+    fix_patients,
+    given_patients,
+    patients_in_force,
+    patients_of_rebuilt,
+    patients_with_two_roles,
+)
 from activelabel.project.given.roles import given_roles
 from activelabel.project.given.split import check_split_of_patients
 from activelabel.project.settings import parse_settings
@@ -33,15 +40,51 @@ def test_without_the_setting_nothing_is_said() -> None:
     assert given_patients(parse_settings({"patients": ""})) is None
 
 
-def test_a_start_says_that_images_of_one_subject_count_as_several_patients(
+IMAGES = ("sub-1_ses-1_T1w", "sub-1_ses-2_T1w")
+
+
+def test_a_project_that_began_before_names_told_patients_stays_so_and_says_what_it_overlooks(
     ledger: Ledger, caplog: pytest.LogCaptureFixture
 ) -> None:
-    images = ["sub-1_ses-1_T1w", "sub-1_ses-2_T1w"]
-    assert given_roles(parse_settings({}), ledger, images) == (None, None)
+    ledger.sync_images(IMAGES, 1)
+    for _ in range(2):
+        fix_patients(parse_settings({}), ledger)
+        assert given_roles(parse_settings({}), ledger, IMAGES) == (None, None)
     assert "'sub-1' has 2 images by their names" in caplog.text
+    assert "each counts as a patient of its own" in caplog.text
     caplog.clear()
-    given_roles(parse_settings({"patients": "(sub-[A-Za-z0-9]+)"}), ledger, images)
+    given_roles(parse_settings({"patients": "images"}), ledger, IMAGES)
     assert not caplog.text
+
+
+def test_a_new_project_keeps_in_its_ledger_by_which_names_it_tells_patients(
+    ledger: Ledger, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caplog.set_level("INFO")
+    fix_patients(parse_settings({}), ledger)
+    monkeypatch.setattr("activelabel.project.given.patients.BY_NAMES", "(other)")  # of a later version
+    fix_patients(parse_settings({}), ledger)
+    _, patients = given_roles(parse_settings({}), ledger, IMAGES)
+    assert patients is not None
+    assert patients.of_all([*IMAGES, "x"]) == dict.fromkeys(IMAGES, "sub-1")
+    assert "'sub-1' has 2 images by their names" in caplog.text
+    assert "all images of a patient learn, or all judge" in caplog.text
+
+
+def test_a_project_that_began_with_a_setting_does_not_go_by_names_when_it_is_left_out(ledger: Ledger) -> None:
+    fix_patients(parse_settings({"patients": PATTERN}), ledger)
+    assert given_roles(parse_settings({}), ledger, IMAGES) == (None, None)
+
+
+@pytest.mark.parametrize(("roles", "holds"), [((1, 1), True), ((0, 1), False)])
+def test_a_rebuilt_ledger_goes_by_names_unless_roles_contradict_them(
+    ledger: Ledger, roles: tuple[int, int], holds: bool
+) -> None:
+    judging = [image for image, judges in zip(IMAGES, roles, strict=True) if judges]
+    ledger.sync_images(IMAGES, 2, None, judging.__contains__)
+    patients = patients_of_rebuilt(parse_settings({}), ledger, [*IMAGES, "sub-2_T1w"])
+    assert (patients is not None) is holds
+    assert (patients_in_force(parse_settings({}), ledger) is not None) is holds
 
 
 def test_the_setting_is_read_once_and_names_patients(ledger: Ledger) -> None:

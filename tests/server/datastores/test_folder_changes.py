@@ -13,7 +13,7 @@ from small_studies import boxes, write_image, write_nifti
 
 from activelabel.annotation.archive import LabelArchive
 from activelabel.annotation.history_reader import HistoryReader
-from activelabel.data.given_patients import GivenPatients, read_patients
+from activelabel.data.patients.given import GivenPatients, read_patients
 from activelabel.server.datastores import folder_following
 from activelabel.server.datastores.folder import LedgerDatastore
 from activelabel.store.connection.location import sqlite_url

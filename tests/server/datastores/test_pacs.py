@@ -20,9 +20,9 @@ from activelabel.annotation.archive import LabelArchive
 from activelabel.annotation.history_reader import HistoryReader
 from activelabel.data.dicom_objects.seg_writing import write_seg
 from activelabel.data.files.channels import ChannelLayout
-from activelabel.data.given_patients import GivenPatients
 from activelabel.data.given_splits import GivenSplit
 from activelabel.data.grids import Grid
+from activelabel.data.patients.given import GivenPatients
 from activelabel.data.volumes import read_volume
 from activelabel.errors import ForbiddenError, InvalidInputError, NotFoundError, UnavailableError
 from activelabel.project.modality import known_modality

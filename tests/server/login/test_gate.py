@@ -9,7 +9,9 @@ from fastapi.testclient import TestClient
 
 from activelabel.login import accounts, attempts
 from activelabel.login.accounts import SessionTimes
+from activelabel.login.worker_passes import WorkerPass
 from activelabel.server.login import gate
+from activelabel.server.login.gate import Login
 from activelabel.store.ledger import Ledger
 
 PASSWORD = "correct horse battery"
@@ -190,6 +192,20 @@ def test_each_role_may_send_the_requests_of_its_row(
         assert answer.status_code == (200 if name in allowed.split() else 403), name
         if answer.status_code == 403:
             assert answer.json()["detail"] == f"{method} {path} takes a higher role than that of {name}, {name}"
+
+
+@pytest.mark.parametrize("provider", [False, True])
+def test_a_worker_fetches_an_image_and_is_refused_all_else(
+    with_users: Ledger, make_client: Make, by_provider: Login, provider: bool
+) -> None:
+    server = by_provider if provider else None
+    client, header = make_client(server=server), {"Authorization": f"Bearer {WorkerPass(with_users)()}"}
+    assert client.get("/datastore/image?image=case_7", headers=header).status_code == 200
+    for method, path in [("GET", "/info/"), ("POST", "/train/"), ("GET", "/logs/"), ("GET", "/unheard-of")]:
+        answer = client.request(method, path, headers=header)
+        assert (answer.status_code, answer.json()["detail"]) == (
+            403, f"{method} {path}: a worker may fetch images and the model, and nothing else"
+        )  # fmt: skip
 
 
 def test_a_changed_role_takes_effect_at_once(with_users: Ledger, make_client: Make) -> None:

@@ -11,7 +11,7 @@ from starlette.routing import Mount
 
 from activelabel.errors import ForbiddenError
 from activelabel.login.identity import ROLES, Identity, Role, asking
-from activelabel.server.login.roles import LEAST, OTHERS_LABEL, PUBLIC, least_role, require
+from activelabel.server.login.roles import LEAST, OF_WORKERS, OTHERS_LABEL, PUBLIC, least_role, permits, require
 from activelabel.server.routes.app_routes import ROUTES
 
 SECURITY = Path(__file__).parents[3] / "docs" / "security.md"
@@ -82,6 +82,41 @@ def test_a_label_of_another_annotator_takes_a_reviewer_to_take_back() -> None:
         asking.reset(before)
 
 
+@pytest.mark.parametrize("role", Role)
+def test_each_role_may_send_what_is_its_own_and_nothing_else(role: Role) -> None:
+    for entry, least in LEAST.items():
+        if entry != OTHERS_LABEL:
+            method, _, path = entry.partition(" ")
+            allowed = entry in OF_WORKERS if role is Role.WORKER else role >= least
+            assert permits(role, method, re.sub(r"{[^}]*}", "x", path)) is allowed, entry
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("GET", "/model/segmentation", True),
+        ("HEAD", "/datastore/image", True),
+        ("GET", "/model/info/segmentation", False),
+        ("GET", "/model/../logs/", False),
+        ("GET", "/datastore/image/", False),
+        ("PUT", "/datastore/image", False),
+        ("GET", "/unheard-of", False),
+    ],
+)
+def test_a_worker_may_fetch_images_and_the_model_only(method: str, path: str, allowed: bool) -> None:
+    assert permits(Role.WORKER, method, path) is allowed
+
+
+def test_a_worker_may_do_nothing_that_a_role_is_asked_for_later() -> None:
+    before = asking.set(Identity("worker", Role.WORKER))
+    try:
+        for entry in LEAST:
+            with pytest.raises(ForbiddenError, match="and worker is worker"):
+                require(entry)
+    finally:
+        asking.reset(before)
+
+
 def test_the_page_for_people_has_the_table() -> None:
     text = SECURITY.read_text(encoding="utf-8").partition("### Roles")[2].partition("\n#")[0]
     documented = {}
@@ -89,4 +124,7 @@ def test_the_page_for_people_has_the_table() -> None:
         cells = [cell.strip() for cell in line.strip("|").split("|")]
         if cells[0] in ROLES:
             documented |= dict.fromkeys(re.findall(r"`([^`]+)`", cells[-1]), ROLES[cells[0]])
+        if cells[0] == "worker":
+            assert frozenset(re.findall(r"`([^`]+)`", cells[-1])) == OF_WORKERS
     assert documented == LEAST
+    assert "| worker |" in text

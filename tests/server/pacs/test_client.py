@@ -10,7 +10,7 @@ import pytest
 from monailabel.config import settings as host_settings
 
 from activelabel.errors import ForbiddenError, NotFoundError, UnavailableError
-from activelabel.server.pacs.client import Pacs
+from activelabel.server.pacs.client import Pacs, SeriesRefusedError
 
 Answer = tuple[int, str, bytes]
 
@@ -174,6 +174,18 @@ def test_a_missing_series_is_not_found(fake: FakePacs, tmp_path: Path) -> None:
     fake.answer = lambda path: (404, "text/plain", b"")
     with pytest.raises(NotFoundError, match=r"does not know the series 1\.2\.3"):
         pacs.download("1.2.3", "1.9", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("status", "is_of_the_series"), [(500, True), (400, True), (406, True), (401, False), (503, False)]
+)
+def test_an_error_to_the_request_for_a_series_is_told_from_a_pacs_that_is_away(
+    fake: FakePacs, tmp_path: Path, status: int, is_of_the_series: bool
+) -> None:
+    fake.answer = lambda path: (status, "text/plain", b"boom")
+    with pytest.raises(UnavailableError, match=rf"answered {status} to the series 1\.2\.3") as error:
+        Pacs(fake.url).download("1.2.3", "1.9", tmp_path)
+    assert isinstance(error.value, SeriesRefusedError) is is_of_the_series
 
 
 def test_a_viewers_request_is_passed_on_as_it_is(fake: FakePacs) -> None:

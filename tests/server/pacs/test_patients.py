@@ -1,6 +1,6 @@
 """Who is on a series, from what a PACS lists and from the settings."""
 
-from activelabel.data.given_patients import GivenPatients, read_patients
+from activelabel.data.patients.given import GivenPatients, read_patients
 from activelabel.server.pacs.client import UNKNOWN
 from activelabel.server.pacs.patients import patients_of
 

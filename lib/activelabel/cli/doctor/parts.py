@@ -3,8 +3,9 @@
 from collections.abc import Collection, Iterator, Mapping
 
 from activelabel.cli.doctor.versions import Finding
-from activelabel.data.given_patients import SUBJECTS, GivenPatients, check_parts, untold_subjects
-from activelabel.project.given.patients import check_patients, given_patients, patients_with_two_roles
+from activelabel.data.patients.by_name import NAMES, overlooked_line, shared_by_name
+from activelabel.data.patients.given import GivenPatients, check_parts
+from activelabel.project.given.patients import check_patients, patients_in_force, patients_with_two_roles
 from activelabel.project.given.split import SETTING, check_no_test_cases, check_split, given_split
 from activelabel.project.project import Project
 
@@ -17,14 +18,19 @@ def parts_of_folder(project: Project, images: Collection[str], *, begun: bool) -
     Raises:
         InvalidInputError: the given patients or the given split are refused by a server.
     """
-    given = given_patients(project.settings)
-    if given is not None:
+    given = patients_in_force(project.settings, project.ledger if begun else None)
+    if given is not None and project.settings.patients is not None:
         given.require_some(images)
         if begun:
             check_patients(given, project.ledger)
-    elif (overlooked := untold_subjects(images)) is not None:
-        yield Finding("patients", False, overlooked, f"begin the project with {SUBJECTS}")
-    yield from _parts(project, images, {} if given is None else given.of_all(images), given, begun)
+    elif given is None and (overlooked := overlooked_line(images)) is not None:
+        yield Finding("patients", False, overlooked, "validation may be too good by it")
+    known = {} if given is None else given.of_all(images)
+    if given is not None and given.others_alone and shared_by_name(images):
+        known = {**dict(zip(images, images, strict=True)), **known}
+    elif given is not None and given.others_alone:
+        known = {}
+    yield from _parts(project, images, known, given, begun)
 
 
 def parts_of_pacs(project: Project, patients: Mapping[str, str], *, begun: bool) -> Iterator[Finding]:
@@ -41,11 +47,12 @@ def _parts(
 ) -> Iterator[Finding]:
     if patients:
         count = len(set(patients.values()))
+        by_names = ", by their names" if given is not None and given.setting == NAMES else ""
         wanted = project.recipe.training.validation_cases
         yield Finding(
             "patients",
             min(len(patients), _SMALLEST_SPLIT) <= count or not wanted,
-            f"{count} on {len(patients)} images",
+            f"{count} on {len(patients)} images{by_names}",
             "all images are of one patient, and none can judge what was learnt from: say whose they are with --conf "
             "patients",
         )
@@ -54,7 +61,7 @@ def _parts(
         roles = {role: len(split.of(role, images)) for role in ("training", "validation", "test")}
         check_no_test_cases(split, images)
         named = {**({} if given is None else given.of_all(split.roles)), **patients}
-        check_parts(split, named, SETTING)
+        check_parts(split, named, SETTING, by_names=given is not None and given.others_alone)
         if begun:
             check_split(split, project.ledger)
         shown = ", ".join(f"{count} for {role}" for role, count in roles.items() if count)

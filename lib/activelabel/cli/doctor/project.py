@@ -14,7 +14,6 @@ from activelabel.data.files.image_files import ImageFiles
 from activelabel.data.files.labels_folder import find_labels
 from activelabel.data.files.names import ENDINGS
 from activelabel.data.files.studies_folder import FolderContent, find_images, lines_on, names_of
-from activelabel.data.given_patients import GivenPatients
 from activelabel.data.grids import Grid
 from activelabel.data.intensities import (
     NO_HOUNSFIELD,
@@ -27,6 +26,7 @@ from activelabel.data.label_checking import check_label
 from activelabel.data.labels.label_map import LabelMap
 from activelabel.data.labels.label_texts import entries_of
 from activelabel.data.modality import AUTO
+from activelabel.data.patients.given import GivenPatients
 from activelabel.data.preprocessing import check_prepared_size
 from activelabel.data.volumes import Volume, read_grid, read_volume
 from activelabel.errors import ActiveLabelError

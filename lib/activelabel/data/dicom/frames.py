@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import SimpleITK
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset, FileDataset
 
@@ -71,6 +70,7 @@ def stacked_frames(folder: Path) -> tuple[list[Frame], NDArray[np.float64]]:
     check_together(folder.name, [check_values(path, header) for path, header in headers])
     frames = [frame for path, header in headers for frame in _frames(folder.name, path, header)]
     _check_alike(folder.name, frames)
+    _check_one_place(folder.name, headers)
     orientation = _unit_axes(np.mean([frame.orientation for frame in frames], axis=0))
     normal = np.cross(orientation[0], orientation[1])
     frames.sort(key=lambda frame: float(frame.position_mm @ normal))
@@ -186,6 +186,25 @@ def _check_meaning(series: str, path: Path, header: Dataset) -> None:
         )
 
 
+def _check_one_place(series: str, headers: Sequence[tuple[Path, Dataset]]) -> None:
+    """Refuse parts in different frames of reference, between which positions say nothing.
+
+    Where each file has another, a program that replaces identifiers has lost them, and the positions hold.
+    """
+    frames = [str(header.get("FrameOfReferenceUID") or "") for _, header in headers]
+    known = set(frames) - {""}
+    if 1 < len(known) < len(headers):
+        names = [
+            next(path.name for (path, _), frame in zip(headers, frames, strict=True) if frame == uid)
+            for uid in sorted(known)[:2]
+        ]
+        raise InvalidInputError(
+            f"series {series}: it has {len(known)} frames of reference (FrameOfReferenceUID of {names[0]} and "
+            f"{names[1]}), expected one, as nobody knows how its parts lie to each other: send each as a series of its "
+            "own"
+        )
+
+
 def _check_alike(series: str, frames: Sequence[Frame]) -> None:
     """Refuse slices that cannot form one volume; numbers that differ by rounding count as equal."""
     first = frames[0]
@@ -241,6 +260,8 @@ def _read_by_itk(files: list[str]) -> NDArray[np.float32] | None:
 
     None if ITK cannot read them: it knows other JPEGs than pydicom, but not every run-length compression.
     """
+    import SimpleITK  # here, as few series need it
+
     reader = SimpleITK.ImageSeriesReader()
     reader.SetFileNames(files)
     reader.SetImageIO("GDCMImageIO")
@@ -252,11 +273,20 @@ def _read_by_itk(files: list[str]) -> NDArray[np.float32] | None:
     return np.asarray(SimpleITK.GetArrayViewFromImage(image).transpose().astype(np.float32))
 
 
+def _without_unused_bits(stored: NDArray[Any], header: Dataset) -> NDArray[Any]:
+    """Values of the stored bits alone: those above may hold an overlay, or lack the sign."""
+    above = int(header.BitsAllocated) - int(header.get("BitsStored") or header.BitsAllocated)
+    if stored.dtype.kind not in "iu" or not 0 < above < 8 * stored.dtype.itemsize:
+        return stored
+    return (stored << above) >> above
+
+
 def _stored_values(series: str, path: Path, frame: Frame) -> NDArray[np.generic]:
     """All frames of a file with their stored values: (N, H, W)."""
     dataset = open_object(path)
     try:
-        return np.asarray(dataset.pixel_array).reshape(-1, frame.header.Rows, frame.header.Columns)
+        stored = np.asarray(dataset.pixel_array).reshape(-1, frame.header.Rows, frame.header.Columns)
+        return _without_unused_bits(stored, dataset)
     except (AttributeError, NotImplementedError, RuntimeError, ValueError, EOFError, OSError) as error:
         syntax = getattr(dataset.file_meta.get("TransferSyntaxUID"), "name", "unknown")
         raise InvalidInputError(

@@ -26,7 +26,7 @@ from activelabel.data.files.links import make_link
 from activelabel.data.files.names import DICOM_ENDING, is_hidden
 from activelabel.data.files.studies_folder import LABEL_ENDING, find_images, lines_on
 from activelabel.data.files.writing import write_atomically
-from activelabel.data.given_patients import cleaned
+from activelabel.data.patients.given import cleaned
 from activelabel.errors import InvalidInputError
 
 PATIENTS = "patients.csv"

@@ -10,10 +10,10 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import nibabel
 import numpy as np
-import SimpleITK
 from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError
 from numpy.typing import NDArray
@@ -23,13 +23,14 @@ from activelabel.data.files.names import ENDINGS, NIFTI_ENDINGS, ending_of, no_i
 from activelabel.data.grids import Grid, has_inverse
 from activelabel.errors import InvalidInputError
 
+if TYPE_CHECKING:
+    import SimpleITK  # 50 MB, which is imported where a file needs it: what reads only NIfTI can do without
+
 # Errors of nibabel, gzip and numpy for a file that is truncated, of another kind, or larger than it claims.
 _NIFTI_FAILURES = (ImageFileError, HeaderDataError, EOFError, zlib.error, OSError, ValueError, MemoryError)
 _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 _ITK_FORMATS = {".nii.gz": "NiftiImageIO", ".nii": "NiftiImageIO", ".nrrd": "NrrdImageIO", ".mha": "MetaImageIO"}
 _SAME_PLACE_VOXELS = 1e-3
-
-SimpleITK.ProcessObject.SetGlobalWarningDisplay(False)  # it would print each odd header at every reading
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,6 +89,8 @@ def open_voxels(path: Path) -> tuple[NDArray[np.float32], Header]:
         image = reader.Execute()
     except RuntimeError as error:
         raise unreadable(path, error) from error
+    import SimpleITK
+
     header = _itk_header(path, reader)
     array = SimpleITK.GetArrayViewFromImage(image).astype(np.float32)
     # SimpleITK's arrays have the axes in reverse order, except for the values of a voxel, which come last in both.
@@ -199,8 +202,11 @@ def _without_single_frames(shape: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(kept)
 
 
-def _itk_reader(path: Path) -> SimpleITK.ImageFileReader:
+def _itk_reader(path: Path) -> "SimpleITK.ImageFileReader":
     """ITK's reader for the format of the ending, with the header read; no other format is tried."""
+    import SimpleITK
+
+    SimpleITK.ProcessObject.SetGlobalWarningDisplay(False)  # it would print each odd header at every reading
     reader = SimpleITK.ImageFileReader()
     reader.SetFileName(str(path))
     reader.SetImageIO(_ITK_FORMATS[ending_of(path.name).lower()])
@@ -211,13 +217,13 @@ def _itk_reader(path: Path) -> SimpleITK.ImageFileReader:
     return reader
 
 
-def _itk_header(path: Path, reader: SimpleITK.ImageFileReader) -> Header:
+def _itk_header(path: Path, reader: "SimpleITK.ImageFileReader") -> Header:
     fields = {key: reader.GetMetaData(key) for key in reader.GetMetaDataKeys()}
     shape = _without_single_frames(tuple(reader.GetSize()))
     return Header(shape, _itk_affine_ras(reader), (), reader.GetNumberOfComponents(), fields)
 
 
-def _itk_affine_ras(reader: SimpleITK.ImageFileReader) -> NDArray[np.float64] | None:
+def _itk_affine_ras(reader: "SimpleITK.ImageFileReader") -> NDArray[np.float64] | None:
     """The affine from ITK's spacing, direction and origin, which are LPS; None below three dimensions."""
     dimensions = reader.GetDimension()
     if dimensions < 3:

@@ -6,8 +6,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
-from concurrent.futures import Future
-from concurrent.futures import TimeoutError as FutureTimeoutError
+from concurrent.futures import Future, wait
 from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Generic, TypeVar
@@ -21,6 +20,10 @@ Prepared = TypeVar("Prepared")
 _MOST_THREADS = 8
 PATIENCE_SECONDS = 900.0
 """How long the network waits for an image: the largest CT takes seconds, and a folder that hangs for ever."""
+ENDING_SECONDS = 20.0
+"""How long it waits once the process was told to end: most readings that do not hang are done by then."""
+_LOOK_SECONDS = 0.5
+"""How often a wait looks whether the process was told to end."""
 _EACH_AHEAD = 1
 """The images that wait for the network, of each thread: an image may have a gigabyte."""
 
@@ -65,13 +68,17 @@ class _Threads:
             self._begun.append(thread)
         return future
 
-    def end(self, seconds: float) -> None:
-        """End each thread after its call, for which this waits so long."""
+    def let_end(self) -> None:
+        """Let each thread end after its call."""
         for _ in self._begun:
             self._calls.put(None)
+
+    def have_ended(self, seconds: float) -> bool:
+        """Whether all threads have ended; this waits for it for some seconds."""
         until = time.monotonic() + seconds
         for thread in self._begun:
             thread.join(max(until - time.monotonic(), 0))
+        return not any(thread.is_alive() for thread in self._begun)
 
     def _work(self) -> None:
         while (run := self._calls.get()) is not None:
@@ -86,11 +93,23 @@ class Ahead(AbstractContextManager["Ahead[Prepared]"], Generic[Prepared]):
     """
 
     def __init__(
-        self, prepare: Callable[[str], Prepared], threads: int, patience_seconds: float = PATIENCE_SECONDS
+        self,
+        prepare: Callable[[str], Prepared],
+        threads: int,
+        patience_seconds: float = PATIENCE_SECONDS,
+        told_to_end: Callable[[], bool] = lambda: False,
     ) -> None:
-        """`prepare` may be called in any thread; with 0 `threads` it is called in one when a name is asked for."""
+        """Call `prepare` in threads.
+
+        Args:
+            prepare: the function; it may be called in any thread.
+            threads: how many threads; with 0 it is called in one when a name is asked for.
+            patience_seconds: how long a call is waited for.
+            told_to_end: whether this process is to end; then a call is waited for `ENDING_SECONDS` only.
+        """
         self._prepare = prepare
         self._patience_seconds = patience_seconds
+        self._told_to_end = told_to_end
         self._hangs = False
         self._most = threads * (1 + _EACH_AHEAD)
         self._threads = _Threads(max(threads, 1))
@@ -118,6 +137,7 @@ class Ahead(AbstractContextManager["Ahead[Prepared]"], Generic[Prepared]):
 
         Raises:
             UnavailableError: a thread has not come back for `patience_seconds`: what it reads from does not answer.
+                Or the process was told to end, and the thread has not come back for `ENDING_SECONDS` since.
         """
         while self._begun and self._begun[0][0] != name and self._is_expected(name):
             self._begun.popleft()[1].cancel()
@@ -127,15 +147,26 @@ class Ahead(AbstractContextManager["Ahead[Prepared]"], Generic[Prepared]):
         else:
             future = self._begun.popleft()[1]
         self._begin()
-        try:
-            return future.result(self._patience_seconds)
-        except FutureTimeoutError as error:
-            if future.done():  # it is the function's own
-                raise
+        waited = self._wait(lambda seconds: bool(wait([future], seconds).done))
+        if waited is not None:
             self._hangs = True
-            raise UnavailableError(
-                f"{name}: it is not read after {self._patience_seconds:.0f} s: does the folder of the images answer?"
-            ) from error
+            raise UnavailableError(f"{name}: it is not read after {waited}: does the folder of the images answer?")
+        return future.result()
+
+    def _wait(self, ended: Callable[[float], bool]) -> str | None:
+        """Wait until `ended`, which waits for some seconds, is true; after how long this was given up, if it was."""
+        until = time.monotonic() + self._patience_seconds
+        reason = f"{self._patience_seconds:.0f} s"
+        ending = False
+        while not ended(max(min(until - time.monotonic(), _LOOK_SECONDS), 0)):
+            if not ending and self._told_to_end():
+                ending = True
+                if time.monotonic() + ENDING_SECONDS < until:
+                    until = time.monotonic() + ENDING_SECONDS
+                    reason = f"{ENDING_SECONDS:.0f} s, and this process is to end"
+            if time.monotonic() >= until:
+                return reason
+        return None
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -145,8 +176,9 @@ class Ahead(AbstractContextManager["Ahead[Prepared]"], Generic[Prepared]):
         None is waited for when the process is to end at once.
         """
         self._drop()
-        at_once = self._hangs or (kind is not None and not issubclass(kind, Exception))
-        self._threads.end(0 if at_once else self._patience_seconds)
+        self._threads.let_end()
+        if not (self._hangs or (kind is not None and not issubclass(kind, Exception))):
+            self._wait(self._threads.have_ended)
 
     def _is_expected(self, name: str) -> bool:
         return name in self._expected or any(name == begun for begun, _ in self._begun)

@@ -11,6 +11,7 @@ from datetime import datetime, timezone
 
 from activelabel.analysis.harmless_text import no_formula
 from activelabel.project.given.channels import FACT as CHANNELS
+from activelabel.project.given.patients import FACT as PATIENTS
 from activelabel.project.models.shown_masks import shown_masks
 from activelabel.project.project import Project
 from activelabel.project.readability import MODALITY
@@ -31,7 +32,7 @@ image. `version` counts within labels and within drafts; a review names the vers
 `number` counts queries, drafts, labels, reviews, comparisons, skips and models, each by itself, over the project;
 `about` is the number of the query that a label or draft answers, or of the labels that a review, a comparison or a
 model is about. `docs/files.md` says what `detail` is for each event."""
-KEPT_FACTS = (CHANNELS, MODALITY)
+KEPT_FACTS = (CHANNELS, MODALITY, PATIENTS)
 """The facts about the images that go along: the other facts belong to files that stay."""
 IMAGE, MODEL, PROXY, USE, ROUND, FACT, FILE = "image", "model", "proxy model", "model in use", "round", "fact", "file"
 ASKED, DRAFT, LABEL, SECOND_LABEL, TAKEN_BACK = "asked", "draft", "label", "second reading", "taken back"

@@ -1,13 +1,20 @@
-"""The user's patients of a project (`--conf patients`): read once, and checked against the ledger."""
+"""The patients of a project: the user's (`--conf patients`), else those that the names of images tell.
+
+The latter are decided when a project begins and kept in its ledger, so that no later version splits it otherwise.
+"""
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
-from activelabel.data.given_patients import SETTING, GivenPatients, read_patients
+from activelabel.data.patients.by_name import BY_NAMES, NAMES
+from activelabel.data.patients.given import SETTING, GivenPatients, patients_by_names, read_patients
 from activelabel.errors import InvalidInputError
 from activelabel.project.settings import Settings
 from activelabel.store.ledger import Ledger
 from activelabel.store.records.images import Role
+
+FACT = "patients"
+"""The pattern that tells patients in the ids of images where the settings do not; empty: each image is of its own."""
 
 
 def given_patients(settings: Settings) -> GivenPatients | None:
@@ -17,6 +24,55 @@ def given_patients(settings: Settings) -> GivenPatients | None:
         InvalidInputError: raised by `read_patients`.
     """
     return None if settings.patients is None else read_patients(settings.patients)
+
+
+def fix_patients(settings: Settings, ledger: Ledger) -> None:
+    """Record how a project of a folder tells patients without a setting, if it has not begun yet."""
+    if ledger.fact(FACT) is not None:
+        return
+    if ledger.count_usable() or ledger.images_set_aside():
+        ledger.fix_fact(FACT, "", "the project began when each image was a patient of its own")
+    elif settings.patients is not None:
+        ledger.fix_fact(FACT, "", f"the project began with {SETTING}")
+    else:
+        ledger.fix_fact(FACT, BY_NAMES, f"the project began without {SETTING}")
+
+
+def patients_in_force(settings: Settings, ledger: Ledger | None) -> GivenPatients | None:
+    """The patients of a project of a folder: given ones, else those by the names of images.
+
+    Args:
+        settings: the settings of the project.
+        ledger: its ledger; None if it has not begun.
+
+    Returns:
+        None if each image is a patient of its own and nobody has said that it should be.
+
+    Raises:
+        InvalidInputError: raised by `read_patients`.
+    """
+    if (given := given_patients(settings)) is not None:
+        return given
+    fact = None if ledger is None else ledger.fact(FACT)
+    pattern = BY_NAMES if ledger is None else "" if fact is None else fact.value
+    return patients_by_names(NAMES, pattern) if pattern else None
+
+
+def patients_of_rebuilt(settings: Settings, ledger: Ledger, images: Collection[str]) -> GivenPatients | None:
+    """The patients of a folder's project whose ledger was rebuilt from records, recorded as `fix_patients` does.
+
+    Those by names hold unless the patients or roles in the records contradict them.
+
+    Raises:
+        InvalidInputError: raised by `read_patients`.
+    """
+    given = given_patients(settings)
+    named = patients_by_names(NAMES, BY_NAMES)
+    told = named.of_all({*images, *(image.id for image in ledger.images())})
+    recorded = all(image.patient in (None, told.get(image.id)) for image in ledger.images())
+    holds = given is None and recorded and not patients_with_two_roles(ledger, told)
+    ledger.fix_fact(FACT, BY_NAMES if holds else "", "as the records of the labels tell", again=True)
+    return named if holds else given
 
 
 def check_patients(given: GivenPatients, ledger: Ledger) -> None:

@@ -3,9 +3,10 @@
 import logging
 from collections.abc import Collection
 
-from activelabel.data.given_patients import GivenPatients, untold_subjects
 from activelabel.data.given_splits import GivenSplit
-from activelabel.project.given.patients import check_patients, given_patients
+from activelabel.data.patients.by_name import grouped_line, overlooked_line
+from activelabel.data.patients.given import GivenPatients
+from activelabel.project.given.patients import check_patients, patients_in_force
 from activelabel.project.given.split import check_no_test_cases, check_split, check_split_of_patients, given_split
 from activelabel.project.settings import Settings
 from activelabel.store.ledger import Ledger
@@ -16,18 +17,20 @@ logger = logging.getLogger(__name__)
 def given_roles(
     settings: Settings, ledger: Ledger, images: Collection[str]
 ) -> tuple[GivenSplit | None, GivenPatients | None]:
-    """The given split and the given patients, each None without one, checked against the images of a folder.
+    """The given split and the patients in force, each None without one, checked against the images of a folder.
 
     Raises:
         InvalidInputError: one is wrong, or they contradict each other, the images or the ledger.
     """
-    split, patients = given_split(settings), given_patients(settings)
+    split, patients = given_split(settings), patients_in_force(settings, ledger)
     if split is not None:
         check_split(split, ledger)
-    if patients is not None:
+    if patients is not None and settings.patients is not None:
         patients.require_some(images)
         check_patients(patients, ledger)
-    elif (overlooked := untold_subjects(images)) is not None:
+    elif patients is not None and (grouped := grouped_line(images)) is not None:
+        logger.info("%s", grouped)
+    elif patients is None and (overlooked := overlooked_line(images)) is not None:
         logger.warning("%s", overlooked)
     if split is not None:
         check_no_test_cases(split, images)

@@ -2,8 +2,8 @@
 
 from collections.abc import Collection
 
-from activelabel.data.given_patients import GivenPatients, check_parts
 from activelabel.data.given_splits import GivenSplit, read_split
+from activelabel.data.patients.given import GivenPatients, check_parts
 from activelabel.errors import InvalidInputError
 from activelabel.project.settings import Settings
 from activelabel.store.ledger import Ledger
@@ -40,7 +40,7 @@ def check_split(split: GivenSplit, ledger: Ledger) -> None:
 
 
 def check_split_of_patients(split: GivenSplit, given: GivenPatients | None, image_ids: Collection[str]) -> None:
-    """Check that a split gives no patient two roles, as far as the settings tell patients.
+    """Check that a split gives no patient two roles, as far as patients are told.
 
     The names in the split are checked as the images are, so that test cases are seen that lie elsewhere.
 
@@ -48,7 +48,8 @@ def check_split_of_patients(split: GivenSplit, given: GivenPatients | None, imag
         InvalidInputError: a patient has two roles.
     """
     if given is not None:
-        check_parts(split, given.of_all([*image_ids, *split.roles]), SETTING)
+        patients = given.of_all([*image_ids, *split.roles])
+        check_parts(split, patients, SETTING, by_names=given.others_alone)
 
 
 def check_no_test_cases(split: GivenSplit, image_ids: Collection[str]) -> None:

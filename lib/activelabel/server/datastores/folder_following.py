@@ -14,8 +14,8 @@ from activelabel.annotation.archive import LabelArchive
 from activelabel.data.files.channels import ChannelLayout
 from activelabel.data.files.image_files import ImageFiles
 from activelabel.data.files.studies_folder import FolderContent, find_changed, find_images, lines_on
-from activelabel.data.given_patients import GivenPatients
 from activelabel.data.given_splits import GivenSplit
+from activelabel.data.patients.given import GivenPatients
 from activelabel.data.volumes import read_grid
 from activelabel.errors import InvalidInputError
 from activelabel.prediction.prepared.images import PreparedImages

@@ -19,8 +19,8 @@ from activelabel.data.files.links import LINKS_OUT, leads_out
 from activelabel.data.files.names import ENDINGS, ending_of
 from activelabel.data.files.studies_folder import FolderContent
 from activelabel.data.files.writing import write_atomically
-from activelabel.data.given_patients import GivenPatients
 from activelabel.data.given_splits import GivenSplit
+from activelabel.data.patients.given import GivenPatients
 from activelabel.errors import (
     InvalidInputError,
     NotReadyError,

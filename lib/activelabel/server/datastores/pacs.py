@@ -20,8 +20,8 @@ from activelabel.annotation.archive import Kept, LabelArchive
 from activelabel.data.dicom_objects.rtstruct_writing import rtstruct_uid, write_rtstruct
 from activelabel.data.files.image_files import ImageFiles
 from activelabel.data.files.studies_folder import lines_on
-from activelabel.data.given_patients import GivenPatients, check_parts
 from activelabel.data.given_splits import GivenSplit
+from activelabel.data.patients.given import GivenPatients, check_parts
 from activelabel.data.volumes import read_grid
 from activelabel.errors import ForbiddenError, NotFoundError, UnavailableError
 from activelabel.project.given.split import SETTING as SPLIT_SETTING

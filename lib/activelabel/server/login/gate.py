@@ -12,11 +12,11 @@ from starlette.requests import Request
 from activelabel.errors import ForbiddenError, NotLoggedInError
 from activelabel.login.accounts import Accounts, Sessions, SessionTimes
 from activelabel.login.attempts import Attempts
-from activelabel.login.identity import Identity, asking
+from activelabel.login.identity import Identity, Role, asking
 from activelabel.login.image_passes import ImagePasses
 from activelabel.login.provider import Provider
 from activelabel.server.login.cookies import session_tokens
-from activelabel.server.login.roles import least_role
+from activelabel.server.login.roles import least_role, permits
 from activelabel.store.ledger import Ledger
 
 logger = logging.getLogger(__name__)
@@ -89,7 +89,9 @@ class Login:
         who = self._who(headers, machine) or self._with_pass(method, path, query, machine)
         if who is None:
             raise NotLoggedInError(LOG_IN)
-        if who.role < needed:
+        if not permits(who.role, method, path):
+            if who.role is Role.WORKER:
+                raise ForbiddenError(f"{method} {path}: a worker may fetch images and the model, and nothing else")
             raise ForbiddenError(f"{method} {path} takes a higher role than that of {who.name}, {who.role.word}")
         return who
 

@@ -68,17 +68,37 @@ LEAST: dict[str, Role] = {
     **dict.fromkeys(["GET /logs/", "GET /logs/gpu", "POST /reload"], Role.ADMIN),
 }  # fmt: skip
 
+OF_WORKERS = frozenset({"GET /datastore/image", "GET /model/{model}"})
+"""The routes that a worker without a shared folder needs; it may use no other."""
+
+
+def permits(role: Role, method: str, path: str) -> bool:
+    """Whether a user of this role may send a request."""
+    if role is Role.WORKER:
+        fitting = matching_entries(method, path)
+        return bool(fitting) and fitting.keys() <= OF_WORKERS
+    needed = least_role(method, path)
+    return needed is None or role >= needed
+
 
 def least_role(method: str, path: str) -> Role | None:
     """The least role for a request: the highest of all matching entries; None if no login is needed.
 
     HEAD needs the role of GET. OPTIONS needs none, as it only tells what a browser may send.
     """
-    method = "GET" if method == "HEAD" else method
-    if method == "OPTIONS" or f"{method} {path}" in PUBLIC:
+    if method == "OPTIONS" or f"{'GET' if method == 'HEAD' else method} {path}" in PUBLIC:
         return None
-    fitting = [role for entry_method, address, role in _patterns() if method == entry_method and address.match(path)]
-    return max(fitting, default=Role.ADMIN)
+    return max(matching_entries(method, path).values(), default=Role.ADMIN)
+
+
+def matching_entries(method: str, path: str) -> dict[str, Role]:
+    """The entries that match a request, with their roles."""
+    method = "GET" if method == "HEAD" else method
+    return {
+        entry: LEAST[entry]
+        for entry, address in _patterns().items()
+        if entry.startswith(f"{method} ") and address.match(path)
+    }
 
 
 def require(entry: str) -> None:
@@ -93,11 +113,7 @@ def require(entry: str) -> None:
 
 
 @cache
-def _patterns() -> list[tuple[str, re.Pattern[str], Role]]:
-    """The entries that are routes, with the address pattern as the host's router compiles it."""
-    patterns = []
-    for entry, role in LEAST.items():
-        method, _, path = entry.partition(" ")
-        if entry != OTHERS_LABEL:
-            patterns.append((method, compile_path(path)[0], role))
-    return patterns
+def _patterns() -> dict[str, re.Pattern[str]]:
+    """The address pattern of each entry that is a route, as the host's router compiles it."""
+    routes = (entry for entry in LEAST if entry != OTHERS_LABEL)
+    return {entry: compile_path(entry.partition(" ")[2])[0] for entry in routes}

@@ -35,6 +35,14 @@ UNKNOWN = "UNK"
 """The value of a tag that a series lacks, as the host's clients expect it."""
 
 
+_OF_THE_WHOLE_PACS = frozenset({401, 403, 408, 429, 502, 503, 504})
+"""Answers that say nothing about the series that was asked for: no login, too much to do, or away."""
+
+
+class SeriesRefusedError(UnavailableError):
+    """The PACS answers, but with an error to the request for one series."""
+
+
 @dataclass(frozen=True)
 class Series:
     """A series of the PACS. `info` holds the tags for clients; `instances` is None if the PACS does not list it.
@@ -97,12 +105,19 @@ class Pacs:
 
         Raises:
             NotFoundError: the PACS has no such series.
+            SeriesRefusedError: the PACS answers with an error of its own, for example as it cannot decode the series.
         """
-        with self._asking(f"the series {series_uid}"):
-            by_frame = host_settings.MONAI_LABEL_DICOMWEB_FETCH_BY_FRAME
-            found = (self._by_frame if by_frame else self._client.iter_series)(study_uid, series_uid)
-            for number, instance in enumerate(found):
-                _of_series(instance, series_uid).save_as(folder / f"{number:05d}.dcm", write_like_original=False)
+        try:
+            with self._asking(f"the series {series_uid}"):
+                by_frame = host_settings.MONAI_LABEL_DICOMWEB_FETCH_BY_FRAME
+                found = (self._by_frame if by_frame else self._client.iter_series)(study_uid, series_uid)
+                for number, instance in enumerate(found):
+                    _of_series(instance, series_uid).save_as(folder / f"{number:05d}.dcm", write_like_original=False)
+        except UnavailableError as error:
+            cause = error.__cause__
+            if isinstance(cause, requests.HTTPError) and cause.response.status_code not in _OF_THE_WHOLE_PACS:
+                raise SeriesRefusedError(str(error)) from error
+            raise
         if not any(folder.iterdir()):
             raise NotFoundError(f"the PACS {self.address} has no series {series_uid}: it may have been removed")
 

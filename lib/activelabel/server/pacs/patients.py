@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from activelabel.data.given_patients import GivenPatients, cleaned
+from activelabel.data.patients.given import GivenPatients, cleaned
 from activelabel.server.pacs.client import UNKNOWN
 
 

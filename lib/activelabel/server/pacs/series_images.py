@@ -1,21 +1,26 @@
 """The images that the series of a PACS make, and their files, which are fetched when somebody needs them."""
 
 import logging
+import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from activelabel.data.files.image_files import ChannelFile, ImageFiles
-from activelabel.errors import InvalidInputError, NotFoundError
+from activelabel.errors import ActiveLabelError, InvalidInputError, NotFoundError
 from activelabel.project.modality import known_modality
 from activelabel.server.pacs.channel_series import Grouped, SeriesRule
-from activelabel.server.pacs.client import Pacs, Series
+from activelabel.server.pacs.client import Pacs, Series, SeriesRefusedError
 from activelabel.server.pacs.modality import image_series
 from activelabel.server.pacs.series_cache import SeriesCache
 from activelabel.store.ledger import Ledger
 
 logger = logging.getLogger(__name__)
 
+MOST_IN_A_ROW = 3
+"""After so many series in a row that the PACS refuses it is the PACS, not the series."""
+TRIED_AGAIN_SECONDS = 600.0
+"""Until an image is asked for again whose series the PACS has refused."""
 _INSTANCES = "instances"
 _CHANNEL_SERIES = "channel_series"
 
@@ -50,6 +55,8 @@ class SeriesImages:
         self._rule = rule
         self._ledger = ledger
         self._tags = tags
+        self._in_a_row = 0
+        self._refused_at = dict[str, float]()
 
     def search(self) -> list[Series]:
         """The series that are images or their channels, as the PACS lists them now. Raises as `image_series`."""
@@ -59,8 +66,9 @@ class SeriesImages:
         """Make these the images of the PACS.
 
         The number of slices of a series may have changed, perhaps because its upload was not complete before. Then its
-        copy is fetched again, unless its image is annotated.
+        copy is fetched again, unless its image is annotated. Images whose series were refused may be asked for again.
         """
+        self._readmit_refused()
         for image_id, channels in grouped.channels.items():
             tags = self._tags(image_id)
             if tags is None or tags.get(_INSTANCES) in (None, _count(channels)):
@@ -98,7 +106,10 @@ class SeriesImages:
         return None if tags is None else tags.get("StudyInstanceUID")
 
     def volume(self, image_id: str) -> Path:
-        """The shown series as a NIfTI file, fetched if necessary. One that is no volume is set aside in the ledger.
+        """The shown series as a NIfTI file, fetched if necessary.
+
+        One that is no volume is set aside in the ledger; for a while so is one for which the PACS has only an error,
+        but after several in a row it is the PACS that fails.
 
         Raises:
             UnavailableError: the series has to be fetched, and the PACS does not answer.
@@ -130,10 +141,29 @@ class SeriesImages:
         """Series of an image as NIfTI files; an image with one that is no volume is set aside in the ledger."""
         study = self.study_of(image_id)
         try:
-            return [self._cache.volume(uid, study) for uid in series]
+            volumes = [self._cache.volume(uid, study) for uid in series]
+        except SeriesRefusedError as error:
+            self._in_a_row += 1
+            if self._in_a_row == MOST_IN_A_ROW:
+                self._in_a_row = 0
+                raise
+            self._refused_at[image_id] = time.monotonic()
+            raise self._set_aside(image_id, error) from error
         except InvalidInputError as error:
-            self._ledger.mark_unreadable(image_id, str(error))
-            raise InvalidInputError(f"{error}; it is set aside, ask for another") from error
+            raise self._set_aside(image_id, error) from error
+        self._in_a_row = 0
+        return volumes
+
+    def _set_aside(self, image_id: str, error: ActiveLabelError) -> InvalidInputError:
+        self._ledger.mark_unreadable(image_id, str(error))
+        return InvalidInputError(f"{error}; it is set aside, ask for another")
+
+    def _readmit_refused(self) -> None:
+        """Readmit the images whose series were refused a while ago."""
+        before = time.monotonic() - TRIED_AGAIN_SECONDS
+        for image_id in [image_id for image_id, at in self._refused_at.items() if at <= before]:
+            del self._refused_at[image_id]
+            self._ledger.mark_readable(image_id)
 
     def _channels_of(self, image_id: str) -> Sequence[str]:
         """The series of an image's channels, in their order.

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from activelabel.data.files.studies_folder import FolderContent
-from activelabel.data.given_patients import GivenPatients, check_parts, cleaned, read_patients, untold_subjects
 from activelabel.data.given_splits import GivenSplit
+from activelabel.data.patients.given import GivenPatients, check_parts, cleaned, read_patients
 from activelabel.errors import InvalidInputError
 
 
@@ -111,13 +111,17 @@ def test_a_split_that_shares_a_patient_is_refused_by_name() -> None:
     check_parts(split, {"p1_a": "Ann", "p1_b": "Bea", "p2_a": "Bob", "elsewhere": "Ann"}, "--conf splits")
 
 
-def test_subjects_of_bids_with_several_images_are_named_if_nobody_told_patients() -> None:
-    alone = ["sub-01_ses-1_T1w", "sub-02_ses-1_T1w", "liver_3", "subject-7_a", "subject-7_b"]
-    assert untold_subjects(alone) is None
-    line = untold_subjects([*alone, "sub-01~ses-2~anat~sub-01_ses-2_T1w", "sub-011_T1w"])
-    assert line is not None
-    assert "'sub-01' has 2 images by their names ('sub-01_ses-1_T1w', 'sub-01~ses-2~anat~sub-01_ses-2_T1w')," in line
-    assert line.endswith("say --conf patients '(sub-[A-Za-z0-9]+)'")
-    assert ", and so for 1 more," in str(untold_subjects([*alone, "sub-01_ses-2_T1w", "sub-02_ses-2_T1w"]))
-    told = read_patients("(sub-[A-Za-z0-9]+)")
-    assert [told.of(image) for image in ("sub-01_ses-1_T1w", "sub-011_T1w")] == ["sub-01", "sub-011"]
+def test_images_may_each_be_a_patient_of_their_own_and_none_is_passed_over() -> None:
+    alone, names = read_patients("images"), read_patients("names")
+    assert alone.of_all(["sub-01_T1w", "x"]) == {}
+    assert names.of_all(["sub-01_T1w", "x"]) == {"sub-01_T1w": "sub-01"}
+    content = FolderContent(Path(), {"sub-01_T1w": "sub-01_T1w.nii", "x": "x.nii"}, {})
+    for patients in (alone, names):
+        patients.require_some(["x"])
+        assert patients.known_only(content) == content
+
+
+def test_a_split_that_shares_a_patient_by_name_may_be_kept_by_a_setting() -> None:
+    split = GivenSplit("folds.json", {"sub-1_a": "training", "sub-1_b": "validation"})
+    with pytest.raises(InvalidInputError, match=r"one role, or, if the names mislead, say --conf patients images$"):
+        check_parts(split, read_patients("names").of_all(split.roles), "--conf splits", by_names=True)

@@ -13,16 +13,14 @@ from pathlib import Path
 from activelabel.data.case_names import names_of, written_name
 from activelabel.data.files.studies_folder import FolderContent
 from activelabel.data.given_splits import GivenSplit, SplitRole
+from activelabel.data.patients.by_name import BY_NAMES, IMAGES, NAMES
 from activelabel.errors import InvalidInputError
 
 TABLE_ENDINGS = (".csv", ".tsv", ".txt")
 SETTING = "--conf patients"
-SUBJECTS = f"{SETTING} '(sub-[A-Za-z0-9]+)'"
-"""The patients of a data set in BIDS."""
 LONGEST_PATIENT = 64  # as a PatientID in DICOM
 _COLUMNS = ("image", "patient")
 _DELIMITERS = "\t;,"
-_SUBJECT = re.compile(r"(?<![A-Za-z0-9])sub-[A-Za-z0-9]+(?![A-Za-z0-9])")  # in a name of BIDS
 _ADVICE = r"give one group in parentheses around the patient, like (patient\d+)_frame"
 
 
@@ -30,12 +28,15 @@ _ADVICE = r"give one group in parentheses around the patient, like (patient\d+)_
 class GivenPatients:
     """Patients by a pattern with one group, or by a table from the names of images.
 
-    `setting` is the value of the setting, for messages.
+    Attributes:
+        setting: the value of the setting, for messages.
+        others_alone: whether an image whose patient is not told is a patient of its own; else it is passed over.
     """
 
     setting: str
     pattern: re.Pattern[str] | None = None
     table: Mapping[str, str] = field(default_factory=dict)
+    others_alone: bool = False
 
     def of(self, image_id: str) -> str | None:
         """The patient of an image; None if the pattern does not find one, or the table does not name the image."""
@@ -56,6 +57,8 @@ class GivenPatients:
 
     def known_only(self, content: FolderContent) -> FolderContent:
         """The images whose patient is known; the others are passed over, as they may be anybody's."""
+        if self.others_alone:
+            return content
         unknown = {image_id: path for image_id, path in content.files.items() if self.of(image_id) is None}
         reason = f"{SETTING} {self.setting} says no patient for it: name it there"
         return replace(
@@ -65,14 +68,14 @@ class GivenPatients:
         )
 
     def require_some(self, image_ids: Iterable[str]) -> None:
-        """Check that a patient is known of at least one image, if there is any.
+        """Check that a patient is known of at least one image, if there is any and others are not alone.
 
         Raises:
             InvalidInputError: no patient of any image is known.
         """
         first = None
         for image_id in image_ids:
-            if self.of(image_id) is not None:
+            if self.others_alone or self.of(image_id) is not None:
                 return
             first = first or image_id
         if first is not None:
@@ -83,12 +86,14 @@ class GivenPatients:
 
 
 def read_patients(setting: str) -> GivenPatients:
-    """The patients that a setting says: a pattern, or the path of a table.
+    """The patients that a setting says: a pattern, the path of a table, `names`, or `images`.
 
     Raises:
         InvalidInputError: the pattern is none or has not one group; or the table cannot be read, lacks a column, or
             says two patients for an image.
     """
+    if setting in (NAMES, IMAGES):
+        return patients_by_names(setting, BY_NAMES if setting == NAMES else "")
     if setting.lower().endswith(TABLE_ENDINGS) or Path(setting).is_file():
         return GivenPatients(setting, table=_read_table(Path(setting)))
     try:
@@ -100,23 +105,9 @@ def read_patients(setting: str) -> GivenPatients:
     return GivenPatients(setting, pattern)
 
 
-def untold_subjects(image_ids: Iterable[str]) -> str | None:
-    """What a project that is told no patients overlooks: images that are of one subject by their names in BIDS.
-
-    None if each subject has one image.
-    """
-    subjects = defaultdict[str, list[str]](list)
-    for image_id in sorted(image_ids):
-        if found := _SUBJECT.search(image_id):
-            subjects[found.group()].append(image_id)
-    shared = {subject: images for subject, images in subjects.items() if len(images) > 1}
-    for subject, images in shared.items():
-        more = f", and so for {len(shared) - 1} more" if len(shared) > 1 else ""
-        return (
-            f"'{subject}' has {len(images)} images by their names ('{images[0]}', '{images[1]}'){more}, and each "
-            f"counts as a patient of its own, so that one may judge what another has taught: say {SUBJECTS}"
-        )
-    return None
+def patients_by_names(setting: str, pattern: str) -> GivenPatients:
+    """Patients by a pattern of the app's own; each other image is a patient of its own, without a pattern every one."""
+    return GivenPatients(setting, re.compile(pattern) if pattern else None, others_alone=True)
 
 
 def cleaned(patient: str) -> str | None:
@@ -124,13 +115,14 @@ def cleaned(patient: str) -> str | None:
     return " ".join(patient.replace("\0", " ").split())[:LONGEST_PATIENT].rstrip() or None
 
 
-def check_parts(split: GivenSplit, patients: Mapping[str, str], where: str) -> None:
+def check_parts(split: GivenSplit, patients: Mapping[str, str], where: str, *, by_names: bool = False) -> None:
     """Check that no patient has two roles in a given split.
 
     Args:
         split: the roles.
         patients: by the id of an image, or a name in the split, its patient.
         where: the option that gave the split, for messages.
+        by_names: whether only the names of images tell the patients, so that they may be others'.
 
     Raises:
         InvalidInputError: a patient has two roles; the line names them.
@@ -144,8 +136,10 @@ def check_parts(split: GivenSplit, patients: Mapping[str, str], where: str) -> N
     for patient, roles in shared.items():
         shown = " and ".join(f"{role} ('{name}')" for role, name in roles.items())
         more = f", and {len(shared) - 1} other patients are too" if len(shared) > 1 else ""
+        others = f", or, if the names mislead, say {SETTING} {IMAGES}" if by_names else ""
         raise InvalidInputError(
-            f"{where} {split.file}: patient '{patient}' is for {shown}{more}: give all images of a patient one role"
+            f"{where} {split.file}: patient '{patient}' is for {shown}{more}: give all images of a patient one "
+            f"role{others}"
         )
 
 

@@ -1,0 +1,1 @@
+"""Patients of images: given ones, and those that names tell."""

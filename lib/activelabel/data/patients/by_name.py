@@ -1,0 +1,64 @@
+r"""Patients as common data sets name them: a project whose patients nobody tells begins with these.
+
+Images of one patient in two parts of a split make a model look better than it is, so what a name may mean counts as a
+patient; an image whose name tells none is a patient of its own.
+"""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable
+
+NAMES, IMAGES = "names", "images"
+"""Values of the setting: patients by the names of images, or each image is a patient of its own."""
+
+_KNOWN = (
+    r"sub-[A-Za-z0-9]+(?![A-Za-z0-9])",  # BIDS: sub-01_ses-2_T1w
+    r"patient\d+(?=_(?:frame\d|4d))",  # ACDC: patient001_frame01
+    r"[A-Za-z0-9]*\d[A-Za-z0-9]*(?=_(?:[SsLl][Aa]_)?(?:E[DS]|e[ds])(?![A-Za-z0-9]))",  # M&Ms: A0S9V9_sa_ED; phases
+    r"BraTS-[A-Z]+-\d{5}(?=-\d{3})",  # BraTS since 2023: BraTS-GLI-00000-000
+    r"UPENN-GBM-\d{5}(?=_\d)",
+    r"TCGA-[A-Z0-9]{2}-[A-Z0-9]{4}(?=[-_])",
+    r"OAS1_\d{4}(?=_MR\d)",
+    r"OAS3\d{4}(?=_MR_d\d)",
+    r"\d{3}_S_\d{4,5}(?=_)",  # ADNI
+    r"(?:fdg|psma)_[0-9a-f]{10,16}(?=_)",  # autoPET
+    r"\d{5}(?=_\d{7}(?!\d))",  # PI-CAI: 10000_1000000
+)
+BY_NAMES = rf"(?<![A-Za-z0-9])({'|'.join(_KNOWN)})"
+"""A regular expression with one group, the patient. The ledger keeps it, so that a later one changes no project."""
+
+
+def shared_by_name(image_ids: Iterable[str]) -> dict[str, list[str]]:
+    """The patients who have several of these images by their names, each with them, in order."""
+    images = defaultdict[str, list[str]](list)
+    for image_id in sorted(image_ids):
+        if found := re.search(BY_NAMES, image_id):
+            images[found.group(1)].append(image_id)
+    return {patient: its for patient, its in sorted(images.items()) if len(its) > 1}
+
+
+def grouped_line(image_ids: Iterable[str]) -> str | None:
+    """What people should know who told no patients, where names tell them; None if no patient has several images."""
+    if (first := _first_shared(image_ids)) is None:
+        return None
+    return (
+        f"{first}: all images of a patient learn, or all judge; if they are others, say so with --conf patients "
+        "(docs/files.md)"
+    )
+
+
+def overlooked_line(image_ids: Iterable[str]) -> str | None:
+    """What a project overlooks in which each image is a patient of its own; None if no patient has several images."""
+    if (first := _first_shared(image_ids)) is None:
+        return None
+    return (
+        f"{first}, and each counts as a patient of its own, so that one may judge what another has taught: begin "
+        "another project (--conf project_dir), which tells patients by these names"
+    )
+
+
+def _first_shared(image_ids: Iterable[str]) -> str | None:
+    for patient, images in (shared := shared_by_name(image_ids)).items():
+        more = f", and so for {len(shared) - 1} more" if len(shared) > 1 else ""
+        return f"'{patient}' has {len(images)} images by their names ('{images[0]}', '{images[1]}'){more}"
+    return None
