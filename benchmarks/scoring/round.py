@@ -67,7 +67,6 @@ from benchmarks.training.arms import Files
 CLASSES = 3
 CT: Size3D = (512, 512, 397)
 CT_SPACING_MM = (0.8, 0.8, 1.0)
-GROUPS = 2
 ARMS: Mapping[str, dict[str, Any]] = {
     "all": {},
     "racing": {"racing": True},
@@ -122,7 +121,12 @@ def main() -> None:
     parser.add_argument("--shrink", type=int, default=1, help="makes CT-sized volumes smaller along each axis")
     parser.add_argument("--precision", nargs="+", choices=get_args(PrecisionName), default=["auto"])
     parser.add_argument("--arms", nargs="+", choices=(*ARMS, "bare", "host"), default=[*ARMS, "bare", "host"])
+    parser.add_argument(
+        "--groups", type=int, default=2, help="in how many groups of volumes the arms take turns; racing is within one"
+    )
     arguments = parser.parse_args()
+    if arguments.groups < 1:
+        parser.error(f"--groups: expected 1 or more, got {arguments.groups}")
     print(f"{cpu_name()}, {torch.get_num_threads()} threads, torch {torch.__version__}, load {os.getloadavg()[0]:.1f}")
     for precision in arguments.precision:
         print(f"precision: {precision} = {choose_precision(precision, CPU)}")
@@ -131,7 +135,7 @@ def main() -> None:
         volumes = arguments.volumes or size.volumes
         size = dataclasses.replace(size, volumes=volumes, precisions=tuple(arguments.precision))
         with tempfile.TemporaryDirectory() as work:
-            print_table(name, size, measure(size, Path(work), arguments.arms))
+            print_table(name, size, measure(size, Path(work), arguments.arms, arguments.groups))
 
 
 def sizes(shrink: int) -> dict[str, Size]:
@@ -162,13 +166,13 @@ def arms_of(recipe: Recipe) -> dict[str, Recipe]:
     }
 
 
-def measure(size: Size, work: Path, arms: Collection[str]) -> dict[str, Took]:
-    """What each of `arms` took for all volumes; the arms take turns, a group of volumes each."""
+def measure(size: Size, work: Path, arms: Collection[str], count: int) -> dict[str, Took]:
+    """What each of `arms` took for all volumes; the arms take turns, one of `count` groups of volumes each."""
     recipe, found = recipe_of(size), defaultdict[str, Took](Took)
     torch.manual_seed(SEED)
     network = build_network(recipe.network, CLASSES).eval()
     files = write_images(size, recipe, work / "images")
-    groups = [files[first::GROUPS] for first in range(min(GROUPS, len(files)))]
+    groups = [files[first::count] for first in range(min(count, len(files)))]
     for number, group in enumerate(groups):
         for (name, own), precision in product(arms_of(recipe).items(), size.precisions):
             if name not in arms:

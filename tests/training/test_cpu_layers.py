@@ -78,6 +78,18 @@ def test_as_many_values_are_dropped_as_the_rate_says_and_the_rest_is_scaled(p: f
     torch.testing.assert_close(values.grad, dropped.detach() / 3)
 
 
+@pytest.mark.parametrize("p", [0.2, 0.3])
+def test_in_bfloat16_what_is_kept_is_rounded_once(p: float) -> None:
+    """1 / 0.8 is a number of bfloat16, 1 / 0.7 is not."""
+    torch.manual_seed(1)
+    values = torch.randn(1, 16, 10, 10, 10).bfloat16()
+    dropped = QuickDropout(p).train()(values)
+    kept = dropped != 0
+    assert dropped.dtype is torch.bfloat16
+    assert 0.5 < kept.float().mean() < 0.9
+    assert torch.equal(dropped[kept], (values[kept].float() * (1 / (1 - p))).bfloat16())
+
+
 def test_masks_follow_torchs_seed_and_differ_from_call_to_call() -> None:
     layer, values = QuickDropout(0.5).train(), torch.ones(1, 4, 8, 8, 8)
     torch.manual_seed(3)

@@ -13,6 +13,7 @@ from activelabel.prediction.devices.layout import keep_layout_at_norms, replace_
 from activelabel.prediction.dropout import draw_kept
 from activelabel.training.deep_convolutions import DeepConvolution, is_deep
 from activelabel.training.deep_upsampling import DeepUpsampling, is_deep_upsampling
+from activelabel.training.image_convolutions import ImageConvolution, is_of_image
 
 
 def with_cpu_layers(network: nn.Module) -> nn.Module:
@@ -22,7 +23,7 @@ def with_cpu_layers(network: nn.Module) -> nn.Module:
     back, its dropout draws a 32-bit number for each value in a single thread, the gradient of its PReLU is written out
     value by value before it is summed, and that of a smoothed upsampling goes through a dozen copies. For
     convolutions to few channels see `folding` and `thin_upsampling`, for those of deep levels `deep_convolutions` and
-    `deep_upsampling`.
+    `deep_upsampling`, for the first ones `image_convolutions`.
     """
     keep_layout_at_norms(network)
     replace_thin_layers(network)
@@ -45,6 +46,8 @@ def _quick(layer: nn.Module) -> nn.Module | None:
         return DeepConvolution(layer)
     if is_deep_upsampling(layer):
         return DeepUpsampling(layer)
+    if is_of_image(layer):
+        return ImageConvolution(layer)
     return None
 
 
@@ -62,10 +65,11 @@ class QuickDropout(nn.Dropout):
         kept = torch.empty((values.shape[0], *values.shape[2:], values.shape[1]), dtype=torch.int8)
         draw_kept(stream, self.p, out=kept.numpy().reshape(-1).view(np.bool_))
         factor = 1 / (1 - self.p)
-        if values.dtype is torch.float32:
-            return values * (kept * factor).movedim(-1, 1)
+        mask = kept.to(values.dtype).movedim(-1, 1)
+        if float(mask.new_tensor(factor)) == factor or values.dtype is torch.float32:
+            return values * mask.mul_(factor)
         # Within the mask the factor would be rounded to three digits in half precision.
-        return (values * kept.to(values.dtype).movedim(-1, 1)) * factor
+        return (values * mask) * factor
 
 
 class QuickPReLU(nn.Module):
@@ -94,8 +98,16 @@ class _OneSlope(Function):
             # Where a skip connection ends, a gradient is some channels of another, which each operation would gather.
             gradient = gradient.contiguous(memory_format=torch.channels_last_3d)
         of_values = torch.ops.aten.leaky_relu_backward(gradient, values, slope.item(), False)
-        of_slope = (gradient * values.clamp_max(0)).sum(dtype=torch.float32)
+        of_slope = _sum_of_products(gradient, values.clamp_max(0))
         return of_values, of_slope.to(slope.dtype).view(slope.shape)
+
+
+def _sum_of_products(one: Tensor, other: Tensor) -> Tensor:
+    """The sum over all products of values, in float32."""
+    innermost = torch.channels_last_3d
+    if one.dtype is torch.float32 and all(each.is_contiguous(memory_format=innermost) for each in (one, other)):
+        return torch.dot(*(each.movedim(1, -1).flatten() for each in (one, other)))
+    return (one * other).sum(dtype=torch.float32)
 
 
 class QuickSmooth(Smooth):

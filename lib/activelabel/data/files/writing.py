@@ -17,7 +17,7 @@ CANNOT_BE_WRITTEN = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errn
 """Error numbers of the system for a full or read-only disk."""
 
 
-def write_atomically(path: Path, content: bytes, *, lasting: bool = True, whole: bool = True) -> None:
+def write_atomically(path: Path, content: bytes | memoryview, *, lasting: bool = True, whole: bool = True) -> None:
     """Put `content` at `path`: at every moment, also after a power cut, the file is the earlier one or the new one.
 
     If it is not `lasting`, the earlier one may come back with a power cut: for copies that can be made again, which

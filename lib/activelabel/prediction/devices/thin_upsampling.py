@@ -1,8 +1,9 @@
 """Transposed convolutions with few output channels, as the finest level of a network has them, for a CPU.
 
 Torch computes many output channels at once. With the two or three classes of the finest level, its convolution takes
-1.3 to 3 times as long as one matrix product, whose rows are then summed between neighbours. In bfloat16 a processor
-that multiplies tiles does the convolution in two thirds of that time or less, so it is left to torch.
+1.3 to 3 times as long as one matrix product, whose rows are then summed between neighbours. In bfloat16 these sums
+would be rounded four times, to an error of nearly twice that of the convolution, and a processor that multiplies tiles
+does the convolution in two thirds of the time or less: so there it is left to torch.
 """
 
 from collections.abc import Sequence
@@ -13,7 +14,6 @@ from torch import Tensor, fx, nn
 from torch.autograd import Function
 
 from activelabel.networks.padding import RepeatedTranspose
-from activelabel.prediction.devices.processor import multiplies_tiles
 from activelabel.prediction.devices.replaceable import is_plain
 
 MOST_CHANNELS = 8
@@ -74,7 +74,7 @@ def thinly_upsampled(values: Tensor, weight: Tensor, bias: Tensor | None, double
     """`values` (B, C, *S) through the kernels `weight` (C, K, *kernel), plus `bias`: (B, K, *S) with `doubled` axes."""
     dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else values.dtype
     values, weight = values.to(dtype), weight.to(dtype)
-    if dtype is torch.bfloat16 and multiplies_tiles():
+    if dtype is torch.bfloat16:
         # The bias is added below: within the convolution, its gradient takes half as long again.
         stride, padding, more = _lengths(doubled)
         upsampled = torch.conv_transpose3d(values, weight, None, stride, padding, more)

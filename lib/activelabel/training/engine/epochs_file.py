@@ -53,4 +53,4 @@ class EpochsFile:
         torch.save({"identity": self._identity, "state": state}, buffer)
         buffer.write(hashlib.sha256(buffer.getbuffer()).digest())
         self._file.parent.mkdir(exist_ok=True)
-        write_atomically(self._file, buffer.getvalue())
+        write_atomically(self._file, buffer.getbuffer())

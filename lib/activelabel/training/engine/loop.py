@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from activelabel.optional_parts import OptionalPart, optional
-from activelabel.prediction.devices.freed_memory import keep_freed_memory
+from activelabel.prediction.devices.freed_memory import KEPT_BY_TRAINING_BYTES, keep_freed_memory
 from activelabel.prediction.reflected_windows import ReflectedWindowInferer
 from activelabel.training.engine.adamw import AdamW
 from activelabel.training.engine.epochs_file import EpochsFile
@@ -77,7 +77,7 @@ class TrainingLoop:
         self._together = together
         device = together.device_of(plan)
         if device.type == "cpu":
-            keep_freed_memory()
+            keep_freed_memory(KEPT_BY_TRAINING_BYTES)
         torch.manual_seed(plan.seed)
         settings = plan.training
         network, self._precision = first_network(plan, device, together)
