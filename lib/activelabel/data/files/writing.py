@@ -40,14 +40,14 @@ class UnfinishedFile:
         stamp: its size and its time of modification in nanoseconds.
     """
 
-    def __init__(self, path: Path, content: bytes | Iterable[bytes]) -> None:
+    def __init__(self, path: Path, content: bytes | memoryview | Iterable[bytes]) -> None:
         """Write `content`, which may come in pieces, beside `path`. Raises OSError as `write_atomically` does."""
         self._path = path
         self._unfinished = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
         try:
             self._file = self._unfinished.open("xb")
             try:
-                self._file.writelines([content] if isinstance(content, bytes) else content)
+                self._file.writelines([content] if isinstance(content, bytes | memoryview) else content)
                 self._file.flush()
                 status = self._unfinished.stat()
             except BaseException:
