@@ -18,7 +18,7 @@ CORE = (
     "data/labels/test_label_map.py",
     "data/labels/test_label_texts.py",
     "data/test_dataset_json.py",
-    "data/test_given_patients.py",
+    "data/patients/test_given.py",
     "data/test_given_splits.py",
     "data/test_grids.py",
     "data/test_intensities.py",

@@ -133,6 +133,7 @@ def test_what_a_request_may_say_is_what_the_server_reads() -> None:
 READ_AS = {
     "annotator": "client_id",
     "segment_names": "label_info",
+    "segment_numbers": "label_info",
     "annotated_slices": "annotated_slices",
     "finished": "finished",
     "confirmed": "confirmed",

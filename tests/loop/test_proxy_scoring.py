@@ -185,7 +185,7 @@ def test_a_proxy_model_of_other_channels_is_one_line_and_the_task_begins_without
         score(other)
     with caplog.at_level(logging.WARNING):
         assert initial_weights(other.project) is None
-    (record,) = caplog.records
+    (record,) = (one for one in caplog.records if one.levelno == logging.WARNING)
     assert re.fullmatch(
         rf"training begins with random weights, not with those of proxy model 1: {line}", record.getMessage()
     )

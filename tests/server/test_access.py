@@ -23,7 +23,7 @@ HERE = "127.0.0.1"
         (HERE, "evil.example:8000", "http://evil.example:8000", "asks for the host"),  # a rebound name
         (HERE, "localhost:8000", "http://evil.example", "may not use this server"),
         (HERE, "localhost:8000", "http://localhost:3000", "may not use this server"),
-        (HERE, "localhost:8000", "null", "does not say from where it comes may not use this server"),
+        (HERE, "localhost:8000", "null", "does not say from where it comes (origin null) may not use this server"),
     ],
 )
 def test_local_server_answers_its_own_machine_and_its_own_pages(

@@ -134,7 +134,10 @@ def refusal(client: str, host: str, origin: str, *, local_only: bool, allowed_or
         return f"the request asks for the host '{host}': use localhost, or start with --conf allow_remote true"
     if origin and origin.lower() not in allowed_origins and _netloc(origin) != host.lower():
         if origin.lower() == "null":  # of a file, or a frame that some page shuts in: anybody's
-            return "a page that does not say from where it comes may not use this server: open it from a web server"
+            return (
+                "a page that does not say from where it comes (origin null) may not use this server: "
+                "open it from a web server"
+            )
         return f"a page from '{origin}' may not use this server: start with --conf allowed_origins {origin}"
     return None
 

@@ -227,7 +227,7 @@ def _replace(path: Path, change: Callable[[np.ndarray, np.ndarray], tuple[np.nda
 def test_a_server_on_an_exported_data_set_finds_its_images_and_takes_no_label_for_one(
     clinic: Clinic, layout: str, images: set[str]
 ) -> None:
-    clinic.draw("a", "ann", annotated_slices="all")  # so that there is an earlier version, which comes along
+    clinic.draw("a", "bob", annotated_slices="all")  # so that there is an earlier version, which comes along
     out = clinic.export(layout)
     assert (out / "versions" / "a").is_dir()
     assert set(find_images(out).files) == images
