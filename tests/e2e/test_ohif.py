@@ -53,6 +53,8 @@ def test_the_whole_loop_in_ohif(
     # The server has its own folder for temporary files: the client keeps an answer under the name of the server's file.
     places = {"HOME": str(tmp_path), "TMPDIR": str(tmp_path), "MONAI_LABEL_DICOMWEB_CACHE_PATH": str(tmp_path)}
     conf = {"recipe": recipe, "labels": "ball", "seed": 1, "readers": 2, "readers_share": 0.1}
+    # One model only: the mask that the page shows is compared with that of the model in use.
+    conf |= {"start": 2, "retrain_after": 5}
     server = make_server(orthanc.dicom_web, places, project_dir=tmp_path / "project", **conf).start()
     assert server.info()["datastore"]["total"] == CASES
     studies = requests.get(f"{server.address}/proxy/dicom/qido/studies?limit=1", timeout=ANSWER_SECONDS).json()
