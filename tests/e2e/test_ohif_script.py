@@ -39,15 +39,45 @@ ENTER = """() => {
 }"""
 
 
+# Strokes of eight days ago and of six: heads have the times, slices none.
+KEEP = """() => new Promise((resolve, reject) => {
+    const request = indexedDB.open('activelabel');
+    request.onerror = () => reject(request.error);
+    request.onsuccess = () => {
+        const transaction = request.result.transaction('strokes', 'readwrite');
+        const store = transaction.objectStore('strokes');
+        for (const days of [8, 6]) {
+            const place = ['ann', 'image', `page of ${days} days ago`, 1];
+            store.put({ place, at: Date.now() - days * 24 * 3600 * 1000, labels: [], digests: [] }, [...place, -1]);
+            store.put({ start: 0, values: Uint8Array.of(1) }, [...place, 0]);
+        }
+        transaction.oncomplete = () => { request.result.close(); resolve(); };
+    };
+})"""
+PAGES_KEPT = """() => new Promise((resolve, reject) => {
+    const request = indexedDB.open('activelabel');
+    request.onerror = () => reject(request.error);
+    request.onsuccess = () => {
+        const keys = request.result.transaction('strokes').objectStore('strokes').getAllKeys();
+        keys.onsuccess = () => { request.result.close(); resolve(keys.result.map(key => key[2])); };
+    };
+})"""
+
+
+def load(page: Page) -> None:
+    """Load the script in a new page."""
+    page.goto(f"{ADDRESS}/ohif/")
+    page.evaluate(STAND_INS)
+    page.evaluate((files(viewer) / "ohif.js").read_text(encoding="utf-8"))
+
+
 @pytest.fixture
 def page() -> Iterator[Page]:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=OPTIONS)
         page = browser.new_page()
         page.route(f"{ADDRESS}/**", lambda route: route.fulfill(content_type="text/html", body=EMPTY))
-        page.goto(f"{ADDRESS}/ohif/")
-        page.evaluate(STAND_INS)
-        page.evaluate((files(viewer) / "ohif.js").read_text(encoding="utf-8"))
+        load(page)
         page.evaluate(ENTER)
         yield page
         browser.close()
@@ -83,3 +113,10 @@ def test_a_seg_is_made_of_slices_in_the_order_of_its_frames(
     )
     assert asked == [expected]
     assert afterwards == order
+
+
+def test_strokes_of_more_than_a_week_ago_are_removed_by_a_page_in_which_no_case_is_opened(page: Page) -> None:
+    page.evaluate(KEEP)
+    load(page)
+    page.wait_for_function(f"async () => (await ({PAGES_KEPT})()).length < 4")
+    assert page.evaluate(PAGES_KEPT) == ["page of 6 days ago"] * 2

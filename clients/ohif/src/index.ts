@@ -16,6 +16,7 @@ import { withoutSeriesNotice } from './viewer/notices.ts';
 import { mendTurnedViews } from './viewer/own_plane.ts';
 import { type Actions, Panel } from './panel/panel.ts';
 import css from './panel/panel.css';
+import { OlderPart } from './panel/panel_older.ts';
 import { CurvePart } from './panel/panel_curve.ts';
 import { Folded } from './panel/panel_folded.ts';
 import { ReaderPart } from './panel/panel_reader.ts';
@@ -24,6 +25,7 @@ import { listenForProgress } from './server/progress.ts';
 import { Reviews } from './session/reviews.ts';
 import { Server } from './server/server.ts';
 import { Session } from './session/session.ts';
+import { BrowserPages } from './session/pages.ts';
 import { BrowserShelf } from './session/shelf.ts';
 import { Slices } from './session/slices.ts';
 import { BUTTONS } from './viewer/toolbar.ts';
@@ -33,6 +35,7 @@ import { MODE, OhifViewer } from './viewer/viewer.ts';
 import { WorklistPart } from './panel/worklist.ts';
 
 const TICK_MS = 3000;
+const DAY_MS = 24 * 3600 * 1000;
 const NAME = 'activelabel';
 const PANEL = `${NAME}.panelModule.${NAME}`;
 const SEGMENTATIONS = '@ohif/extension-cornerstone.panelModule.panelSegmentationWithTools';
@@ -40,6 +43,7 @@ const SEGMENTATIONS = '@ohif/extension-cornerstone.panelModule.panelSegmentation
 let extensions: ExtensionManager;
 let session: Session<Drawing> | undefined;
 let panel: Panel | undefined;
+const shelf = new BrowserShelf();
 
 /** The panel as React takes it: an empty element, which the panel's own is put into. */
 const component = () => ({
@@ -69,8 +73,8 @@ function begin({ servicesManager: { services }, commandsManager }: Managers): Se
     shown.show(state);
     veil.show(state, begun.drawing !== undefined);
     overlays.follow(state);
-  }, new Marks(sessionStorage), new Journal(new BrowserShelf(), error => {
-    begun.set({ message: { kind: 'bad', text: `This browser keeps nothing of what is drawn (${String(error)}): only drafts are kept, every half minute.` } });
+  }, new Marks(sessionStorage), new Journal(shelf, new BrowserPages(), text => {
+    begun.set({ message: { kind: 'bad', text } });
   }));
   const slices = new Slices(begun, viewer);
   const actions: Actions = {
@@ -98,6 +102,7 @@ function begin({ servicesManager: { services }, commandsManager }: Managers): Se
       document.cookie = cookieOf(name);
       void begun.enter();
     }),
+    older: new OlderPart(() => { begun.older.take(); }, () => { begun.older.drop(); }),
     review: new ReviewPart({
       approve: note => void reviews.approve(note),
       merge: note => void reviews.merge(note),
@@ -124,6 +129,13 @@ function begin({ servicesManager: { services }, commandsManager }: Managers): Se
   return begun;
 }
 
+/** Also in pages in which no case is opened: whoever has left strokes may not come back to this computer. */
+function purge(): void {
+  shelf.purge().catch((error: unknown) => { console.warn('strokes of more than a week ago are not removed:', error); });
+}
+
+purge();
+setInterval(purge, DAY_MS);
 window.config.modes.push(MODE_MODULE);
 window.config.extensions.push({
   id: NAME,

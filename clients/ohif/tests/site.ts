@@ -2,9 +2,10 @@
 
 import assert from 'node:assert/strict';
 
-import type { Drawn } from '../src/drawing/drawn.ts';
+import { digestOf } from '../src/drawing/digest.ts';
+import type { Drawn, DrawnFile } from '../src/drawing/drawn.ts';
 import { History, type Part } from '../src/drawing/history.ts';
-import { Journal, type Shelf } from '../src/session/journal.ts';
+import { type Ground, Journal, type Kept, type Place, type Shelf } from '../src/session/journal.ts';
 import { Marks } from '../src/session/marks.ts';
 import { type Volume, writeMask } from '../src/volumes/nifti.ts';
 import { Away, type Query, type Reader, Refusal, type Review, type Sample, type Saved, type Server } from '../src/server/server.ts';
@@ -29,12 +30,17 @@ export const queryOf = (image: string, more: Partial<Query> = {}): Query => ({
 });
 
 export class FakeDrawing implements Drawn {
-  private readonly history = new History(new Uint8Array(1));
-  private kept: number | undefined = this.history.position;
-  private strokes = 0;
+  private readonly history: History;
+  private kept: number | undefined;
+  readonly opened: string;
   closed = false;
   removed = false;
-  constructor(readonly onStroke: (slices: readonly Part[]) => void) {}
+  /** Of one voxel. */
+  constructor(readonly onStroke: (slices: readonly Part[]) => void, value = 0) {
+    this.history = new History(Uint8Array.of(value));
+    this.kept = this.history.position;
+    this.opened = digestOf(this.history.values);
+  }
   get changed(): boolean {
     return this.history.position !== this.kept;
   }
@@ -48,7 +54,7 @@ export class FakeDrawing implements Drawn {
     return this.history.canRedo;
   }
   draw(): void {
-    this.history.record([{ start: 0, values: [++this.strokes] }]);
+    this.history.record([{ start: 0, values: [(this.value() ?? 0) + 1] }]);
     this.tell();
   }
   undo(): void {
@@ -70,9 +76,9 @@ export class FakeDrawing implements Drawn {
   private tell(): void {
     this.onStroke([{ start: 0, values: this.history.values }]);
   }
-  file(): Promise<{ mask: Blob; label_info: { name: string; idx: number }[] }> {
+  file(): Promise<DrawnFile> {
     this.kept = this.history.position;
-    return Promise.resolve({ mask: new Blob(['mask']), label_info: [{ name: 'ball', idx: 1 }] });
+    return Promise.resolve({ mask: new Blob(['mask']), label_info: [{ name: 'ball', idx: 1 }], digest: digestOf(this.history.values) });
   }
   notKept(): void {
     this.kept = undefined;
@@ -86,18 +92,22 @@ export class FakeDrawing implements Drawn {
 }
 
 /** What the browser keeps. */
-class FakeShelf implements Shelf {
-  readonly kept = new Map<string, Part>();
-  put([reader, image, start]: [string, string, number], values: Uint8Array): Promise<void> {
-    this.kept.set(`${reader}\n${image}\n${start}`, { start, values });
+export class FakeShelf implements Shelf {
+  readonly kept = new Map<string, Kept>();
+  private now = 0;
+  put(place: Place, ground: Ground, slices: readonly Part[]): Promise<void> {
+    const key = JSON.stringify(place);
+    const before = this.kept.get(key)?.slices.filter(({ start }) => slices.every(slice => slice.start !== start)) ?? [];
+    this.kept.set(key, { place, ...ground, at: ++this.now, slices: [...before, ...slices] });
     return Promise.resolve();
   }
-  of(reader: string, image: string): Promise<Part[]> {
-    const keys = [...this.kept.keys()].filter(key => key.startsWith(`${reader}\n${image}\n`));
-    return Promise.resolve(keys.flatMap(key => this.kept.get(key) ?? []));
+  of(reader: string, image: string): Promise<Kept[]> {
+    const all = [...this.kept.values()].filter(({ place }) => place[0] === reader && place[1] === image);
+    return Promise.resolve(all.sort((one, other) => one.at - other.at));
   }
-  remove(reader: string, image: string): Promise<void> {
-    [...this.kept.keys()].filter(key => key.startsWith(`${reader}\n${image}\n`)).forEach(key => this.kept.delete(key));
+  remove(place: readonly (string | number)[]): Promise<void> {
+    const isIn = (one: Kept): boolean => place.every((part, index) => part === one.place[index]);
+    [...this.kept].filter(([, one]) => isIn(one)).forEach(([key]) => this.kept.delete(key));
     return Promise.resolve();
   }
 }
@@ -132,7 +142,14 @@ export class Site {
   shownPlace: number | undefined = 0;
   masks: (Volume<Uint8Array> | undefined)[] = [];
   now = 0;
-  readonly shelf = new FakeShelf();
+  /** The names of the structures. */
+  labels = ['ball'];
+  /** The value of the mask that a case opens with. */
+  content = 1;
+  /** The pages that are open in the browser, and how many have been so far. */
+  readonly openPages = new Set<string>();
+  private pages = 0;
+  shelf: Shelf & Pick<FakeShelf, 'kept'> = new FakeShelf();
   readonly marks: Marks;
   session: Session<FakeDrawing>;
   readonly viewer: Viewer<FakeDrawing>;
@@ -149,7 +166,7 @@ export class Site {
       },
       open: (_series, _labels, mask, onStroke) => {
         this.masks.push(mask);
-        return Promise.resolve(new FakeDrawing(onStroke));
+        return Promise.resolve(new FakeDrawing(onStroke, mask?.values[0]));
       },
       shownPlace: () => this.shownPlace,
       jump: (walk, place) => this.log.push(`jump to ${walk.slices[place]?.ohif_number ?? 0}`),
@@ -163,8 +180,13 @@ export class Site {
 
   /** What a page that is loaded anew begins with. */
   newSession(): Session<FakeDrawing> {
-    const journal = new Journal(this.shelf, error => { throw error; });
+    const journal = this.newJournal();
     return new Session(this.server, this.viewer, state => { this.onChange?.(state); }, this.marks, journal, () => this.now);
+  }
+
+  newJournal(onTrouble = (text: string): void => { throw new Error(text); }, longestMs?: number): Journal {
+    const pages = { own: `page ${++this.pages}`, others: () => Promise.resolve(this.openPages) };
+    return new Journal(this.shelf, pages, onTrouble, longestMs);
   }
 
   /** Ask for a case, and open it as OHIF does: it leaves the study and enters the next one, sometimes twice. */
@@ -193,7 +215,7 @@ export class Site {
     };
     const mask = async (): Promise<ArrayBuffer> => {
       const grid = { shape: [1, 1, 1] as [number, number, number], affine: [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0]] as [number[], number[], number[]] };
-      return (await writeMask({ grid, values: Uint8Array.from([1]) })).arrayBuffer();
+      return (await writeMask({ grid, values: Uint8Array.of(this.content) })).arrayBuffer();
     };
     const keep = (what: string) => (image: string, _mask: Blob, params: object) =>
       asked(`${what} ${image} ${JSON.stringify(params)}`, () => {
@@ -212,7 +234,7 @@ export class Site {
       },
       labelledBy: image => asked(`info of the label of ${image}`, () => this.labelledBy),
       reader: () => asked('reader', () => this.reader),
-      labels: () => asked('labels', () => ['ball']),
+      labels: () => asked('labels', () => this.labels),
       query: () => asked('query', () => this.held),
       next: () =>
         asked('next', () => {

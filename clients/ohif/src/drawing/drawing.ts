@@ -1,7 +1,8 @@
 /** The labelmap of a case in the viewer: made, filled, watched for strokes, and read again. */
 
 import { colourOf } from './colours.ts';
-import type { Drawn, LabelInfo, OnStroke } from './drawn.ts';
+import { digestOf } from './digest.ts';
+import type { Drawn, DrawnFile, LabelInfo, OnStroke } from './drawn.ts';
 import { type Grid, at, gridOf, reordered } from '../volumes/grid.ts';
 import { History, type Part } from './history.ts';
 import { type Volume, writeMask } from '../volumes/nifti.ts';
@@ -22,6 +23,8 @@ export class Drawing implements Drawn {
   /** Where the history was when the drawing was opened or last kept; nothing if it was not kept. */
   private kept: number | undefined;
 
+  readonly opened: string;
+
   private constructor(
     private readonly services: Services,
     private readonly id: string,
@@ -35,6 +38,7 @@ export class Drawing implements Drawn {
     }
     this.history = new History(values);
     this.kept = this.history.position;
+    this.opened = digestOf(this.history.values);
     this.record();
     const { Events } = window.cornerstoneTools.Enums;
     window.cornerstone.eventTarget.addEventListener(Events.SEGMENTATION_DATA_MODIFIED, this.noteTouched);
@@ -123,14 +127,14 @@ export class Drawing implements Drawn {
     this.services.segmentationService.setActiveSegment(this.id, segment);
   }
 
-  async file(): Promise<{ mask: Blob; label_info: LabelInfo[] }> {
+  async file(): Promise<DrawnFile> {
     if (this.pressed) {
       await this.strokeEnds();
     }
     this.record();
     this.kept = this.history.position;
     const { values, names } = renumbered(this.history.values, this.segments);
-    return { mask: await writeMask({ grid: this.grid, values }), label_info: names };
+    return { mask: await writeMask({ grid: this.grid, values }), label_info: names, digest: digestOf(values) };
   }
 
   notKept(): void {

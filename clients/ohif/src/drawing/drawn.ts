@@ -7,11 +7,20 @@ export interface LabelInfo {
   idx: number;
 }
 
+/** A mask, the names of its values, and the digest that it has when it is opened again. */
+export interface DrawnFile {
+  mask: Blob;
+  label_info: LabelInfo[];
+  digest: string;
+}
+
 /** What is called after a stroke, or after one was undone or redone, with the slices that it has changed, as they are now. */
 export type OnStroke = (slices: readonly Part[]) => void;
 
 /** What a session needs of a drawing. */
 export interface Drawn {
+  /** The digest of what was opened. */
+  readonly opened: string;
   /** Whether it differs from what was opened or last kept: a stroke that was undone changes nothing. */
   readonly changed: boolean;
   readonly empty: boolean;
@@ -21,8 +30,8 @@ export interface Drawn {
   redo(): void;
   /** Draw slices as they were drawn before, as one stroke. Returns whether anything changes. */
   restore(slices: readonly Part[]): boolean;
-  /** The mask as a file, and the names of its values. Nothing has changed since, until the next stroke. */
-  file(): Promise<{ mask: Blob; label_info: LabelInfo[] }>;
+  /** The drawing as a file. Nothing has changed since, until the next stroke. */
+  file(): Promise<DrawnFile>;
   /** The file was not kept: what it holds counts as changed. */
   notKept(): void;
   /** Watch it no longer. */

@@ -24,9 +24,10 @@ export interface Part {
   show?(state: State): void;
 }
 
-/** The other parts: beside the name of the case, above its buttons and among them, beside *Next case*, and below all. */
+/** The other parts: beside the name of the case, below what it began with, above its buttons and among them, beside *Next case*, and below all. */
 export interface Parts {
   reader: Part;
+  older: Part;
   review: Part & { buttons: HTMLElement[] };
   take: Part;
   folded: Part;
@@ -78,6 +79,7 @@ export class Panel {
       make('div', { class: 'al-row al-head' }, this.title, parts.reader.element),
       this.reason,
       this.begun,
+      parts.older.element,
       this.slices,
       parts.review.element,
       make('div', { class: 'al-row al-acts' }, next, save, parts.take.element, ...parts.review.buttons, undo, redo, skip),

@@ -49,6 +49,8 @@ const READER_HEADER = 'X-ActiveLabel-Reader';
 /** How long a question and a file may take before the server counts as silent: on a slow line a large mask takes minutes. */
 const ANSWER_MS = 60_000;
 const FILE_MS = 300_000;
+/** How long what is computed first may take: a large image on a slow processor. Slicer waits as long. */
+const COMPUTED_MS = 600_000;
 /** How long the smallest question may take, which is asked again and again while the server is silent. */
 const WHO_MS = 10_000;
 const KEPT = 'nothing drawn here is lost';
@@ -142,11 +144,11 @@ export class Server {
   }
 
   prediction(image: string): Promise<ArrayBuffer> {
-    return this.bytes('POST', `infer/segmentation?image=${encodeURIComponent(image)}&output=image`);
+    return this.bytes('POST', `infer/segmentation?image=${encodeURIComponent(image)}&output=image`, COMPUTED_MS);
   }
 
   uncertainty(image: string): Promise<ArrayBuffer> {
-    return this.bytes('GET', `activelabel/uncertainty?image=${encodeURIComponent(image)}&form=nifti`);
+    return this.bytes('GET', `activelabel/uncertainty?image=${encodeURIComponent(image)}&form=nifti`, COMPUTED_MS);
   }
 
   skip(image: string, skip: SkipKind, reason: string): Promise<unknown> {
@@ -210,8 +212,8 @@ export class Server {
     return parsed<T>(await this.request(path, { method, ...sent }, longest));
   }
 
-  private async bytes(method: string, path: string): Promise<ArrayBuffer> {
-    const answer = await this.request(path, { method }, FILE_MS);
+  private async bytes(method: string, path: string, longest = FILE_MS): Promise<ArrayBuffer> {
+    const answer = await this.request(path, { method }, longest);
     return answer.arrayBuffer().catch(() => {
       throw new Away(); // the answer has broken off
     });

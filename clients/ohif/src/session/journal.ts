@@ -3,55 +3,141 @@
  * when the browser has crashed, or when the computer was switched off. It goes once the server has it.
  */
 
-import type { Drawn } from '../drawing/drawn.ts';
 import type { Part } from '../drawing/history.ts';
-import type { OpenCase } from './outbox.ts';
+import type { Pages } from './pages.ts';
 
-/** What keeps values under keys; its steps follow one another in the order in which they were begun. */
-export interface Shelf {
-  put(key: [reader: string, image: string, start: number], values: Uint8Array): Promise<void>;
-  of(reader: string, image: string): Promise<Part[]>;
-  remove(reader: string, image: string): Promise<void>;
+/** How long an opening waits for the browser's disk. */
+const LONGEST_MS = 3000;
+
+/** Whose strokes, on which image, and in which opening of it: that of a page, counted. */
+export type Place = readonly [reader: string, image: string, page: string, opening: number];
+
+/** What strokes were drawn on. */
+export interface Ground {
+  /** The names of the structures, in the order of their values from 1. */
+  labels: readonly string[];
+  /** Digests of drawings: the case opened with one of them, or the server was sent it since. */
+  digests: readonly string[];
 }
 
-export class Journal {
+/** The strokes of an opening. */
+export interface Kept extends Ground {
+  place: Place;
+  /** When the last of them was drawn, in milliseconds since 1970. */
+  at: number;
+  slices: Part[];
+}
+
+/** What keeps strokes; its steps follow one another in the order in which they were begun. */
+export interface Shelf {
+  /** Keep slices as they are now, and what all of this place are drawn on. Resolves once they are on the disk. */
+  put(place: Place, ground: Ground, slices: readonly Part[]): Promise<void>;
+  /** What is kept of an image, the oldest first. */
+  of(reader: string, image: string): Promise<Kept[]>;
+  /** Remove what is kept at a place, or at all that begin so. */
+  remove(place: Place | readonly [reader: string, image: string, page: string]): Promise<void>;
+}
+
+/** The strokes on an open case. */
+export class Strokes {
+  private isKept = false;
+
   constructor(
     private readonly shelf: Shelf,
+    private readonly place: Place,
+    private ground: Ground,
     private readonly onTrouble: (error: unknown) => void
   ) {}
 
-  /** Note slices as they are after a stroke of a reader. */
-  note(image: string, reader: string, slices: readonly Part[]): void {
-    for (const { start, values } of slices) {
-      this.shelf.put([reader, image, start], Uint8Array.from(values)).catch(this.onTrouble);
-    }
+  /** Note slices as they are after a stroke. */
+  note(slices: readonly Part[]): void {
+    this.isKept = true;
+    this.put(slices.map(({ start, values }) => ({ start, values: Uint8Array.from(values) })));
   }
 
-  /** Draw again what was drawn here and did not get to the server. Returns a sentence about it, after a space. */
-  async restored(work: { readonly open: OpenCase<Drawn> | undefined }): Promise<string> {
-    const { open } = work;
-    const slices = open === undefined ? [] : await this.of(open.image, open.reader.name);
-    if (open === undefined || open !== work.open || slices.length === 0) {
-      return '';
+  /** The drawing goes to the server: whatever is heard of it, the case may open with it the next time. */
+  sent(digest: string): void {
+    this.drawnOn([...this.ground.digests.filter(other => other !== digest), digest]);
+  }
+
+  /** The server has a drawing; what was `changed` since is still to be kept. */
+  saved(digest: string, changed: boolean): void {
+    if (!changed) {
+      this.forget();
     }
-    if (!open.drawing.restore(slices)) {
-      this.forget(open.image, open.reader.name);
-      return '';
-    }
-    return ' What you drew last, before the page ended, is there again; Undo takes it back.';
+    this.drawnOn([digest]);
   }
 
   /** The server has what is drawn, or it is given up. */
-  forget(image: string, reader: string): void {
-    this.shelf.remove(reader, image).catch(this.onTrouble);
+  forget(): void {
+    this.isKept = false;
+    this.shelf.remove(this.place).catch(this.onTrouble);
   }
 
-  private async of(image: string, reader: string): Promise<Part[]> {
-    try {
-      return await this.shelf.of(reader, image);
-    } catch (error) {
-      this.onTrouble(error);
-      return [];
+  private drawnOn(digests: string[]): void {
+    this.ground = { ...this.ground, digests };
+    if (this.isKept) {
+      this.put([]);
     }
   }
+
+  private put(slices: Part[]): void {
+    this.shelf.put(this.place, this.ground, slices).catch(this.onTrouble);
+  }
+}
+
+export class Journal {
+  private openings = 0;
+
+  constructor(
+    private readonly shelf: Shelf,
+    private readonly pages: Pages,
+    private readonly onTrouble: (text: string) => void,
+    private readonly longestMs = LONGEST_MS
+  ) {}
+
+  /** A case opens, with a drawing of this digest. */
+  begin(reader: string, image: string, labels: readonly string[], digest: string): Strokes {
+    return new Strokes(this.shelf, [reader, image, this.pages.own, ++this.openings], { labels, digests: [digest] }, this.sayLost);
+  }
+
+  /** What lies here of a reader's case, the oldest first, without that of pages that are still open. */
+  async left(reader: string, image: string): Promise<Kept[]> {
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const late = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => { reject(new Error(`no answer within ${this.longestMs / 1000} s`)); }, this.longestMs);
+    });
+    try {
+      return await Promise.race([this.ofGonePages(reader, image), late]);
+    } catch (error) {
+      this.onTrouble(`Whether strokes of before lie in this browser is not known (${String(error)}): they stay there.`);
+      return [];
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  /** Strokes of another opening were taken over, or are given up. */
+  remove(place: Place): void {
+    this.shelf.remove(place).catch(this.sayLost);
+  }
+
+  /** What this page keeps of a reader's case is given up. */
+  forget(reader: string, image: string): void {
+    this.shelf.remove([reader, image, this.pages.own]).catch(this.sayLost);
+  }
+
+  private async ofGonePages(reader: string, image: string): Promise<Kept[]> {
+    const kept = await this.shelf.of(reader, image);
+    const pageOf = ({ place }: Kept): string => place[2];
+    if (kept.every(one => pageOf(one) === this.pages.own)) {
+      return kept;
+    }
+    const others = await this.pages.others();
+    return kept.filter(one => !others.has(pageOf(one)));
+  }
+
+  private readonly sayLost = (error: unknown): void => {
+    this.onTrouble(`This browser keeps nothing of what is drawn (${String(error)}): only drafts are kept, every half minute.`);
+  };
 }

@@ -2,7 +2,7 @@
 
 import { requireReader } from '../server/absence.ts';
 import type { Drawn } from '../drawing/drawn.ts';
-import type { Journal } from './journal.ts';
+import type { Strokes } from './journal.ts';
 import { Away, type Reader, type Saved, type Server } from '../server/server.ts';
 
 /** A case that is drawn on. Once it is saved as finished, `finished` has the params with which it was. */
@@ -11,6 +11,8 @@ export interface OpenCase<D extends Drawn> {
   readonly image: string;
   /** Who opened it: nothing of it is sent while the server takes the page for somebody else. */
   readonly reader: Reader;
+  /** What the browser keeps of it. */
+  readonly strokes: Pick<Strokes, 'note' | 'sent' | 'saved' | 'forget'>;
   finished?: object;
   /** Whether the server did not answer when it was saved: it may have it all the same. */
   unanswered?: boolean;
@@ -23,7 +25,6 @@ export class Outbox<D extends Drawn> {
 
   constructor(
     private readonly server: Pick<Server, 'reader' | 'of'>,
-    private readonly journal: Pick<Journal, 'forget'>,
     private readonly onRefusal: () => void
   ) {}
 
@@ -81,15 +82,14 @@ export class Outbox<D extends Drawn> {
   }
 
   /** Who is logged in is asked right before, so that a reader is told what to do; the server compares it once more. */
-  private async send({ drawing, image, reader }: OpenCase<D>, how: (mask: Blob, info: object) => Promise<Saved>): Promise<Saved> {
+  private async send({ drawing, reader, strokes }: OpenCase<D>, how: (mask: Blob, info: object) => Promise<Saved>): Promise<Saved> {
     const sent = this.sending.then(async () => {
-      const { mask, label_info } = await drawing.file();
+      const { mask, label_info, digest } = await drawing.file();
+      strokes.sent(digest);
       try {
         await requireReader(this.server, reader);
         const saved = await how(mask, { label_info });
-        if (!drawing.changed) {
-          this.journal.forget(image, reader.name);
-        }
+        strokes.saved(digest, drawing.changed);
         return saved;
       } catch (error) {
         drawing.notKept();

@@ -11,6 +11,7 @@ import type { Journal } from './journal.ts';
 import type { Marks } from './marks.ts';
 import type { Part } from '../drawing/history.ts';
 import type { Volume } from '../volumes/nifti.ts';
+import { Older } from './older.ts';
 import { type OpenCase, Outbox } from './outbox.ts';
 import { ELSEWHERE, coveredBy, isStillTheirs, questionOf } from './questions.ts';
 import { Rounds } from './rounds.ts';
@@ -28,6 +29,7 @@ export class Session<D extends Drawn = Drawn> {
   private readonly outbox: Outbox<D>;
   private readonly rounds: Rounds<D>;
   readonly drafts: Drafts<D>;
+  readonly older: Older<D>;
   readonly names = new CaseNames();
   readonly tries: Attempts = new Attempts(this);
   /** The case that is drawn on. */
@@ -42,8 +44,9 @@ export class Session<D extends Drawn = Drawn> {
     private readonly clock: () => number = () => performance.now() // milliseconds, whatever becomes of the time of day
   ) {
     this.ahead = new Ahead(server);
-    this.outbox = new Outbox(server, journal, () => { this.drafts.changes(); });
+    this.outbox = new Outbox(server, () => { this.drafts.changes(); });
     this.drafts = new Drafts<D>(this, this.outbox, marks, clock);
+    this.older = new Older<D>(this, journal);
     this.rounds = new Rounds<D>(this, server, this.outbox, this.activity);
   }
 
@@ -134,7 +137,8 @@ export class Session<D extends Drawn = Drawn> {
     }
     this.forget();
     this.coming = undefined;
-    this.open = { drawing, image, reader };
+    const strokes = this.journal.begin(reader.name, image, this.now.labels, drawing.opened);
+    this.open = { drawing, image, reader, strokes };
     return true;
   }
 
@@ -189,7 +193,7 @@ export class Session<D extends Drawn = Drawn> {
       if (kind === 'cannot be annotated') {
         this.marks.keep(query, this.now.reader?.name, []);
       }
-      this.journal.forget(query.image, this.open?.reader.name ?? '');
+      this.journal.forget(reader.name, query.image);
       this.drawing?.remove();
       this.forget();
       await this.next();
@@ -242,7 +246,11 @@ export class Session<D extends Drawn = Drawn> {
     this.activity.take(); // what is left of the time before does not belong to this case
     const done = this.marks.of(query, this.now.reader?.name);
     const slice = Math.max(0, query.slices.findIndex((_, place) => !done.includes(place)));
-    this.set({ phase: 'drawing', query, review: null, from: `${from}${await this.journal.restored(this)}`, slice, done });
+    const again = await this.older.look();
+    if (givenUp()) {
+      return;
+    }
+    this.set({ phase: 'drawing', query, review: null, from: `${from}${again}`, slice, done });
     if (query.slices.length > 0) {
       this.viewer.jump(query, slice);
     }
@@ -252,13 +260,13 @@ export class Session<D extends Drawn = Drawn> {
     const { drawing, open } = this;
     if (drawing !== undefined && open !== undefined) {
       if (this.now.review === null) {
-        this.journal.note(open.image, open.reader.name, slices);
+        open.strokes.note(slices);
       }
       if (drawing.changed) {
         this.drafts.changes();
       } else {
         this.drafts.forget(); // undone to what is kept already
-        this.journal.forget(open.image, open.reader.name);
+        open.strokes.forget();
       }
       this.set({ changed: drawing.changed, canUndo: drawing.canUndo, canRedo: drawing.canRedo, asks: [] });
     }
@@ -275,6 +283,7 @@ export class Session<D extends Drawn = Drawn> {
     open?.drawing.close();
     this.drafts.forget();
     const { waits } = this.outbox;
-    this.set({ changed: false, waits, canUndo: false, canRedo: false, kept: undefined, asks: [], from: '', overlay: 'none' });
+    const nothing = { canUndo: false, canRedo: false, kept: undefined, older: undefined };
+    this.set({ changed: false, waits, ...nothing, asks: [], from: '', overlay: 'none' });
   }
 }

@@ -1,60 +1,120 @@
 /** The journal's place in the browser: its own database for this server, which no other site can read. */
 
 import type { Part } from '../drawing/history.ts';
-import type { Shelf } from './journal.ts';
+import type { Ground, Kept, Place, Shelf } from './journal.ts';
 
 const DATABASE = 'activelabel';
+const VERSION = 2;
 const STORE = 'strokes';
 const BY_TIME = 'at';
 /** What nobody has come back for after this time is removed. */
 const KEPT_MS = 7 * 24 * 3600 * 1000;
+/** The place, in what is kept of an opening, of what its slices are drawn on: before the first slice. */
+const HEAD = -1;
 
-interface Kept {
+/** Only heads have a time: an opening is kept whole, or removed whole. */
+interface Head extends Ground {
+  place: Place;
   at: number;
-  start: number;
-  values: Uint8Array;
 }
 
-function answered<T>(request: IDBRequest<T>): Promise<T> {
-  return new Promise((resolve, reject) => {
-    request.onsuccess = () => { resolve(request.result); };
-    request.onerror = () => { reject(request.error ?? new Error('the browser keeps nothing')); };
-  });
-}
+/** A list is greater than every number and text. */
+const keysIn = (place: readonly (string | number)[]): IDBKeyRange => IDBKeyRange.bound(place, [...place, []]);
 
-/** All keys that begin with a reader and an image: a list is greater than every number. */
-const keysOf = (reader: string, image: string): IDBKeyRange => IDBKeyRange.bound([reader, image], [reader, image, []]);
+const isHead = (one: Head | Part): one is Head => 'at' in one;
+
+function reasonOf(error: DOMException | null): Error {
+  return error ?? new Error('it gives no reason');
+}
 
 export class BrowserShelf implements Shelf {
   private opened: Promise<IDBDatabase> | undefined;
 
-  async put(key: [string, string, number], values: Uint8Array): Promise<void> {
-    const kept: Kept = { at: Date.now(), start: key[2], values };
-    await answered((await this.store('readwrite')).put(kept, key));
+  constructor(private readonly request = () => indexedDB.open(DATABASE, VERSION)) {}
+
+  put(place: Place, { labels, digests }: Ground, slices: readonly Part[]): Promise<void> {
+    const head: Head = { place, labels, digests, at: Date.now() };
+    return this.change(store => {
+      store.put(head, [...place, HEAD]);
+      slices.forEach(slice => { store.put(slice, [...place, slice.start]); });
+    });
   }
 
-  async of(reader: string, image: string): Promise<Part[]> {
-    return answered((await this.store('readonly')).getAll(keysOf(reader, image)) as IDBRequest<Kept[]>);
+  async of(reader: string, image: string): Promise<Kept[]> {
+    const all = await this.read(store => store.getAll(keysIn([reader, image])) as IDBRequest<(Head | Part)[]>);
+    const kept: Kept[] = [];
+    for (const one of all) { // by their keys: a head comes before its slices
+      if (isHead(one)) {
+        kept.push({ ...one, slices: [] });
+      } else {
+        kept.at(-1)?.slices.push(one);
+      }
+    }
+    return kept.sort((one, other) => one.at - other.at);
   }
 
-  async remove(reader: string, image: string): Promise<void> {
-    await answered((await this.store('readwrite')).delete(keysOf(reader, image)));
+  remove(place: readonly (string | number)[]): Promise<void> {
+    return this.change(store => { store.delete(keysIn(place)); });
   }
 
-  private async store(mode: IDBTransactionMode): Promise<IDBObjectStore> {
-    this.opened ??= this.open();
-    return (await this.opened).transaction(STORE, mode).objectStore(STORE);
+  /** Remove what nobody has come back for. */
+  async purge(): Promise<void> {
+    const old = IDBKeyRange.upperBound(Date.now() - KEPT_MS);
+    const heads = await this.read(store => store.index(BY_TIME).getAll(old) as IDBRequest<Head[]>);
+    if (heads.length > 0) {
+      await this.change(store => { heads.forEach(({ place }) => { store.delete(keysIn(place)); }); });
+    }
   }
 
-  private async open(): Promise<IDBDatabase> {
-    const request = indexedDB.open(DATABASE, 1);
-    request.onupgradeneeded = () => {
-      request.result.createObjectStore(STORE).createIndex(BY_TIME, BY_TIME);
-    };
-    const database = await answered(request);
-    const store = database.transaction(STORE, 'readwrite').objectStore(STORE);
-    const old = await answered(store.index(BY_TIME).getAllKeys(IDBKeyRange.upperBound(Date.now() - KEPT_MS)));
-    old.forEach(key => { store.delete(key); });
-    return database;
+  /** Resolves once a change is on the disk: what does not find room there may be refused only then. */
+  private async change(how: (store: IDBObjectStore) => void): Promise<void> {
+    const database = await this.database();
+    await new Promise<void>((resolve, reject) => {
+      const transaction = database.transaction(STORE, 'readwrite', { durability: 'strict' });
+      transaction.oncomplete = () => { resolve(); };
+      transaction.onabort = () => { reject(reasonOf(transaction.error)); };
+      how(transaction.objectStore(STORE));
+    });
+  }
+
+  private async read<T>(what: (store: IDBObjectStore) => IDBRequest<T>): Promise<T> {
+    const database = await this.database();
+    return new Promise((resolve, reject) => {
+      const transaction = database.transaction(STORE, 'readonly');
+      const request = what(transaction.objectStore(STORE));
+      transaction.oncomplete = () => { resolve(request.result); };
+      transaction.onabort = () => { reject(reasonOf(transaction.error)); };
+    });
+  }
+
+  /** The database, which is opened again after it could not be, or after the browser has closed it. */
+  private database(): Promise<IDBDatabase> {
+    this.opened ??= this.open().catch((error: unknown) => {
+      this.opened = undefined;
+      throw error;
+    });
+    return this.opened;
+  }
+
+  private open(): Promise<IDBDatabase> {
+    return new Promise((resolve, reject) => {
+      const request = this.request();
+      request.onupgradeneeded = () => {
+        const { result } = request;
+        [...result.objectStoreNames].forEach(name => { result.deleteObjectStore(name); });
+        result.createObjectStore(STORE).createIndex(BY_TIME, BY_TIME);
+      };
+      request.onerror = () => { reject(reasonOf(request.error)); };
+      request.onsuccess = () => {
+        const database = request.result;
+        const closed = (): void => { this.opened = undefined; };
+        database.onclose = closed;
+        database.onversionchange = () => { // a page of a newer version waits for it
+          database.close();
+          closed();
+        };
+        resolve(database);
+      };
+    });
   }
 }

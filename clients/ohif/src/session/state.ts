@@ -1,5 +1,6 @@
 /** What the panel shows. */
 
+import type { Offer } from './older.ts';
 import type { Progress } from '../server/progress.ts';
 import type { Query, Reader, Review, Walk } from '../server/server.ts';
 
@@ -50,6 +51,8 @@ export interface State {
   slice: number;
   /** The places of those that are marked as done. */
   done: number[];
+  /** Strokes of before that are kept in the browser, and are not drawn on what is open. */
+  older: Offer | undefined;
   overlay: 'none' | 'loading' | 'shown';
   opacity: number;
   progress: Progress | undefined;
@@ -74,6 +77,7 @@ export const BEGINNING: State = {
   canRedo: false,
   slice: 0,
   done: [],
+  older: undefined,
   overlay: 'none',
   opacity: 0,
   progress: undefined,

@@ -44,3 +44,16 @@ test('every request ends, and an answer that breaks off is none', async () => {
   }
   assert.deepEqual(ends, [true, true, true]);
 });
+
+test('what the server computes first is waited for as long as Slicer does', async context => {
+  const limits: number[] = [];
+  context.mock.method(AbortSignal, 'timeout', (limit: number) => {
+    limits.push(limit);
+    return new AbortController().signal;
+  });
+  const server = serverThat(() => Promise.resolve(new Response('mask')));
+  await server.prediction('a');
+  await server.uncertainty('a');
+  await server.draft('a');
+  assert.deepEqual(limits, [600_000, 600_000, 300_000]);
+});

@@ -4,7 +4,6 @@ import { test } from 'node:test';
 import { Activity } from '../../src/session/activity.ts';
 import { Site } from '../site.ts';
 import { Session } from '../../src/session/session.ts';
-import { Journal } from '../../src/session/journal.ts';
 
 test('the time between inputs counts, and a coffee does not', () => {
   const activity = new Activity();
@@ -105,7 +104,7 @@ test('a clock of the computer that is set back holds up no draft, and takes noth
   context.mock.method(performance, 'now', () => now);
   context.mock.method(Date, 'now', () => timeOfDay);
   const site = new Site();
-  const journal = new Journal(site.shelf, error => { throw error; });
+  const journal = site.newJournal();
   site.session = new Session(site.server, site.viewer, () => undefined, site.marks, journal);
   await site.session.enter();
   await site.ask();

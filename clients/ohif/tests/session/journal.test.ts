@@ -5,7 +5,8 @@ import { test } from 'node:test';
 
 import { Away } from '../../src/server/server.ts';
 import { Reviews } from '../../src/session/reviews.ts';
-import { type FakeDrawing, Site } from '../site.ts';
+import { Session } from '../../src/session/session.ts';
+import { type FakeDrawing, Site, queryOf } from '../site.ts';
 
 const AGAIN = 'What you drew last, before the page ended, is there again; Undo takes it back.';
 
@@ -18,6 +19,12 @@ async function drawn(strokes = 2): Promise<Site> {
   }
   await site.settled();
   return site;
+}
+
+/** The case opens with a draft of this value. */
+function opensWithDraft(site: Site, value: number): void {
+  site.held = queryOf('a', { draft: true });
+  site.content = value;
 }
 
 /** The page is loaded anew, and the case that is held opens. */
@@ -45,7 +52,85 @@ test('a stroke after the latest draft is not lost', async () => {
   await site.session.tick();
   assert.equal(site.shelf.kept.size, 0);
   site.drawing().draw();
+  opensWithDraft(site, 1);
+  const drawing = await loadedAnew(site);
+  assert.deepEqual([drawing.value(), drawing.canUndo], [2, true]);
+});
+
+test('a draft that has come, and whose answer was lost, takes nothing from the strokes before and after it', async () => {
+  const site = await drawn(1);
+  site.away = true;
+  site.now = 30_000;
+  await site.session.tick();
+  site.away = false;
+  site.drawing().draw();
+  opensWithDraft(site, 1);
   assert.equal((await loadedAnew(site)).value(), 2);
+});
+
+test('strokes that were drawn on something older are offered, and neither drawn nor lost unseen', async () => {
+  for (const [decide, value, left] of [['take', 2, 1], ['drop', 7, 0]] as const) {
+    const site = await drawn();
+    opensWithDraft(site, 7); // as it was drawn on another computer meanwhile
+    const drawing = await loadedAnew(site);
+    const { older, from, changed } = site.session.state;
+    assert.match(older?.text ?? '', /^Older strokes of yours are kept on this computer, of .+, drawn on another drawing than the one that has opened\.$/);
+    assert.deepEqual([drawing.value(), changed, older?.fits, from.includes(AGAIN), site.shelf.kept.size], [7, false, true, false, 1]);
+    site.now += 60_000;
+    await site.session.tick();
+    assert.equal(site.told().some(line => line.startsWith('draft')), false);
+    site.session.older[decide]();
+    assert.deepEqual([drawing.value(), site.session.state.older, site.shelf.kept.size], [value, undefined, left]);
+    site.session.retrace('undo');
+    assert.equal(drawing.value(), 7);
+  }
+});
+
+test('strokes with other structures, as those of another project, are never drawn', async () => {
+  const site = await drawn();
+  site.labels = ['heart', 'aorta'];
+  const drawing = await loadedAnew(site);
+  const { older } = site.session.state;
+  assert.match(older?.text ?? '', /drawn for other structures \(ball\)\.$/);
+  assert.deepEqual([drawing.value(), older?.fits, site.shelf.kept.size], [0, false, 1]);
+});
+
+test('each page has strokes of its own: those of a page that is open are neither drawn nor removed by another', async () => {
+  const site = await drawn();
+  site.openPages.add('page 1');
+  const drawing = await loadedAnew(site);
+  assert.deepEqual([drawing.value(), site.session.state.older], [0, undefined]);
+  drawing.draw();
+  assert.equal(site.shelf.kept.size, 2);
+  await site.session.saveAndNext();
+  assert.deepEqual([...site.shelf.kept.values()].map(({ place }) => place[2]), ['page 1']);
+});
+
+test('a browser that does not answer holds up no case, and one that was given up meanwhile stays so', async () => {
+  const site = await drawn();
+  const { shelf } = site;
+  site.shelf = { kept: shelf.kept, put: () => new Promise(() => undefined), of: () => new Promise(() => undefined), remove: () => Promise.resolve() };
+  const texts: string[] = [];
+  const opened = (longestMs: number) => {
+    const journal = site.newJournal(text => { texts.push(text); }, longestMs);
+    return new Session(site.server, site.viewer, () => undefined, site.marks, journal, () => site.now);
+  };
+  site.session = opened(1);
+  await site.session.enter();
+  assert.equal(site.session.state.phase, 'drawing');
+  assert.deepEqual(texts, ['Whether strokes of before lie in this browser is not known (Error: no answer within 0.001 s): they stay there.']);
+  site.drawing().draw();
+  site.now += 30_000;
+  await site.session.tick();
+  assert.match(site.told().at(-1) ?? '', /^draft a/);
+  site.session = opened(20);
+  const entered = site.session.enter();
+  while (site.session.drawing === undefined) {
+    await site.settled();
+  }
+  await site.session.leave();
+  await entered;
+  assert.notEqual(site.session.state.phase, 'drawing');
 });
 
 test('what the server has is not drawn again', async () => {
@@ -74,9 +159,16 @@ test('a skip gives it up, and what one reader has drawn is not drawn by another'
   site.reader = { byLogin: true, name: 'bob', reviews: false };
   const drawing = await loadedAnew(site);
   assert.equal(drawing.value(), 0);
-  const skipped = await drawn();
-  await skipped.session.skip('not now', '');
-  assert.equal(skipped.shelf.kept.size, 0);
+  for (const elsewhere of [false, true]) {
+    const skipped = await drawn();
+    if (elsewhere) { // the viewer shows another study
+      skipped.refusal = 'the disk is full';
+      await skipped.session.leave();
+    }
+    assert.equal(skipped.shelf.kept.size, 1);
+    await skipped.session.skip('not now', '');
+    assert.equal(skipped.shelf.kept.size, 0);
+  }
 });
 
 test('a correction of a label under review is no drawing of its case', async () => {

@@ -1,6 +1,7 @@
 """Inference for the routes: runs a model of the project over an image of the studies or over a file."""
 
 import copy
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,6 +11,7 @@ from monailabel.interfaces.tasks.infer_v2 import InferTask
 from activelabel.annotation.shown_masks import keep_shown_mask
 from activelabel.data.volumes import read_grid
 from activelabel.project.project import Project
+from activelabel.server.actions.joining import Joined
 from activelabel.server.actions.models import ModelActions
 from activelabel.server.datastores.folder import LedgerDatastore
 from activelabel.server.known import require_known
@@ -27,9 +29,12 @@ class Inference:
         self._datastore = datastore
         self._infers = infers
         self._models = models
+        self._joined = Joined()
 
     def infer(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """Run a model over an image of the studies, or over the file of an upload or a session.
+
+        A request that is sent again while it is answered, by a client that has given up waiting, joins the first one.
 
         The host reads an image id as a path if the working folder has a file of that name; this method never does.
 
@@ -44,15 +49,15 @@ class Inference:
             self._models.require_labels_of(name)
         in_studies = image in self._datastore.list_images()
         files = self._datastore.image_files(image).as_json() if in_studies else image
-        file, params = self._infers[name]({**copy.deepcopy(dict(request)), "image": files})
-        if in_studies and name == MODEL:
-            keep_shown_mask(
-                self._project,
-                image,
-                int(params["model_version"]),
-                file,
-                lambda: read_grid(files),
-            )
+
+        def run() -> tuple[str, dict[str, Any]]:
+            file, params = self._infers[name]({**copy.deepcopy(dict(request)), "image": files})
+            if in_studies and name == MODEL:
+                version = int(params["model_version"])
+                keep_shown_mask(self._project, image, version, file, lambda: read_grid(files))
+            return file, params
+
+        file, params = self._joined.make(json.dumps(dict(request), sort_keys=True, default=str), run)
         label = file
         if request.get("save_label") and in_studies:
             tag = request.get("label_tag") or DefaultLabelTag.ORIGINAL.value

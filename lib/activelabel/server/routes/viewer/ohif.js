@@ -125,6 +125,7 @@
   var READER_HEADER = "X-ActiveLabel-Reader";
   var ANSWER_MS = 6e4;
   var FILE_MS = 3e5;
+  var COMPUTED_MS = 6e5;
   var WHO_MS = 1e4;
   var KEPT = "nothing drawn here is lost";
   var HIDDEN = /* @__PURE__ */ new Set([403, 404]);
@@ -199,10 +200,10 @@
       }
     }
     prediction(image) {
-      return this.bytes("POST", `infer/segmentation?image=${encodeURIComponent(image)}&output=image`);
+      return this.bytes("POST", `infer/segmentation?image=${encodeURIComponent(image)}&output=image`, COMPUTED_MS);
     }
     uncertainty(image) {
-      return this.bytes("GET", `activelabel/uncertainty?image=${encodeURIComponent(image)}&form=nifti`);
+      return this.bytes("GET", `activelabel/uncertainty?image=${encodeURIComponent(image)}&form=nifti`, COMPUTED_MS);
     }
     skip(image, skip, reason) {
       return this.json("POST", "activelabel/skip", { image, skip, reason });
@@ -254,8 +255,8 @@
       const sent = body && { body: JSON.stringify(body), headers: { "Content-Type": "application/json" } };
       return parsed(await this.request(path, { method, ...sent }, longest));
     }
-    async bytes(method, path) {
-      const answer = await this.request(path, { method }, FILE_MS);
+    async bytes(method, path, longest = FILE_MS) {
+      const answer = await this.request(path, { method }, longest);
       return answer.arrayBuffer().catch(() => {
         throw new Away();
       });
@@ -393,44 +394,103 @@
   }
 
   // src/session/journal.ts
-  var Journal = class {
-    constructor(shelf, onTrouble) {
-      this.shelf = shelf;
+  var LONGEST_MS = 3e3;
+  var Strokes = class {
+    constructor(shelf2, place, ground, onTrouble) {
+      this.shelf = shelf2;
+      this.place = place;
+      this.ground = ground;
       this.onTrouble = onTrouble;
     }
     shelf;
+    place;
+    ground;
     onTrouble;
-    /** Note slices as they are after a stroke of a reader. */
-    note(image, reader, slices) {
-      for (const { start, values } of slices) {
-        this.shelf.put([reader, image, start], Uint8Array.from(values)).catch(this.onTrouble);
-      }
+    isKept = false;
+    /** Note slices as they are after a stroke. */
+    note(slices) {
+      this.isKept = true;
+      this.put(slices.map(({ start, values }) => ({ start, values: Uint8Array.from(values) })));
     }
-    /** Draw again what was drawn here and did not get to the server. Returns a sentence about it, after a space. */
-    async restored(work) {
-      const { open } = work;
-      const slices = open === void 0 ? [] : await this.of(open.image, open.reader.name);
-      if (open === void 0 || open !== work.open || slices.length === 0) {
-        return "";
+    /** The drawing goes to the server: whatever is heard of it, the case may open with it the next time. */
+    sent(digest) {
+      this.drawnOn([...this.ground.digests.filter((other) => other !== digest), digest]);
+    }
+    /** The server has a drawing; what was `changed` since is still to be kept. */
+    saved(digest, changed) {
+      if (!changed) {
+        this.forget();
       }
-      if (!open.drawing.restore(slices)) {
-        this.forget(open.image, open.reader.name);
-        return "";
-      }
-      return " What you drew last, before the page ended, is there again; Undo takes it back.";
+      this.drawnOn([digest]);
     }
     /** The server has what is drawn, or it is given up. */
-    forget(image, reader) {
-      this.shelf.remove(reader, image).catch(this.onTrouble);
+    forget() {
+      this.isKept = false;
+      this.shelf.remove(this.place).catch(this.onTrouble);
     }
-    async of(image, reader) {
-      try {
-        return await this.shelf.of(reader, image);
-      } catch (error) {
-        this.onTrouble(error);
-        return [];
+    drawnOn(digests) {
+      this.ground = { ...this.ground, digests };
+      if (this.isKept) {
+        this.put([]);
       }
     }
+    put(slices) {
+      this.shelf.put(this.place, this.ground, slices).catch(this.onTrouble);
+    }
+  };
+  var Journal = class {
+    constructor(shelf2, pages, onTrouble, longestMs = LONGEST_MS) {
+      this.shelf = shelf2;
+      this.pages = pages;
+      this.onTrouble = onTrouble;
+      this.longestMs = longestMs;
+    }
+    shelf;
+    pages;
+    onTrouble;
+    longestMs;
+    openings = 0;
+    /** A case opens, with a drawing of this digest. */
+    begin(reader, image, labels, digest) {
+      return new Strokes(this.shelf, [reader, image, this.pages.own, ++this.openings], { labels, digests: [digest] }, this.sayLost);
+    }
+    /** What lies here of a reader's case, the oldest first, without that of pages that are still open. */
+    async left(reader, image) {
+      let timer;
+      const late = new Promise((_, reject) => {
+        timer = setTimeout(() => {
+          reject(new Error(`no answer within ${this.longestMs / 1e3} s`));
+        }, this.longestMs);
+      });
+      try {
+        return await Promise.race([this.ofGonePages(reader, image), late]);
+      } catch (error) {
+        this.onTrouble(`Whether strokes of before lie in this browser is not known (${String(error)}): they stay there.`);
+        return [];
+      } finally {
+        clearTimeout(timer);
+      }
+    }
+    /** Strokes of another opening were taken over, or are given up. */
+    remove(place) {
+      this.shelf.remove(place).catch(this.sayLost);
+    }
+    /** What this page keeps of a reader's case is given up. */
+    forget(reader, image) {
+      this.shelf.remove([reader, image, this.pages.own]).catch(this.sayLost);
+    }
+    async ofGonePages(reader, image) {
+      const kept = await this.shelf.of(reader, image);
+      const pageOf = ({ place }) => place[2];
+      if (kept.every((one) => pageOf(one) === this.pages.own)) {
+        return kept;
+      }
+      const others = await this.pages.others();
+      return kept.filter((one) => !others.has(pageOf(one)));
+    }
+    sayLost = (error) => {
+      this.onTrouble(`This browser keeps nothing of what is drawn (${String(error)}): only drafts are kept, every half minute.`);
+    };
   };
 
   // src/session/marks.ts
@@ -864,6 +924,7 @@
     canRedo: false,
     slice: 0,
     done: [],
+    older: void 0,
     overlay: "none",
     opacity: 0,
     progress: void 0
@@ -910,6 +971,7 @@
         make("div", { class: "al-row al-head" }, this.title, parts.reader.element),
         this.reason,
         this.begun,
+        parts.older.element,
         this.slices,
         parts.review.element,
         make("div", { class: "al-row al-acts" }, next, save, parts.take.element, ...parts.review.buttons, undo, redo, skip),
@@ -1084,6 +1146,23 @@
 
   // src/panel/panel.css
   var panel_default = "/* It shares its side with OHIF's list of structures, one below the other: a panel loses its state when another replaces it. */\ndiv.activelabel-panel {\n  flex: none;\n}\n:has(> div.activelabel-panel) {\n  overflow: hidden auto;\n}\n:has(> div.activelabel-panel),\n.activelabel .al-folded {\n  scrollbar-width: thin;\n  scrollbar-color: #35547c transparent;\n}\n.activelabel {\n  display: flex;\n  flex-direction: column;\n  gap: 4px;\n  padding: 6px 10px;\n  color: #d7e3f4;\n  font-size: 13px;\n  line-height: 1.4;\n}\n.activelabel [hidden] {\n  display: none !important;\n}\n.activelabel h2 {\n  margin: 0;\n  color: #fff;\n  font-size: 15px;\n  overflow-wrap: anywhere;\n}\n.activelabel p {\n  margin: 0;\n}\n.activelabel .al-quiet {\n  color: #8fa6c4;\n  font-size: 12px;\n}\n.activelabel .al-row {\n  display: flex;\n  flex-wrap: wrap;\n  align-items: center;\n  gap: 6px;\n}\n.activelabel button {\n  padding: 4px 8px;\n  border: 1px solid #35547c;\n  border-radius: 4px;\n  background: #10233f;\n  color: #e8f1fc;\n}\n.activelabel .al-row button {\n  white-space: nowrap;\n}\n.activelabel button:hover:enabled {\n  background: #1d3a63;\n}\n.activelabel button:disabled {\n  opacity: 0.4;\n}\n.activelabel button.al-main {\n  padding: 5px 8px;\n  border-color: #5acce6;\n  background: #0b6a86;\n  color: #fff;\n  font-weight: 600;\n}\n.activelabel .al-message {\n  padding: 6px 8px;\n  border-left: 3px solid #8fa6c4;\n  background: #0d1a2d;\n  overflow-wrap: anywhere;\n}\n.activelabel .al-message a {\n  color: #5acce6;\n  text-decoration: underline;\n}\n.activelabel .al-message.al-bad {\n  border-color: #ff8a65;\n}\n.activelabel .al-message.al-good {\n  border-color: #7ddc8a;\n}\n.activelabel input[type='text'] {\n  width: 100%;\n  padding: 4px 6px;\n  border: 1px solid #35547c;\n  border-radius: 4px;\n  background: #07101e;\n  color: #fff;\n}\n.activelabel input[type='range'] {\n  flex: 1;\n  appearance: auto;\n  height: 16px;\n  background: transparent;\n  accent-color: #5acce6;\n}\n.activelabel progress {\n  appearance: auto;\n  width: 100%;\n  accent-color: #5acce6;\n}\n.activelabel .al-skip {\n  display: flex;\n  flex-direction: column;\n  gap: 6px;\n  padding: 8px;\n  border: 1px solid #35547c;\n  border-radius: 4px;\n}\ncanvas.activelabel-uncertainty {\n  position: absolute;\n  inset: 0;\n  width: 100%;\n  height: 100%;\n  pointer-events: none;\n}\n.activelabel .al-column {\n  display: flex;\n  flex-direction: column;\n  gap: 6px;\n}\n.activelabel .al-name input[type='text'] {\n  flex: 1;\n  width: auto;\n}\n/* The parts that are folded away open over OHIF's list of structures, so that nothing moves. */\n.activelabel .al-folds {\n  position: relative;\n}\n.activelabel .al-heads {\n  padding-top: 4px;\n  border-top: 1px solid #1f3a5f;\n}\n.activelabel .al-heads button {\n  flex: 1;\n  padding: 3px 6px;\n  border-color: transparent;\n  color: #8fa6c4;\n}\n.activelabel .al-heads button[aria-expanded='true'] {\n  border-color: #35547c;\n  color: #fff;\n}\n.activelabel .al-folded {\n  position: absolute;\n  z-index: 10;\n  top: 100%;\n  right: -10px;\n  left: -10px;\n  padding: 8px 10px;\n  overflow-y: auto;\n  border-bottom: 1px solid #35547c;\n  background: #04101f;\n  box-shadow: 0 10px 20px rgb(0 0 0 / 60%);\n}\n.activelabel .al-rows {\n  display: flex;\n  flex-direction: column;\n  gap: 2px;\n}\n.activelabel .al-head {\n  justify-content: space-between;\n}\n.activelabel .al-place {\n  flex: 1;\n  line-height: 1.2;\n  text-align: center;\n}\n.activelabel .al-place .al-quiet {\n  display: block;\n  font-size: 11px;\n}\n.activelabel .al-acts .al-main {\n  flex: 1;\n}\n.activelabel .al-acts button:not(.al-main) {\n  padding: 5px 6px;\n}\n.activelabel .al-both button {\n  flex: 1;\n  min-width: 0;\n  overflow: hidden;\n  text-overflow: ellipsis;\n}\n.activelabel .al-reason {\n  display: -webkit-box;\n  overflow: hidden;\n  -webkit-box-orient: vertical;\n  -webkit-line-clamp: 3;\n}\n.activelabel button[aria-pressed='true'] {\n  border-color: #5acce6;\n  color: #fff;\n}\n.activelabel button.al-line {\n  display: grid;\n  grid-template-columns: 1fr auto;\n  gap: 0 8px;\n  padding: 4px 8px;\n  border-color: transparent;\n  text-align: left;\n}\n.activelabel .al-line .al-quiet {\n  grid-column: 1 / -1;\n  overflow-wrap: anywhere;\n}\n.activelabel .al-case {\n  overflow-wrap: anywhere;\n}\n.activelabel .al-state {\n  color: #8fa6c4;\n}\n.activelabel .al-state.al-finished,\n.activelabel .al-state.al-approved {\n  color: #7ddc8a;\n}\n.activelabel .al-state.al-draft,\n.activelabel .al-state.al-leased,\n.activelabel .al-state.al-in-review {\n  color: #ffd166;\n}\n.activelabel .al-state.al-returned,\n.activelabel .al-state.al-cannot-be-annotated {\n  color: #ff8a65;\n}\n.activelabel .al-plot svg {\n  width: 100%;\n  max-width: 420px;\n}\n.activelabel .al-plot text {\n  fill: #8fa6c4;\n  font-size: 10px;\n}\n.activelabel .al-plot line,\n.activelabel .al-plot polyline,\n.activelabel .al-plot circle {\n  fill: none;\n  stroke: #5acce6;\n  stroke-width: 1.5;\n}\n.activelabel .al-plot .al-axis {\n  stroke: #35547c;\n  stroke-width: 1;\n}\n.activelabel .al-plot .al-interval {\n  stroke-opacity: 0.45;\n}\n.activelabel .al-plot .al-ahead {\n  stroke-dasharray: 4 3;\n}\n.activelabel .al-plot circle.al-model {\n  fill: #5acce6;\n}\n.activelabel-veil {\n  position: fixed;\n  z-index: 20;\n  display: flex;\n  align-items: center;\n  justify-content: center;\n  background: rgb(4 12 24 / 55%);\n  color: #fff;\n  font-size: 18px;\n  cursor: wait;\n}\n";
+
+  // src/panel/panel_older.ts
+  var OlderPart = class {
+    element;
+    text = make("p", { class: "al-quiet" });
+    take;
+    constructor(take, drop) {
+      this.take = button("Take them", take, { title: "Draw them over what is open, as one step that can be undone" });
+      const drops = button("Drop them", drop, { title: "They are lost then" });
+      this.element = make("div", { class: "al-column al-older" }, this.text, make("div", { class: "al-row" }, this.take, drops));
+    }
+    show({ older, phase }) {
+      this.element.hidden = older === void 0 || phase !== "drawing";
+      this.take.hidden = older?.fits !== true;
+      tell(this.text, older?.text ?? "");
+    }
+  };
 
   // src/panel/curve.ts
   var WIDTH = 260;
@@ -1728,10 +1807,10 @@
   };
 
   // src/viewer/waiting.ts
-  var LONGEST_MS = 12e4;
+  var LONGEST_MS2 = 12e4;
   var BETWEEN_MS = 50;
   async function until(look, what, givenUp = () => false) {
-    const end = performance.now() + LONGEST_MS;
+    const end = performance.now() + LONGEST_MS2;
     for (; ; ) {
       const found = look();
       if (found !== void 0) {
@@ -1770,7 +1849,7 @@
     /** The mask of an image, which is asked for now unless it was just before: a viewer may enter a study twice. */
     take(image) {
       const { begun } = this;
-      const isNew = begun?.image === image && performance.now() - begun.at < LONGEST_MS;
+      const isNew = begun?.image === image && performance.now() - begun.at < LONGEST_MS2;
       return isNew ? begun.mask : this.server.prediction(image);
     }
   };
@@ -1878,15 +1957,79 @@
     }
   };
 
+  // src/session/older.ts
+  var Older = class {
+    constructor(work, journal) {
+      this.work = work;
+      this.journal = journal;
+    }
+    work;
+    journal;
+    offered;
+    /**
+     * Look for strokes on the case that has opened. The latest that were drawn on the same are drawn again; all others are
+     * offered, so that nothing is painted over unseen. Returns a sentence about it, after a space.
+     */
+    async look() {
+      const { open } = this.work;
+      const kept = open === void 0 ? [] : await this.journal.left(open.reader.name, open.image);
+      if (open === void 0 || open !== this.work.open) {
+        return "";
+      }
+      const { labels } = this.work.state;
+      const same = kept.findLast((one) => hasLabels(one, labels) && one.digests.includes(open.drawing.opened));
+      const isFirst = !open.drawing.changed;
+      const again = isFirst && same !== void 0 && this.draw(open, same);
+      this.offer(open, isFirst ? kept.filter((one) => one !== same) : kept);
+      return again ? " What you drew last, before the page ended, is there again; Undo takes it back." : "";
+    }
+    /** Draw what is offered over what is open, as one step. */
+    take() {
+      this.decide((open, kept) => this.draw(open, kept));
+    }
+    /** Give up what is offered. */
+    drop() {
+      this.decide((_, { place }) => {
+        this.journal.remove(place);
+      });
+    }
+    decide(how) {
+      const { offered, work } = this;
+      const latest = offered?.kept.at(-1);
+      if (offered === void 0 || latest === void 0 || offered.open !== work.open || work.state.phase !== "drawing") {
+        return;
+      }
+      how(offered.open, latest);
+      this.offer(offered.open, offered.kept.slice(0, -1));
+    }
+    /** They belong to this opening then. Returns whether anything changes. */
+    draw({ drawing }, { slices, place }) {
+      const changes = drawing.restore(slices);
+      this.journal.remove(place);
+      return changes;
+    }
+    offer(open, kept) {
+      this.offered = { open, kept };
+      const latest = kept.at(-1);
+      this.work.set({ older: latest && offerOf(latest, this.work.state.labels) });
+    }
+  };
+  function hasLabels({ labels }, now) {
+    return JSON.stringify(labels) === JSON.stringify(now);
+  }
+  function offerOf(kept, labels) {
+    const fits = hasLabels(kept, labels);
+    const on = fits ? "on another drawing than the one that has opened" : `for other structures (${kept.labels.join(", ")})`;
+    return { text: `Older strokes of yours are kept on this computer, of ${new Date(kept.at).toLocaleString()}, drawn ${on}.`, fits };
+  }
+
   // src/session/outbox.ts
   var Outbox = class {
-    constructor(server, journal, onRefusal) {
+    constructor(server, onRefusal) {
       this.server = server;
-      this.journal = journal;
       this.onRefusal = onRefusal;
     }
     server;
-    journal;
     onRefusal;
     sending = Promise.resolve();
     /** Cases that were left, whose drawings the server has not kept yet. */
@@ -1939,15 +2082,14 @@
       }
     }
     /** Who is logged in is asked right before, so that a reader is told what to do; the server compares it once more. */
-    async send({ drawing, image, reader }, how) {
+    async send({ drawing, reader, strokes }, how) {
       const sent = this.sending.then(async () => {
-        const { mask, label_info } = await drawing.file();
+        const { mask, label_info, digest } = await drawing.file();
+        strokes.sent(digest);
         try {
           await requireReader(this.server, reader);
           const saved = await how(mask, { label_info });
-          if (!drawing.changed) {
-            this.journal.forget(image, reader.name);
-          }
+          strokes.saved(digest, drawing.changed);
           return saved;
         } catch (error) {
           drawing.notKept();
@@ -2050,10 +2192,11 @@
       this.journal = journal;
       this.clock = clock;
       this.ahead = new Ahead(server);
-      this.outbox = new Outbox(server, journal, () => {
+      this.outbox = new Outbox(server, () => {
         this.drafts.changes();
       });
       this.drafts = new Drafts(this, this.outbox, marks, clock);
+      this.older = new Older(this, journal);
       this.rounds = new Rounds(this, server, this.outbox, this.activity);
     }
     server;
@@ -2071,6 +2214,7 @@
     outbox;
     rounds;
     drafts;
+    older;
     names = new CaseNames();
     tries = new Attempts(this);
     /** The case that is drawn on. */
@@ -2155,7 +2299,8 @@
       }
       this.forget();
       this.coming = void 0;
-      this.open = { drawing, image, reader };
+      const strokes = this.journal.begin(reader.name, image, this.now.labels, drawing.opened);
+      this.open = { drawing, image, reader, strokes };
       return true;
     }
     /** Keep what is still to be kept of the open case, and take its drawing out of the view. */
@@ -2211,7 +2356,7 @@
         if (kind === "cannot be annotated") {
           this.marks.keep(query, this.now.reader?.name, []);
         }
-        this.journal.forget(query.image, this.open?.reader.name ?? "");
+        this.journal.forget(reader.name, query.image);
         this.drawing?.remove();
         this.forget();
         await this.next();
@@ -2261,7 +2406,11 @@
       this.activity.take();
       const done = this.marks.of(query, this.now.reader?.name);
       const slice = Math.max(0, query.slices.findIndex((_, place) => !done.includes(place)));
-      this.set({ phase: "drawing", query, review: null, from: `${from}${await this.journal.restored(this)}`, slice, done });
+      const again = await this.older.look();
+      if (givenUp()) {
+        return;
+      }
+      this.set({ phase: "drawing", query, review: null, from: `${from}${again}`, slice, done });
       if (query.slices.length > 0) {
         this.viewer.jump(query, slice);
       }
@@ -2270,13 +2419,13 @@
       const { drawing, open } = this;
       if (drawing !== void 0 && open !== void 0) {
         if (this.now.review === null) {
-          this.journal.note(open.image, open.reader.name, slices);
+          open.strokes.note(slices);
         }
         if (drawing.changed) {
           this.drafts.changes();
         } else {
           this.drafts.forget();
-          this.journal.forget(open.image, open.reader.name);
+          open.strokes.forget();
         }
         this.set({ changed: drawing.changed, canUndo: drawing.canUndo, canRedo: drawing.canRedo, asks: [] });
       }
@@ -2291,54 +2440,159 @@
       open?.drawing.close();
       this.drafts.forget();
       const { waits } = this.outbox;
-      this.set({ changed: false, waits, canUndo: false, canRedo: false, kept: void 0, asks: [], from: "", overlay: "none" });
+      const nothing = { canUndo: false, canRedo: false, kept: void 0, older: void 0 };
+      this.set({ changed: false, waits, ...nothing, asks: [], from: "", overlay: "none" });
+    }
+  };
+
+  // src/session/pages.ts
+  var CHANNEL = "activelabel";
+  var ANSWER_MS2 = 500;
+  var BrowserPages = class {
+    own = [...crypto.getRandomValues(new Uint32Array(4))].map((part) => part.toString(36)).join("-");
+    channel = new BroadcastChannel(CHANNEL);
+    constructor() {
+      this.channel.addEventListener("message", ({ data }) => {
+        if ("asks" in data) {
+          this.say({ isOpen: this.own });
+        }
+      });
+    }
+    async others() {
+      const found = /* @__PURE__ */ new Set();
+      const hear = ({ data }) => {
+        if ("isOpen" in data) {
+          found.add(data.isOpen);
+        }
+      };
+      this.channel.addEventListener("message", hear);
+      this.say({ asks: this.own });
+      await new Promise((resolve) => setTimeout(resolve, ANSWER_MS2));
+      this.channel.removeEventListener("message", hear);
+      return found;
+    }
+    say(what) {
+      this.channel.postMessage(what);
     }
   };
 
   // src/session/shelf.ts
   var DATABASE = "activelabel";
+  var VERSION = 2;
   var STORE = "strokes";
   var BY_TIME = "at";
   var KEPT_MS = 7 * 24 * 3600 * 1e3;
-  function answered(request) {
-    return new Promise((resolve, reject) => {
-      request.onsuccess = () => {
-        resolve(request.result);
-      };
-      request.onerror = () => {
-        reject(request.error ?? new Error("the browser keeps nothing"));
-      };
-    });
+  var HEAD = -1;
+  var keysIn = (place) => IDBKeyRange.bound(place, [...place, []]);
+  var isHead = (one) => "at" in one;
+  function reasonOf3(error) {
+    return error ?? new Error("it gives no reason");
   }
-  var keysOf = (reader, image) => IDBKeyRange.bound([reader, image], [reader, image, []]);
   var BrowserShelf = class {
+    constructor(request = () => indexedDB.open(DATABASE, VERSION)) {
+      this.request = request;
+    }
+    request;
     opened;
-    async put(key, values) {
-      const kept = { at: Date.now(), start: key[2], values };
-      await answered((await this.store("readwrite")).put(kept, key));
+    put(place, { labels, digests }, slices) {
+      const head = { place, labels, digests, at: Date.now() };
+      return this.change((store) => {
+        store.put(head, [...place, HEAD]);
+        slices.forEach((slice) => {
+          store.put(slice, [...place, slice.start]);
+        });
+      });
     }
     async of(reader, image) {
-      return answered((await this.store("readonly")).getAll(keysOf(reader, image)));
+      const all = await this.read((store) => store.getAll(keysIn([reader, image])));
+      const kept = [];
+      for (const one of all) {
+        if (isHead(one)) {
+          kept.push({ ...one, slices: [] });
+        } else {
+          kept.at(-1)?.slices.push(one);
+        }
+      }
+      return kept.sort((one, other) => one.at - other.at);
     }
-    async remove(reader, image) {
-      await answered((await this.store("readwrite")).delete(keysOf(reader, image)));
-    }
-    async store(mode) {
-      this.opened ??= this.open();
-      return (await this.opened).transaction(STORE, mode).objectStore(STORE);
-    }
-    async open() {
-      const request = indexedDB.open(DATABASE, 1);
-      request.onupgradeneeded = () => {
-        request.result.createObjectStore(STORE).createIndex(BY_TIME, BY_TIME);
-      };
-      const database = await answered(request);
-      const store = database.transaction(STORE, "readwrite").objectStore(STORE);
-      const old = await answered(store.index(BY_TIME).getAllKeys(IDBKeyRange.upperBound(Date.now() - KEPT_MS)));
-      old.forEach((key) => {
-        store.delete(key);
+    remove(place) {
+      return this.change((store) => {
+        store.delete(keysIn(place));
       });
-      return database;
+    }
+    /** Remove what nobody has come back for. */
+    async purge() {
+      const old = IDBKeyRange.upperBound(Date.now() - KEPT_MS);
+      const heads = await this.read((store) => store.index(BY_TIME).getAll(old));
+      if (heads.length > 0) {
+        await this.change((store) => {
+          heads.forEach(({ place }) => {
+            store.delete(keysIn(place));
+          });
+        });
+      }
+    }
+    /** Resolves once a change is on the disk: what does not find room there may be refused only then. */
+    async change(how) {
+      const database = await this.database();
+      await new Promise((resolve, reject) => {
+        const transaction = database.transaction(STORE, "readwrite", { durability: "strict" });
+        transaction.oncomplete = () => {
+          resolve();
+        };
+        transaction.onabort = () => {
+          reject(reasonOf3(transaction.error));
+        };
+        how(transaction.objectStore(STORE));
+      });
+    }
+    async read(what) {
+      const database = await this.database();
+      return new Promise((resolve, reject) => {
+        const transaction = database.transaction(STORE, "readonly");
+        const request = what(transaction.objectStore(STORE));
+        transaction.oncomplete = () => {
+          resolve(request.result);
+        };
+        transaction.onabort = () => {
+          reject(reasonOf3(transaction.error));
+        };
+      });
+    }
+    /** The database, which is opened again after it could not be, or after the browser has closed it. */
+    database() {
+      this.opened ??= this.open().catch((error) => {
+        this.opened = void 0;
+        throw error;
+      });
+      return this.opened;
+    }
+    open() {
+      return new Promise((resolve, reject) => {
+        const request = this.request();
+        request.onupgradeneeded = () => {
+          const { result } = request;
+          [...result.objectStoreNames].forEach((name) => {
+            result.deleteObjectStore(name);
+          });
+          result.createObjectStore(STORE).createIndex(BY_TIME, BY_TIME);
+        };
+        request.onerror = () => {
+          reject(reasonOf3(request.error));
+        };
+        request.onsuccess = () => {
+          const database = request.result;
+          const closed = () => {
+            this.opened = void 0;
+          };
+          database.onclose = closed;
+          database.onversionchange = () => {
+            database.close();
+            closed();
+          };
+          resolve(database);
+        };
+      });
     }
   };
 
@@ -2548,6 +2802,21 @@
     return [...colour, 255];
   }
 
+  // src/drawing/digest.ts
+  var turned = (bits, by) => bits << by | bits >>> 32 - by;
+  function digestOf(values) {
+    const whole = values.byteOffset % 4 === 0 ? values : values.slice();
+    const words = new Uint32Array(whole.buffer, whole.byteOffset, whole.length >> 2);
+    let [one, other] = [values.length, ~values.length];
+    const add = (word) => {
+      one = Math.imul(turned(one, 5) ^ word, 2654435761);
+      other = Math.imul(turned(other, 13) ^ word, 2246822507);
+    };
+    words.forEach(add);
+    whole.subarray(words.length * 4).forEach(add);
+    return [one, other].map((lane) => (lane >>> 0).toString(16).padStart(8, "0")).join("");
+  }
+
   // src/drawing/history.ts
   var MOST_VOXELS = 16e6;
   var History = class {
@@ -2667,6 +2936,7 @@
       }
       this.history = new History(values);
       this.kept = this.history.position;
+      this.opened = digestOf(this.history.values);
       this.record();
       const { Events } = window.cornerstoneTools.Enums;
       window.cornerstone.eventTarget.addEventListener(Events.SEGMENTATION_DATA_MODIFIED, this.noteTouched);
@@ -2686,6 +2956,7 @@
     segments = {};
     /** Where the history was when the drawing was opened or last kept; nothing if it was not kept. */
     kept;
+    opened;
     /** Draw structures of these names on a series that the viewer shows, over a mask if there is one. */
     static async open(services, series, labels, mask, onStroke) {
       const { segmentationService, displaySetService } = services;
@@ -2759,7 +3030,7 @@
       this.record();
       this.kept = this.history.position;
       const { values, names } = renumbered(this.history.values, this.segments);
-      return { mask: await writeMask({ grid: this.grid, values }), label_info: names };
+      return { mask: await writeMask({ grid: this.grid, values }), label_info: names, digest: digestOf(values) };
     }
     notKept() {
       this.kept = void 0;
@@ -3043,12 +3314,14 @@
 
   // src/index.ts
   var TICK_MS = 3e3;
+  var DAY_MS = 24 * 3600 * 1e3;
   var NAME = "activelabel";
   var PANEL = `${NAME}.panelModule.${NAME}`;
   var SEGMENTATIONS = "@ohif/extension-cornerstone.panelModule.panelSegmentationWithTools";
   var extensions;
   var session;
   var panel;
+  var shelf = new BrowserShelf();
   var component = () => ({
     $$typeof: /* @__PURE__ */ Symbol.for("react.element"),
     type: "div",
@@ -3076,8 +3349,8 @@
       shown.show(state);
       veil.show(state, begun.drawing !== void 0);
       overlays.follow(state);
-    }, new Marks(sessionStorage), new Journal(new BrowserShelf(), (error) => {
-      begun.set({ message: { kind: "bad", text: `This browser keeps nothing of what is drawn (${String(error)}): only drafts are kept, every half minute.` } });
+    }, new Marks(sessionStorage), new Journal(shelf, new BrowserPages(), (text2) => {
+      begun.set({ message: { kind: "bad", text: text2 } });
     }));
     const slices = new Slices(begun, viewer);
     const actions = {
@@ -3115,6 +3388,11 @@
         document.cookie = cookieOf(name);
         void begun.enter();
       }),
+      older: new OlderPart(() => {
+        begun.older.take();
+      }, () => {
+        begun.older.drop();
+      }),
       review: new ReviewPart({
         approve: (note) => void reviews.approve(note),
         merge: (note) => void reviews.merge(note),
@@ -3146,6 +3424,13 @@
     setInterval(() => void begun.tick(), TICK_MS);
     return begun;
   }
+  function purge() {
+    shelf.purge().catch((error) => {
+      console.warn("strokes of more than a week ago are not removed:", error);
+    });
+  }
+  purge();
+  setInterval(purge, DAY_MS);
   window.config.modes.push(MODE_MODULE);
   window.config.extensions.push({
     id: NAME,
