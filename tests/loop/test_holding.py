@@ -128,6 +128,26 @@ def test_slow_work_is_claimed_one_at_a_time_and_quick_work_many_at_a_time(
     assert held.recorded == 60
 
 
+def test_slow_work_comes_one_by_one_and_quick_work_in_groups(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    ledger.sync_images([f"case_{number:03}" for number in range(40)], 0)
+    clock = SimpleNamespace(now=0.0)
+    monkeypatch.setattr(holding, "time", SimpleNamespace(monotonic=lambda: clock.now))
+    told: list[str] = []
+    done: list[list[str]] = []
+    waiting: list[int] = []
+    with Holding(ledger) as held:
+        for group in held.groups(JOB, told.extend, ahead=1, most=4):
+            done.append(group)
+            waiting.append(len(told) - sum(map(len, done)))
+            clock.now += 3.0 if len(done) <= 3 else 0.05 * len(group)
+            for image_id in group:
+                assert held.record(1, scores_of(image_id), 0) == []
+    # Seconds of an image: 2.5, 2.75, 2.88, 1.46, 0.76, and then less than a half of one, by which more than four do.
+    assert [len(group) for group in done] == [1, 1, 1, 1, 1, 2, *[4] * 8, 1]
+    assert waiting[:10] == [1, 1, 1, 1, 1, 2, 4, 4, 4, 4]
+    assert [image_id for group in done for image_id in group] == told == sorted(told)
+
+
 def test_what_was_lost_before_it_was_begun_is_not_begun(ledger: Ledger) -> None:
     ledger.sync_images([f"case_{number:02}" for number in range(20)], 0)
     with Holding(ledger, lease_seconds=6) as held:

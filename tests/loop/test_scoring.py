@@ -225,14 +225,24 @@ def test_without_repeats_a_single_pass_scores_and_ranks(open_study: Callable[...
     kind = ScoreKind("entropy")
     assert set(project.ledger.score_repeats(1, kind).values()) == {0}
     predictor = project.predictor(project.current_model())
-    image = prepare_image(read_volume(files.uri_of("blob_03")), project.recipe.preprocessing)
-    by_hand = total(torch.special.entr(predictor.probabilities(image.tensor)).sum(dim=0))
-    assert project.ledger.volume_scores(1, kind)["blob_03"] == pytest.approx(by_hand, rel=1e-5)
+    by_hand = {}
+    for image_id in set(files.read):
+        image = prepare_image(read_volume(files.uri_of(image_id)), project.recipe.preprocessing)
+        by_hand[image_id] = total(torch.special.entr(predictor.probabilities(image.tensor)).sum(dim=0))
+    assert project.ledger.volume_scores(1, kind) == pytest.approx(by_hand, rel=1e-5)
     assert len(project.ledger.slice_scores(1, kind)) == 7  # all scores that a volume with all repeats has
     assert not project.ledger.has_scores(1, ScoreKind("variance"))
     ranking = current_ranking(project, kind)
     assert len(ranking.scores) == 7
     assert {"variance", "selective_mutual_information", "power_bald"}.isdisjoint(build_strategies(project))
+
+
+def test_in_a_single_pass_an_image_that_cannot_be_read_is_passed_over(open_study: Callable[..., Any]) -> None:
+    project, files = open_study("torn", repeats="0", strategy="entropy")
+    Path(files.uri_of("blob_03")).write_bytes(b"")
+    found = build_scoring_methods(project)["entropy"].run(files)  # type: ignore[arg-type]
+    assert found["unreadable"].keys() == {"blob_03"}
+    assert found["scored"] == len(project.ledger.volume_scores(1, ScoreKind("entropy"))) == 6
 
 
 def test_images_scored_by_a_single_pass_are_scored_anew_when_repeats_are_set_again(

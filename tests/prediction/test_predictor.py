@@ -203,6 +203,7 @@ def test_the_encoder_runs_once_for_all_repeats(
         network.get_submodule(name).register_forward_hook(count(name))
     engine = float32_predictor(network)
     windows = len(window_grid((14, 11, 9), WINDOW, 0.25).starts)
+    engine.sample(image, repeats=1, seed=1)  # the first repeats split the network, by trying it
     items.update(dict.fromkeys(items, 0))
     engine.sample(image, repeats=6, seed=1)
     assert items == {"encoder.4": windows, "head": 6 * windows}
@@ -306,6 +307,47 @@ def test_without_repeats_the_prediction_is_a_single_pass_with_dropout_off(
     assert statistics.repeats == 0
     assert statistics.mean.equal(predictor.probabilities(image))
     assert float((statistics.mean - predictor.sample(image, repeats=1, seed=1).mean).abs().max()) > 0.01
+
+
+def test_small_images_go_through_the_network_together_and_each_has_its_own_single_pass(
+    make_network: MakeNetwork, image: Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batching, "_CPU_VOXELS", 3 * 8**3)
+    network = make_network()
+    predictor = float32_predictor(network, skip_outside_body=True)
+    small = [image[:, place : place + 5 + place, 2:9, :8] for place in range(4)]
+    images = [*small[:2], torch.zeros(1, 6, 6, 6), *small[2:], image, small[0]]
+    alone = [torch.from_numpy(blended(one, lambda _, window: softmax_of(network, window))) for one in images]
+    alone[2] = torch.eye(3)[0].view(3, 1, 1, 1).expand(3, 6, 6, 6).double()  # air is not run, but background
+
+    batches: list[int] = []
+    monkeypatch.setattr(predictor, "_network", counting(predictor._network, batches))
+    found = list(predictor.sample_each(images, repeats=0, seed=1))
+    for statistics, expected in zip(found, alone, strict=True):
+        assert statistics.repeats == 0
+        torch.testing.assert_close(statistics.mean.double(), expected, atol=1e-5, rtol=0)
+    assert batches == [2, 2, 3, 3, 2, 1]  # two and air, two, the eight windows of the large one, one
+
+
+def test_repeats_of_several_images_are_those_of_each(make_network: MakeNetwork, image: Tensor) -> None:
+    predictor = float32_predictor(make_network())
+    found = predictor.sample_each([image, image[:, :8]], repeats=3, seed=2)
+    for statistics, one in zip(found, (image, image[:, :8]), strict=True):
+        assert_same_measures(statistics, predictor.sample(one, repeats=3, seed=2))
+
+
+def softmax_of(network: nn.Module, window: Tensor) -> Tensor:
+    with torch.no_grad():
+        return torch.softmax(network.eval()(window[None])[0], dim=0)
+
+
+def counting(network: nn.Module, batches: list[int]) -> Callable[[Tensor], Tensor]:
+    def run(windows: Tensor) -> Tensor:
+        batches.append(len(windows))
+        logits: Tensor = network(windows)
+        return logits
+
+    return run
 
 
 def test_a_network_without_dropout_has_a_single_pass(make_network: MakeNetwork, image: Tensor) -> None:

@@ -176,23 +176,36 @@ class Holding:
         that is left, this waits: what they lose comes here. It ends when the job is done, the process is stopped, or
         nothing can be claimed but what is passed over.
         """
+        for group in self.groups(job, expect, ahead, 1):
+            yield from group
+
+    def groups(
+        self, job: Job, expect: Callable[[Sequence[str]], None] = lambda _: None, ahead: int = 0, most: int = 1
+    ) -> Iterator[list[str]]:
+        """`images` in groups that are worked on together: up to `most` where the work is quick, else single ones.
+
+        Of quick work another group waits ahead.
+        """
         claimed, waiting, search, pace = deque[str](), deque[str](), _Search(), _Pace()
         while not self._stopped():
             began = time.monotonic()
-            if not claimed and len(waiting) <= ahead:
+            together = min(most, pace.images())
+            wanted = ahead + 2 * together - 1
+            if not claimed and len(waiting) < wanted:
                 claimed.extend(self._claim(job, pace.images(), search))
                 if search.goes_on and not (claimed or waiting):
                     continue
-            if claimed and len(waiting) <= ahead:
+            if claimed and len(waiting) < wanted:
                 if self._still_has(job, claimed[0]):
                     waiting.append(claimed[0])
                     expect([claimed[0]])
                 claimed.popleft()
-                if len(waiting) <= ahead:
+                if len(waiting) < wanted:
                     continue
             if waiting:
-                yield waiting.popleft()
-                pace.note(time.monotonic() - began)
+                group = [waiting.popleft() for _ in range(min(together, len(waiting)))]
+                yield group
+                pace.note((time.monotonic() - began) / len(group))
             elif self._has_in_hand(job):  # what is scored and not written yet
                 self._wait_until_written(job)
             elif search.in_vain or not self._ledger.is_left(job):

@@ -95,13 +95,18 @@ class VolumeScoring:
         repeats, seed = self._project.recipe.prediction.repeats, self._project.settings.seed
         remaining = Remaining("scored", len(images))
         job = Job("score", model.version, ScoreKind(self._measure))
+        at_once = 1 if repeats else predictor.windows_at_once
         with ScoresBehind(self._project.ledger, model.version, seed, held) as written:
-            for image_id in held.images(job, prepared.expect_also, prepared.most):
-                scores = score(image_id, lambda image: predictor.sample(image, repeats, seed))
-                if scores is None:
+            for group in held.groups(job, prepared.expect_also, prepared.most, at_once):
+                taken = {image_id: prepared.take(image_id) for image_id in group}
+                readable = {image_id: image for image_id, image in taken.items() if image is not None}
+                for image_id in taken.keys() - readable.keys():
                     held.drop(job, image_id)
-                else:
-                    written.add(image_id, scores, repeats)
+                if readable and all(predictor.is_small(image.tensor) for image in readable.values()):
+                    prepared.allow(2 * at_once)
+                sampled = predictor.sample_each([image.tensor for image in readable.values()], repeats, seed)
+                for (image_id, image), statistics in zip(readable.items(), sampled, strict=True):
+                    written.add(image_id, self._scores(image, statistics, reader.axes[image_id]), repeats)
                     remaining.advance()
 
     def _scores(self, image: PreparedImage, statistics: MonteCarloStatistics, axis: int) -> list[Score]:

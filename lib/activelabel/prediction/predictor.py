@@ -1,7 +1,8 @@
 """A network run over a volume in sliding windows, once or many times with Monte Carlo dropout."""
 
+import functools
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import torch
@@ -16,8 +17,8 @@ from activelabel.prediction.devices.fastest_copy import fastest_copy
 from activelabel.prediction.devices.freed_memory import keep_freed_memory
 from activelabel.prediction.devices.precision import PrecisionName
 from activelabel.prediction.dropout import Draw, RandomDropout, keep_last_random, monte_carlo_dropout, random_layers
-from activelabel.prediction.sharing import SharedFeatures, each_repeated, split_before_dropout
-from activelabel.prediction.windows import Size3D, WindowedVolume, image_size, window_grid
+from activelabel.prediction.sharing import SharedFeatures, SplitNetwork, each_repeated, split_before_dropout
+from activelabel.prediction.windows import Size3D, WindowedVolume, WindowGrid, image_size, window_grid
 
 logger = logging.getLogger(__name__)
 
@@ -89,11 +90,10 @@ class Predictor:
         self._network, self.precision = fastest_copy(network, self._device, precision, item, choices_file)
         self._limit = BatchLimit(window_size[0] * window_size[1] * window_size[2], self._device)
         with torch.no_grad(), self._autocast():
-            empty = torch.zeros((2, channels, *window_size), device=self._device)
+            empty = self._empty_windows()
             self.classes = _class_count(self._network, empty) + overlapping
             if last_layers is not None:
                 keep_last_random(self._network, last_layers, empty)
-            self._split = split_before_dropout(self._network, empty)
         logger.info("prediction in %s, windows of %s voxels on %s", self.precision, window_size, self._device)
 
     def probabilities(self, image: Tensor) -> Tensor:
@@ -104,12 +104,37 @@ class Predictor:
         Raises:
             InvalidInputError: `image` is no such volume, or a window does not fit into memory.
         """
-        volume = self._windowed(image)
-        blend = Blend(volume.grid, 1, self.classes, self._device)
+        return self.all_probabilities([image])[0]
+
+    def all_probabilities(self, images: Sequence[Tensor]) -> list[Tensor]:
+        """`probabilities` of several images, whose windows go through the network together. All are held at once.
+
+        A window of a small image leaves most of a processor or a GPU idle.
+        """
+        volumes = [self._windowed(image) for image in images]
+        blends = [None if volume.is_one_window else self._empty_blend(volume) for volume in volumes]
+        places = [(place, window) for place, volume in enumerate(volumes) for window in volume.occupied]
+        found: dict[int, Tensor] = {}
+
+        def forward(job: Job) -> Tensor:
+            chosen = [places[number] for number in job.windows]
+            return self._network(torch.cat([volumes[place].batch([window]) for place, window in chosen]))
+
         with torch.no_grad(), self._autocast():
-            self._fill(blend, volume, range(1), lambda job: self._network(volume.batch(job.windows)))
-        maps = blend.maps()[0]
-        return with_background(maps[1:]) if self.overlapping else maps
+            jobs = self._limit.jobs(list(range(len(places))), range(1))
+            for job, logits in self._limit.run(jobs, forward):
+                for number, of_window in zip(job.windows, logits.split(1), strict=True):
+                    place, window = places[number]
+                    blend = blends[place]
+                    if blend is None:  # Nothing to blend: what lies beyond the ends is cut first.
+                        found[place] = self._probable(volumes[place].grid.crop(of_window))[0]
+                    else:
+                        blend.add(window, slice(0, 1), self._probable(of_window))
+        for place, blend in enumerate(blends):
+            if blend is not None:
+                maps = blend.maps()[0]
+                found[place] = with_background(maps[1:]) if self.overlapping else maps
+        return [found[place] for place in range(len(images))]
 
     def new_statistics(self) -> MonteCarloStatistics:
         """Statistics to which `sample` adds the first repeat."""
@@ -141,16 +166,62 @@ class Predictor:
                 "train one with dropout, or set repeats to 0, a single pass"
             )
         statistics = self.new_statistics() if statistics is None else statistics
-        volume = self._windowed(image)
+        volume, split = self._windowed(image), self._split  # split while the dropout is off
         wanted = range(statistics.repeats, statistics.repeats + repeats)
         with torch.no_grad(), self._autocast(), monte_carlo_dropout(self._network, self._device, True) as dropout:
-            self._add_repeats(statistics, volume, wanted, dropout, seed)
+            self._add_repeats(statistics, volume, split, wanted, dropout, seed)
         return statistics
+
+    @functools.cached_property
+    def _split(self) -> SplitNetwork:
+        """The network in two parts; a single pass does without it, and without trying it."""
+        with torch.no_grad(), self._autocast():
+            return split_before_dropout(self._network, self._empty_windows())
+
+    def _empty_windows(self) -> Tensor:
+        return torch.zeros((2, self._channels, *self._window_size), device=self._device)
+
+    @property
+    def windows_at_once(self) -> int:
+        """How many windows, or small images, go through the network at once."""
+        return self._limit.items
+
+    def is_small(self, image: Tensor) -> bool:
+        """Whether an image lies in one window."""
+        return len(self._grid(image).starts) == 1
+
+    def sample_each(self, images: Sequence[Tensor], repeats: int, seed: int) -> Iterator[MonteCarloStatistics]:
+        """What `sample` gives for each of several images.
+
+        In single passes, small images go through the network together, as many as fill a batch.
+        """
+        if repeats:
+            yield from (self.sample(image, repeats, seed) for image in images)
+            return
+        for batch in self._batches(images):
+            for probabilities in self.all_probabilities(batch):
+                yield MonteCarloStatistics.of_single_pass(probabilities, self.overlapping)
+
+    def _batches(self, images: Sequence[Tensor]) -> Iterator[list[Tensor]]:
+        """The images in order, those that lie in one window together, each of the others by itself."""
+        batch: list[Tensor] = []
+        for image in images:
+            is_small = self.is_small(image)
+            if batch and (not is_small or len(batch) == self._limit.items):
+                yield batch
+                batch = []
+            batch.append(image)
+            if not is_small:
+                yield batch
+                batch = []
+        if batch:
+            yield batch
 
     def _add_repeats(
         self,
         statistics: MonteCarloStatistics,
         volume: WindowedVolume,
+        split: SplitNetwork,
         repeats: range,
         dropout: RandomDropout,
         seed: int,
@@ -158,9 +229,9 @@ class Predictor:
         """Add the probabilities of the volume in each of `repeats`, some at a time."""
         at_once = self._repeats_at_once(volume, len(repeats))
         groups = [repeats[first : first + at_once] for first in range(0, len(repeats), at_once)]
-        features = SharedFeatures(self._split.shared, self._kept_bytes() if len(groups) > 1 else 0)
+        features = SharedFeatures(split.shared, self._kept_bytes() if len(groups) > 1 else 0)
         forward = self._stochastic_forward(volume, features, dropout, seed)
-        if len(volume.grid.starts) == 1 and not volume.skipped:  # Nothing to blend: what lies beyond the ends is cut.
+        if volume.is_one_window:  # Nothing to blend: what lies beyond the ends is cut.
             for group in groups:
                 for _, logits in self._limit.run(self._limit.jobs(volume.occupied, group), forward):
                     self._add_logits(statistics, volume.grid.crop(logits))
@@ -209,10 +280,20 @@ class Predictor:
             return with_background(torch.sigmoid(logits).movedim(1, 0)).movedim(0, 1)
         return torch.softmax(logits, dim=1)
 
+    def _empty_blend(self, volume: WindowedVolume) -> Blend:
+        """A blend for one pass, with the windows in it that hold nothing."""
+        blend = Blend(volume.grid, 1, self.classes, self._device)
+        blend.clear()
+        for window in volume.skipped:
+            blend.add_background(window)
+        return blend
+
     def _windowed(self, image: Tensor) -> WindowedVolume:
-        w, h, d = image_size(image, self._channels)
-        grid = window_grid((w, h, d), self._window_size, self._overlap, self._margin)
-        return WindowedVolume(image.to(self._device, torch.float32), grid, self._skip_outside_body)
+        return WindowedVolume(image.to(self._device, torch.float32), self._grid(image), self._skip_outside_body)
+
+    def _grid(self, image: Tensor) -> WindowGrid:
+        size = image_size(image, self._channels)
+        return window_grid(size, self._window_size, self._overlap, self._margin)
 
     def _repeats_at_once(self, volume: WindowedVolume, repeats: int) -> int:
         """The number of repeats in one pass: as many as fit into a batch and, with their maps, into memory."""

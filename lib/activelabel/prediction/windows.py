@@ -105,6 +105,11 @@ class WindowedVolume:
         self.skipped = [n for n in numbers if skip_empty and holds_nothing(self._window(n))]
         self.occupied = sorted(set(numbers) - set(self.skipped))
 
+    @property
+    def is_one_window(self) -> bool:
+        """Whether the volume lies in one window, which is run."""
+        return len(self._boxes) == 1 and not self.skipped
+
     def batch(self, windows: Sequence[int]) -> Tensor:
         """The windows with these numbers, `(B, K, *window_size)`."""
         return torch.stack([self._window(number) for number in windows])

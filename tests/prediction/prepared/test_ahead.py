@@ -48,6 +48,21 @@ def test_no_more_wait_than_two_of_each_thread() -> None:
         until(lambda: len(prepare.called) == 3)
 
 
+def test_more_may_wait_once_they_are_known_to_be_small() -> None:
+    prepare = Prepare()
+    with Ahead(prepare, 1) as ahead:
+        ahead.expect("abcdefg")
+        ahead.allow(5)
+        until(lambda: len(prepare.called) == 5)
+        ahead.allow(3)  # never fewer again
+        ahead.take("a")
+        until(lambda: len(prepare.called) == 6)
+    with Ahead(prepare, 0) as ahead:
+        ahead.allow(5)
+        ahead.expect("abcdefg")
+        assert ahead.most == 0
+
+
 @pytest.mark.parametrize("threads", [0, 2])
 def test_names_that_are_passed_over_or_not_expected_are_prepared_when_asked_for(threads: int) -> None:
     prepare = Prepare()

@@ -132,6 +132,11 @@ class Ahead(AbstractContextManager["Ahead[Prepared]"], Generic[Prepared]):
         """How many names it is good to expect: more are not begun."""
         return self._most
 
+    def allow(self, most: int) -> None:
+        """Let more names be begun before they are asked for, as what comes of them is small. It never lets fewer."""
+        self._most = max(self._most, most if self._most else 0)
+        self._begin()
+
     def take(self, name: str) -> Prepared:
         """What the function gives for a name. Expected names before it are passed over.
 
