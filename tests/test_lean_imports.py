@@ -113,7 +113,7 @@ def test_a_process_of_a_simulation_imports_monai_lean() -> None:
 import json, multiprocessing, sys
 from activelabel.simulation.run_process import begin
 assert "torch" not in sys.modules
-begin(multiprocessing.get_context("spawn").SimpleQueue(), 1)
+begin(multiprocessing.get_context("spawn").SimpleQueue(), 1, 1)
 import activelabel.simulation.playing, activelabel.simulation.local_app
 print(json.dumps(sorted({name.partition(".")[0] for name in sys.modules})))
 """

@@ -8,11 +8,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
+import nibabel
+import numpy as np
 import pytest
 from simulated_runs import blob_experiment
 from training_study import TINY
 
 from activelabel.cli.main import main
+from activelabel.data.splits import choose_validation
 from activelabel.errors import InvalidInputError, NotFoundError
 from activelabel.simulation.arms import Arm, needed_cases, plan_arms
 from activelabel.simulation.experiment import open_experiment
@@ -158,3 +161,32 @@ def test_a_folder_that_cannot_be_made_is_one_line(folders: tuple[Path, Path], tm
     for out in (tmp_path / "file", tmp_path / "file" / "out"):
         with pytest.raises(InvalidInputError, match=r"no folder can be made there \("):
             open_experiment(blob_experiment(*folders, "variance"), out)
+
+
+@pytest.mark.parametrize("setting", ["images", "names", "who.csv"])
+def test_each_way_to_tell_patients_comes_to_the_runs(
+    setting: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = [f"sub-{patient}_ses-{session}_T1w" for patient in range(5) for session in range(2)]
+    for folder in ("images", "labels"):
+        (tmp_path / folder).mkdir()
+        for number, name in enumerate(names):
+            voxels = np.random.default_rng(number).normal(0, 20, (20, 20, 20)).astype(np.float32)
+            voxels[6:12, 6:12, 6:12] += 100
+            drawn = voxels if folder == "images" else (np.abs(voxels - 100) < 50).astype(np.uint8)
+            nibabel.save(nibabel.Nifti1Image(drawn, np.eye(4)), tmp_path / folder / f"{name}.nii.gz")
+    (tmp_path / "who.csv").write_text("image,patient\n" + "".join(f"{name},{name[:5]}\n" for name in names))
+    monkeypatch.chdir(tmp_path)
+    command = "simulate --images images --labels labels --out out --strategy random_volumes --label-names ball"
+    numbers = f"--recipe {TINY} --seeds 1 --rounds 0 --start 2 --test 2 --conf device=cpu --conf patients"
+    monkeypatch.setattr(sys, "argv", ["activelabel", *command.split(), *numbers.split(), setting])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert not ended.value.code, capsys.readouterr().err
+    described = json.loads((tmp_path / "out" / "experiment.json").read_text(encoding="utf-8"))
+    in_force = str(tmp_path / setting) if setting == "who.csv" else setting
+    assert described["conf"]["patients"] == in_force
+    told = {} if setting == "images" else {name: name[:5] for name in names}
+    assert set(described["test"]) == choose_validation(names, 2, told)
+    run = tmp_path / "out" / "runs" / "random_volumes" / "0" / "settings.json"
+    assert json.loads(run.read_text(encoding="utf-8"))["settings"]["patients"] == in_force

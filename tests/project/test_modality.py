@@ -9,6 +9,7 @@ import pytest
 from small_studies import write_nifti
 
 from activelabel.errors import InvalidInputError
+from activelabel.project import modality
 from activelabel.project.opening import open_project
 from activelabel.project.project import Project
 
@@ -50,6 +51,18 @@ def test_the_users_setting_of_the_modality_comes_first(tmp_path: Path, setting: 
     project = start(tmp_path, modality=setting)
     assert project.preprocessing.intensity == intensity
     assert (project.modality.name, project.modality.reason) == (setting.upper(), "--conf modality")
+
+
+def test_a_declared_modality_needs_no_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_ct(tmp_path / "a.nii.gz")
+    found = list[object]()
+    find = modality.find_images
+    monkeypatch.setattr(modality, "find_images", lambda *given, **how: found.append(given) or find(*given, **how))
+    voted = modality.find_modality(str(tmp_path))
+    assert (voted is not None and voted.name, len(found)) == ("CT", 1)
+    (tmp_path / "dataset.json").write_text(json.dumps({"modality": {"0": "MR"}}))
+    declared = modality.find_modality(str(tmp_path))
+    assert (declared is not None and declared.name, len(found)) == ("MR", 1), "a million files take seconds"
 
 
 def test_a_modality_that_nobody_knows_is_refused(tmp_path: Path) -> None:

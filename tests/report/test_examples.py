@@ -1,6 +1,7 @@
 """Examples of queries show the right image, slice and model."""
 
 from dataclasses import replace
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -59,3 +60,28 @@ def test_without_a_model_no_uncertainty_is_shown(results: Results) -> None:
 def test_validation_cases_are_no_examples(results: Results) -> None:
     (text,) = example_queries(asked_by(results, "random", role="validation"), "random")
     assert isinstance(text, Text)
+
+
+def recorded(results: Results, section: str, **changed: object) -> Results:
+    """Return the results of runs that have recorded other values in a section of the recipe."""
+
+    def changed_in(settings: Any) -> Any:
+        recipe = settings["recipe"]
+        return {**settings, "version": "0.1.0", "recipe": {**recipe, section: {**recipe[section], **changed}}}
+
+    runs = tuple(replace(run, settings=changed_in(run.settings)) for run in results.runs)
+    return replace(results, runs=runs)
+
+
+def test_what_an_earlier_version_took_and_this_one_refuses_does_not_hinder_a_picture(results: Results) -> None:
+    older = recorded(results, "regions", dilation_kernel=10)  # a cube around a voxel has odd sides
+    assert all(isinstance(block, Picture) for block in example_queries(older, "power_bald"))
+
+
+def test_a_recorded_prediction_that_cannot_be_read_is_a_line_in_place_of_the_picture(results: Results) -> None:
+    blocks = list(example_queries(recorded(results, "prediction", window_overlap=2), "power_bald"))
+    assert len(blocks) == 3
+    for block in blocks:
+        assert isinstance(block, Text)
+        assert "0/settings.json: in the prediction section of the recipe, 'window_overlap' is 2: input " in block.text
+        assert block.text.endswith("make this report with the version that wrote it, 0.1.0")

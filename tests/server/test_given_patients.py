@@ -6,6 +6,7 @@ import nibabel
 import numpy as np
 import pytest
 
+from activelabel.data.patients.by_name import BY_NAMES
 from activelabel.errors import InvalidInputError
 from activelabel.project.given.patients import patients_with_two_roles
 from activelabel.project.opening import open_project
@@ -64,6 +65,22 @@ def test_a_new_project_draws_whole_patients_by_the_names_of_common_data_sets(tmp
     assert project.ledger.image(f"{judge}_frame11").role == "validation"
     assert project.ledger.image("nobody").patient is None
     assert {"nobody", "patient007_frame01"} <= set(store.list_images())
+
+
+def test_what_tells_patients_is_among_the_settings_in_force(
+    studies: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def told(place: str, **conf: str) -> object:
+        project = opened(studies, **conf, project_dir=str(tmp_path / place))
+        open_datastore(project, str(studies), follow_changes=False)
+        return project.settings_in_force()["patients"]
+
+    assert told("new", patients="") == "names", "as the ledger says"
+    assert told("new", patients="") == "names", "also at a later start"
+    assert told("given") == r"^(p\d)_"
+    assert told("given", patients="") == "images", "left out later: the project did not begin by names"
+    monkeypatch.setattr("activelabel.project.given.patients.BY_NAMES", r"(p\d)")
+    assert told("new", patients="") == BY_NAMES, "of another version than this"
 
 
 def test_patients_of_no_image_and_patients_that_come_too_late_are_refused(studies: Path) -> None:

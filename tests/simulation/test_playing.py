@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 from simulated_runs import blob_experiment
+from training_study import TINY
 
 from activelabel.errors import InvalidInputError
+from activelabel.recipes import load_recipe
 from activelabel.server.remote_app import RemoteApp
 from activelabel.simulation.experiment import Experiment
 from activelabel.simulation.playing import run_on_server
@@ -24,23 +26,36 @@ def experiment(tmp_path: Path) -> Experiment:
     return blob_experiment(tmp_path / "images", tmp_path / "labels", "variance")
 
 
-def answering(experiment: Experiment, annotated: int = 0, **settings: Any) -> Any:
-    """Return a server started for this run except for these settings, with this number of annotations."""
+def answering(experiment: Experiment, annotated: int = 0, recipe: dict[str, Any] | None = None, **settings: Any) -> Any:
+    """Return a server started for this run except for these settings, with so many annotations and nothing to ask."""
     in_force = {
         "recipe": experiment.arms[0].recipe, "strategy": "variance", "seed": 0, "start": 3, "query_size": 2,
         "labels": ["ball"], "device": "cpu", "autopilot": True, "links_out_of_studies": True,
         **settings,
     }  # fmt: skip
+    asked: list[str] = []
     progress = {"annotated": annotated, "partly_annotated": 0}
 
     class Server:
+        strategies = asked
+
         def __init__(self, *_: str) -> None: ...
 
         def info(self) -> dict[str, Any]:
-            return {"settings": in_force, "progress": progress, "recipe": {}}
+            return {"settings": in_force, "progress": progress, "recipe": recipe or {}}
 
         def images(self) -> set[str]:
             return set(experiment.cases.pool)
+
+        def train_if_due(self) -> None: ...
+
+        def score_if_due(self) -> None: ...
+
+        def model(self) -> None: ...
+
+        def ask(self, strategy: str) -> dict[str, Any]:
+            asked.append(strategy)
+            return {}
 
     return Server
 
@@ -87,3 +102,32 @@ def test_no_server_plays_the_oracle_not_even_for_a_start_set(experiment: Experim
             run_on_server(
                 replace(experiment, arms=(asked,)), "http://here", tmp_path / "out", lambda *_: None, RemoteApp
             )
+
+
+@pytest.mark.parametrize(
+    ("proxy", "first"),
+    [(None, "random_volumes"), ({"cold_start": "none"}, "random_volumes"), ({"cold_start": "typiclust"}, "typiclust")],
+)
+def test_a_server_of_a_version_with_other_limits_is_played(
+    experiment: Experiment, tmp_path: Path, proxy: dict[str, str] | None, first: str
+) -> None:
+    recipe = {**load_recipe(str(TINY)).model_dump(mode="json"), "proxy": proxy, "later": 1}
+    recipe["regions"]["dilation_kernel"] = 10  # even
+    server = answering(experiment, recipe=recipe, slice_plane="acquisition")
+    run_on_server(experiment, "http://here", tmp_path / "out", lambda *_: None, server)
+    assert server.strategies == [first]
+
+
+def test_a_server_that_tells_patients_as_the_run_is_taken_and_another_is_refused(
+    experiment: Experiment, tmp_path: Path
+) -> None:
+    by_names = replace(experiment, conf={**experiment.conf, "patients": "names"})
+    recipe = load_recipe(str(TINY)).model_dump(mode="json")
+
+    def run(patients: str) -> None:
+        server = answering(experiment, recipe=recipe, slice_plane="acquisition", patients=patients)
+        run_on_server(by_names, "http://here", tmp_path / "out", lambda *_: None, server)
+
+    run("names")
+    with pytest.raises(InvalidInputError, match=r"patients images, expected names: start it with .*patients names"):
+        run("images")

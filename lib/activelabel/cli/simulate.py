@@ -97,7 +97,7 @@ def simulate(
     split, patients = given_split(given), given_patients(given)
     if given.splits is not None:  # each run reads the file again, possibly in another folder
         settings["splits"] = str(given.splits.resolve())
-    if patients is not None and patients.pattern is None:
+    if patients is not None and patients.table:  # and the table
         settings["patients"] = str(Path(patients.setting).resolve())
     layout = find_layout(with_settings(load_recipe(recipe), given), given, str(images))
     settings |= layout_settings(layout)

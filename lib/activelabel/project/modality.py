@@ -100,10 +100,8 @@ def find_modality(
     if is_pacs(studies):
         return None
     folder = Path(studies)
-    if images is None:
-        found = find_images(folder, links_out=links_out, layout=layout) if folder.is_dir() else None
-        images = [] if found is None else [found.image(image_id) for image_id in found.files]
-    return declared_or_voted(folder, _voters(images), layout)
+    voting = _images_in(folder, links_out, layout) if images is None else images
+    return declared_or_voted(folder, _voters(voting), layout)
 
 
 def declared_or_voted(
@@ -138,6 +136,13 @@ def _of_channels(names: Sequence[str], images: Iterable[ChannelIntensities]) -> 
     return ProjectModality(
         ", ".join(found), f"the names of the channels, for {silent} a vote of {len(measured)} images"
     )
+
+
+def _images_in(folder: Path, links_out: bool, layout: ChannelLayout) -> Iterator[AnyImage]:
+    """The images of a folder, which is read only when the first is asked for: many folders declare a modality."""
+    if folder.is_dir():
+        found = find_images(folder, links_out=links_out, layout=layout)
+        yield from (found.image(image_id) for image_id in found.files)
 
 
 def _voters(images: Iterable[AnyImage]) -> Iterator[ChannelIntensities]:

@@ -18,6 +18,7 @@ from activelabel.names import ScoreKind
 from activelabel.prediction.predictor import Predictor
 from activelabel.prediction.prepared.images import PreparedImages
 from activelabel.project.folders import view_folder
+from activelabel.project.given.patients import patients_setting_in_force
 from activelabel.project.in_force.thresholds import Thresholds, thresholds
 from activelabel.project.in_force.used_precision import used_precision
 from activelabel.project.modality import fixed_modality, known_modality
@@ -191,6 +192,7 @@ class Project:
             **self.settings.model_dump(mode="json"),
             "modality": self.settings.modality if modality is None else modality.name,
             "labels": list(entries_of(self.labels)),
+            "patients": patients_setting_in_force(self.settings, self.ledger),
             "channels": list(self.recipe.channels),
             "shown_channel": self.recipe.shown_channel,
             "database_url": self.ledger.shown_url,

@@ -5,17 +5,20 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from pydantic import ValidationError
 
 from activelabel.acquisition.uncertainty import MEASURES
 from activelabel.data.files.image_files import ImageFiles
 from activelabel.data.preprocessing import prepare_image
 from activelabel.data.slices import prepared_axis, prepared_positions, slice_axis
 from activelabel.data.volumes import read_volume
+from activelabel.errors import InvalidInputError
 from activelabel.loop.uncertainty_check import compared_measure
 from activelabel.prediction.pictures import most_uncertain_slice, uncertainty_figure
 from activelabel.prediction.predictor import Predictor
-from activelabel.recipes import Recipe
+from activelabel.recipes import PredictionSettings, first_problem
 from activelabel.report.page import Picture
+from activelabel.simulation.folder_names import SETTINGS_FILE
 from activelabel.simulation.results import Run
 from activelabel.training.checkpoints import open_model
 
@@ -24,11 +27,11 @@ def draw_query(run: Run, query: "pd.Series[Any]", model: Path) -> Picture:
     """The picture of one query of a run, from the image and the file of the model that chose it.
 
     Raises:
-        InvalidInputError: the image or the model cannot be read.
+        InvalidInputError: the image, the model or what the run has recorded of its recipe cannot be read.
     """
     image_id = str(query["image_id"])
     network, description = open_model(model)
-    prediction = Recipe.model_validate(run.settings["recipe"]).prediction
+    prediction = _prediction_settings(run)
     predictor = Predictor(
         network,
         prediction.window_size,
@@ -61,3 +64,17 @@ def draw_query(run: Run, query: "pd.Series[Any]", model: Path) -> Picture:
         alt=f"Slice {own} of {image_id}: the image, what the model segmented in it, and a heat map of its {measure}.",
         note=f"`{query['strategy']}`: {query['reason']}.",
     )
+
+
+def _prediction_settings(run: Run) -> PredictionSettings:
+    """How the networks of a run ran over volumes.
+
+    Only this section of the recorded recipe is read: an earlier version may have taken what this one refuses in others.
+    """
+    try:
+        return PredictionSettings.model_validate(run.settings["recipe"]["prediction"])
+    except ValidationError as error:
+        raise InvalidInputError(
+            f"{run.folder / SETTINGS_FILE}: in the prediction section of the recipe, {first_problem(error)}: make this "
+            f"report with the version that wrote it, {run.settings.get('version', 'an earlier one')}"
+        ) from error

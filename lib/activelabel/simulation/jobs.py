@@ -27,7 +27,7 @@ def run_all(experiment: Experiment, out: Path, jobs: int, advanced: Advanced, op
     """
     context = multiprocessing.get_context("spawn")
     queue: SimpleQueue[Progress] = context.SimpleQueue()  # sends at once, not from a thread of its own
-    begin_with = (queue, threads_of_each(jobs))
+    begin_with = (queue, jobs, threads_of_each(jobs))
     with ProcessPoolExecutor(jobs, mp_context=context, initializer=begin, initargs=begin_with) as pool:
         waiting = {pool.submit(play, experiment, arm, seed, out, open_app) for arm, seed in experiment.runs}
         try:

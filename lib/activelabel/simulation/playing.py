@@ -16,7 +16,6 @@ from activelabel.errors import InvalidInputError
 from activelabel.project.models.network_check import check_network
 from activelabel.project.opening import plan_project
 from activelabel.project.project import PREPARED, Project
-from activelabel.recipes import Recipe
 from activelabel.simulation.annotator import NAME, OracleAnnotator
 from activelabel.simulation.arms import Arm
 from activelabel.simulation.cases import Cases, link_images
@@ -114,9 +113,8 @@ def _play(
     folder = run_folder(out, arm.name, seed)
     described = {"version": __version__, "arm": asdict(arm), "seed": seed, **in_force}
     write_atomically(folder / SETTINGS_FILE, json.dumps(described, indent=1).encode())
-    recipe = Recipe.model_validate(in_force["recipe"])
     plan = RunPlan(
-        arm.start_strategy or _first_strategy(recipe),
+        arm.start_strategy or _first_strategy(in_force["recipe"]),
         arm.strategy,
         arm.rounds,
         parse_labels(in_force["settings"]["labels"], "labels"),
@@ -190,8 +188,10 @@ def check_arms(experiment: Experiment, images: Path) -> None:
         check_network(project.recipe, parse_labels(project.settings.labels, "labels").channels)
 
 
-def _first_strategy(recipe: Recipe) -> str:
-    """The default strategy before the first model: the recipe's cold start, or else its start strategy."""
-    if recipe.proxy is not None and recipe.proxy.cold_start != "none":
-        return recipe.proxy.cold_start
-    return recipe.query.start_strategy
+def _first_strategy(recipe: Mapping[str, Any]) -> str:
+    """The default strategy before the first model: the recipe's cold start, or else its start strategy.
+
+    `recipe` is as a server describes it, which may be of another version with other limits.
+    """
+    proxy, query = recipe["proxy"], recipe["query"]
+    return str(query["start_strategy"] if proxy is None or proxy["cold_start"] == "none" else proxy["cold_start"])

@@ -27,18 +27,20 @@ LOOK_SECONDS = 0.5
 _progress: "SimpleQueue[Progress] | None" = None
 
 
-def begin(queue: "SimpleQueue[Progress]", threads: int) -> None:
-    """Prepare this process: where its runs report to, its number of threads, and that it ends with its parent."""
+def begin(queue: "SimpleQueue[Progress]", jobs: int, threads: int) -> None:
+    """Prepare this process, one of `jobs`: where its runs report to, its threads, and that it ends with its parent."""
     global _progress
     import_monai_lean()  # before anything imports MONAI
     with no_collections():
         import torch
 
         import activelabel.simulation.playing  # noqa: F401  # what a run needs, which `play` would import
+        from activelabel.prediction.devices.freed_memory import share_memory
 
     _progress = queue
     threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     torch.set_num_threads(threads)
+    share_memory(jobs)
     logging.basicConfig(level=logging.INFO)
 
 

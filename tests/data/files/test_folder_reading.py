@@ -9,7 +9,7 @@ import pytest
 
 from activelabel.data.files import folder_reading
 from activelabel.data.files.channels import ONE_CHANNEL, ChannelLayout, channel_layout
-from activelabel.data.files.studies_folder import FolderContent, find_changed, find_images
+from activelabel.data.files.studies_folder import FolderContent, find_changed, find_images, holds_images
 
 FOLDERS = ("", "a/", "a/b/", "imagesTr/", "imagesTs/", "masks/", "labels/final/", "A/", "activelabel/", ".cache/")
 NAMES = (
@@ -158,3 +158,35 @@ def test_images_keep_their_ids_when_others_come(tmp_path: Path) -> None:
     found = find_changed(content, {"a.nii.gz"}, content.files)
     assert isinstance(found, FolderContent)
     assert dict(found.files) == {"a": "a.nii", "a_nii_gz": "a.nii.gz"}
+
+
+def test_whether_there_are_images_is_what_reading_all_says(tmp_path: Path) -> None:
+    """Few files at a time, so that there are often none, or only labels of nothing."""
+    told = list[bool]()
+    for seed in range(300):
+        folder = tmp_path / str(seed) / "studies"
+        folder.mkdir(parents=True)
+        changes = Changes(folder, seed)
+        for _ in range(3):
+            changes.one()
+        told.append(holds_images(folder))
+        assert told[-1] == bool(find_images(folder).files), seed
+    assert 50 < sum(told) < 250
+
+
+def test_the_first_image_ends_the_search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(30):
+        (tmp_path / f"{number:02}").mkdir()
+        for name in ("a.nii.gz", "b.nii.gz"):
+            (tmp_path / f"{number:02}" / name).touch()
+    read = list[object]()
+    scandir = os.scandir
+    monkeypatch.setattr(os, "scandir", lambda path: read.append(path) or scandir(path))  # type: ignore[func-returns-value]
+    assert holds_images(tmp_path)
+    assert len(read) == 2, "the folder, and one in it"
+    (tmp_path / "dicom").mkdir()
+    for name in ("1.dcm", "IM2", "notes.txt"):
+        (tmp_path / "dicom" / name).touch()
+    read.clear()
+    assert not holds_images(tmp_path / "dicom")
+    assert len(read) == 1, "no name leaves a doubt"

@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+from activelabel.prediction.devices.freed_memory import kept_for_training
+
 SCRIPT = """
 import ctypes
 import resource
@@ -33,8 +35,43 @@ def faults():
 print(faults(), keep_freed_memory(), faults())
 """
 
+TRAININGS = """
+import ctypes
+import resource
+import psutil
+import torch
+from activelabel.prediction.devices.freed_memory import keep_freed_memory, more_kept_for_training
 
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc can be asked to keep what is freed")
+assert ctypes.CDLL(None).prctl(41, 1, 0, 0, 0) == 0  # PR_SET_THP_DISABLE: a fault for each page of 4 KiB
+
+def faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    blocks = [torch.ones(4 << 20) for _ in range(24)]  # of 16 MiB
+    del blocks
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+def resident_mb():
+    return psutil.Process().memory_info().rss >> 20
+
+torch.ones(4 << 20)
+before = resident_mb()
+for _ in range(2):
+    keep_freed_memory()  # of a predictor
+    faults()
+    with more_kept_for_training():
+        faults()
+        keep_freed_memory()
+        inside, kept = faults(), resident_mb() - before
+    print(inside, kept, resident_mb() - before)
+"""
+
+
+needs_glibc = pytest.mark.skipif(
+    platform.libc_ver()[0] != "glibc", reason="only glibc can be asked to keep what is freed"
+)
+
+
+@needs_glibc
 def test_memory_of_a_step_is_used_again_by_the_next() -> None:
     # Without this, the library itself keeps more of it after each block that it gave back, by chance nearly all.
     fixed = os.environ | {"MALLOC_MMAP_THRESHOLD_": "131072"}
@@ -42,3 +79,22 @@ def test_memory_of_a_step_is_used_again_by_the_next() -> None:
     given_back, kept, few = done.stdout.split()
     assert kept == "True"
     assert int(few) < int(given_back) / 10
+
+
+@needs_glibc
+def test_each_training_of_a_process_keeps_more_and_gives_it_back() -> None:
+    """24 blocks of 16 MiB are 98,304 pages, 128 MB more than what is kept outside of trainings."""
+    done = subprocess.run([sys.executable, "-c", TRAININGS], capture_output=True, encoding="utf-8", check=True)
+    for line in done.stdout.splitlines():
+        inside, kept_mb, left_mb = map(int, line.split())
+        assert inside < 1_000
+        assert kept_mb > 370
+        assert left_mb < 50
+    assert len(done.stdout.splitlines()) == 2
+
+
+@pytest.mark.parametrize(
+    ("free_gb", "processes", "kept_mb"), [(24, 1, 2047), (8, 2, 1024), (4, 1, 1024), (1, 2, 256), (0, 1, 256)]
+)
+def test_trainings_keep_a_quarter_of_what_is_free_together(free_gb: int, processes: int, kept_mb: int) -> None:
+    assert kept_for_training(free_gb << 30, processes) == kept_mb << 20

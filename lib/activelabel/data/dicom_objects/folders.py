@@ -24,7 +24,7 @@ from activelabel.data.dicom_objects.series import read_series, write_volume
 from activelabel.data.files.folder_reading import PROJECT_FOLDER
 from activelabel.data.files.links import make_link
 from activelabel.data.files.names import DICOM_ENDING, is_hidden
-from activelabel.data.files.studies_folder import LABEL_ENDING, find_images, lines_on
+from activelabel.data.files.studies_folder import LABEL_ENDING, holds_images, lines_on
 from activelabel.data.files.writing import write_atomically
 from activelabel.data.patients.given import cleaned
 from activelabel.errors import InvalidInputError
@@ -49,7 +49,7 @@ class _Found:
 
 def is_dicom_folder(folder: Path) -> bool:
     """Whether a folder holds DICOM files, and no images of another format."""
-    return folder.is_dir() and not find_images(folder).files and next(_dicom_files(folder), None) is not None
+    return folder.is_dir() and not holds_images(folder) and next(_dicom_files(folder), None) is not None
 
 
 def convert(sources: Sequence[Path], target: Path) -> list[str]:

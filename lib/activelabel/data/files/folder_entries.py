@@ -3,6 +3,7 @@
 import errno
 import os
 import stat
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -80,6 +81,22 @@ def shown_entries(folder: Path, below: str, passed_over: dict[str, str]) -> list
         if not is_utf8(entry.name):
             passed_over[ascii(f"{below}{entry.name}")[1:-1]] = NOT_UTF8
     return [entry for entry in shown if is_utf8(entry.name)]
+
+
+def entries_as_they_come(folder: Path, below: str) -> Iterator[Entry]:
+    """The entries of `shown_entries`, unsorted, each before the next is read.
+
+    Raises:
+        OSError: as there.
+    """
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if not is_hidden(entry.name) and is_utf8(entry.name):
+                    yield OneEntry(entry.path) if entry.is_symlink() else entry
+    except PermissionError:
+        if not below:
+            raise
 
 
 def has_file(folder: str, name: str) -> bool:

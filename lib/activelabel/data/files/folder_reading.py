@@ -10,7 +10,15 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from activelabel.data.files.folder_entries import NOT_ALLOWED, NOT_UTF8, OneEntry, has_file, is_utf8, shown_entries
+from activelabel.data.files.folder_entries import (
+    NOT_ALLOWED,
+    NOT_UTF8,
+    OneEntry,
+    entries_as_they_come,
+    has_file,
+    is_utf8,
+    shown_entries,
+)
 from activelabel.data.files.links import LINKS_OUT, Entry, is_link_out
 from activelabel.data.files.names import is_bids_label, is_hidden, label_words_off, no_image, stem_of
 from activelabel.data.files.other_names import (
@@ -20,6 +28,7 @@ from activelabel.data.files.other_names import (
     TEST_IMAGES,
     TRAINING_IMAGES,
     Stems,
+    may_be_of_another,
     reason_by_name,
     was_image_once,
 )
@@ -110,6 +119,26 @@ class FolderReading:
             entries = shown_entries(self.folder / start, start, self.passed_over)
             self._take_files([entry for entry in entries if not entry.is_dir()], start)
         return True
+
+    def holds_images(self) -> bool | None:
+        """Whether `read` finds images, without reading on after the first; None if only it can tell.
+
+        Raises:
+            OSError: as `read`.
+        """
+        folders, doubtful = [""], False
+        while folders:
+            start = folders.pop()
+            for entry in entries_as_they_come(self.folder / start, start):
+                path = f"{start}{entry.name}"
+                if entry.is_dir():
+                    if not self._is_skipped(entry, start) and self._reason_not_to_enter(entry, path) is None:
+                        folders.append(f"{path}/")
+                elif self._not_taken(entry, start) is None:
+                    if not may_be_of_another(entry.name):
+                        return True
+                    doubtful = True
+        return None if doubtful else False
 
     def check_reachable(self, known: Collection[str]) -> None:
         """Check that no known image lies where this process may not look, since it would count as gone.

@@ -62,6 +62,12 @@ class Stems:
         return _one_starts_with(self._rising if is_start else self._backwards, rest if is_start else rest[::-1])
 
 
+def may_be_of_another(name: str) -> bool:
+    """Whether a file is a label if one beside it has a name that fits; see `Stems.reason_against`."""
+    stem = stem_of(name)
+    return any(label_words_off(stem)) or bool(bids_subject_of_label(stem))
+
+
 def _one_starts_with(rising: Sequence[str], start: str) -> bool:
     place = bisect_left(rising, start)
     return place < len(rising) and rising[place].startswith(start)

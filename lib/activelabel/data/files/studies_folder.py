@@ -102,6 +102,12 @@ def find_images(
         kept |= more
 
 
+def holds_images(folder: Path) -> bool:
+    """Whether `find_images` finds any in a folder, mostly without reading all of it. Raises as it does."""
+    found = FolderReading(folder).holds_images()
+    return bool(find_images(folder).files) if found is None else found
+
+
 def find_changed(content: FolderContent, changed: Collection[str], known: Mapping[str, str]) -> FolderContent | None:
     """What `find_images` finds, reading only what has changed since it, or this function, has found `content`.
 

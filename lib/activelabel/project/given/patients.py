@@ -6,7 +6,7 @@ The latter are decided when a project begins and kept in its ledger, so that no 
 from collections import defaultdict
 from collections.abc import Collection, Mapping
 
-from activelabel.data.patients.by_name import BY_NAMES, NAMES
+from activelabel.data.patients.by_name import BY_NAMES, IMAGES, NAMES
 from activelabel.data.patients.given import SETTING, GivenPatients, patients_by_names, read_patients
 from activelabel.errors import InvalidInputError
 from activelabel.project.settings import Settings
@@ -56,6 +56,16 @@ def patients_in_force(settings: Settings, ledger: Ledger | None) -> GivenPatient
     fact = None if ledger is None else ledger.fact(FACT)
     pattern = BY_NAMES if ledger is None else "" if fact is None else fact.value
     return patients_by_names(NAMES, pattern) if pattern else None
+
+
+def patients_setting_in_force(settings: Settings, ledger: Ledger) -> str | None:
+    """The value of the setting by which a project tells patients, which is the ledger's where nobody has set it.
+
+    A pattern by which another version told them is itself the value. None for a PACS, and if nothing has begun.
+    """
+    if settings.patients is not None or (fact := ledger.fact(FACT)) is None:
+        return settings.patients
+    return {BY_NAMES: NAMES, "": IMAGES}.get(fact.value, fact.value)
 
 
 def patients_of_rebuilt(settings: Settings, ledger: Ledger, images: Collection[str]) -> GivenPatients | None:

@@ -4,7 +4,7 @@ import logging
 import shutil
 import time
 from collections.abc import Callable, Generator, Iterator
-from contextlib import closing
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from activelabel.optional_parts import OptionalPart, optional
-from activelabel.prediction.devices.freed_memory import KEPT_BY_TRAINING_BYTES, keep_freed_memory
+from activelabel.prediction.devices.freed_memory import more_kept_for_training
 from activelabel.prediction.reflected_windows import ReflectedWindowInferer
 from activelabel.training.engine.adamw import AdamW
 from activelabel.training.engine.epochs_file import EpochsFile
@@ -76,8 +76,6 @@ class TrainingLoop:
         self._show = show
         self._together = together
         device = together.device_of(plan)
-        if device.type == "cpu":
-            keep_freed_memory(KEPT_BY_TRAINING_BYTES)
         torch.manual_seed(plan.seed)
         settings = plan.training
         network, self._precision = first_network(plan, device, together)
@@ -115,7 +113,7 @@ class TrainingLoop:
             self._open_epochs_file()
             self.show()
         try:
-            with closing(self._batches()) as batches:
+            with self._freed_memory_kept(), closing(self._batches()) as batches:
                 while self.progress.epoch < self.progress.epochs and not self.stopped:
                     self.run_epoch(batches, tracking)
                     if self._epochs_file is not None and self._together.is_first:
@@ -193,6 +191,10 @@ class TrainingLoop:
         self._all_steps = self.plan.steps or epochs * steps_per_epoch
         judged = Best(f"val_mean_{settings.best_by}") if self.plan.validation else None
         return Progress(epochs, steps_per_epoch, Best("train_mean_dice"), judged)
+
+    def _freed_memory_kept(self) -> AbstractContextManager[None]:
+        on_cpu = self._precision.device.type == "cpu"
+        return more_kept_for_training(self._together.processes) if on_cpu else nullcontext()
 
     def _batches(self) -> Generator[Batch, None, None]:
         """The batches of the steps that are left."""
