@@ -43,6 +43,11 @@ class Images(ImageSync):
         with self._reading() as session:
             return [record_of(row, Image) for row in session.scalars(select(ImageRow).order_by(ImageRow.id))]
 
+    def any_registered(self) -> bool:
+        """Whether any image was ever registered, present or not."""
+        with self._reading() as session:
+            return session.scalar(select(ImageRow.id).limit(1)) is not None
+
     def any_was_read(self) -> bool:
         """Whether the content of any image was ever recorded; a million images are not read for that."""
         read = select(ImageRow.id).where(ImageRow.content_sha256.is_not(None)).limit(1)
