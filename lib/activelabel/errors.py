@@ -15,6 +15,10 @@ class InvalidInputError(ActiveLabelError):
     """A file, field or setting is not what it must be."""
 
 
+class SetAsideError(InvalidInputError):
+    """An image cannot be used, and is set aside in the ledger already, with the reason."""
+
+
 class NotFoundError(ActiveLabelError):
     """A name is not one of those that exist; the text lists the ones that do."""
 

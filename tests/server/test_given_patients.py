@@ -8,7 +8,7 @@ import pytest
 
 from activelabel.data.patients.by_name import BY_NAMES
 from activelabel.errors import InvalidInputError
-from activelabel.project.given.patients import patients_with_two_roles
+from activelabel.project.given.patients import FACT, patients_with_two_roles
 from activelabel.project.opening import open_project
 from activelabel.project.project import Project
 from activelabel.project.rebuilding import rebuild_ledger
@@ -90,6 +90,46 @@ def test_patients_of_no_image_and_patients_that_come_too_late_are_refused(studie
     open_datastore(project, str(studies), follow_changes=True)
     with pytest.raises(InvalidInputError, match=r"patient 'p\d' has images for"):
         open_datastore(opened(studies), str(studies), follow_changes=False)
+
+
+@pytest.mark.parametrize(
+    "wrong", [r"(pat", "nowhere.csv", r"(x)"], ids=["no pattern", "no table", "a pattern that fits no image"]
+)
+def test_a_first_start_with_wrong_patients_leaves_nothing_behind(tmp_path: Path, wrong: str) -> None:
+    folder = tmp_path / "studies"
+    folder.mkdir()
+    put(folder, *(f"patient{number // 4:03}_frame{number % 4:02}" for number in range(16)))
+    before = sorted(folder.rglob("*"))
+    with pytest.raises(InvalidInputError, match="--conf patients"):
+        open_datastore(opened(folder, patients=wrong), str(folder), follow_changes=True)
+    assert sorted(folder.rglob("*")) == before
+    project = opened(folder, patients="")
+    assert project.ledger.fact(FACT) is None
+    open_datastore(project, str(folder), follow_changes=True)
+    assert len(patients_of_role(project, "validation")) == 1
+    assert patients_with_two_roles(project.ledger, {}) == {}
+    assert {image.patient for image in project.ledger.images()} == {f"patient{number:03}" for number in range(4)}
+
+
+def test_a_refused_start_makes_no_folders_of_labels_in_the_studies(studies: Path) -> None:
+    project = open_project("", str(studies), {"labels": "liver", "patients": "(x)"}, environment={})
+    with pytest.raises(InvalidInputError, match="of no image"):
+        open_datastore(project, str(studies), follow_changes=True)
+    assert not (studies / "labels").exists()
+    assert not (project.view_folder / "labels").exists()
+
+
+def test_a_project_begins_with_its_first_image_and_the_setting_of_that_start(studies: Path) -> None:
+    empty = studies.parent / "empty"
+    empty.mkdir()
+    project = opened(empty)
+    store = open_datastore(project, str(empty), follow_changes=True)
+    assert project.ledger.fact(FACT) is None
+    put(empty, "p0_0", "p0_1")
+    store.refresh()
+    fact = project.ledger.fact(FACT)
+    assert fact is not None
+    assert (fact.value, fact.reason) == ("", "the project began with --conf patients")
 
 
 def test_a_split_that_shares_a_patient_is_refused_before_anything_is_written(studies: Path, tmp_path: Path) -> None:

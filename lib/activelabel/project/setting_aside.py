@@ -12,7 +12,7 @@ from activelabel.data.files.one_case import for_want_of_memory, one_case
 from activelabel.data.grids import Grid
 from activelabel.data.preprocessing import check_prepared_size
 from activelabel.data.volumes import read_grid, read_volume
-from activelabel.errors import ActiveLabelError, InvalidInputError, NotFoundError, UnavailableError
+from activelabel.errors import ActiveLabelError, InvalidInputError, NotFoundError, SetAsideError, UnavailableError
 from activelabel.project.images import Images
 from activelabel.project.readability import has_changed, note_image, require_same_image
 from activelabel.recipes import PreprocessingSettings
@@ -64,11 +64,15 @@ def set_aside(
 ) -> None:
     """Record that an image, or its `label`, cannot be used, so that the work can go on without it.
 
-    A lack of memory holds only until the next start, because it can end without a change of the files.
+    A lack of memory holds only until the next start, because it can end without a change of the files. What its PACS
+    has recorded when it was asked for stays as it is, and it is not asked again.
 
     Raises:
         UnavailableError: its folder or PACS does not answer now, so that the error may be no fault of the image.
     """
+    if isinstance(error, SetAsideError):
+        logger.warning("%s is set aside: %s", image_id, error)
+        return
     try:
         image = datastore.image_files(image_id)
         stamp = None if for_want_of_memory(error) else stamp_of(*image.paths, label)

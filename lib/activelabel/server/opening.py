@@ -4,7 +4,7 @@ from functools import partial
 from pathlib import Path
 
 from activelabel.annotation.archive import open_archive
-from activelabel.project.given.patients import fix_patients, given_patients, patients_in_force
+from activelabel.project.given.patients import fix_patients, given_patients, patients_at_start
 from activelabel.project.given.roles import check_roles
 from activelabel.project.given.split import check_split, given_split
 from activelabel.project.project import Project
@@ -22,8 +22,7 @@ def open_datastore(project: Project, studies: str, *, follow_changes: bool) -> L
     validation_cases = project.recipe.training.validation_cases
     if not is_pacs(studies):
         view = project.view_folder
-        fix_patients(project.settings, ledger)
-        split, patients = given_split(project.settings), patients_in_force(project.settings, ledger)
+        split, patients = given_split(project.settings), patients_at_start(project.settings, ledger)
         return LedgerDatastore(
             str(view),
             ledger,
@@ -37,6 +36,7 @@ def open_datastore(project: Project, studies: str, *, follow_changes: bool) -> L
             layout=project.layout,
             prepared=project.prepared_images(),
             check_images=partial(check_roles, project.settings, split, patients, ledger),
+            begin=partial(fix_patients, project.settings, ledger),
         )
     split, patients = given_split(project.settings), given_patients(project.settings)
     if split is not None:

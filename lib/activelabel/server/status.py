@@ -9,6 +9,7 @@ from activelabel.errors import (
     NotFoundError,
     NotLoggedInError,
     NotReadyError,
+    SetAsideError,
     StorageFullError,
     TooManyError,
     UnavailableError,
@@ -16,6 +17,7 @@ from activelabel.errors import (
 
 STATUS: dict[type[ActiveLabelError], int] = {
     InvalidInputError: 422,
+    SetAsideError: 422,
     NotFoundError: 404,
     NotReadyError: 409,
     AskedBackError: 409,

@@ -43,6 +43,11 @@ class Images(ImageSync):
         with self._reading() as session:
             return [record_of(row, Image) for row in session.scalars(select(ImageRow).order_by(ImageRow.id))]
 
+    def any_registered(self) -> bool:
+        """Whether any image was ever registered, present or not."""
+        with self._reading() as session:
+            return session.scalar(select(ImageRow.id).limit(1)) is not None
+
     def any_was_read(self) -> bool:
         """Whether the content of any image was ever recorded; a million images are not read for that."""
         read = select(ImageRow.id).where(ImageRow.content_sha256.is_not(None)).limit(1)
@@ -124,14 +129,18 @@ class Images(ImageSync):
             end_leases(session, unended_leases(session, image_id), "released", self._clock())
             self._images_changed(session)
 
-    def mark_readable(self, image_id: str) -> None:
+    def mark_readable(self, image_id: str, of_stamp: str | None = None) -> None:
         """Use an image again that was set aside and has been mended.
+
+        With `of_stamp` only if it is still set aside with this stamp: another reason may have been noted meanwhile.
 
         Raises:
             NotFoundError: it was never registered.
         """
         with self._writing() as session:
             row = image_row(session, image_id)
+            if of_stamp is not None and row.set_aside_stamp != of_stamp:
+                return
             row.unreadable_reason = row.unreadable_at = row.set_aside_stamp = None
             self._images_changed(session)
 

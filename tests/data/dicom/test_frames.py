@@ -217,6 +217,17 @@ def test_bits_above_the_stored_ones_say_nothing_in_slices_and_in_frames(
         np.testing.assert_array_equal(read_series(tmp_path / folder).array, (values - 1000.0).transpose())
 
 
+@pytest.mark.parametrize(("stored", "high"), [(12, 15), (12, 12), (15, 15)])
+def test_values_that_are_not_in_the_lowest_bits_are_refused(tmp_path: Path, stored: int, high: int) -> None:
+    bits = {"BitsStored": stored, "HighBit": high, "PixelRepresentation": 0}
+    twelve = np.arange(SLICES * 30, dtype="<u2").reshape(SLICES, 6, 5) << 4
+    write_slices(tmp_path / "slices", [{**bits, "PixelData": one.tobytes()} for one in twelve])
+    write_enhanced(tmp_path / "frames" / "all.dcm", range(SLICES), **bits, PixelData=twelve.tobytes())
+    for folder in ("slices", "frames"):
+        with pytest.raises(InvalidInputError, match=f"has HighBit {high} where {stored} bits .* expected {stored - 1}"):
+            read_series(tmp_path / folder)
+
+
 def test_parts_in_different_frames_of_reference_are_refused(tmp_path: Path) -> None:
     write_slices(tmp_path, [{"FrameOfReferenceUID": f"1.2.{1 + index // 3}"} for index in range(SLICES)])
     with pytest.raises(

@@ -10,11 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from activelabel.data.given_splits import read_split
+from activelabel.data.patients.by_name import BY_NAMES
 from activelabel.errors import InvalidInputError
 from activelabel.project.given.patients import (
+    FACT,
     check_patients,
     fix_patients,
     given_patients,
+    patients_at_start,
     patients_in_force,
     patients_of_rebuilt,
     patients_with_two_roles,
@@ -62,6 +65,7 @@ def test_a_new_project_keeps_in_its_ledger_by_which_names_it_tells_patients(
 ) -> None:
     caplog.set_level("INFO")
     fix_patients(parse_settings({}), ledger)
+    ledger.sync_images(IMAGES, 1)
     monkeypatch.setattr("activelabel.project.given.patients.BY_NAMES", "(other)")  # of a later version
     fix_patients(parse_settings({}), ledger)
     _, patients = given_roles(parse_settings({}), ledger, IMAGES)
@@ -73,7 +77,43 @@ def test_a_new_project_keeps_in_its_ledger_by_which_names_it_tells_patients(
 
 def test_a_project_that_began_with_a_setting_does_not_go_by_names_when_it_is_left_out(ledger: Ledger) -> None:
     fix_patients(parse_settings({"patients": PATTERN}), ledger)
+    ledger.sync_images(IMAGES, 1)
+    fix_patients(parse_settings({}), ledger)
+    assert patients_at_start(parse_settings({}), ledger) is None
     assert given_roles(parse_settings({}), ledger, IMAGES) == (None, None)
+
+
+def test_what_a_start_without_images_recorded_does_not_count(ledger: Ledger) -> None:
+    fix_patients(parse_settings({"patients": PATTERN}), ledger)
+    patients = patients_at_start(parse_settings({}), ledger)
+    assert patients is not None
+    assert patients.of_all(IMAGES) == dict.fromkeys(IMAGES, "sub-1")
+    fix_patients(parse_settings({}), ledger)
+    ledger.sync_images(IMAGES, 1)
+    assert patients_in_force(parse_settings({}), ledger) == patients
+
+
+def test_a_project_whose_images_are_all_absent_has_begun(ledger: Ledger) -> None:
+    ledger.sync_images(IMAGES, 1)
+    ledger.sync_images([], 1)  # the share was not mounted
+    assert patients_at_start(parse_settings({}), ledger) is None
+    fix_patients(parse_settings({}), ledger)
+    assert patients_at_start(parse_settings({}), ledger) is None
+
+
+def test_patients_by_names_with_both_roles_are_said_with_their_names(
+    ledger: Ledger, caplog: pytest.LogCaptureFixture
+) -> None:
+    ledger.sync_images([*IMAGES, "sub-2_ses-1_T1w", "sub-2_ses-2_T1w"], 1, None, {IMAGES[1]}.__contains__)
+    ledger.fix_fact(FACT, BY_NAMES, "an earlier version took it for a new project")
+    given_roles(parse_settings({}), ledger, IMAGES)
+    assert (
+        "patient 'sub-1' has images for training ('sub-1_ses-1_T1w') and validation ('sub-1_ses-2_T1w') by their "
+        "names: they got their roles before names told patients"
+    ) in caplog.text
+    caplog.clear()
+    given_roles(parse_settings({}), ledger, ["sub-2_ses-1_T1w", "sub-2_ses-2_T1w"])
+    assert not caplog.text
 
 
 @pytest.mark.parametrize(("roles", "holds"), [((1, 1), True), ((0, 1), False)])

@@ -5,7 +5,12 @@ from collections.abc import Collection, Iterator, Mapping
 from activelabel.cli.doctor.versions import Finding
 from activelabel.data.patients.by_name import NAMES, overlooked_line, shared_by_name
 from activelabel.data.patients.given import GivenPatients, check_parts
-from activelabel.project.given.patients import check_patients, patients_in_force, patients_with_two_roles
+from activelabel.project.given.patients import (
+    check_patients,
+    patients_at_start,
+    patients_in_force,
+    patients_with_two_roles,
+)
 from activelabel.project.given.split import SETTING, check_no_test_cases, check_split, given_split
 from activelabel.project.project import Project
 
@@ -18,7 +23,7 @@ def parts_of_folder(project: Project, images: Collection[str], *, begun: bool) -
     Raises:
         InvalidInputError: the given patients or the given split are refused by a server.
     """
-    given = patients_in_force(project.settings, project.ledger if begun else None)
+    given = patients_at_start(project.settings, project.ledger) if begun else patients_in_force(project.settings, None)
     if given is not None and project.settings.patients is not None:
         given.require_some(images)
         if begun:

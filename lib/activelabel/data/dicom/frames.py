@@ -184,6 +184,17 @@ def _check_meaning(series: str, path: Path, header: Dataset) -> None:
             f"series {series}: {path.name} gives its values by a table (ModalityLUTSequence), expected RescaleSlope "
             "and RescaleIntercept: convert the series"
         )
+    _check_bits(series, path, header)
+
+
+def _check_bits(series: str, path: Path, header: Dataset) -> None:
+    """Refuse values that do not lie in the lowest bits, as very old files have them: ITK and pydicom read others."""
+    allocated, stored, high = (header.get(name) for name in ("BitsAllocated", "BitsStored", "HighBit"))
+    if all(isinstance(bits, int) for bits in (allocated, stored, high)) and stored < allocated and high != stored - 1:
+        raise InvalidInputError(
+            f"series {series}: {path.name} has HighBit {high} where {stored} bits are stored (BitsStored), expected "
+            f"{stored - 1}: convert the series"
+        )
 
 
 def _check_one_place(series: str, headers: Sequence[tuple[Path, Dataset]]) -> None:
@@ -274,7 +285,7 @@ def _read_by_itk(files: list[str]) -> NDArray[np.float32] | None:
 
 
 def _without_unused_bits(stored: NDArray[Any], header: Dataset) -> NDArray[Any]:
-    """Values of the stored bits alone: those above may hold an overlay, or lack the sign."""
+    """Values of the stored bits alone, which are the lowest: those above may hold an overlay, or lack the sign."""
     above = int(header.BitsAllocated) - int(header.get("BitsStored") or header.BitsAllocated)
     if stored.dtype.kind not in "iu" or not 0 < above < 8 * stored.dtype.itemsize:
         return stored

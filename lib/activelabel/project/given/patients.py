@@ -3,7 +3,7 @@
 The latter are decided when a project begins and kept in its ledger, so that no later version splits it otherwise.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping
 
 from activelabel.data.patients.by_name import BY_NAMES, IMAGES, NAMES
@@ -27,15 +27,26 @@ def given_patients(settings: Settings) -> GivenPatients | None:
 
 
 def fix_patients(settings: Settings, ledger: Ledger) -> None:
-    """Record how a project of a folder tells patients without a setting, if it has not begun yet."""
-    if ledger.fact(FACT) is not None:
-        return
-    if ledger.count_usable() or ledger.images_set_aside():
-        ledger.fix_fact(FACT, "", "the project began when each image was a patient of its own")
+    """Record how a project of a folder tells patients without a setting, just before images are registered.
+
+    A project begins with its first image. What an earlier start has recorded that registered none does not count.
+    """
+    if ledger.any_registered():
+        if ledger.fact(FACT) is None:
+            ledger.fix_fact(FACT, "", "the project began when each image was a patient of its own")
     elif settings.patients is not None:
-        ledger.fix_fact(FACT, "", f"the project began with {SETTING}")
+        ledger.fix_fact(FACT, "", f"the project began with {SETTING}", again=True)
     else:
-        ledger.fix_fact(FACT, BY_NAMES, f"the project began without {SETTING}")
+        ledger.fix_fact(FACT, BY_NAMES, f"the project began without {SETTING}", again=True)
+
+
+def patients_at_start(settings: Settings, ledger: Ledger) -> GivenPatients | None:
+    """The patients of a folder's project as a server opens it: those in force once `fix_patients` was called.
+
+    Raises:
+        InvalidInputError: raised by `read_patients`.
+    """
+    return patients_in_force(settings, ledger if ledger.any_registered() else None)
 
 
 def patients_in_force(settings: Settings, ledger: Ledger | None) -> GivenPatients | None:
@@ -99,6 +110,28 @@ def check_patients(given: GivenPatients, ledger: Ledger) -> None:
             f"{SETTING} {given.setting}: patient '{patient}' has images for {shown}{more}, drawn when the project "
             "began, and roles never change: begin another project with --conf project_dir, or leave the setting out"
         )
+
+
+def divided_line(patients: GivenPatients, ledger: Ledger, images: Collection[str]) -> str | None:
+    """What people should know if patients by the names of images have both roles; None if none of these has.
+
+    Names are no setting that could be left out, so that this is no reason to refuse a start.
+    """
+    told = patients.of_all(images)
+    count = Counter(told.values())
+    found = defaultdict[str, dict[Role, str]](dict)
+    for image_id, role in sorted(ledger.roles([one for one, patient in told.items() if count[patient] > 1]).items()):
+        found[told[image_id]].setdefault(role, image_id)
+    divided = {patient: roles for patient, roles in sorted(found.items()) if len(roles) > 1}
+    for patient, roles in divided.items():
+        more = f", and so have {len(divided) - 1} more" if len(divided) > 1 else ""
+        shown = " and ".join(f"{role} ('{image_id}')" for role, image_id in sorted(roles.items()))
+        return (
+            f"patient '{patient}' has images for {shown} by their names{more}: they got their roles before names told "
+            "patients, and roles never change, so that one may judge what another has taught: begin another project "
+            f"(--conf project_dir), or, if the names mislead, say {SETTING} {IMAGES}"
+        )
+    return None
 
 
 def patients_with_two_roles(ledger: Ledger, patients: Mapping[str, str]) -> dict[str, dict[Role, str]]:

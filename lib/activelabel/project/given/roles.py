@@ -6,7 +6,7 @@ from collections.abc import Collection
 from activelabel.data.given_splits import GivenSplit
 from activelabel.data.patients.by_name import grouped_line, overlooked_line
 from activelabel.data.patients.given import GivenPatients
-from activelabel.project.given.patients import check_patients, patients_in_force
+from activelabel.project.given.patients import check_patients, divided_line, patients_in_force
 from activelabel.project.given.split import check_no_test_cases, check_split, check_split_of_patients, given_split
 from activelabel.project.settings import Settings
 from activelabel.store.ledger import Ledger
@@ -46,6 +46,8 @@ def check_roles(
         check_patients(patients, ledger)
     elif patients is not None and (grouped := grouped_line(images)) is not None:
         logger.info("%s", grouped)
+        if (divided := divided_line(patients, ledger, images)) is not None:
+            logger.warning("%s", divided)
     elif patients is None and (overlooked := overlooked_line(images)) is not None:
         logger.warning("%s", overlooked)
     if split is not None:

@@ -38,7 +38,9 @@ class FolderFollowing(FolderListing):
 
     watches_folder: ClassVar[bool] = True
     _archive: LabelArchive
+    _begin: Callable[[], None] | None
     _check_images: Callable[[Collection[str]], None] | None
+    _checked: FolderContent | None
     _content: FolderContent | None
     _found_labels: FoundLabels
     _layout: ChannelLayout
@@ -130,6 +132,7 @@ class FolderFollowing(FolderListing):
         if self._split is not None:  # it may concern all images
             self._sync_ledger()
             return
+        self._begin_with(came)
         patients = {} if self._patients is None else self._patients.of_all(came)
         self._ledger.sync_changed(came, gone, self._validation_cases, patients)
 
@@ -174,15 +177,23 @@ class FolderFollowing(FolderListing):
         """The content of the listing on which `status`, `passed_over` and `patients` depend."""
         return list(self._datastore.objects), self._listed_tags(), self.passed_over(), self.patients()
 
-    def _find_images(self) -> dict[str, ListedImage]:
-        """The images that exist now by id, sorted, with what is listed of them."""
-        folder, shown, known = Path(self._datastore.image_path()), self._datastore.objects, self._listed_paths()
-        ours = self._archive.project_folder
-        without = () if folder.resolve().is_relative_to(ours.resolve()) else (ours,)
-        content = find_images(folder, known, without, links_out=self._links_out, layout=self._layout)
+    def _init_from_datastore_file(self, throw_exception: bool = False) -> None:
+        """Read the listing, and check the images that are found first, before the host makes folders beside them."""
+        super()._init_from_datastore_file(throw_exception)
         check, self._check_images = self._check_images, None
         if check is not None:
-            check(content.files)
+            self._checked = self._read_folder()
+            check(self._checked.files)
+
+    def _read_folder(self) -> FolderContent:
+        folder, ours = Path(self._datastore.image_path()), self._archive.project_folder
+        without = () if folder.resolve().is_relative_to(ours.resolve()) else (ours,)
+        return find_images(folder, self._listed_paths(), without, links_out=self._links_out, layout=self._layout)
+
+    def _find_images(self) -> dict[str, ListedImage]:
+        """The images that exist now by id, sorted, with what is listed of them."""
+        shown, known = self._datastore.objects, self._listed_paths()
+        content, self._checked = self._read_folder() if self._checked is None else self._checked, None
         self._content = content if self._patients is None else self._patients.known_only(content)
         now = int(time.time())
         return {
@@ -249,7 +260,14 @@ class FolderFollowing(FolderListing):
             images, given = [*self._datastore.objects], None
             if self._split is not None:
                 images, given = self._split.without_test(images), self._split.is_validation
+            self._begin_with(images)
             self._ledger.sync_images(images, self._validation_cases, self.patients(), given)
+
+    def _begin_with(self, images: Collection[str]) -> None:
+        """Let the project begin if these are the first images of this start that are registered."""
+        if images and self._begin is not None:
+            self._begin()
+            self._begin = None
 
     def _listed_files(self, image_id: str) -> ImageFiles | None:
         return self._files(image_id) if image_id in self._datastore.objects else None

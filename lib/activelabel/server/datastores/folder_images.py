@@ -61,6 +61,7 @@ class FolderImages(FolderFollowing):
         layout: ChannelLayout = ONE_CHANNEL,
         prepared: PreparedImages | None = None,
         check_images: Callable[[Collection[str]], None] | None = None,
+        begin: Callable[[], None] | None = None,
     ) -> None:
         """Open the studies folder.
 
@@ -76,7 +77,9 @@ class FolderImages(FolderFollowing):
             patients: the given patients, if any; images of unknown patients are passed over.
             layout: how the channels of an image lie in files.
             prepared: the kept prepared images, from which those of a removed image are removed.
-            check_images: checks the ids of the images that are found first, before anything is recorded of them.
+            check_images: checks the ids of the images that are found first, before anything is recorded of them or
+                written beside them.
+            begin: called once before the first images are registered.
 
         Raises:
             InvalidInputError: `check_images` raises it, or the folder of labels is a link that leads out and must not
@@ -95,6 +98,8 @@ class FolderImages(FolderFollowing):
         self._patients = patients
         self._layout = layout
         self._check_images = check_images
+        self._begin = begin
+        self._checked: FolderContent | None = None
         self._prepared = prepared or PreparedImages(None)
         self._beside = None if images is None else Path(images)
         self._found_labels = FoundLabels(

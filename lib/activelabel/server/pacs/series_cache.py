@@ -11,6 +11,7 @@ from monailabel.config import settings as host_settings
 from monailabel.utils.others.generic import md5_digest
 
 from activelabel.data.dicom_objects.series import read_series, write_volume
+from activelabel.errors import NotFoundError, UnavailableError
 from activelabel.server.pacs.client import Pacs
 
 logger = logging.getLogger(__name__)
@@ -34,9 +35,22 @@ class SeriesCache:
             InvalidInputError: the series is no regular volume; nothing is cached.
         """
         path = self.folder / f"{uid}.nii.gz"
-        if not path.is_file():
+        if not self.has(uid):
             self._fetch(uid, study_uid)
         return path
+
+    def has(self, uid: str) -> bool:
+        """Whether the volume of a series is in the cache, so that the PACS is not asked for it."""
+        return (self.folder / f"{uid}.nii.gz").is_file()
+
+    def is_given(self, uid: str, study_uid: str | None) -> bool:
+        """Whether the PACS gives a series now, also if it is in the cache; what it gives is not kept."""
+        try:
+            with TemporaryDirectory(dir=self.folder, prefix=".unfinished-") as unfinished:
+                self._pacs.download(uid, study_uid or self._pacs.study_of(uid), Path(unfinished))
+        except (NotFoundError, UnavailableError):
+            return False
+        return True
 
     def slices(self, uid: str, study_uid: str | None) -> Path:
         """The folder with the DICOM files of the series, fetched if it is not in the cache. Raises as `volume`."""

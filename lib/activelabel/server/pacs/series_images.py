@@ -1,13 +1,14 @@
 """The images that the series of a PACS make, and their files, which are fetched when somebody needs them."""
 
 import logging
-import time
+import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
 from activelabel.data.files.image_files import ChannelFile, ImageFiles
-from activelabel.errors import ActiveLabelError, InvalidInputError, NotFoundError
+from activelabel.errors import ActiveLabelError, InvalidInputError, NotFoundError, SetAsideError
 from activelabel.project.modality import known_modality
 from activelabel.server.pacs.channel_series import Grouped, SeriesRule
 from activelabel.server.pacs.client import Pacs, Series, SeriesRefusedError
@@ -18,9 +19,11 @@ from activelabel.store.ledger import Ledger
 logger = logging.getLogger(__name__)
 
 MOST_IN_A_ROW = 3
-"""After so many series in a row that the PACS refuses it is the PACS, not the series."""
+"""After so many series in a row that the PACS refuses it may be the PACS, not the series."""
 TRIED_AGAIN_SECONDS = 600.0
 """Until an image is asked for again whose series the PACS has refused."""
+REFUSED = "refused by the PACS"
+"""The stamp in the ledger of an image that was set aside because the PACS refused its series."""
 _INSTANCES = "instances"
 _CHANNEL_SERIES = "channel_series"
 
@@ -46,7 +49,8 @@ class SeriesImages:
             pacs: the PACS.
             cache: the local copies of series.
             rule: which series of a study are the channels of an image.
-            ledger: the images that were known before, and those that cannot be read.
+            ledger: the images that were known before, and those that cannot be read, with why and since when: other
+                processes find series refused as well, and a server readmits those of them all.
             tags: what the datastore lists of an image; None if it does not list it.
         """
         self.grouped: Grouped | None = None
@@ -55,8 +59,8 @@ class SeriesImages:
         self._rule = rule
         self._ledger = ledger
         self._tags = tags
-        self._in_a_row = 0
-        self._refused_at = dict[str, float]()
+        self._refused = set[str]()  # since the PACS has last given a series
+        self._counting = threading.Lock()
 
     def search(self) -> list[Series]:
         """The series that are images or their channels, as the PACS lists them now. Raises as `image_series`."""
@@ -109,12 +113,12 @@ class SeriesImages:
         """The shown series as a NIfTI file, fetched if necessary.
 
         One that is no volume is set aside in the ledger; for a while so is one for which the PACS has only an error,
-        but after several in a row it is the PACS that fails.
+        unless after several in a row it gives no other either: then it is the PACS that fails.
 
         Raises:
-            UnavailableError: the series has to be fetched, and the PACS does not answer.
+            UnavailableError: the series has to be fetched, and the PACS does not answer, or gives no series.
             NotFoundError: the series has to be fetched, and the PACS no longer has it.
-            InvalidInputError: the series is no volume.
+            SetAsideError: the series is no volume, or the PACS gives others and not this one.
         """
         return self._volumes(image_id, [image_id])[0]
 
@@ -138,32 +142,60 @@ class SeriesImages:
         return self._cache.slices(image_id, self.study_of(image_id))
 
     def _volumes(self, image_id: str, series: Sequence[str]) -> list[Path]:
-        """Series of an image as NIfTI files; an image with one that is no volume is set aside in the ledger."""
+        """Series of an image as NIfTI files; an image with one that cannot be had is set aside in the ledger."""
         study = self.study_of(image_id)
-        try:
-            volumes = [self._cache.volume(uid, study) for uid in series]
-        except SeriesRefusedError as error:
-            self._in_a_row += 1
-            if self._in_a_row == MOST_IN_A_ROW:
-                self._in_a_row = 0
-                raise
-            self._refused_at[image_id] = time.monotonic()
-            raise self._set_aside(image_id, error) from error
-        except InvalidInputError as error:
-            raise self._set_aside(image_id, error) from error
-        self._in_a_row = 0
+        volumes = list[Path]()
+        for uid in series:
+            kept = self._cache.has(uid)
+            try:
+                volumes.append(self._cache.volume(uid, study))
+            except SeriesRefusedError as error:
+                if self._gives_none(uid):
+                    raise
+                raise self._set_aside(image_id, error, REFUSED) from error
+            except InvalidInputError as error:
+                self._note_given()
+                raise self._set_aside(image_id, error) from error
+            if not kept:
+                self._note_given()
         return volumes
 
-    def _set_aside(self, image_id: str, error: ActiveLabelError) -> InvalidInputError:
-        self._ledger.mark_unreadable(image_id, str(error))
-        return InvalidInputError(f"{error}; it is set aside, ask for another")
+    def _set_aside(self, image_id: str, error: ActiveLabelError, stamp: str | None = None) -> SetAsideError:
+        self._ledger.mark_unreadable(image_id, str(error), stamp)
+        return SetAsideError(f"{error}; it is set aside, ask for another")
+
+    def _note_given(self) -> None:
+        """Note that the PACS has given a series."""
+        with self._counting:
+            self._refused.clear()
+
+    def _gives_none(self, refused: str) -> bool:
+        """Whether the PACS gives no series at the moment, to be asked when it has refused one.
+
+        After several in a row it is asked for another, at best for one that it gave before. Without that an image that
+        was readmitted would stop all others as long as none of them has to be fetched.
+        """
+        with self._counting:
+            self._refused.add(refused)
+            if len(self._refused) < MOST_IN_A_ROW:
+                return False
+            others = [image.id for image in self._ledger.images() if image.usable and image.id not in self._refused]
+            if not others:
+                return True
+            another = min(others, key=lambda uid: not self._cache.has(uid))
+            if not self._cache.is_given(another, self.study_of(another)):
+                self._refused.add(another)  # next time another one is tried
+                return True
+            self._refused.clear()
+            return False
 
     def _readmit_refused(self) -> None:
-        """Readmit the images whose series were refused a while ago."""
-        before = time.monotonic() - TRIED_AGAIN_SECONDS
-        for image_id in [image_id for image_id, at in self._refused_at.items() if at <= before]:
-            del self._refused_at[image_id]
-            self._ledger.mark_readable(image_id)
+        """Readmit the images whose series were refused a while ago, by whatever process that was found."""
+        before = datetime.now(timezone.utc) - timedelta(seconds=TRIED_AGAIN_SECONDS)
+        for image in self._ledger.images_set_aside():
+            if image.set_aside_stamp == REFUSED and image.unreadable_at is not None and image.unreadable_at <= before:
+                self._ledger.mark_readable(image.id, REFUSED)
+                logger.info("%s was set aside as the PACS refused it, and is asked for again", image.id)
 
     def _channels_of(self, image_id: str) -> Sequence[str]:
         """The series of an image's channels, in their order.

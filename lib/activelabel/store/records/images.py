@@ -15,7 +15,7 @@ class Image:
     `slice_axis` is the voxel axis along which its slices are counted, `slice_count` their number; both are None until
     they were needed. `patient` is None where unknown. `content_sha256` (of shape and voxels), `file_size`,
     `file_modified_ns` and `intensities` (see `data.intensities`) describe its file as it was last read.
-    `set_aside_stamp` is the state of its files when it was set aside.
+    `set_aside_stamp` is the state of its files when it was set aside, or a marker of why.
     """
 
     id: str

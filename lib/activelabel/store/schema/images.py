@@ -34,7 +34,8 @@ class ImageRow(Base):
     `slice_axis` is the voxel axis along which its slices are counted, `slice_count` their number; NULL until needed.
     `patient` is NULL where unknown.
     `content_sha256`, `file_size`, `file_modified_ns` and `intensities` describe its file as it was last read, NULL
-    before. `set_aside_stamp` is the state of its files when it was set aside; NULL if it was not recorded.
+    before. `set_aside_stamp` is the state of its files when it was set aside, or a marker of why (see
+    `server.pacs.series_images`); NULL if it was not recorded.
     """
 
     __tablename__ = "images"
