@@ -1,4 +1,4 @@
-"""Forward passes of networks as CUDA graphs and compiled, for `gpu.py`."""
+"""Forward passes of networks as CUDA graphs and compiled, for `run.py`."""
 
 import subprocess
 import time

@@ -1,4 +1,4 @@
-"""Forward passes, training steps and dropout masks of the papers' networks, for `gpu.py`."""
+"""Forward passes, training steps and dropout masks of the papers' networks, for `run.py`."""
 
 import itertools
 from collections.abc import Callable, Iterator, Sequence

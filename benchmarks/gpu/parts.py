@@ -1,4 +1,4 @@
-"""The parts of `gpu.py`: each in a process of its own, with a share of the time, so that none takes another along.
+"""The parts of `run.py`: each in a process of its own, with a share of the time, so that none takes another along.
 
 An error on a GPU may leave its whole process without one, and a compiler cannot be interrupted: a process can end.
 """

@@ -1,4 +1,4 @@
-"""Uncertainty scoring from prepared volumes, and too little memory, for `gpu.py`."""
+"""Uncertainty scoring from prepared volumes, and too little memory, for `run.py`."""
 
 import logging
 import math

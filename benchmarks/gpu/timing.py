@@ -1,4 +1,4 @@
-"""Time and memory on a device, for `gpu.py`."""
+"""Time and memory on a device, for `run.py`."""
 
 import statistics
 import time

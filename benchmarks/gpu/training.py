@@ -1,4 +1,4 @@
-"""A training of `quick` on the sample data, on a device and on the processor, for `gpu.py`."""
+"""A training of `quick` on the sample data, on a device and on the processor, for `run.py`."""
 
 import importlib.util
 import json

@@ -14,6 +14,7 @@ import pytest
 from ports import free_port
 from running_server import RunningServer
 from simulated_runs import tables
+from slowed_down import slowed_down
 
 pytestmark = pytest.mark.e2e
 
@@ -42,27 +43,35 @@ class Simulation:
         environment = {**os.environ, **ONE_THREAD}
         return subprocess.run(command, env=environment, capture_output=True, encoding="utf-8", timeout=500, check=False)
 
-    def run_and_kill(self, when: Callable[[], bool], *more: str) -> None:
-        """Start the experiment, and kill -9 it as soon as `when` holds. Its children must then end by themselves."""
+    def run_and_kill(self, asked: int, *more: str) -> None:
+        """Start the experiment, and kill -9 it when it has asked so many queries. Its children must then end too.
+
+        From its first queries on it is slowed down, so that on a fast machine too it does not end before.
+        """
         command = [str(part) for part in (*self._command, *more)]
         process = subprocess.Popen(
             command,
             env={**os.environ, **ONE_THREAD},
         )
-        end = time.monotonic() + 400
-        while not when():
-            assert process.poll() is None, "it ended before it could be killed"
-            assert time.monotonic() < end
-            time.sleep(0.05)
-        started = psutil.Process(process.pid).children(recursive=True)
-        process.kill()
-        process.wait()
+        self._wait(process, 1)
+        with slowed_down(psutil.Process(process.pid)):
+            self._wait(process, asked)
+            started = psutil.Process(process.pid).children(recursive=True)
+            process.kill()
+            assert process.wait() != 0, "it ended before it could be killed"
         assert not psutil.wait_procs(started, timeout=60)[1]
 
-    def asked(self, count: int) -> Callable[[], bool]:
-        """Return whether this number of queries is recorded."""
+    def _wait(self, process: "subprocess.Popen[bytes]", asked: int) -> None:
+        end = time.monotonic() + 400
+        while self._asked() < asked:
+            assert process.poll() is None, "it ended before it could be killed"
+            assert time.monotonic() < end
+            time.sleep(0.02)
+
+    def _asked(self) -> int:
+        """How many queries are recorded."""
         file = self.out / "runs" / STRATEGY / "0" / "queries.parquet"
-        return lambda: file.is_file() and len(pd.read_parquet(file)) >= count
+        return len(pd.read_parquet(file)) if file.is_file() else 0
 
 
 @pytest.mark.timeout(1200)
@@ -71,7 +80,7 @@ def test_a_run_through_a_server_asks_the_same_queries_as_one_in_process(
 ) -> None:
     cases = blobs(CASES)
     in_process = Simulation(cases, tmp_path / "in-process")
-    in_process.run_and_kill(in_process.asked(START + 3))
+    in_process.run_and_kill(START + 3)
     played = in_process.run()
     assert played.returncode == 0, played.stderr
     assert f"{ROUNDS + 1} models of 1 runs" in played.stdout
@@ -90,7 +99,7 @@ def test_a_run_through_a_server_asks_the_same_queries_as_one_in_process(
     }
     server = make_server(remote.out / "pool", ONE_THREAD, **conf, strategy=STRATEGY).start()
     address = ["--server", server.address]
-    remote.run_and_kill(remote.asked(START + 3), *address)
+    remote.run_and_kill(START + 3, *address)
     through_server = remote.run(*address)
     assert through_server.returncode == 0, through_server.stderr
     check_no_other_experiment(server, Simulation(cases, tmp_path / "other", test_cases=2))

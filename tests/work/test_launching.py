@@ -10,6 +10,7 @@ import pytest
 
 from activelabel.errors import InvalidInputError, UnavailableError
 from activelabel.work.launching import Fleet, RayWorkers, _check_answer, keep_fleet
+from activelabel.work.tries import ImagesLeftError
 
 ray = pytest.importorskip("ray", reason="the extra `ray` is not installed")
 Stopped = Callable[[], bool]
@@ -120,6 +121,57 @@ def test_workers_that_end_because_the_ledger_does_not_answer_are_replaced(cluste
     finally:
         workers.stop()
     assert workers.done == 1
+
+
+def test_images_that_a_worker_could_not_get_cost_a_fleet_no_worker(
+    cluster: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def give_up(stopped: Stopped) -> int:
+        """Do two, and give up the one that is left."""
+        raise ImagesLeftError("2 done, 1 left that this worker could not get", 2, 1)
+
+    workers = RayWorkers(Fleet(1, address=cluster.address), give_up)
+    try:
+        until(lambda: workers.scale(1) is None and workers.given_up is not None)
+        workers.scale(1)
+        assert (len(workers), workers.done) == (0, 2)
+        workers.scale(2)
+        assert len(workers) == 1  # for another image
+        until(lambda: workers.scale(1) is None and not len(workers))
+        workers.scale(0)
+        workers.scale(1)
+        assert len(workers) == 1  # for another image: somebody has got the first one
+        until(lambda: workers.scale(1) is None and not len(workers))
+        monkeypatch.setattr("activelabel.work.launching.RARELY_SECONDS", 0.0)
+        workers.scale(1)
+        assert (len(workers), workers.done) == (1, 6)
+    finally:
+        until(lambda: workers.waiting() == 0)  # one without a process would be taken back
+        workers.stop()
+    assert workers.done == 8
+
+
+@pytest.mark.parametrize("until_done", [True, False])
+def test_a_fleet_ends_because_of_images_that_it_could_not_get_only_if_it_is_to_end_at_all(
+    cluster: Any, until_done: bool
+) -> None:
+    def give_up(stopped: Stopped) -> int:
+        """Do two, and give up the one that is left."""
+        raise ImagesLeftError("2 done, 1 left that this worker could not get", 2, 1)
+
+    fleet = Fleet(1, address=cluster.address, look_seconds=0.1)
+    workers, looks_after = RayWorkers(fleet, give_up), [0]
+
+    def stopped() -> bool:
+        looks_after[0] += workers.given_up is not None
+        return looks_after[0] > 20
+
+    if until_done:
+        with pytest.raises(ImagesLeftError, match="2 done, 1 left"):
+            keep_fleet(workers, fleet, lambda: 1, lambda: False, until_done=True)
+    else:
+        keep_fleet(workers, fleet, lambda: 1, stopped, until_done=False)
+    assert (workers.done, len(workers)) == (2, 0)
 
 
 def test_the_cluster_is_left_although_several_workers_end_with_a_defect(cluster: Any) -> None:

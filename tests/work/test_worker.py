@@ -41,10 +41,11 @@ from activelabel.project.opening import open_project
 from activelabel.project.place import write_place
 from activelabel.project.project import Project
 from activelabel.project.setting_aside import set_aside
-from activelabel.work.images import ServerImages, SharedFolder, read_token
+from activelabel.work.images import ServerImages, SharedFolder
 from activelabel.work.opening import Wanted, ledger_url
+from activelabel.work.token_file import read_token
 from activelabel.work.tries import ImagesLeftError
-from activelabel.work.worker import Worker, check_kind, left_to_do
+from activelabel.work.worker import Worker, check_kind, images_left, left_to_do
 
 TINY = Path(__file__).parents[1] / "support" / "tiny.toml"
 KIND = ScoreKind("variance")
@@ -595,3 +596,53 @@ def test_a_worker_that_waits_for_more_tries_later_what_a_server_did_not_give(
 
     worker.stopped = mend_when_refused
     assert worker.run() == 3
+
+
+def test_a_server_that_is_down_leaves_no_image_to_others(
+    modelled: Project, server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("activelabel.work.worker.RETRY_SECONDS", 0.02)
+    monkeypatch.setattr("activelabel.work.tries.SERVER_TRIES", 2)
+    record_annotation(modelled.ledger, modelled.ledger.pool("training")[0], "label", "0", "ann")  # so two are left
+    (tmp_path / "token").write_text("word", encoding="utf-8")
+    worker = worker_of(modelled, server=server, token_file=str(tmp_path / "token"))
+    worker.fetch_model(modelled.current_model())
+    for name in NAMES:
+        monkeypatch.setitem(ODD, name, (503, {}))
+
+    def answer_later() -> bool:
+        if caplog.text.count("images are passed over") == 6:
+            ODD.clear()
+        return False
+
+    worker.stopped = answer_later
+    assert worker.run() == 2
+    assert "is left to others" not in caplog.text
+
+
+def test_a_worker_that_left_an_image_to_others_who_have_done_it_does_not_end_because_of_another_one(
+    modelled: Project,
+) -> None:
+    worker = worker_of(modelled, "prepare")
+    assert worker_of(modelled, "prepare").run() == 4
+    worker._tries.refused[NAMES[0]] = worker._passing.failed[NAMES[0]] = UnavailableError("no answer")
+    worker._tries._refused_at[NAMES[0]] = time.monotonic()
+    modelled.ledger.sync_images([*NAMES, "new"], 1)
+    assert left_to_do(modelled, "prepare") == 1
+    assert worker._looks_back()
+    assert (images_left(modelled, "prepare"), worker._tries.refused, worker._passing.failed) == ({"new"}, {}, {})
+
+
+def test_what_is_left_is_named_by_kind(modelled: Project) -> None:
+    assert images_left(modelled, "prepare") == set(NAMES)
+    assert images_left(modelled, "score") == set(modelled.ledger.pool("training"))
+    worker_of(modelled).run()
+    assert images_left(modelled, "score") == set()
+
+
+def test_a_worker_whose_pass_is_not_known_any_more_makes_another_one(modelled: Project, server: str) -> None:
+    worker = worker_of(modelled, server=server)
+    worker.images.image_files(NAMES[0])
+    assert modelled.ledger.end_sessions(":worker") == 1  # as `user logout`, or a copy of the ledger that is older
+    worker.images.image_files(NAMES[1])
+    assert modelled.ledger.end_sessions(":worker") == 1

@@ -18,7 +18,7 @@ def report(
     experiments: Annotated[
         list[Path] | None, typer.Argument(metavar="DIR...", help="Folders of experiments on the same test cases.")
     ] = None,
-    out: Annotated[Path, typer.Option(help="The page to write.")] = Path("report.html"),
+    out: Annotated[Path, typer.Option(help="The page to write; its folder is made.")] = Path("report.html"),
     studies: Annotated[
         str | None,
         typer.Option(help="A project instead of experiments: the folder with its images, or its PACS."),

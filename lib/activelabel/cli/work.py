@@ -142,8 +142,9 @@ def open_worker(wanted: "Wanted", kind: "Kind", lease_seconds: float, until_done
     `own` is an empty folder for what it keeps while it runs.
     """
     from activelabel.login.worker_passes import WorkerPass
-    from activelabel.work.images import ServerImages, TokenFile
+    from activelabel.work.images import ServerImages
     from activelabel.work.opening import open_work
+    from activelabel.work.token_file import TokenFile
     from activelabel.work.worker import Worker
 
     if wanted.server and kind == "train":
@@ -152,8 +153,9 @@ def open_worker(wanted: "Wanted", kind: "Kind", lease_seconds: float, until_done
         raise InvalidInputError("--token-file: goes with --server")
     project = open_work(wanted, own)
     if wanted.server:
-        token = TokenFile(wanted.token_file) if wanted.token_file else WorkerPass(project.ledger)
-        images = ServerImages(wanted.server, token, project.layout, project.models_folder)
+        own_pass = WorkerPass(project.ledger)
+        token, renew = (TokenFile(wanted.token_file), None) if wanted.token_file else (own_pass, own_pass.renew)
+        images = ServerImages(wanted.server, token, project.layout, project.models_folder, renew)
         return Worker(
             project, images, kind, lease_seconds=lease_seconds, until_done=until_done, fetch_model=images.fetch_model
         )

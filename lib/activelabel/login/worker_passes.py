@@ -38,6 +38,15 @@ class WorkerPass:
                 self._token, self._made = token, time.monotonic()  # a request on its way may still have the earlier one
             return self._token
 
+    def renew(self, refused: str) -> None:
+        """Make another token at the next call, unless that was done since: the server does not take this one.
+
+        It has expired in a machine that slept, or the ledger that knew it was replaced by a copy.
+        """
+        with self._lock:
+            if self._token == refused:
+                self._token = ""
+
 
 def hash_of(token: str) -> str:
     """The SHA-256 of a token, by which the ledger knows it."""

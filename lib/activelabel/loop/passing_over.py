@@ -1,6 +1,7 @@
 """Images that this process cannot get at while it can at others: it goes on with those, and comes back later."""
 
 import logging
+from collections import Counter
 from typing import Any
 
 from activelabel.data.files.image_files import ImageFiles
@@ -25,11 +26,14 @@ class PassingOver:
     Attributes:
         failed: why each image that is passed over could not be had, until all others were tried.
         read: how many images were found since the last call of `begin`.
+        found: how many were found in all.
+        tries: how often each image was tried in vain, as its user counts; one that is found is forgotten.
     """
 
     def __init__(self, images: DescribedImages) -> None:
         self.failed: dict[str, ActiveLabelError] = {}
-        self.read = 0
+        self.read = self.found = 0
+        self.tries: Counter[str] = Counter()
         self._images = images
         self._in_a_row = 0
 
@@ -56,6 +60,8 @@ class PassingOver:
             raise PassedOverError(str(error)) from error
         self._in_a_row = 0
         self.read += 1
+        self.found += 1
+        self.tries.pop(image_id, None)
         return files
 
     def get_image_info(self, image_id: str) -> dict[str, Any]:

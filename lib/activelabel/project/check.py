@@ -10,13 +10,13 @@ from activelabel.data.files.image_files import ImageFiles
 from activelabel.data.files.one_case import one_case
 from activelabel.data.files.studies_folder import find_images
 from activelabel.data.volumes import read_volume
-from activelabel.errors import ActiveLabelError, InvalidInputError
+from activelabel.errors import ActiveLabelError
 from activelabel.project.labels.kept import sound_file
 from activelabel.project.labels.record_files import read_record
 from activelabel.project.listing import listed_files
 from activelabel.project.project import Project
 from activelabel.project.readability import content_sha256, require_same_image
-from activelabel.project.studies import is_pacs
+from activelabel.project.studies import is_pacs, require_studies
 from activelabel.store.records.images import Image
 from activelabel.store.records.labels import Annotation, Draft
 from activelabel.store.records.models import ModelVersion
@@ -47,8 +47,7 @@ def _image_checks(project: Project) -> list[Check]:
     if is_pacs(project.studies):
         return []
     studies, ledger = Path(project.studies), project.ledger
-    if not studies.is_dir():
-        raise InvalidInputError(f"--studies {studies}: there is no such folder: mount it, or name another")
+    require_studies(project.studies)
     known = listed_files(project.view_folder) or listed_files(studies)
     found = find_images(studies, known, links_out=project.settings.links_out_of_studies, layout=project.layout)
     images = {image.id: image for image in ledger.images()}

@@ -18,6 +18,16 @@ def is_pacs(studies: str) -> bool:
     return studies.startswith(("http://", "https://"))
 
 
+def require_studies(studies: str) -> None:
+    """Check that the folder of the images is there.
+
+    Raises:
+        InvalidInputError: it is not.
+    """
+    if not is_pacs(studies) and not Path(studies).is_dir():
+        raise InvalidInputError(f"--studies {studies}: there is no such folder: mount it, or name another")
+
+
 @contextmanager
 def reading_explained(studies: str, written: Path | None = None) -> Iterator[None]:
     """Turn the error of a folder that cannot be read at a start into one line, but not one in the folder `written`.

@@ -1,5 +1,6 @@
 """The images of a project for a worker: in a folder that it sees too, or fetched from the server."""
 
+import http
 import http.client
 import json
 import os
@@ -9,7 +10,8 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from email.message import Message
 from pathlib import Path
 from typing import Any
@@ -105,15 +107,24 @@ def _check_readable(path: Path) -> None:
 class ServerImages:
     """The images and models of a server, fetched with a token when they are needed."""
 
-    def __init__(self, address: str, token: Callable[[], str], layout: ChannelLayout, models_folder: Path) -> None:
+    def __init__(
+        self,
+        address: str,
+        token: Callable[[], str],
+        layout: ChannelLayout,
+        models_folder: Path,
+        renew: Callable[[str], None] | None = None,
+    ) -> None:
         """Fetch from `address`; models go into `models_folder`, images into a folder for the life of this object.
 
-        `token` is asked each time, since tokens expire and are replaced.
+        `token` is asked each time, since tokens expire and are replaced. `renew` is told of a token that the server
+        does not take, and then `token` is asked once more.
         """
         if not address.startswith(("http://", "https://")):
             raise InvalidInputError(f"--server {address}: expected the address of a server, like http://host:8000")
         self._address = address.rstrip("/")
         self._token = token
+        self._renew = renew
         self._opener = urllib.request.build_opener(_NoRedirect())
         self._layout = layout
         self._models_folder = models_folder
@@ -140,6 +151,15 @@ class ServerImages:
     def get_image_info(self, image_id: str) -> dict[str, Any]:
         """Nothing: no worker needs it."""
         return {}
+
+    def require_answer(self, image_id: str) -> None:
+        """Ask the server for an image, fetched before or not, and take no more than its beginning.
+
+        Raises:
+            ActiveLabelError: it does not give it; see `image_files`.
+        """
+        with self._answer("/datastore/image", {"image": image_id, "part": "0"}) as answer:
+            answer.read(1)
 
     def fetch_model(self, model: ModelVersion) -> None:
         """Put the file of the model in use into the folder of models, unless it is there.
@@ -190,25 +210,46 @@ class ServerImages:
 
     def _fetch(self, path: str, query: dict[str, str], target: Path) -> Message:
         """Write what an address answers into a file, and return its headers."""
-        address = f"{self._address}{path}?{urllib.parse.urlencode(query)}"
-        request = urllib.request.Request(address, headers={"Authorization": f"Bearer {self._token()}"})
         unfinished = target.with_name(f".{target.name}.unfinished")
-        try:
-            with self._opener.open(request, timeout=_TIMEOUT_SECONDS) as answer, unfinished.open("wb") as file:
-                while chunk := answer.read(_CHUNK):
-                    file.write(chunk)
-                received: Message = answer.headers
-                size = file.tell()
-        except urllib.error.HTTPError as error:
-            raise _explained(error, self._address, path) from error
-        except (OSError, ssl.SSLError, http.client.HTTPException) as error:
-            raise UnavailableError(f"{self._address}{path}: no answer ({error}): is the server running?") from error
+        with self._answer(path, query) as answer, unfinished.open("wb") as file:
+            while chunk := answer.read(_CHUNK):
+                file.write(chunk)
+            received: Message = answer.headers
+            size = file.tell()
         whole = received.get("Content-Length")
         if whole is not None and str(size) != whole.strip():  # the library takes what there is for the whole
             unfinished.unlink()
             raise UnavailableError(f"{self._address}{path}: the answer broke off, {size} of {whole} bytes came")
         unfinished.replace(target)
         return received
+
+    @contextmanager
+    def _answer(self, path: str, query: dict[str, str]) -> Iterator[http.client.HTTPResponse]:
+        """What an address answers, to be read in the block."""
+        try:
+            with self._open(f"{self._address}{path}?{urllib.parse.urlencode(query)}") as answer:
+                yield answer
+        except urllib.error.HTTPError as error:
+            raise _explained(error, self._address, path) from error
+        except (OSError, ssl.SSLError, http.client.HTTPException) as error:
+            raise UnavailableError(f"{self._address}{path}: no answer ({error}): is the server running?") from error
+
+    def _open(self, address: str) -> http.client.HTTPResponse:
+        """Ask with the token, and once more with another one where this one is not taken."""
+        token = self._token()
+        try:
+            return self._ask(address, token)
+        except urllib.error.HTTPError as error:
+            if error.code != http.HTTPStatus.UNAUTHORIZED or self._renew is None:
+                raise
+            error.close()
+        self._renew(token)
+        return self._ask(address, self._token())
+
+    def _ask(self, address: str, token: str) -> http.client.HTTPResponse:
+        request = urllib.request.Request(address, headers={"Authorization": f"Bearer {token}"})
+        answer: http.client.HTTPResponse = self._opener.open(request, timeout=_TIMEOUT_SECONDS)
+        return answer
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
@@ -233,38 +274,3 @@ def _explained(error: urllib.error.HTTPError, address: str, path: str) -> Except
         case 404:
             return NotFoundError(f"{address}{path}: {line}")
     return UnavailableError(f"{address}{path}: {error.code}, {line}")
-
-
-class TokenFile:
-    """The token in a file, which is read each time, since tokens expire and are replaced."""
-
-    def __init__(self, file: str) -> None:
-        """Read it once, so that a wrong file is said at once; see `read_token`."""
-        self._file = file
-        read_token(file)
-
-    def __call__(self) -> str:
-        """The token that is there now.
-
-        Raises:
-            UnavailableError: there is none now: it is perhaps being replaced, and no image is to blame.
-        """
-        try:
-            return read_token(self._file)
-        except InvalidInputError as error:
-            raise UnavailableError(str(error)) from error
-
-
-def read_token(file: str) -> str:
-    """The token in a file.
-
-    Raises:
-        InvalidInputError: the file cannot be read, or holds more than a token.
-    """
-    try:
-        token = Path(file).read_text(encoding="utf-8").strip()
-    except (OSError, ValueError) as error:
-        raise InvalidInputError(f"--token-file {file}: cannot be read ({error}): name another") from error
-    if not token or len(token.split()) != 1:
-        raise InvalidInputError(f"--token-file {file}: expected one word, the token of POST /auth/token")
-    return token

@@ -16,7 +16,7 @@ from typing import Any
 import psutil
 
 from activelabel.errors import ActiveLabelError, InvalidInputError, NotReadyError, UnavailableError
-from activelabel.work.tries import ImagesLeftError
+from activelabel.work.tries import RARELY_SECONDS, ImagesLeftError
 
 logger = logging.getLogger(__name__)
 
@@ -68,11 +68,14 @@ class RayWorkers:
     """The workers of a fleet as actors of a Ray cluster.
 
     A worker that ends with an error that its user can mend is not replaced: its machine would fail again. One that
-    ends because the ledger or the images do not answer is, at the next look.
+    ends because the ledger or the images do not answer is, at the next look. For images that one could not get another
+    one is started after a while.
 
     Attributes:
         most: the largest number of workers at once.
         done: how many pieces the workers that have ended had done.
+        given_up: the error of the last worker that ended with nothing left but images that it could not get; None if
+            there is none, or if it is time to try them again.
     """
 
     def __init__(self, fleet: Fleet, task: Task) -> None:
@@ -92,7 +95,9 @@ class RayWorkers:
         self._task = task
         self._running: dict[Any, _Started] = {}  # by the pending result of each
         self._failed = 0
+        self._given_up_at = 0.0
         self.done = 0
+        self.given_up: ImagesLeftError | None = None
         _connect(ray, fleet)
         self.most = fleet.most or fleet.room(ray.cluster_resources())
         self._actor = ray.remote(max_concurrency=2, num_cpus=fleet.cpus, num_gpus=fleet.gpus)(_Actor)
@@ -100,25 +105,34 @@ class RayWorkers:
     def __len__(self) -> int:
         return len(self._running)
 
-    def scale(self, wanted: int) -> None:
-        """Start workers, or tell some to stop, so that this many run; count those that have ended or were lost.
+    def scale(self, left: int, per_worker: int = 1) -> None:
+        """Start workers, or tell some to stop, so that one runs for so many pieces that are left; count what has ended.
 
-        Workers that no node has room for are the first that go: a node that is added for them would find no work.
+        For images that a worker has just given up none is started, but those that run may try to get them. Workers that
+        no node has room for are the first that go: a node that is added for them would find no work.
 
         Raises:
             ActiveLabelError: as many workers as there may be have ended with an error; it is that of the last one.
-            ImagesLeftError: the last worker could not get what is left.
         """
         error = self._collect()
-        wanted = min(wanted, self.most - self._failed)
-        left_over = isinstance(error, ImagesLeftError) and not self._running
-        if error is not None and (left_over or self._failed >= self.most):
+        if error is not None and self._failed >= self.most:
             raise error
+        wanted = min(self._wanted(left, per_worker), self.most - self._failed)
         for _ in range(wanted - len(self._running)):
             actor = self._actor.remote(self._task)
             self._running[actor.run.remote()] = _Started(actor, actor.place.remote())
         if len(self._running) > wanted:
             self._end(wanted)
+
+    def _wanted(self, left: int, per_worker: int) -> int:
+        """How many workers so many pieces are for, without those that were given up a short while ago."""
+        wanted, given_up = math.ceil(left / per_worker), self.given_up
+        if given_up is None:
+            return wanted
+        if left < given_up.left or time.monotonic() - self._given_up_at >= RARELY_SECONDS:
+            self.given_up = None  # others have got them, so that what is left are perhaps other images; or it is time
+            return wanted
+        return max(math.ceil((left - given_up.left) / per_worker), min(wanted, len(self._running)))
 
     def waiting(self) -> int:
         """How many workers no node has had room for yet."""
@@ -177,6 +191,10 @@ class RayWorkers:
                     raise
                 if isinstance(cause, UnavailableError | NotReadyError):
                     logger.warning("a worker on %s ended, another one is started: %s", node, cause)
+                elif isinstance(cause, ImagesLeftError):
+                    logger.warning("a worker on %s ended: %s", node, cause)
+                    self.done += cause.done
+                    self.given_up, self._given_up_at = cause, time.monotonic()
                 else:
                     failure = cause
                     self._failed += 1
@@ -251,6 +269,7 @@ def keep_fleet(
 
     Raises:
         ActiveLabelError: all workers have ended with an error.
+        ImagesLeftError: with `until_done`, all that is left are images that the last worker could not get.
     """
     said = ""
     try:
@@ -262,7 +281,9 @@ def keep_fleet(
             else:
                 if until_done and not count:
                     break
-                workers.scale(math.ceil(count / fleet.per_worker))
+                workers.scale(count, fleet.per_worker)
+                if until_done and workers.given_up is not None and not len(workers):
+                    raise workers.given_up
                 said = _say(count, workers, said)
             end = time.monotonic() + fleet.look_seconds
             while time.monotonic() < end and not stopped():

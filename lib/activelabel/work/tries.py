@@ -2,31 +2,42 @@
 
 import logging
 import time
-from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from activelabel.errors import ActiveLabelError, NotFoundError, UnavailableError
 from activelabel.loop.passing_over import PassingOver
 from activelabel.project.images import DescribedImages
 from activelabel.store.ledger import Ledger
-from activelabel.work.images import SharedFolder
+from activelabel.work.images import ServerImages, SharedFolder
 
 logger = logging.getLogger(__name__)
 
 TRIES = 3
 """How often an image is tried that is missing, or that a folder does not give while it gives others."""
 SERVER_TRIES = 12
-"""How often one is tried that a server or PACS does not give: with the pauses, longer than either takes to start."""
+"""How often one is tried that a server or PACS does not give while it gives others."""
 RARELY_SECONDS = 600.0
 """The pause after which one that was tried so often in vain is tried again."""
 
 
 class ImagesLeftError(ActiveLabelError):
-    """All that is left to do are images that this worker has tried in vain; others may get them."""
+    """All that is left to do are images that this worker has tried in vain; others may get them.
+
+    Attributes:
+        done: how many pieces the worker has done.
+        left: how many images are left.
+    """
+
+    def __init__(self, text: str, done: int = 0, left: int = 0) -> None:
+        super().__init__(text)
+        self.done = done
+        self.left = left
 
 
 class Tries:
     """The images that a worker has passed over.
+
+    A try counts only if another image could be had: while none can, it is the folder, the server or the PACS.
 
     Attributes:
         refused: why those could not be had that this worker leaves to others for a while.
@@ -39,70 +50,110 @@ class Tries:
         self._ledger = ledger
         self._images = images
         self._passing = passing
-        self._failed: Counter[str] = Counter()
         self._refused_at: dict[str, float] = {}
+        self._found_before = 0
+        self._asked_last = ""
+        self._is_down = False
 
     def after_turn(self, *, any_done: bool, until_done: bool) -> bool:
         """After a turn, forget which images were passed over, so that the next one tries them; whether there were any.
 
         One that a shared folder does not give after some tries, while it gives another, is set aside. One that a server
-        or a PACS does not give after more of them is left to others.
+        or a PACS does not give after more of them, while it gives another, is left to others.
 
         Raises:
             NotFoundError: a first image is not there, or with `until_done`, all that is left is not, after some tries.
         """
         failed = {one: error for one, error in self._passing.failed.items() if one not in self.refused}
-        self._forget_old()
+        missing = [error for error in failed.values() if isinstance(error, NotFoundError)]
+        nothing_is_there = bool(missing) and not (any_done or self._passing.read)
+        gives_others = not nothing_is_there and self._gives_others(failed)
+        comes_back = self._forget_old() or self._forget_after_outage(failed, gives_others)
         self._passing.failed.clear()
         self._passing.failed.update(self.refused)
-        if not failed:
-            return False
-        missing = [error for error in failed.values() if isinstance(error, NotFoundError)]
-        if missing and not (any_done or self._passing.read):
+        if nothing_is_there:
             raise missing[0]
-        if not isinstance(self._images, SharedFolder) or self._another_is_read(self._images, failed):
-            self._failed.update(failed.keys())
+        self._count(failed, gives_others)
         for image_id, error in list(failed.items()):
             if isinstance(error, UnavailableError) and self._give_up(image_id, error):
                 del failed[image_id]
         if not failed:
-            return False
-        if until_done and len(missing) == len(failed) and all(self._failed[one] >= TRIES for one in failed):
+            return comes_back
+        if until_done and len(missing) == len(failed) and all(self._passing.tries[one] >= TRIES for one in failed):
             self.gives_up = True
             raise missing[0]
         return True
 
+    def forget(self, done: Collection[str]) -> None:
+        """Forget images that were left to others, and that others have done."""
+        for image_id in done:
+            del self.refused[image_id], self._refused_at[image_id]
+            self._passing.failed.pop(image_id, None)
+            self._passing.tries.pop(image_id, None)
+
+    def _count(self, failed: Mapping[str, ActiveLabelError], gives_others: bool) -> None:
+        """Count the tries of a turn; a server that has no such image has answered."""
+        for image_id, error in failed.items():
+            has_answered = isinstance(error, NotFoundError) and not isinstance(self._images, SharedFolder)
+            if has_answered or gives_others:
+                self._passing.tries[image_id] += 1
+
     def _give_up(self, image_id: str, error: UnavailableError) -> bool:
         """Set an image aside, or leave it to others, if it was tried often enough; whether it was."""
+        tries = self._passing.tries[image_id]
         if isinstance(self._images, SharedFolder):
-            if self._failed[image_id] < TRIES:
+            if tries < TRIES:
                 return False
             reason = f"{error} Others there can be read."
             self._ledger.mark_unreadable(image_id, reason, None)
             logger.warning("%s is set aside: %s", image_id, reason)
             return True
-        if self._failed[image_id] < SERVER_TRIES:
+        if tries < SERVER_TRIES:
             return False
         logger.warning(
             "%s is left to others: it was tried %d times in vain (%s); this worker tries it again in %.0f minutes",
-            image_id, self._failed[image_id], error, RARELY_SECONDS / 60,
+            image_id, tries, error, RARELY_SECONDS / 60,
         )  # fmt: skip
         self.refused[image_id] = self._passing.failed[image_id] = error
         self._refused_at[image_id] = time.monotonic()
         return True
 
-    def _forget_old(self) -> None:
-        """Let images be tried again that were refused a while ago."""
-        for image_id, since in list(self._refused_at.items()):
-            if time.monotonic() - since >= RARELY_SECONDS:
-                del self.refused[image_id], self._refused_at[image_id], self._failed[image_id]
+    def _forget_old(self) -> bool:
+        """Let images be tried again that were refused a while ago; whether there were any."""
+        old = [one for one, since in self._refused_at.items() if time.monotonic() - since >= RARELY_SECONDS]
+        self.forget(old)
+        return bool(old)
 
-    def _another_is_read(self, folder: SharedFolder, failed: Mapping[str, ActiveLabelError]) -> bool:
-        """Whether the folder gives an image that is none of those that failed."""
-        for image in self._ledger.images():
-            if image.usable and image.id not in failed:
-                try:
-                    return folder.image_files(image.id).exists()
-                except ActiveLabelError:
-                    return False
-        return False
+    def _forget_after_outage(self, failed: Mapping[str, ActiveLabelError], gives_others: bool) -> bool:
+        """Once others can be had again after none could, let all be tried again; whether any had been refused."""
+        was_down, self._is_down = self._is_down, not gives_others and (self._is_down or bool(failed))
+        if not was_down or self._is_down:
+            return False
+        refused = list(self.refused)
+        self.forget(refused)
+        return bool(refused)
+
+    def _gives_others(self, failed: Mapping[str, ActiveLabelError]) -> bool:
+        """Whether another image was found since the last turn that ended, or can be had now if some have failed.
+
+        Of a shared folder only what can be had now counts: what it does not give is set aside for all.
+        """
+        found, self._found_before = self._passing.found > self._found_before, self._passing.found
+        if found and not (failed and isinstance(self._images, SharedFolder)):
+            return True
+        return bool(failed) and self._another_can_be_had(failed)
+
+    def _another_can_be_had(self, failed: Mapping[str, ActiveLabelError]) -> bool:
+        """Ask for an image that none of those is, another one each time: what was had before may be kept here."""
+        others = [image.id for image in self._ledger.images() if image.usable and image.id not in failed]
+        others = [one for one in others if one not in self.refused]
+        if not others:
+            return False
+        asked = self._asked_last = next((one for one in others if one > self._asked_last), others[0])
+        try:
+            if isinstance(self._images, ServerImages):
+                self._images.require_answer(asked)
+                return True
+            return self._images.image_files(asked).exists()
+        except ActiveLabelError:
+            return False

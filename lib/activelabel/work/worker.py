@@ -17,8 +17,10 @@ from activelabel.loop.proxy_scoring import ProxyScoring
 from activelabel.loop.scoring import VolumeScoring, scored_measure
 from activelabel.loop.training.proxy import ProxyTraining
 from activelabel.loop.training.segmentation import SegmentationTraining
+from activelabel.names import ScoreKind
 from activelabel.prediction.prepared.ahead import Ahead
 from activelabel.project.images import DescribedImages
+from activelabel.project.models.proxy import current_proxy, rank_kind
 from activelabel.project.project import Project
 from activelabel.project.readability import prepare_case
 from activelabel.project.setting_aside import set_aside
@@ -121,8 +123,12 @@ class Worker:
         refused = self._tries.refused
         left = left_to_do(self.project, self.kind) if refused else 0
         if self.until_done and not passed_over and 0 < left <= len(refused):
-            names, why = ", ".join(sorted(refused)[:3]), next(iter(refused.values()))
-            raise ImagesLeftError(f"{self.done} done, {left} left that this worker could not get ({names}): {why}")
+            ids = images_left(self.project, self.kind)
+            self._tries.forget(refused.keys() - ids)
+            if ids and ids == refused.keys():
+                names, why = ", ".join(sorted(ids)[:3]), refused[min(ids)]
+                text = f"{self.done} done, {len(ids)} left that this worker could not get ({names}): {why}"
+                raise ImagesLeftError(text, self.done, len(ids))
         return passed_over or (left > 0 and not self._passing.read)
 
     def _pause(self, seconds: float) -> None:
@@ -227,6 +233,19 @@ def left_to_do(project: Project, kind: Kind) -> int:
     if kind == "score":
         return situation.unscored_by_proxy or situation.unscored
     return int(work_due(situation, project.thresholds) in (Work.TRAIN, Work.TRAIN_PROXY))
+
+
+def images_left(project: Project, kind: Kind) -> set[str]:
+    """The images that are left to prepare, or else to score."""
+    if kind == "prepare":
+        return {image.id for image in project.ledger.images() if image.usable and image.content_sha256 is None}
+    proxy, measure = project.recipe.proxy, scored_measure(project)
+    situation = read_situation(project, measure)
+    if situation.unscored_by_proxy and proxy is not None:
+        return set(project.ledger.unscored(current_proxy(project).version, rank_kind(proxy)))
+    if situation.unscored:
+        return set(project.ledger.unscored(project.current_model().version, ScoreKind(measure)))
+    return set()
 
 
 def check_kind(name: str) -> Kind:

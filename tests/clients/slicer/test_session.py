@@ -306,12 +306,39 @@ def test_a_drawing_that_the_server_cannot_take_at_the_moment_is_sent_again_by_it
     assert not ann.session.is_unsaved
 
 
-def test_a_drawing_that_could_not_be_finished_at_the_moment_is_a_draft_until_the_button_is_pressed_again(
+def test_a_drawing_at_which_the_server_always_fails_holds_up_none_of_the_others_and_counts_as_refused(
     ann: Person,
 ) -> None:
     ann.session.next_case()
+    ann.scene.drawing = "half"
+    ann.server.refuses, ann.server.refuses_with, ann.server.refuses_only = "something broke", 500, "case7"
+    box = ann.session._link.outbox
+    for image in ("case5", "case9"):
+        box.place(image).write_text(image, encoding="utf-8")
+        box.put(image, "draft", {})
+    ann.pass_by(30)
+    assert ann.server.drawings() == [("draft", "case5"), ("draft", "case9")]
+    assert ann.session.connected
+    assert ann.session.worklist().counts["finished"] == 1, "what else is asked is answered"
+    ann.pass_by(120)
+    assert ann.server.times_refused == 5
+    assert ann.waiting() == [("draft", "half")]
+    (entry,) = box.all()
+    assert entry.refused == "something broke"
+    assert ann.session.line == f"case7: something broke; your drawing is kept in {entry.file}"
+    ann.scene.drawing = "more"
+    ann.server.refuses = ""
+    ann.pass_by(30)
+    assert ann.server.drawings()[2:] == [("draft", "more")], "another drawing is tried anew"
+
+
+@pytest.mark.parametrize("status", [500, 503])
+def test_a_drawing_that_could_not_be_finished_at_the_moment_is_a_draft_until_the_button_is_pressed_again(
+    ann: Person, status: int
+) -> None:
+    ann.session.next_case()
     ann.scene.drawing = "whole"
-    ann.server.refuses, ann.server.refuses_with = "the ledger does not answer", 503
+    ann.server.refuses, ann.server.refuses_with = "the ledger does not answer", status
     with pytest.raises(RefusedError, match="the ledger does not answer"):
         ann.session.finish()
     ann.server.refuses = ""

@@ -113,6 +113,11 @@ def test_without_any_source_of_names_the_line_says_what_to_do(tmp_path: Path) ->
         resolve_label_names((), str(tmp_path))
 
 
+def test_a_folder_that_is_not_there_is_not_one_without_names(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInputError, match=r"^--studies .*/gone: there is no such folder: mount it"):
+        resolve_label_names((), str(tmp_path / "gone"))
+
+
 @pytest.mark.parametrize(
     ("labels", "expected"),
     [

@@ -69,6 +69,8 @@ class Desk:
         self.deaf_to = ""
         self.refuses = ""
         self.refuses_with = 400
+        self.refuses_only = ""
+        self.times_refused = 0
         self.answer = Saved("finished")
         self.originals: dict[str, str] = {}
         self.has_model = False
@@ -78,7 +80,8 @@ class Desk:
     def _hear(self, *what: Any) -> None:
         if self.silent:
             raise SilentError(f"{self.address} does not answer (made up)")
-        if self.refuses and what[0] in ("draft", "label"):
+        if self.refuses and what[0] in ("draft", "label") and self.refuses_only in ("", what[1]):
+            self.times_refused += 1
             raise RefusedError(self.refuses_with, self.refuses)
         self.sent.append(what)
 

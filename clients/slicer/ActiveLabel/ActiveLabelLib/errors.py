@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-_PASSING = (401, 408, 412, 429)
-"""A login has ended, a request was too slow, somebody else is logged in, too many ask."""
+_PASSING = (401, 408, 412, 429, 502, 503, 504, 507)
+"""A login has ended, a request was too slow, somebody else is logged in, too many ask; the server is not there for a
+proxy, its ledger does not answer, or its disk is full."""
 
 
 class ClientError(Exception):
@@ -24,7 +25,12 @@ class RefusedError(ClientError):
     @property
     def may_pass(self) -> bool:
         """Whether the same request may be taken later: what is sent is not at fault."""
-        return self.status >= 500 or self.status in _PASSING
+        return self.status in _PASSING
+
+    @property
+    def is_fault(self) -> bool:
+        """Whether the server fails at what is sent: perhaps once, perhaps always."""
+        return self.status >= 500 and not self.may_pass
 
 
 class SilentError(ClientError):

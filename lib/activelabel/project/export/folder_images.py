@@ -4,9 +4,10 @@ from pathlib import Path
 
 from activelabel.data.files.image_files import ImageFiles
 from activelabel.data.files.studies_folder import find_images
-from activelabel.errors import InvalidInputError, NotFoundError
+from activelabel.errors import NotFoundError
 from activelabel.project.listing import listed_files
 from activelabel.project.project import Project
+from activelabel.project.studies import require_studies
 
 
 class FolderImages:
@@ -19,8 +20,7 @@ class FolderImages:
             InvalidInputError: there is no such folder.
         """
         studies = Path(project.studies)
-        if not studies.is_dir():
-            raise InvalidInputError(f"--studies {studies}: there is no such folder: mount it, or name another")
+        require_studies(project.studies)
         known = listed_files(project.view_folder) or listed_files(studies)
         self._found = find_images(
             studies, known, links_out=project.settings.links_out_of_studies, layout=project.layout

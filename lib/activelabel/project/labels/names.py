@@ -20,7 +20,7 @@ from activelabel.data.labels.label_map import IGNORE, LARGEST_VALUE, LabelMap, l
 from activelabel.data.labels.label_texts import BACKGROUND, checked_map, parse_labels, text_of
 from activelabel.data.segmentations import names_by_value, segments_of
 from activelabel.errors import InvalidInputError
-from activelabel.project.studies import is_pacs
+from activelabel.project.studies import is_pacs, require_studies
 
 logger = logging.getLogger(__name__)
 
@@ -46,7 +46,8 @@ def resolve_label_names(
     its labels; the labels already in `labels/final`, including links out of the studies folder if `links_out`.
 
     Raises:
-        InvalidInputError: no source has names (a PACS never does), or a source is contradictory.
+        InvalidInputError: no source has names (a PACS never does), a source is contradictory, or the folder that is to
+            have them is not there.
     """
     if configured:
         return parse_labels(configured, "--conf labels")
@@ -58,7 +59,9 @@ def resolve_label_names(
     names = kept()
     if names is None and is_pacs(studies):
         raise InvalidInputError("no label names: a PACS has none, so start with --conf labels liver,spleen")
-    names = names or _from_existing_labels(Path(studies), links_out)
+    if not names:
+        require_studies(studies)
+        names = _from_existing_labels(Path(studies), links_out)
     if names:
         return label_map_of(names)
     raise InvalidInputError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -14,6 +15,8 @@ from ActiveLabelLib.server.answers import Project, Saved, User
 from ActiveLabelLib.server.server import Server
 
 RETRY_SECONDS = 10.0
+FAULTS = 5
+"""How often a drawing is sent at which the server fails, before it counts as refused."""
 
 Answer = TypeVar("Answer")
 
@@ -41,6 +44,8 @@ class Link:
         self._clock = clock
         self._outbox: Outbox | None = None
         self._retry_at = 0.0
+        self._faults: Counter[Path] = Counter()
+        self._sends_again = False
 
     def connect(self, address: str, name: str, password: str, certificate: str) -> bool:
         """Connect; return whether it is another server, or another person, than before.
@@ -84,10 +89,20 @@ class Link:
         self.line = f"{error}; what you draw is kept here until the server takes it"
 
     def retry(self) -> None:
-        """Ask a silent server again, if it is time."""
-        if not self.connected and self._clock() >= self._retry_at:
-            self._retry_at = self._clock() + RETRY_SECONDS
+        """Ask a silent server again, or send again what it has failed at, if it is time."""
+        if (self.connected and not self._sends_again) or self._clock() < self._retry_at:
+            return
+        self._retry_at = self._clock() + RETRY_SECONDS
+        if self.connected:
+            self.send()
+        else:
             self.reconnect()
+
+    def note_fault(self, error: RefusedError) -> None:
+        """Note that the server has failed at a drawing, which is sent again after a while."""
+        self._sends_again = True
+        self._retry_at = self._clock() + RETRY_SECONDS
+        self.line = f"{error}; what you draw is kept here until the server takes it"
 
     def reconnect(self) -> bool:
         """Ask a silent server again; send what waits if it answers."""
@@ -102,7 +117,11 @@ class Link:
         return self.connected
 
     def send(self) -> None:
-        """Send all drawings that wait, but a reviewer's corrections and what the server has refused."""
+        """Send all drawings that wait, but a reviewer's corrections and what the server has refused.
+
+        One at which the server fails holds up none of the others; after some times it counts as refused.
+        """
+        self._sends_again = False
         for entry in self.outbox.to_send():
             if entry.kind == CORRECTION or entry.refused:
                 continue
@@ -115,6 +134,9 @@ class Link:
                 if error.may_pass:
                     self.lost(error)
                     break
+                if error.is_fault and not self._fails_always(entry, error):
+                    self.note_fault(error)
+                    continue
                 self.line = f"{entry.image}: {error}; your drawing is kept in {entry.file}"
         problems = self.outbox.take_problems()
         if problems:
@@ -124,7 +146,7 @@ class Link:
         """Send a drawing, which is then no longer kept here. One that is refused stays, and waits for the person.
 
         Raises:
-            RefusedError: the server refuses it.
+            RefusedError: the server refuses it, or fails at it.
             SilentError: the server does not answer.
         """
         server = self.require_server()
@@ -132,13 +154,24 @@ class Link:
         try:
             saved = send(entry.image, entry.file, entry.params)
         except RefusedError as error:
-            if error.may_pass:
-                raise
-            with suppress(OSError):  # a full disk: it is then sent once more, and refused once more
-                self.outbox.refuse(entry, str(error))
+            if not (error.may_pass or error.is_fault):
+                self._refuse(entry, error)
             raise
         self.outbox.remove(entry)
+        self._faults.pop(entry.file, None)
         return saved
+
+    def _fails_always(self, entry: Unsent, error: RefusedError) -> bool:
+        """Count that the server has failed at a drawing; whether it counts as refused by now."""
+        self._faults[entry.file] += 1
+        if self._faults[entry.file] < FAULTS:
+            return False
+        self._refuse(entry, error)
+        return True
+
+    def _refuse(self, entry: Unsent, error: RefusedError) -> None:
+        with suppress(OSError):  # a full disk: it is then sent once more, and refused once more
+            self.outbox.refuse(entry, str(error))
 
     def require_server(self) -> Server:
         """The server.

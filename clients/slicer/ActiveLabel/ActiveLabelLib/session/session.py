@@ -98,7 +98,7 @@ class Session:
         """Do what is due: called every second with a stamp of the person's input.
 
         A drawing that has changed is kept every 30 s, active seconds are sent every 15 s, and a server that is silent
-        is asked every 10 s.
+        is asked every 10 s, as is one that has failed at a drawing.
         """
         self._place.note_input(activity)
         if self.server is None:
@@ -106,8 +106,7 @@ class Session:
         self._place.keep_draft_if_due()
         if self.connected:
             self._place.send_heartbeat_if_due()
-        else:
-            self._link.retry()
+        self._link.retry()
 
     # A case
 
@@ -164,6 +163,9 @@ class Session:
             if error.may_pass:
                 self._place.write_draft(case)
                 self._link.lost(error)
+            elif error.is_fault:
+                self._place.write_draft(case)
+                self._link.note_fault(error)
             raise
         self._link.line = f"{case.image}: {saved.state}" + (f", {saved.message}" if saved.message else "")
         if saved.state == "finished":
