@@ -40,6 +40,7 @@ class FolderFollowing(FolderListing):
     _archive: LabelArchive
     _check_images: Callable[[Collection[str]], None] | None
     _content: FolderContent | None
+    _cut_before_ns: int
     _found_labels: FoundLabels
     _layout: ChannelLayout
     _ledger: Ledger
