@@ -2,6 +2,7 @@
 
 import logging
 import os
+import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -108,7 +109,6 @@ def test_a_label_that_is_sent_again_as_its_answer_was_lost_is_the_same_version(t
     archive.ledger.take_for_review("rev", 30, "a")
     archive.ledger.decide("a", "rev", Verdict.APPROVED)
     assert archive.send("ann", 0, 2, 0, 0, 0, finished=True) == first
-    assert archive.send("ann", 0, 2, 0, 0, 0, finished=False) == first, "a client that has heard nothing keeps a draft"
     assert archive.ledger.open_drafts() == []
     assert [label.version for label in archive.ledger.history("a") if label.tag == "final"] == [1]
     assert archive.ledger.standing_decisions()["a"].outcome == "approved"
@@ -512,6 +512,33 @@ def test_a_label_counts_only_once_its_file_survives_a_power_cut(
     archive.send("ann", 0, 1, 1, 0, 0)
     assert seen == [0]
     assert len(other.history("a")) > 0
+
+
+def test_a_disk_that_stands_still_holds_up_nobody_but_whoever_saves(
+    archive: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While a label waits for the disk, others get cases, are heard, and skip: the ledger has one writer at a time."""
+    waits, may_go_on, sync = threading.Event(), threading.Event(), os.fsync
+
+    def still(descriptor: int) -> None:
+        waits.set()
+        assert may_go_on.wait(120)
+        sync(descriptor)
+
+    monkeypatch.setattr(writing.os, "fsync", still)
+    saving = threading.Thread(target=archive.send, args=("ann", 0, 1, 1, 0, 0), daemon=True)
+    saving.start()
+    try:
+        assert waits.wait(60)
+        time.sleep(0.5)  # until whatever else can be done for the label is done
+        lease = archive.ledger.grant_lease("bob", "b", 30, "uncertainty_slices", slices=[1])
+        assert lease is not None
+        assert saving.is_alive()
+        assert not archive.ledger.history("a")
+    finally:
+        may_go_on.set()
+        saving.join(60)
+    assert archive.values() == [0, 1, 1, 0, 0]
 
 
 def test_a_label_whose_file_the_disk_refuses_does_not_count(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:

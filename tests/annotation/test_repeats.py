@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
@@ -101,11 +102,11 @@ class Lost(RuleBasedStateMachine):
     def approve(self, times: int) -> None:
         self.both(times, lambda project: project.ledger.decide(IMAGE, "rev", Verdict.APPROVED))
 
-    @rule(as_draft=st.booleans())
-    def repeat_the_latest_label_after_whatever_came_since(self, as_draft: bool) -> None:
+    @rule()
+    def repeat_the_latest_label_after_whatever_came_since(self) -> None:
         held = None if self.latest is None else self.often.ledger.active_lease(self.latest[0])
         if self.latest is not None and held is None:
-            self.often.send(*self.latest, finished=not as_draft)
+            self.often.send(*self.latest, finished=True)
 
     @rule(minutes=st.sampled_from([1, 25]))
     def wait(self, minutes: int) -> None:
@@ -117,11 +118,35 @@ class Lost(RuleBasedStateMachine):
         assert self.often.story() == self.once.story()
 
 
-def test_a_request_that_is_sent_again_changes_nothing(tmp_path: Path) -> None:
-    empty = tmp_path / "empty.sqlite"
-    ledger = Ledger(sqlite_url(empty))
+@pytest.fixture
+def empty(tmp_path: Path) -> Path:
+    """The file of an empty ledger."""
+    ledger = Ledger(sqlite_url(tmp_path / "empty.sqlite"))
     ledger.open()
     ledger.close()
+    return tmp_path / "empty.sqlite"
+
+
+def test_a_label_drawn_again_on_a_changed_image_is_an_answer_of_its_own(tmp_path: Path, empty: Path) -> None:
+    """The annotator was told to draw it again on the new image, opens it, finds it right as it is, and saves."""
+    project = Project(tmp_path / "project", empty)
+    for content in ("1", "2"):
+        project.ledger.record_file(IMAGE, content * 64, 1, 1, [0.0, 1.0, 2.0, 0.0])
+        for _ in range(2):  # the second time it is a repetition
+            project.send("ann", (0, 1, 0), finished=True)
+    drawn_on = [label.image_sha256 for label in project.ledger.history(IMAGE) if label.tag == "final"]
+    assert drawn_on == ["1" * 64, "2" * 64]
+
+
+def test_a_finished_label_that_is_sent_as_not_finished_is_a_draft(tmp_path: Path, empty: Path) -> None:
+    project = Project(tmp_path / "project", empty)
+    project.send("ann", (0, 1, 0), finished=True)
+    for _ in range(2):
+        project.send("ann", (0, 1, 0), finished=False)
+    assert [(draft.annotator, draft.version) for draft in project.ledger.open_drafts()] == [("ann", 1)]
+
+
+def test_a_request_that_is_sent_again_changes_nothing(tmp_path: Path, empty: Path) -> None:
     run_state_machine_as_test(
         lambda: Lost(tmp_path / "projects", empty),
         settings=settings(

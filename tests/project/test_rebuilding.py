@@ -214,13 +214,75 @@ def test_records_that_are_missing_are_written_at_the_next_start(project: Project
     assert write_missing_records(project.ledger, project.labels_folder) == 0
 
 
-@pytest.mark.parametrize("left", [0, 40, None], ids=["nothing", "a beginning", "zeros"])
-def test_a_record_of_which_a_power_cut_left_a_part_is_written_anew(project: Project, left: int | None) -> None:
+def earlier(content: bytes) -> bytes:
+    return json.dumps({**json.loads(content), "reviews": [{"outcome": None}]}).encode()
+
+
+@pytest.mark.parametrize(
+    "cut",
+    [lambda _: b"", lambda content: content[:40], lambda content: bytes(len(content)), earlier],
+    ids=["nothing", "a beginning", "zeros", "the one before"],
+)
+def test_a_record_that_a_power_cut_has_changed_is_written_anew(project: Project, cut: Callable[[bytes], bytes]) -> None:
     files = {file: file.read_bytes() for file in project.labels_folder.rglob("*.json")}
     for file, content in files.items():
-        file.write_bytes(bytes(len(content)) if left is None else content[:left])
+        file.write_bytes(cut(content))
     assert write_missing_records(project.ledger, project.labels_folder) > 0
     assert {file: file.read_bytes() for file in files} == files
+
+
+def test_a_record_that_cannot_be_written_keeps_no_other_from_being_written(
+    project: Project, caplog: pytest.LogCaptureFixture
+) -> None:
+    files = {file: file.read_bytes() for file in sorted(project.labels_folder.rglob("*.json"))}
+    for file in files:
+        file.unlink()
+    refused, *others = files
+    refused.mkdir()  # so that no file can be put there
+    with pytest.raises(OSError, match=refused.name):
+        write_missing_records(project.ledger, project.labels_folder)
+    assert write_missing_records(project.ledger, project.labels_folder, each_alone=True) > 0
+    assert {file: file.read_bytes() for file in others} == {file: files[file] for file in others}
+    assert f"{refused} cannot be written, and is tried at the next start: " in caplog.text
+
+
+@pytest.mark.parametrize("is_listed", [True, False], ids=["listed", "not listed"])
+def test_the_newest_label_whose_record_is_lost_with_the_ledger_counts_as_it_was_listed(
+    project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], is_listed: bool
+) -> None:
+    if is_listed:
+        store = open_datastore(project, project.studies, follow_changes=True)
+        store._observer.stop()
+        store.close()
+    before = project.ledger.annotations()
+    history = [row for label in before for row in project.ledger.history(label.image_id) if row.tag == "final"]
+    again = [label for label in before if label.version == 2]
+    assert [(label.annotator, label.slices) for label in again] == [("bob", (0, 1, 2, 3)), ("ann", None)]
+    for label in again:
+        record_file(project.labels_folder / label.file).unlink()
+    for label in history:  # and those of the versions before are as they were
+        file = record_file(project.labels_folder / label.file)
+        if file.exists():
+            record = json.loads(file.read_text(encoding="utf-8"))
+            rows_before = [{**row, "superseded_at": None} for row in record["annotations"]]
+            file.write_text(json.dumps({**record, "annotations": rows_before}))
+    lose_ledger(project)
+
+    assert restored(monkeypatch, project) == 0
+
+    line = "it is taken in again at the next start" if is_listed else "nobody knows its slices, so that it does not"
+    assert capsys.readouterr().out.count(line) == 2
+    if is_listed:
+        store = open_datastore(project, project.studies, follow_changes=True)
+        store._observer.stop()
+        store.close()
+    expected = before if is_listed else [
+        next(row for row in history if (row.image_id, row.version) == (label.image_id, 1)) for label in before
+    ]  # fmt: skip
+    after = project.ledger.annotations()
+    assert [(label.image_id, label.annotator, label.slices) for label in after] == [
+        (label.image_id, label.annotator, label.slices) for label in expected
+    ]
 
 
 def test_a_changed_label_and_a_damaged_record_are_named(

@@ -39,8 +39,8 @@ class LabelFiles:
     ) -> Recorded:
         """Write a label, record it in the ledger by `record`, write the record files, and return what was recorded.
 
-        The ledger is written while the label goes to the disk, but is committed only when it is there. A file without a
-        row is harmless. If `record` fails, the file stays, because the row may exist all the same.
+        Only when the label is on the disk is the ledger written: all others who write it would wait for the disk too. A
+        file without a row is harmless. If `record` fails, the file stays, because the row may exist all the same.
 
         Args:
             sent: the label that was sent, for its image and grid.
@@ -48,32 +48,26 @@ class LabelFiles:
             name: the name of the file without its ending.
             record: records the file that was written, and returns the records of the image's labels as of then.
         """
-        file, on_disk = self._write(sent, array, name)
-
-        def recorded() -> tuple[Recorded, RecordsByFile]:
-            with self._ledger.committed_after(on_disk):
-                return record(file)
-
-        try:
-            return keep_with_records(self._ledger, self._kept, sent.image_id, recorded)
-        finally:
-            on_disk()
+        self._ledger.look_anew()  # nobody needs the connection while the disk is waited for
+        file = self._write(sent, array, name)
+        return keep_with_records(self._ledger, self._kept, sent.image_id, lambda: record(file))
 
     def write_records(self, image_id: str) -> None:
         """Write the current records of an image's labels beside their files."""
         write_records(self._ledger, self._kept, image_id)
 
-    def _write(self, sent: SentLabel, array: LabelArray, name: str) -> tuple[KeptFile, Callable[[], None]]:
-        """Begin to write a label; the second value waits until it survives a power cut."""
+    def _write(self, sent: SentLabel, array: LabelArray, name: str) -> KeptFile:
+        """Write a label, which then survives a power cut; its slices are compared while it goes to the disk."""
         file = self._kept / sent.image_id / f"{name}.nii.gz"
         file.parent.mkdir(exist_ok=True, parents=True)
         content = label_file_of(array, sent.image.affine_ras)
         unfinished = UnfinishedFile(file, content)
         on_disk = unfinished.finish_beside()
         drawing = sent.drawing if array is sent.array else slice_digests(array, sent.axis)
-        keep_digests(file, unfinished.stamp, sent.image, sent.axis, drawing)
         sha256 = hashlib.sha256(content).hexdigest()
-        return KeptFile(f"{sent.image_id}/{file.name}", sha256, unfinished.stamp), on_disk
+        on_disk()
+        keep_digests(file, unfinished.stamp, sent.image, sent.axis, drawing)
+        return KeptFile(f"{sent.image_id}/{file.name}", sha256, unfinished.stamp)
 
 
 def new_name(kind: str) -> str:

@@ -8,7 +8,7 @@ labels become history; they count again only if they are in `labels/final` accor
 import os
 import re
 from collections import Counter, defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
@@ -21,7 +21,7 @@ from activelabel.errors import InvalidInputError, NotReadyError
 from activelabel.project.given.patients import given_patients, patients_of_rebuilt
 from activelabel.project.given.split import given_split
 from activelabel.project.labels.record_files import ENDING, read_record
-from activelabel.project.listing import listed_files
+from activelabel.project.listing import listed_files, listed_labels
 from activelabel.project.project import Project
 from activelabel.project.studies import is_pacs
 from activelabel.store.cases.case_records import LabelRecord
@@ -123,8 +123,39 @@ def _fill(project: Project, ledger: Ledger, archive: _Archive) -> Rebuilt:
         None if patients is None else patients.of_all(ids),
         None if split is None else split.is_validation,
     )
-    history = [row for image_id, files in archive.bare.items() if image_id in ids for row in _history(image_id, files)]
-    return rebuilt.with_history(ledger.add_history(history))
+    bare = {image_id: files for image_id, files in archive.bare.items() if image_id in ids}
+    history = [row for image_id, files in bare.items() for row in _history(image_id, files)]
+    return rebuilt.with_history(ledger.add_history(history, _superseding(project, archive, bare)))
+
+
+def _superseding(project: Project, archive: _Archive, bare: Mapping[str, Sequence[Path]]) -> set[str]:
+    """The final labels without a record that are newer than all with one, and can be taken in again.
+
+    A power cut may have taken a record with the ledger. Only the listing tells which slices such a label covers, and
+    only if the copy in the folder of labels is this label.
+    """
+    newest = dict[str, tuple[datetime, int]]()
+    for row in (row for record in archive.records for row in record["annotations"] if row["tag"] == FINAL):
+        known = datetime.fromisoformat(row["created_at"]), int(row["version"])
+        newest[row["image_id"]] = max(known, newest.get(row["image_id"], known))
+    is_taken_in = project.view_folder == Path(project.studies)
+    listed = listed_labels(project.view_folder) if is_taken_in else {}
+    found = set[str]()
+    for image_id in newest.keys() & bare.keys():
+        made_at, version = newest[image_id]
+        rows = [row for row in _history(image_id, bare[image_id]) if row["tag"] == FINAL]
+        if not rows or rows[-1]["created_at"] <= made_at:
+            continue
+        copy = project.view_folder / "labels" / FINAL / f"{image_id}{LABEL_ENDING}"
+        told = listed.get((image_id, FINAL), {}).get("version")
+        if isinstance(told, int) and told > version and copy.is_file() and file_sha256(copy) == rows[-1]["sha256"]:
+            found.add(rows[-1]["file"])
+            archive.lines.append(f"{rows[-1]['file']}: the newest label of its image has lost its record: it is taken "
+                                 "in again at the next start, as the listing says")  # fmt: skip
+        else:
+            archive.lines.append(f"{rows[-1]['file']}: it is newer than each label of its image that has a record, and "
+                                 "nobody knows its slices, so that it does not count: draw it again")  # fmt: skip
+    return found
 
 
 def _images(project: Project, archive: _Archive) -> Collection[str]:

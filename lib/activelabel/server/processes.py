@@ -15,6 +15,7 @@ from typing import NoReturn
 from monailabel.utils.async_tasks.utils import background_executors, background_processes
 
 from activelabel.backports import parent_lives
+from activelabel.data.files.behind import wait_for_disk
 from activelabel.errors import ActiveLabelError
 
 CHILD_MODULE = "monailabel.interfaces.utils.app"
@@ -89,6 +90,7 @@ def end_children_with_server(also: Callable[[], None] = lambda: None) -> None:
             also()
             if callable(server_handler):
                 server_handler(received, frame)
+            wait_for_disk()  # after its last request the web server ends the process by the signal itself
 
         signal.signal(number, handle)
 

@@ -53,13 +53,12 @@ _inherited: list[object] = []  # connections of the parent process: kept, becaus
 
 
 class _Look(threading.local):
-    """The transaction that reads of one thread share, see `Database.one_look`; and what its writes wait for."""
+    """The transaction that reads of one thread share, see `Database.one_look`."""
 
     depth = 0
     connected: _Connected | None = None
     session: Session | None = None
     began = 0.0
-    before_commit: Callable[[], None] | None = None
 
     def session_of(self, connected: _Connected) -> Session:
         """The session that reads share now."""
@@ -222,18 +221,6 @@ class Database:
         self._look.end()
 
     @contextmanager
-    def committed_after(self, done: Callable[[], None]) -> Iterator[None]:
-        """Commit what this thread writes in the block only once `done` has returned; if it raises, nothing is written.
-
-        So the ledger can be written while a file that it names is still on its way to the disk.
-        """
-        self._look.before_commit = done
-        try:
-            yield
-        finally:
-            self._look.before_commit = None
-
-    @contextmanager
     def _reading(self) -> Iterator[Session]:
         """A transaction that sees one state of the ledger and changes nothing."""
         connected = self._connection()
@@ -257,9 +244,6 @@ class Database:
         self._check_in_place(connected)
         with self._explained(), Session(connected.writer) as session, session.begin():
             yield session
-            if self._look.before_commit is not None:
-                session.flush()
-                self._look.before_commit()
         self._check_in_place(connected)  # A write into a file that was removed meanwhile must not be acknowledged.
 
     @contextmanager

@@ -1,11 +1,11 @@
-import logging
+import os
 import threading
 from pathlib import Path
 
 import pytest
 
 from activelabel.data.files import writing as files
-from activelabel.data.files.writing import UnfinishedFile, sync_behind, write_atomically
+from activelabel.data.files.writing import UnfinishedFile, write_atomically
 
 
 def test_a_file_is_replaced_and_nothing_else_is_left(tmp_path: Path) -> None:
@@ -60,25 +60,12 @@ def test_whoever_waits_for_a_file_hears_why_it_could_not_be_finished(
     assert not list(tmp_path.iterdir())
 
 
-def test_what_cannot_be_made_lasting_behind_is_logged_and_what_is_gone_is_not(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+def test_the_time_of_a_file_is_the_one_that_it_has_once_it_is_closed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Now(threading.Thread):
-        def start(self) -> None:
-            self.run()
-
-    synced: list[int] = []
-    monkeypatch.setattr(files.threading, "Thread", Now)
-    monkeypatch.setattr(files.os, "fsync", synced.append)
-    (tmp_path / "there").touch()
-    sync_behind(tmp_path / "there", tmp_path / "gone")
-    assert len(synced) == 2  # the file that is there, and the folder
-    assert not caplog.records
-
-    def broken(_: int) -> None:
-        raise OSError(5, "Input/output error")
-
-    monkeypatch.setattr(files.os, "fsync", broken)
-    with caplog.at_level(logging.WARNING):
-        sync_behind(tmp_path / "there")
-    assert "there: may be lost with a power cut, and is then made again: Input/output error" in caplog.text
+    """NFS and NTFS settle it only then."""
+    monkeypatch.setattr(files.os, "fsync", lambda number: os.utime(number, ns=(5, 7)) if number > 2 else None)
+    unfinished = UnfinishedFile(tmp_path / "label", b"content")
+    unfinished.finish(lasting=False)
+    assert unfinished.stamp == (7, 7)
+    assert (tmp_path / "label").stat().st_mtime_ns == 7

@@ -234,9 +234,28 @@ def test_a_copy_of_which_a_power_cut_left_a_part_is_made_again(
     store.close()
     copy = studies / "labels" / "final" / "a.nii.gz"
     copy.write_bytes(left.replace(b"beginning", copy.read_bytes()[:20]))
+    cut = copy.read_bytes()
     open_store()
     np.testing.assert_array_equal(values_of(copy), boxes(1))
-    assert not list(tmp_path.rglob("labels_as_found"))
+    assert [file.read_bytes() for file in tmp_path.rglob("labels_as_found/final/*")] == [cut][: len(cut.strip(b"\0"))]
+
+
+@pytest.mark.parametrize("written", [b"", b"beginning", bytes(50)], ids=["nothing", "a beginning", "zeros"])
+def test_a_copy_that_another_program_is_writing_is_left_to_it(
+    open_store: Callable[..., LedgerDatastore], studies: Path, tmp_path: Path, written: bytes
+) -> None:
+    """It may have put aside room for all of it first, or write what the file was before."""
+    store = open_store()
+    store.save_label("a", str(label_file(tmp_path, 1)), "final", {})
+    copy = studies / "labels" / "final" / "a.nii.gz"
+    part = written.replace(b"beginning", copy.read_bytes()[:20])
+    copy.write_bytes(part)
+    store.refresh()
+    assert copy.read_bytes() == part
+    store.close()
+    os.utime(copy, (time.time() + 60, time.time() + 60))  # written after the start
+    open_store().refresh()
+    assert copy.read_bytes() == part
 
 
 def test_what_another_program_has_made_of_a_copy_stays(

@@ -28,7 +28,9 @@ def test_an_entry_is_that_of_the_host_whether_it_is_asked_for_or_not(path: str) 
 
 def test_what_is_listed_comes_back_from_the_file(tmp_path: Path) -> None:
     noted = DataModel(info={**new_image("c", "c.nii", {}, 7).info, "strategy": {"ts": 1}}, ext=".nii")
-    label = DataModel(info={"version": 2, "params": {"image": {"ext": 1}, "labels": {}}}, ext=".nii.gz")
+    entries = [{"image": {"ext": ext, "info": {"name": "x"}}, "labels": {}} for ext in (".nii", 1)]
+    said = {"image": {"ext": 1}, "labels": {"entries": entries}}  # as an image's entry looks
+    label = DataModel(info={"version": 2, "params": said}, ext=".nii.gz")
     objects = {
         "a": ImageLabelModel(image=new_image("a", "a.nii.gz", {}, 5)),
         "b": ImageLabelModel(image=new_image("b", "deep/x.nrrd", {}, 6), labels={"final": label}),
@@ -38,7 +40,7 @@ def test_what_is_listed_comes_back_from_the_file(tmp_path: Path) -> None:
     found = read_objects(tmp_path / "listing.json")
     assert [found[name].as_json() for name in "ac"] == [objects[name].model_dump() for name in "ac"]
     assert found["b"].file == "deep/x.nrrd"
-    assert found["b"].labels["final"].info["version"] == 2
+    assert found["b"].labels["final"].info == {"version": 2, "params": said}
 
 
 @pytest.mark.parametrize(

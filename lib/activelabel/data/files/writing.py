@@ -1,8 +1,6 @@
 """Writing a file completely or not at all."""
 
-import contextlib
 import errno
-import logging
 import os
 import secrets
 import threading
@@ -10,8 +8,6 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from activelabel.backports import ON_WINDOWS
-
-logger = logging.getLogger(__name__)
 
 CANNOT_BE_WRITTEN = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
 """Error numbers of the system for a full or read-only disk."""
@@ -37,8 +33,10 @@ class UnfinishedFile:
     """A file whose content is written, but which is not yet at its place: `write_atomically` in two steps.
 
     Attributes:
-        stamp: its size and its time of modification in nanoseconds.
+        stamp: once it is finished, its size and its time of modification in nanoseconds.
     """
+
+    stamp: tuple[int, int]
 
     def __init__(self, path: Path, content: bytes | memoryview | Iterable[bytes]) -> None:
         """Write `content`, which may come in pieces, beside `path`. Raises OSError as `write_atomically` does."""
@@ -49,14 +47,12 @@ class UnfinishedFile:
             try:
                 self._file.writelines([content] if isinstance(content, bytes | memoryview) else content)
                 self._file.flush()
-                status = self._unfinished.stat()
             except BaseException:
                 self._file.close()
                 raise
         except BaseException:
             self._unfinished.unlink(missing_ok=True)
             raise
-        self.stamp = (status.st_size, status.st_mtime_ns)
 
     def finish(self, *, lasting: bool = True, whole: bool = True) -> None:
         """Put it at its place; see `write_atomically`."""
@@ -64,12 +60,14 @@ class UnfinishedFile:
             with self._file:
                 if whole:
                     os.fsync(self._file.fileno())
+            status = self._unfinished.stat()  # NFS and NTFS settle the time when the file is closed
+            self.stamp = (status.st_size, status.st_mtime_ns)
             self._unfinished.replace(self._path)
         except BaseException:
             self._unfinished.unlink(missing_ok=True)
             raise
         if lasting:
-            _sync_folder(self._path.parent)
+            sync_folder(self._path.parent)
 
     def discard(self) -> None:
         """Remove it; what is at its place stays."""
@@ -97,27 +95,7 @@ class UnfinishedFile:
         return wait
 
 
-def sync_behind(*files: Path) -> None:
-    """Have files and their names survive a power cut soon, without a wait: for what can be made again.
-
-    A file that is gone meanwhile is passed over. The process does not end before.
-    """
-
-    def run() -> None:
-        try:
-            for path in files:
-                with contextlib.suppress(FileNotFoundError), path.open("rb+") as file:
-                    os.fsync(file.fileno())
-            for folder in dict.fromkeys(path.parent for path in files):
-                _sync_folder(folder)
-        except OSError as error:
-            logger.warning("%s: may be lost with a power cut, and is then made again: %s", files[0], error.strerror)
-
-    if files:
-        threading.Thread(target=run, name="disk").start()
-
-
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     """Make the names in a folder survive a power cut; Windows has no way to ask for that."""
     if ON_WINDOWS:
         return

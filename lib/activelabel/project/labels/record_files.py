@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 from weakref import WeakValueDictionary
 
+from activelabel.data.files.behind import write_behind
 from activelabel.data.files.studies_folder import LABEL_ENDING
-from activelabel.data.files.writing import sync_behind, write_atomically
 from activelabel.errors import UnavailableError
 from activelabel.store.cases.case_records import LabelRecord, RecordsByFile
 from activelabel.store.ledger import Ledger
@@ -50,8 +50,8 @@ def keep_with_records(
 ) -> Kept:
     """Change the ledger by `keep`, and write the changed ones of the records of an image that it returns.
 
-    The ledger decides, so nothing waits until the disk has the records: one that a power cut has damaged is written
-    anew at the next start.
+    The ledger decides, so nothing waits until the disk has the records: what a power cut has damaged, or put back to
+    an earlier state, is written anew at the next start.
 
     Raises:
         OSError: as `write_records`.
@@ -60,14 +60,18 @@ def keep_with_records(
     ledger.look_anew()
     with _one_writer(kept, image_id):
         result, records = keep()
-        written = []
         for file, record in records.items():
-            target, content = record_file(kept / file), _content(file, record)
-            if target.parent.is_dir() and not (target.is_file() and target.read_bytes() == content):
-                write_atomically(target, content, lasting=False, whole=False)
-                written.append(target)
-        sync_behind(*written)
+            _write_changed(kept, file, record)
         return result
+
+
+def _write_changed(kept: Path, file: str, record: LabelRecord) -> bool:
+    """Write the record of a file unless it is there already; return whether it was written."""
+    target, content = record_file(kept / file), _content(file, record)
+    if not target.parent.is_dir() or (target.is_file() and target.read_bytes() == content):
+        return False
+    write_behind(target, content)
+    return True
 
 
 @contextmanager
@@ -90,8 +94,11 @@ def _one_writer(kept: Path, image_id: str) -> Iterator[None]:
         lock.release()
 
 
-def write_missing_records(ledger: Ledger, kept: Path) -> int:
-    """Write the records that labels lack, from an earlier version or after a kill, and damaged ones anew.
+def write_missing_records(ledger: Ledger, kept: Path, *, each_alone: bool = False) -> int:
+    """Write anew each record beside a label that does not say what the ledger says.
+
+    It may be missing, from an earlier version or after a kill, and a power cut may leave a damaged or an earlier one.
+    With `each_alone`, one that cannot be written is logged, and the others are written.
 
     Returns:
         The number of images concerned.
@@ -99,11 +106,24 @@ def write_missing_records(ledger: Ledger, kept: Path) -> int:
     Raises:
         OSError: the folder is full or cannot be written.
     """
-    files = ledger.label_files().items()
-    without = {image_id for file, image_id in files if (kept / file).is_file() and not _is_whole(kept / file)}
-    for image_id in sorted(without):
-        write_records(ledger, kept, image_id)
-    return len(without)
+    images = sorted(set(ledger.label_files().values()))
+    return sum(_mend_records(ledger, kept, image_id, each_alone) for image_id in images)
+
+
+def _mend_records(ledger: Ledger, kept: Path, image_id: str, each_alone: bool) -> bool:
+    """Write an image's records that differ from the ledger; return whether there were any."""
+    written = False
+    with _one_writer(kept, image_id):
+        for file, record in ledger.label_records(image_id).items():
+            try:
+                written |= (kept / file).is_file() and _write_changed(kept, file, record)
+            except OSError as error:
+                if not each_alone:
+                    raise
+                logger.warning(
+                    "%s cannot be written, and is tried at the next start: %s", record_file(kept / file), error
+                )
+    return written
 
 
 def write_missing_in_background(ledger: Ledger, kept: Path) -> None:
@@ -111,12 +131,12 @@ def write_missing_in_background(ledger: Ledger, kept: Path) -> None:
 
     def run() -> None:
         try:
-            count = write_missing_records(ledger, kept)
+            count = write_missing_records(ledger, kept, each_alone=True)
         except Exception:
             logger.exception("not every label has a record of its own beside it: it is tried again at the next start")
         else:
             if count:
-                logger.info("wrote the records that were missing beside the labels of %d images", count)
+                logger.info("wrote anew the records beside the labels of %d images", count)
 
     threading.Thread(target=run, name="label-records", daemon=True).start()
 
@@ -134,13 +154,6 @@ def read_record(label: Path) -> LabelRecord | None:
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise ValueError(f"expected '{FORMAT}'")
     return content
-
-
-def _is_whole(label: Path) -> bool:
-    try:
-        return read_record(label) is not None
-    except ValueError:
-        return False
 
 
 def _content(file: str, record: LabelRecord) -> bytes:

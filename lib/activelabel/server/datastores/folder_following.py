@@ -42,6 +42,7 @@ class FolderFollowing(FolderListing):
     _check_images: Callable[[Collection[str]], None] | None
     _checked: FolderContent | None
     _content: FolderContent | None
+    _cut_before_ns: int
     _found_labels: FoundLabels
     _layout: ChannelLayout
     _ledger: Ledger

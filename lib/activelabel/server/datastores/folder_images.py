@@ -5,6 +5,7 @@ The ledger decides which images and labels the project has.
 
 import logging
 import os
+import time
 from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any, ClassVar
@@ -93,6 +94,7 @@ class FolderImages(FolderFollowing):
         self._content: FolderContent | None = None
         self._logged_lines: list[str] = []
         self._logged_label_errors: set[str] = set()
+        self._cut_before_ns = time.time_ns()  # a copy of before may have been cut short; 0 once that was looked for
         self._links_out = links_out
         self._split = split
         self._patients = patients

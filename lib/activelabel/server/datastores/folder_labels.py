@@ -9,8 +9,8 @@ from typing import Any
 from activelabel.annotation.archive import Kept
 from activelabel.annotation.coverage import WHOLE
 from activelabel.annotation.history_reader import ORIGINAL
+from activelabel.data.files.behind import write_behind
 from activelabel.data.files.studies_folder import LABEL_ENDING
-from activelabel.data.files.writing import sync_behind, write_atomically
 from activelabel.data.volumes import read_grid
 from activelabel.errors import (
     ActiveLabelError,
@@ -60,18 +60,22 @@ class FolderLabels(FolderImages):
                 self._put_back(annotation, listed)
             if not listed:
                 self._show_label(annotation, {})
+        if self._follows:
+            self._cut_before_ns = 0
 
     def _is_in_place(self, annotation: Annotation) -> bool:
-        """Whether the label's copy for other tools is there; after a power cut only its beginning may be."""
+        """Whether the label's copy for other tools is there; at a start only its beginning may be, after a power cut.
+
+        Later such a file is one that another program is writing.
+        """
         file = self._label_path(annotation.image_id, annotation.tag)
-        size = file.stat().st_size if file.is_file() else -1
-        if size in (-1, annotation.file_size) or annotation.file_size is None:
-            return size >= 0
-        found, kept = file.read_bytes(), self._archive.file(annotation)
-        if size > annotation.file_size or not kept.is_file() or not kept.read_bytes().startswith(found.rstrip(b"\0")):
-            return True  # another program's
-        file.unlink()
-        return False
+        if not file.is_file():
+            return False
+        status, kept = file.stat(), self._archive.file(annotation)
+        is_shorter = annotation.file_size is not None and status.st_size < annotation.file_size
+        if not is_shorter or status.st_mtime_ns >= self._cut_before_ns or not kept.is_file():
+            return True
+        return not kept.read_bytes().startswith(file.read_bytes().rstrip(b"\0"))
 
     def _put_back(self, annotation: Annotation, listed: bool) -> None:
         """Copy a kept label to its place in the studies, unless its archived file has changed on disk."""
@@ -160,8 +164,7 @@ class FolderLabels(FolderImages):
         target.parent.mkdir(parents=True, exist_ok=True)
         self._require_within(target.parent, Path(self._datastore_path))
         self._found_labels.keep_copy(target, annotation.image_id, annotation.tag)
-        write_atomically(target, self._archive.sound_file(annotation).read_bytes(), lasting=False, whole=False)
-        sync_behind(target)
+        write_behind(target, self._archive.sound_file(annotation).read_bytes())
 
     def _label_path(self, image_id: str, tag: str) -> Path:
         return Path(self._datastore.label_path(tag)) / f"{image_id}{LABEL_ENDING}"

@@ -159,12 +159,27 @@ def read_objects(listing: Path) -> dict[str, ListedImage]:
     Raises:
         ValueError: the file is damaged.
     """
+    made = 0
+
+    def compact(value: dict[str, Any]) -> Any:
+        nonlocal made
+        entry = _compact(value)
+        made += entry is not value
+        return entry
+
     # Each entry is made as soon as it is read: those of a million images as dictionaries take gigabytes.
-    found = json.loads(listing.read_text(encoding="utf-8"), object_hook=_compact)
-    objects = found.get("objects") if isinstance(found, dict) else None
+    objects = _objects(json.loads(listing.read_text(encoding="utf-8"), object_hook=compact))
+    if made != len(objects):  # what a client has said of a label looks like an entry
+        whole = _objects(json.loads(listing.read_text(encoding="utf-8")))
+        objects = {image_id: _compact(entry) if isinstance(entry, dict) else entry for image_id, entry in whole.items()}
+    return {str(image_id): _listed(image_id, entry) for image_id, entry in objects.items()}
+
+
+def _objects(listing: object) -> dict[str, Any]:
+    objects = listing.get("objects") if isinstance(listing, dict) else None
     if not isinstance(objects, dict):
         raise ValueError("expected the listing of a studies folder")
-    return {str(image_id): _listed(image_id, entry) for image_id, entry in objects.items()}
+    return objects
 
 
 class _Entry(NamedTuple):

@@ -85,12 +85,15 @@ class FoundLabels:
                     self._say(folder.name, {path: reason})
 
     def keep_copy(self, path: Path, image_id: str, tag: str) -> None:
-        """Keep a copy of a foreign file before it is overwritten or removed; files of this project need none."""
+        """Keep a copy of a foreign file before it is overwritten or removed.
+
+        Files of this project need none, nor does one of zeros alone, as a power cut may leave.
+        """
         if not path.is_file():
             return
         content = path.read_bytes()
         digest = hashlib.sha256(content).hexdigest()
-        if any(label.sha256 == digest for label in self._ledger.history(image_id)):
+        if not content.strip(b"\0") or any(label.sha256 == digest for label in self._ledger.history(image_id)):
             return
         copy = self._copies / tag / f"{time.time_ns()}-{path.name}"
         copy.parent.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,7 @@
 """Label records: what the ledger knows of each label version, as plain values, and rebuilding a ledger from them."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import pairwise
@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from activelabel.errors import InvalidInputError
 from activelabel.store.cases.case_records import LabelRecord, RecordsByFile, records_in, values_of
-from activelabel.store.cases.label_rows import last_version
+from activelabel.store.cases.label_rows import current_row, last_version
 from activelabel.store.cases.readings import with_ends
 from activelabel.store.cases.rounds import current_round
 from activelabel.store.columns import UtcDateTime
@@ -97,15 +97,20 @@ class LabelRecords(Database):
                 "the ledger back instead, or move the record that was changed away"
             ) from error
 
-    def add_history(self, labels: Iterable[Mapping[str, Any]]) -> int:
+    def add_history(self, labels: Iterable[Mapping[str, Any]], superseding: Collection[str] = ()) -> int:
         """Keep labels that no longer count, each marked as superseded; return their number.
 
         Args:
             labels: `image_id`, `tag`, `file`, `sha256`, `annotator` and `created_at` of each, oldest first.
+            superseding: the files of those after which no earlier label of their tag counts either.
         """
         now, count = self._clock(), 0
         with self._writing() as session:
             for values in labels:
+                before = current_row(session, values["image_id"], values["tag"])
+                if before is not None and values["file"] in superseding:
+                    before.superseded_at = values["created_at"]
+                    session.flush()
                 version = last_version(session, values["image_id"], values["tag"]) + 1
                 number = current_round(session, now).number
                 session.add(AnnotationRow(**values, version=version, round_number=number, superseded_at=now))

@@ -1,0 +1,125 @@
+"""Writing files that reach the disk behind whoever writes them: copies and records, which can be made again."""
+
+import atexit
+import contextlib
+import logging
+import os
+import queue
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from activelabel.backports import ON_WINDOWS
+from activelabel.data.files.writing import sync_folder, write_atomically
+
+logger = logging.getLogger(__name__)
+
+AT_THE_END_SECONDS = 5.0
+"""How long a process that ends waits until the disk has what it wrote."""
+_AT_ONCE = 100
+
+
+def write_behind(path: Path, content: bytes) -> None:
+    """Put `content` at `path`; it survives a power cut soon, without a wait for the disk.
+
+    A power cut before that may leave the earlier file, a part of the new one, or none: what reads it must notice, and
+    make it again. On Windows, where a file that is open cannot be replaced, the content is waited for.
+
+    Raises:
+        OSError: as `write_atomically`.
+    """
+    write_atomically(path, content, lasting=False, whole=ON_WINDOWS)
+    if not ON_WINDOWS:
+        _syncing.hand_over(path)
+
+
+def wait_for_disk(seconds: float = AT_THE_END_SECONDS) -> bool:
+    """Wait until the disk has what `write_behind` wrote, at most so long; return whether it has. It takes no lock."""
+    deadline = time.monotonic() + seconds
+    while _syncing.rest and time.monotonic() < deadline:
+        time.sleep(0.002)
+    return not _syncing.rest
+
+
+class _Syncing:
+    """One thread, begun at the first file, that has one file after the other survive a power cut.
+
+    It is a daemon: a disk that stands still does not keep the process from ending.
+    """
+
+    def __init__(self) -> None:
+        self._files: queue.SimpleQueue[Path] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._handed = self._done = 0
+
+    @property
+    def rest(self) -> int:
+        """The number of files that the thread has still to look at."""
+        return self._handed - self._done
+
+    def hand_over(self, path: Path) -> None:
+        """Add a file. If the thread cannot be started, that is a warning, and the next file's call tries again."""
+        with self._lock:
+            self._handed += 1
+            self._files.put(path)
+            if self._thread is None or not self._thread.is_alive():
+                thread = threading.Thread(target=self._run, name="disk", daemon=True)
+                try:
+                    thread.start()
+                except RuntimeError as error:
+                    _warn(path, str(error))
+                else:
+                    self._thread = thread
+
+    def _run(self) -> None:
+        while True:
+            paths = [self._files.get(), *self._more()]
+            for path in paths:
+                with _only_warns(path):
+                    _sync(path)
+            for folder, path in {path.parent: path for path in paths}.items():
+                with _only_warns(path):
+                    sync_folder(folder)
+            self._done += len(paths)
+
+    def _more(self) -> Iterator[Path]:
+        """What else waits: files of one folder, whose names then take one wait."""
+        with contextlib.suppress(queue.Empty):
+            for _ in range(_AT_ONCE - 1):
+                yield self._files.get_nowait()
+
+
+def _sync(path: Path) -> None:
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
+
+
+@contextlib.contextmanager
+def _only_warns(path: Path) -> Iterator[None]:
+    """Log an error of the disk; what is gone meanwhile is passed over."""
+    try:
+        yield
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        _warn(path, str(error.strerror))
+
+
+def _warn(path: Path, why: str) -> None:
+    logger.warning("%s: may be lost with a power cut, and is then made again: %s", path, why)
+
+
+_syncing = _Syncing()
+
+
+def _begin_anew() -> None:
+    """A forked child has no such thread; what its parent handed over, its parent's thread looks at."""
+    global _syncing
+    _syncing = _Syncing()
+
+
+atexit.register(wait_for_disk)
+if not ON_WINDOWS:
+    os.register_at_fork(after_in_child=_begin_anew)
