@@ -70,6 +70,7 @@ def draw_and_kill_the_browser(ohif: OhifPage) -> list[int]:
     ohif.paint(slices=2)
     drawing = ohif.drawing()
     assert "Not saved yet" in ohif.shown_text()
+    ohif.page.wait_for_timeout(2000)  # A stroke is on the disk after 30 ms; a machine with much to do takes longer.
     ohif.kill()
     return drawing
 

@@ -72,7 +72,7 @@ def test_what_tells_patients_is_among_the_settings_in_force(
 ) -> None:
     def told(place: str, **conf: str) -> object:
         project = opened(studies, **conf, project_dir=str(tmp_path / place))
-        open_datastore(project, str(studies), follow_changes=False)
+        open_datastore(project, str(studies), follow_changes=True)
         return project.settings_in_force()["patients"]
 
     assert told("new", patients="") == "names", "as the ledger says"

@@ -15,7 +15,7 @@ from activelabel.store.cases.case_facts import UNTOUCHED
 from activelabel.store.cases.new_annotation import Compared
 from activelabel.store.cases.skips import CANNOT, NOT_NOW
 from activelabel.store.records.labels import SECOND
-from activelabel.store.records.queries import SECOND_READING
+from activelabel.store.records.queries import SECOND_READING, Skip
 from activelabel.store.records.reviews import Agreement
 from activelabel.store.schema.base import Base
 
@@ -30,6 +30,7 @@ class Cases(RuleBasedStateMachine):
     def __init__(self, ledger, clock):
         super().__init__()
         self.ledger, self.clock, self.names = ledger, clock, count()
+        self.skips: list[Skip] = []
         self.sent: dict[tuple[str, str], str] = {}  # unfinished slices by image and annotator
         self.kept: dict[str, list[str]] = {image_id: [] for image_id in IMAGES}
         self.newest: dict[str, dict[str, str]] = {}  # the newest drawing of each of the two readers, by image
@@ -158,7 +159,24 @@ class Cases(RuleBasedStateMachine):
     @rule(annotator=annotators, image_id=images, kind=st.sampled_from([NOT_NOW, CANNOT]))
     def skip(self, annotator, image_id, kind):
         event = CaseEvent.SKIP if kind == NOT_NOW else CaseEvent.SET_ASIDE
-        self.move(event, image_id, annotator, lambda: self.ledger.skip_case(annotator, kind, "", image_id))
+        before = self.ledger.case_facts(image_id)
+        problem = refusal(event, before, annotator)
+        try:
+            skip = self.ledger.skip_case(annotator, kind, "", image_id)
+        except NotReadyError as error:
+            skip, refused = None, str(error)
+        if skip is None:
+            assert problem is not None
+            assert problem in refused
+            assert self.ledger.case_facts(image_id) == before
+            return
+        if skip in self.skips:  # Its answer was lost, and it is sent again.
+            assert (skip.image_id, skip.annotator, skip.kind) == (image_id, annotator, kind)
+            assert self.ledger.case_facts(image_id) == before
+            return
+        assert problem is None
+        assert self.ledger.case_facts(image_id).state in MOVES[event].targets
+        self.skips.append(skip)
 
     @rule(annotator=annotators, image_id=images)
     def bring_back(self, annotator, image_id):

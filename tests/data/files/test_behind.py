@@ -107,7 +107,7 @@ def test_a_process_ends_after_its_files_are_on_the_disk_unless_that_stands_still
 ) -> None:
     began = time.monotonic()
     command = [sys.executable, "-c", ENDING, str(tmp_path / "record"), seconds]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    ended = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=120, check=True)
     assert ended.stdout.split() == printed
     assert time.monotonic() - began < 100
     assert (tmp_path / "record").read_bytes() == b"content"

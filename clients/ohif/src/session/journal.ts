@@ -7,7 +7,7 @@ import type { Part } from '../drawing/history.ts';
 import type { Pages } from './pages.ts';
 
 /** How long an opening waits for the browser's disk. */
-const LONGEST_MS = 3000;
+const LONGEST_MS = 15_000;
 
 /** Whose strokes, on which image, and in which opening of it: that of a page, counted. */
 export type Place = readonly [reader: string, image: string, page: string, opening: number];

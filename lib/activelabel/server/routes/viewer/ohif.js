@@ -394,7 +394,7 @@
   }
 
   // src/session/journal.ts
-  var LONGEST_MS = 3e3;
+  var LONGEST_MS = 15e3;
   var Strokes = class {
     constructor(shelf2, place, ground, onTrouble) {
       this.shelf = shelf2;
