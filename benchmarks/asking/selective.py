@@ -30,7 +30,6 @@ from activelabel.prediction.devices.precision import choose_precision
 from activelabel.recipes import NetworkSettings, RegionSettings, load_recipe
 from benchmarks.asking.selective_figure import draw
 from benchmarks.asking.selective_pools import (
-    DATA,
     Design,
     Pool,
     brats_cases,
@@ -40,6 +39,7 @@ from benchmarks.asking.selective_pools import (
     train,
     volume_example,
 )
+from benchmarks.machine import DATA
 
 SHARES = (100 / 7750, 0.1)  # ma2024 asks for 100 of the 50 × 155 slices that it has of BraTS to train on
 QUICK = load_recipe("quick")

@@ -1,10 +1,8 @@
 """The pools of `selective.py`: cases, a network trained on some of them, and scores and features of the others."""
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import product
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -23,8 +21,8 @@ from activelabel.prediction.devices.precision import choose_precision
 from activelabel.prediction.predictor import Predictor
 from activelabel.prediction.windows import Size3D
 from activelabel.recipes import NetworkSettings, PreprocessingSettings, RegionSettings
+from benchmarks.machine import DATA
 
-DATA = Path(os.environ.get("ACTIVELABEL_DATA", Path(__file__).resolve().parents[3] / "shared" / "data"))
 Key = tuple[str, str, str]
 """The kind of a score: measure, region, aggregation."""
 REGIONS = ("everything", "target", "boundary")

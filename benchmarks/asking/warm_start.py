@@ -10,7 +10,6 @@ one without.
 
 import argparse
 import itertools
-import os
 import shutil
 import statistics
 import tempfile
@@ -31,9 +30,9 @@ from activelabel.project.models.features import Features, features_file, read_fe
 from activelabel.project.models.proxy import current_proxy, rank_kind
 from activelabel.project.opening import open_project
 from activelabel.project.project import Project
+from benchmarks.machine import DATA
 
 ROOT = Path(__file__).resolve().parents[2]
-DATA = Path(os.environ.get("ACTIVELABEL_DATA", ROOT.parent / "shared" / "data"))
 PICTURE = ROOT / "docs" / "pictures" / "warm_start.png"
 HIPPOCAMPUS_CASES = 30
 TUMOUR = 4

@@ -41,7 +41,7 @@ from activelabel.server.datastores.folder import LedgerDatastore
 from activelabel.server.tasks.strategy import host_strategies
 from activelabel.store.cases.new_annotation import NewAnnotation
 from activelabel.store.ledger import Ledger
-from benchmarks.scoring.beside_host import cpu_name
+from benchmarks.machine import cpu_name
 
 SHAPE = (64, 64, 32)
 KIND = ScoreKind("variance")

@@ -28,7 +28,7 @@ import numpy as np
 import psutil
 import requests
 
-from benchmarks.scoring.beside_host import cpu_name
+from benchmarks.machine import cpu_name
 
 ROOT = Path(__file__).parents[2]
 IN_FOLDER, OF_ONE_FILE = 10_000, 50_000

@@ -25,7 +25,7 @@ from activelabel.annotation.label_info import LabelInfo
 from activelabel.data.grids import Grid
 from activelabel.project.opening import open_project
 from activelabel.project.project import Project
-from benchmarks.scoring.beside_host import cpu_name
+from benchmarks.machine import cpu_name
 
 SHAPE = (192, 192, 80)
 ASKED = 5

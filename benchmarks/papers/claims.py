@@ -28,9 +28,9 @@ from activelabel.simulation.arms import Arm, plan_arms
 from activelabel.simulation.cases import Cases
 from activelabel.simulation.experiment import Experiment, open_experiment
 from activelabel.simulation.results import Results, effort_table, mean_dice, read_results
+from benchmarks.machine import DATA
 
 ROOT = Path(__file__).resolve().parents[2]
-DATA = Path(os.environ.get("ACTIVELABEL_DATA", ROOT.parent / "shared" / "data"))
 RECIPES = Path(__file__).parent / "recipes"
 Statistic = Literal["aubc", "final", "first"]
 SIGNIFICANT = 0.05

@@ -10,7 +10,6 @@ one number a volume; ours gives every measure over every region, of the volume a
 import argparse
 import json
 import os
-import platform
 import resource
 import subprocess
 import sys
@@ -27,9 +26,9 @@ from activelabel.networks.unet import build_unet
 from activelabel.prediction.devices.precision import choose_precision
 from activelabel.prediction.windows import Size3D
 from activelabel.recipes import load_recipe
+from benchmarks.machine import DATA, cpu_name
 from benchmarks.scoring.arms import ARMS, CPU, SEED, Job, autocast
 
-DATA = Path(os.environ.get("ACTIVELABEL_DATA", Path(__file__).resolve().parents[3] / "shared" / "data"))
 HOSTS = ("host v1", "host v2")
 CLASSES = 3
 
@@ -169,14 +168,6 @@ def write_images(size: Size, folder: Path) -> None:
     for number in range(size.volumes):
         noise = rng.normal(0, 300, size.shape).astype(np.int16)
         nibabel.save(nibabel.Nifti1Image(noise, np.eye(4)), folder / f"noise_{number}.nii.gz")
-
-
-def cpu_name() -> str:
-    """The processor, as the operating system calls it."""
-    for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-        if line.startswith("model name"):
-            return line.partition(":")[2].strip()
-    return platform.processor()
 
 
 if __name__ == "__main__":

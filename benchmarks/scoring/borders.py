@@ -39,7 +39,8 @@ from activelabel.prediction.predictor import Predictor
 from activelabel.prediction.windows import Size3D
 from activelabel.recipes import Recipe, load_recipe, recipe_names
 from activelabel.training.cpu_layers import with_cpu_layers
-from benchmarks.scoring.ranking import DATA, LABELS, TRAINING_CASES, WEIGHTS_SEED, overlap, tenth
+from benchmarks.machine import DATA
+from benchmarks.scoring.ranking import LABELS, TRAINING_CASES, WEIGHTS_SEED, overlap, tenth
 
 FIRST_SLICES = 24
 

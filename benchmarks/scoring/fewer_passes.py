@@ -32,9 +32,10 @@ from activelabel.prediction.predictor import Predictor
 from activelabel.prediction.racing import planned_passes, race
 from activelabel.recipes import Recipe, load_recipe
 from activelabel.training.cpu_layers import with_cpu_layers
+from benchmarks.machine import DATA
 from benchmarks.scoring.borders import small
 from benchmarks.scoring.one_pass import interval
-from benchmarks.scoring.ranking import DATA, LABELS, TRAINING_CASES, WEIGHTS_SEED
+from benchmarks.scoring.ranking import LABELS, TRAINING_CASES, WEIGHTS_SEED
 
 LENGTH = 32
 LONGER = 1.75

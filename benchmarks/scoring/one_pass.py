@@ -35,9 +35,9 @@ from activelabel.prediction.dropout import random_layers
 from activelabel.prediction.predictor import Predictor
 from activelabel.recipes import Recipe, load_recipe, recipe_names
 from activelabel.training.evaluation import class_dice, mean_dice
-from benchmarks.scoring.beside_host import cpu_name
+from benchmarks.machine import DATA, cpu_name
 from benchmarks.scoring.borders import patch_size, small, train, window_of
-from benchmarks.scoring.ranking import DATA, LABELS, TRAINING_CASES, WEIGHTS_SEED
+from benchmarks.scoring.ranking import LABELS, TRAINING_CASES, WEIGHTS_SEED
 
 REPEATS = 20
 MARK = 0.95

@@ -7,7 +7,6 @@ total of a measure over the volume. The agreement of two seeds shows how much of
 """
 
 import argparse
-import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -28,8 +27,8 @@ from activelabel.prediction.devices.precision import PrecisionName, choose_preci
 from activelabel.prediction.predictor import Predictor
 from activelabel.prediction.racing import race
 from activelabel.recipes import load_recipe
+from benchmarks.machine import DATA
 
-DATA = Path(os.environ.get("ACTIVELABEL_DATA", Path(__file__).resolve().parents[3] / "shared" / "data"))
 RECIPE = load_recipe("quick")
 LABELS = ("anterior", "posterior")
 TRAINING_CASES = 10

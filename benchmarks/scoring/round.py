@@ -59,9 +59,8 @@ from activelabel.project.models.publishing import publish_model
 from activelabel.project.opening import open_project
 from activelabel.recipes import Recipe, load_recipe
 from activelabel.store.ledger import Ledger
+from benchmarks.machine import DATA, cpu_name
 from benchmarks.scoring.arms import CPU, OVERLAP, SEED, HostInference, prepare
-from benchmarks.scoring.beside_host import cpu_name
-from benchmarks.scoring.ranking import DATA
 from benchmarks.training.arms import Files
 
 CLASSES = 3

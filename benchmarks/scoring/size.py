@@ -24,7 +24,8 @@ from activelabel.data.preprocessing import prepare_image, prepare_label
 from activelabel.data.volumes import read_volume
 from activelabel.prediction.predictor import Predictor
 from activelabel.recipes import RegionSettings
-from benchmarks.scoring.ranking import DATA, LABELS, RECIPE, TRAINING_CASES, WEIGHTS_SEED, build_predictor, train
+from benchmarks.machine import DATA
+from benchmarks.scoring.ranking import LABELS, RECIPE, TRAINING_CASES, WEIGHTS_SEED, build_predictor, train
 
 SIZES = ("image", "predicted", "error")
 

@@ -38,8 +38,8 @@ from activelabel.recipes import Recipe, load_recipe
 from activelabel.store.cases.new_annotation import NewAnnotation
 from activelabel.training.evaluation import evaluate_cases, mean_class_dice, mean_dice
 from activelabel.training.transforms import Case
+from benchmarks.machine import DATA, cpu_name
 from benchmarks.scoring.arms import CPU, SEED
-from benchmarks.scoring.beside_host import DATA, cpu_name
 from benchmarks.training.arms import Files, train_host, train_ours
 
 TRAINED_ON, JUDGED_BY = 10, 15

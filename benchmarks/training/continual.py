@@ -29,7 +29,7 @@ from activelabel.training.engine.plan import Plan, Weights
 from activelabel.training.engine.replay import continued
 from activelabel.training.evaluation import evaluate_cases, mean_class_dice, mean_dice
 from activelabel.training.transforms import Case
-from benchmarks.scoring.beside_host import cpu_name
+from benchmarks.machine import cpu_name
 from benchmarks.training.beside_host import hippocampus, recipe_of
 
 LABELS = ("anterior", "posterior")

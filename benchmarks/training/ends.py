@@ -34,7 +34,7 @@ from activelabel.recipes import Recipe, load_recipe
 from activelabel.store.cases.new_annotation import NewAnnotation
 from activelabel.training.evaluation import evaluate_cases, mean_class_dice
 from activelabel.training.transforms import Case
-from benchmarks.scoring.beside_host import cpu_name
+from benchmarks.machine import cpu_name
 from benchmarks.training.arms import Files, train_ours
 from benchmarks.training.beside_host import annotated_project, hippocampus
 

@@ -25,7 +25,7 @@ from activelabel.recipes.planning import plan
 from activelabel.recipes.writing import as_toml
 from activelabel.training.evaluation import evaluate_cases, mean_class_dice
 from activelabel.training.transforms import Case
-from benchmarks.scoring.beside_host import DATA, cpu_name
+from benchmarks.machine import DATA, cpu_name
 from benchmarks.training.arms import Files, train_ours
 from benchmarks.training.beside_host import annotated_project
 

@@ -29,7 +29,7 @@ from activelabel.recipes import load_recipe
 from activelabel.training import patches
 from activelabel.training.evaluation import evaluate_cases, mean_class_dice
 from activelabel.training.transforms import Case
-from benchmarks.scoring.beside_host import cpu_name
+from benchmarks.machine import cpu_name
 from benchmarks.training.arms import Files, train_ours
 from benchmarks.training.beside_host import annotated_project, hippocampus
 
