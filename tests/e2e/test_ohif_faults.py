@@ -87,7 +87,7 @@ def load_the_page_anew(ohif: OhifPage, case: dict[str, Any]) -> list[int]:
     """Draw once more, load the page anew before a draft is kept, and return the drawing."""
     ohif.paint(slices=3)
     drawing = ohif.drawing()
-    ohif.page.reload()
+    ohif.load_anew()
     see_it_again(ohif, case, drawing)
     return drawing
 

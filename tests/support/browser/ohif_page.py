@@ -44,6 +44,9 @@ _DRAWING = """() => {
     const volume = drawing && services.segmentationService.getLabelmapVolume(drawing.segmentationId);
     return volume ? [...volume.voxelManager.getCompleteScalarDataArray()] : [];
 }"""
+# OHIF has no services yet while its scripts still load.
+_HAS_DRAWING = """image => window.services?.segmentationService?.getSegmentations().some(
+    one => one.segmentationId.endsWith(image))"""
 # How many pixels of the map over the first view can be seen; nothing before there are any.
 _SHOWN_MAP = """() => {
     const canvas = document.querySelector('canvas.activelabel-uncertainty');
@@ -94,6 +97,11 @@ class OhifPage:
         notice = self.page.get_by_role("button", name="Confirm and Hide")
         if notice.is_visible():
             notice.click()
+
+    def load_anew(self) -> None:
+        """Load the page anew, as F5 does, and wait until its image is drawn."""
+        self.page.reload()
+        self.wait_for_image()
 
     def wait_for_image(self) -> None:
         """Wait for the image; the first one may take half a minute."""
@@ -165,10 +173,7 @@ class OhifPage:
 
     def wait_for_case(self, image: str) -> None:
         """Wait until a case can be drawn on."""
-        self.page.wait_for_function(
-            "image => services.segmentationService.getSegmentations().some(one => one.segmentationId.endsWith(image))",
-            arg=image,
-        )
+        self.page.wait_for_function(_HAS_DRAWING, arg=image)
         self._panel.locator("button:enabled", has_text="Save and next").wait_for()
         self.wait_for_image()
 
