@@ -37,8 +37,8 @@ def restore(
     ledger = project.ledger.file
     if from_archive and (copy is not None or show):
         raise InvalidInputError("--from-archive: takes no copy, so leave --copy and --list out")
-    _check_project_is_there(project, copy)
     if from_archive:
+        _check_project_is_there(project, copy)
         make_folder(project)
         claim(project)
         _rebuild(project)
@@ -49,12 +49,14 @@ def restore(
             "tools, pg_dump and pg_restore"
         )
     if show:
+        _check_project_is_there(project, copy)
         for found in list_copies(ledger):
             typer.echo(f"{found}  {found.stat().st_size:,} bytes  {damage(found) or 'whole'}")
         return
+    chosen = copy or _newest_whole(ledger)
+    _check_project_is_there(project, copy)
     make_folder(project)
     claim(project)
-    chosen = copy or _newest_whole(ledger)
     aside = restore_copy(ledger, chosen)
     typer.echo(f"{ledger} is the copy {chosen.name} now" + (f"; what was there is in {aside}" if aside else ""))
     progress = project.ledger.progress()

@@ -135,7 +135,7 @@ class FolderLabels(FolderImages):
         if tag == FINAL and lost and file_sha256(path) in lost:
             raise InvalidInputError(
                 "nobody knows which slices it covers, as its record is lost and so is the listing: draw the image "
-                f"again; or, if all of it was drawn, rename the file to {image_id}_label{LABEL_ENDING}"
+                f"again; or, if all of it was drawn, rename the file to IMAGE_label{LABEL_ENDING}"
             )
 
     def _take_in(self, path: Path, image_id: str, tag: str, known: Mapping[str, Any], name: str) -> None:

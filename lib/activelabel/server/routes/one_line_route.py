@@ -12,6 +12,7 @@ from fastapi.routing import APIRoute
 from monailabel.config import settings as host_settings
 from monailabel.endpoints.user.auth import DEFAULT_USER, User
 from monailabel.interfaces.exception import MONAILabelException
+from starlette.exceptions import HTTPException as HostHTTPException
 
 from activelabel.data.files.writing import CANNOT_BE_WRITTEN
 from activelabel.errors import (
@@ -86,7 +87,7 @@ class OneLineRoute(APIRoute):
                 raise
             except MONAILabelException as error:
                 raise HTTPException(400, one_line(str(error.msg))) from error
-            except HTTPException as error:
+            except HostHTTPException as error:
                 if isinstance(error.__cause__, RecursionError | UnicodeDecodeError):  # in FastAPI's own words
                     raise HTTPException(400, _NO_JSON) from error
                 raise
