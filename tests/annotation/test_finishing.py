@@ -244,6 +244,49 @@ def test_the_mask_of_the_model_in_use_outranks_its_scores(case: Case) -> None:
     assert isinstance(case.send("ann", STROKE), Annotation)  # it ends abruptly, but the model sees the same
 
 
+def two_structures(second: int) -> np.ndarray:
+    """A whole ball, and so many voxels of a second structure on one of its slices."""
+    array = drawing(WHOLE)
+    array[:, :, 5].flat[-second or array.size :] = 2
+    return array
+
+
+@pytest.mark.parametrize(
+    ("dice_of_tail", "seen", "draft"),
+    [
+        (0.7, 10, True),
+        (0.4, 10, False),  # the model cannot tell this structure
+        (None, 10, False),
+        (0.7, 0, False),
+        (0.9, 1, True),  # 1 of 41 voxels
+    ],
+)
+def test_a_structure_that_a_credible_model_sees_and_nobody_drew_is_asked_back(
+    tmp_path: Path, dice_of_tail: float | None, seen: int, draft: bool
+) -> None:
+    case = Case(tmp_path, labels=("ball", "tail"))
+    metrics = {"dice": 0.8, "dice_ball": 0.8, "dice_tail": dice_of_tail}
+    version = case.ledger.publish_model("m", "0", "quick", ["ball", "tail"], metrics, []).version
+    write_nifti(case.show(version, WHOLE), two_structures(seen), GRID.affine_ras)
+    kept = case.send("ann", WHOLE)
+    assert is_draft(kept, DraftReason.INCOMPLETE) is draft
+    if draft:
+        assert isinstance(kept, Draft)
+        assert f"nothing of tail is drawn, while model {version} sees {seen} voxels of it: draw on" in kept.why
+        assert isinstance(case.send("ann", WHOLE), Annotation)
+
+
+def test_a_structure_that_the_finished_label_has_does_not_vanish_unasked(tmp_path: Path) -> None:
+    case = Case(tmp_path, labels=("ball", "tail"))
+    file = write_nifti(tmp_path / "both.nii.gz", two_structures(8), GRID.affine_ras)
+    info = read_label_info({"client_id": "ann"})
+    assert isinstance(case.archive.keep(case.training, "final", file, GRID, info), Annotation)
+    kept = case.send("ann", WHOLE)
+    assert isinstance(kept, Draft)
+    assert "nothing of tail is drawn, while the label that counts has 8 voxels of it" in kept.why
+    assert isinstance(case.send("ann", WHOLE), Annotation)
+
+
 def test_a_correction_is_compared_with_the_finished_volume(case: Case) -> None:
     case.send("ann", WHOLE)
     assert is_draft(case.send("ann", STROKE), DraftReason.INCOMPLETE)

@@ -115,7 +115,9 @@ WARM = replace(NOTHING, proxy_missing=True)
         (replace(NOTHING, nothing_left=True), None),  # no image at all
         (replace(NOTHING, new_annotations=4, new_training_annotations=3, nothing_left=True), Work.TRAIN),
         (replace(WARM, new_annotations=4, new_training_annotations=3, nothing_left=True), Work.TRAIN),
-        (Situation(1, 4, 4, 0, nothing_left=True), None),
+        (Situation(1, 4, 4, 0, nothing_left=True), None),  # corrections alone
+        (Situation(1, 4, 4, 0, nothing_left=True, unlearnt_slices=1), Work.TRAIN),  # the last cases of the study
+        (Situation(1, 0, 0, 0, nothing_left=True), None),
     ],
 )
 def test_the_work_that_is_due_with_a_proxy_model(situation: Situation, due: Work | None) -> None:

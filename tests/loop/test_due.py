@@ -11,6 +11,7 @@ from activelabel.acquisition.score import Score
 from activelabel.loop.due import Situation, Work, read_situation, work_due
 from activelabel.project.opening import open_project
 from activelabel.project.project import Project
+from activelabel.store.case_states import Verdict
 
 NOTHING = {"model_version": None, "new_annotations": 0, "new_training_annotations": 0, "unscored": 0}
 
@@ -100,3 +101,42 @@ def test_fewer_cases_than_to_start_with_are_trained_on_when_all_are_annotated(
     record_annotation(project.ledger, validation[1], "f", "0", "bob")
     assert situation(project).nothing_left
     assert due(project) is Work.TRAIN
+
+
+def test_the_last_cases_of_a_study_are_learnt_from_though_they_are_fewer_than_a_round(
+    open_warm: Callable[..., Project],
+) -> None:
+    project = open_warm(retrain_after="4")
+    publish(project, "task", [label_of(project, image_id) for image_id in project.ledger.pool("training")[:3]])
+    for role in ("validation", "training"):
+        for image_id in project.ledger.pool(role)[1:]:
+            label_of(project, image_id)
+    assert due(project) is Work.SCORE  # a case of either role is left
+    label_of(project, project.ledger.pool("validation")[0])
+    assert due(project) is Work.SCORE
+    label_of(project, project.ledger.pool("training")[0])
+    assert due(project) is Work.TRAIN
+    labels = project.ledger.labels_to_learn("training")
+    publish(project, "task", [label.id for label in labels])
+    label_of(project, labels[0].image_id)
+    assert situation(project).new_training_annotations == 1
+    assert due(project) is None  # a correction is new, but no new case
+
+
+def test_labels_that_wait_for_a_review_are_not_the_last_ones(open_warm: Callable[..., Project]) -> None:
+    project = open_warm(review="true", start="4")
+    publish(project, "proxy")
+    training = project.ledger.pool("training")
+    for image_id in (*training, *project.ledger.pool("validation")):
+        label_of(project, image_id)
+    for image_id in training[:3]:
+        project.ledger.decide(image_id, "rev", Verdict.APPROVED)
+        assert due(project) is None
+    project.ledger.decide(training[3], "rev", Verdict.APPROVED)
+    assert due(project) is Work.TRAIN
+
+
+def label_of(project: Project, image_id: str) -> int:
+    """The id of a new label of a whole volume of 20 slices."""
+    project.ledger.fix_slices(image_id, 2, (10, 10, 20))
+    return record_annotation(project.ledger, image_id, "f", "0", "ann").id

@@ -1,7 +1,7 @@
 """Whether a label that was sent is finished, or a draft, and whether it is a model's own drawing."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from activelabel.annotation.coverage import Coverage, SentLabel
 from activelabel.annotation.history_reader import HistoryReader
 from activelabel.data.labels.arrays import LabelArray
-from activelabel.data.labels.completeness import Expected, why_incomplete
+from activelabel.data.labels.completeness import Expected, why_incomplete, why_structure_missing
 from activelabel.data.labels.label_map import label_map_of
 from activelabel.data.slice_digests import SliceDigests
 from activelabel.errors import InvalidInputError
@@ -20,6 +20,7 @@ from activelabel.project.models.shown_masks import shown_file
 from activelabel.store.case_states import DraftReason, FinishedBy, Submission, draft_reason
 from activelabel.store.records.case import CaseHistory
 from activelabel.store.records.labels import Annotation, Draft
+from activelabel.store.records.models import ModelVersion
 
 logger = logging.getLogger(__name__)
 
@@ -109,26 +110,53 @@ class Finishing:
 
     def _incomplete(self, sent: SentLabel, current: Annotation | None, shown: Mapping[int, SliceDigests]) -> str | None:
         smallest = self.reader.ledger.smallest_drawn_share(sent.image_id)
-        return why_incomplete(self._areas(sent.array, sent), self._expected(sent, current, shown), smallest)
+        mask = self._expected_mask(sent, current, shown)
+        expected = self._expected_profile(sent) if mask is None else Expected(self._areas(mask.array, sent), mask.says)
+        problem = why_incomplete(self._areas(sent.array, sent), expected, smallest)
+        if problem is not None or mask is None:
+            return problem
+        of_structures = self._voxels(mask.array, mask.structures)
+        return why_structure_missing(self._voxels(sent.array, mask.structures), of_structures, mask.says_voxels)
 
-    def _expected(
+    def _expected_mask(
         self, sent: SentLabel, current: Annotation | None, shown: Mapping[int, SliceDigests]
-    ) -> Expected | None:
-        """The expected drawing: that of a finished label, else the prediction of the model in use if credible."""
+    ) -> "_ExpectedMask | None":
+        """The expected drawing: a finished label, else what the model in use has shown if it is credible."""
+        names = tuple(label_map_of(self.reader.labels))
         if current is not None and current.slices is None:
             before = self._read(self.reader.kept / current.file, sent)
             if before is not None:
-                return Expected(self._areas(before, sent), "the label that counts has something on")
-        model = self.reader.ledger.model_in_use()
-        if model is None or (model.metrics.get("dice") or 0.0) < CREDIBLE_DICE:
+                counts = "the label that counts has"
+                return _ExpectedMask(before, names, f"{counts} something on", counts)
+        model = self._credible_model()
+        if model is None or model.version not in shown:
             return None
-        says = f"model {model.version} sees something on"
-        if model.version in shown:
-            mask = self._read(shown_file(self.reader.predictions, sent.image_id, model.version), sent)
-            if mask is not None:
-                return Expected(self._areas(mask, sent), says)
+        mask = self._read(shown_file(self.reader.predictions, sent.image_id, model.version), sent)
+        if mask is None:
+            return None
+        credible = tuple(name for name in names if (model.metrics.get(f"dice_{name}") or 0.0) >= CREDIBLE_DICE)
+        return _ExpectedMask(mask, credible, _sees(model), f"model {model.version} sees")
+
+    def _expected_profile(self, sent: SentLabel) -> Expected | None:
+        """The foreground that the model in use has predicted on each slice when it scored the image, if credible."""
+        model = self._credible_model()
+        if model is None:
+            return None
         profile = self.reader.ledger.slice_profile(sent.image_id, model.version, ScoreKind("foreground"))
-        return None if profile is None or len(profile) != len(sent.all_slices) else Expected(profile, says)
+        return None if profile is None or len(profile) != len(sent.all_slices) else Expected(profile, _sees(model))
+
+    def _credible_model(self) -> ModelVersion | None:
+        model = self.reader.ledger.model_in_use()
+        return None if model is None or (model.metrics.get("dice") or 0.0) < CREDIBLE_DICE else model
+
+    def _voxels(self, array: LabelArray, structures: Collection[str]) -> dict[str, int]:
+        """The number of voxels of each of these structures."""
+        values = label_map_of(self.reader.labels)
+        return {
+            name: int(np.count_nonzero(values.structure(index, array)))
+            for index, name in enumerate(values)
+            if name in structures
+        }
 
     def _areas(self, array: LabelArray, sent: SentLabel) -> list[int]:
         return areas_of(label_map_of(self.reader.labels).drawn(array), sent.axis)
@@ -140,6 +168,20 @@ class Finishing:
         except InvalidInputError as error:
             logger.warning("%s: not compared with what was sent: %s", sent.image_id, error)
             return None
+
+
+@dataclass(frozen=True)
+class _ExpectedMask:
+    """An expected drawing, with the structures for which it is credible, and what to say of its slices and voxels."""
+
+    array: LabelArray
+    structures: Collection[str]
+    says: str
+    says_voxels: str
+
+
+def _sees(model: ModelVersion) -> str:
+    return f"model {model.version} sees something on"
 
 
 def _unchanged_from(sent: SentLabel, coverage: Coverage, shown: Mapping[int, SliceDigests]) -> int | None:

@@ -25,7 +25,9 @@ class Situation:
     `new_annotations` counts the labels that the model trained last has not seen, `new_training_annotations` those of
     training cases. If the project asks for slices, both count the new slices of training cases; if a round counts
     foreground, those with foreground. `unscored` counts the cases left that the model in use has not scored.
-    `model_version` is that of the model trained last, None before the first. `nothing_left`: all cases are annotated.
+    `model_version` is that of the model trained last, None before the first. `nothing_left`: all cases are annotated,
+    and reviewed if only approved labels are learnt from; then `unlearnt_slices` counts the slices of training cases
+    that no label covers which this model has seen.
     `proxy_missing`: the recipe needs a proxy model and there is none. `unscored_by_proxy` counts the cases left that
     the proxy model has not scored.
     """
@@ -37,21 +39,23 @@ class Situation:
     nothing_left: bool = False
     proxy_missing: bool = False
     unscored_by_proxy: int = 0
+    unlearnt_slices: int = 0
 
 
 def work_due(situation: Situation, limits: Thresholds) -> Work | None:
     """The task that is due now, or None. Training comes before scoring, whose results it would make stale.
 
     The proxy model comes before both until there are enough labels for a first model. Its purpose is a pool without
-    labels, but labels saved during its training do not cancel it. If the study has fewer cases than the start set,
-    labels of all cases are enough. Labels of validation cases make no training due, because nothing is learned from
-    them.
+    labels, but labels saved during its training do not cancel it. If no more labels can come, those that are there are
+    enough, also for the first model; a correction of a label that was learnt from makes no training due by itself.
+    Labels of validation cases make none due, because nothing is learned from them.
     """
     if situation.model_version is None:
         enough_new = situation.new_training_annotations >= limits.start
         enough_new |= situation.nothing_left and situation.new_training_annotations > 0
     else:
         enough_new = situation.new_training_annotations >= limits.retrain_after
+        enough_new |= situation.nothing_left and situation.unlearnt_slices > 0
     if enough_new:
         return Work.TRAIN
     if situation.model_version is None and situation.proxy_missing:
@@ -83,7 +87,12 @@ def _read_situation(project: Project, measure: str) -> Situation:
     if query.starts_with_slices if version is None else query.asks_slices:
         counts_foreground = version is not None and query.counts_foreground
         new = to_train_on = ledger.new_foreground_slices() if counts_foreground else progress.new_training_slices
-    nothing_left = not (progress.leased or ledger.has_pool("training") or ledger.has_pool("validation"))
+    nothing_left = not (
+        progress.leased
+        or ledger.has_pool("training")
+        or ledger.has_pool("validation")
+        or (project.settings.review and ledger.count_waiting_for_review())
+    )
     return Situation(
         version,
         new,
@@ -92,4 +101,5 @@ def _read_situation(project: Project, measure: str) -> Situation:
         nothing_left=nothing_left,
         proxy_missing=proxy_is_missing(project),
         unscored_by_proxy=unscored_by_proxy(project),
+        unlearnt_slices=progress.new_training_slices if nothing_left else 0,
     )

@@ -5,6 +5,7 @@ A program that simulates an annotator uses it, and calls it for the work that a 
 
 import math
 from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -119,4 +120,6 @@ class LocalApp:
         return settings
 
     def _due(self) -> Work | None:
-        return work_due(read_situation(self.project, scored_measure(self.project)), self.project.thresholds)
+        """The work that is due; a round that the pool cannot fill is none: all rounds of a run cost the same."""
+        situation = replace(read_situation(self.project, scored_measure(self.project)), unlearnt_slices=0)
+        return work_due(situation, self.project.thresholds)

@@ -172,6 +172,19 @@ def test_a_skip_without_a_case_is_refused_at_its_route_and_ignored_with_a_next_s
     assert set_aside["state"] == "cannot be annotated"
 
 
+def test_the_route_of_skips_keeps_a_reason_that_comes_without_a_kind(app: App) -> None:
+    held = app.ask()["id"]
+    skipped = app.actions.skip_case({"client_id": "ann", "reason": "unscharf"}, None)
+    assert (skipped["id"], skipped["kind"], skipped["reason"]) == (held, "not now", "unscharf")
+
+
+def test_the_route_of_skips_does_not_skip_what_is_not_to_be_skipped(app: App) -> None:
+    held = app.ask()["id"]
+    with pytest.raises(InvalidInputError, match='skip: expected "not now" or "cannot be annotated", got \'no\''):
+        app.actions.skip_case({"client_id": "ann", "skip": "no"}, None)
+    assert app.ask()["id"] == held
+
+
 @pytest.mark.parametrize(
     ("params", "line"),
     [

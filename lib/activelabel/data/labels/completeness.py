@@ -6,7 +6,7 @@ if there is one, tells what should be there; else the check looks for the signs 
 proof: the annotator has the last word.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 FAR_SHARE = 0.5
@@ -22,6 +22,9 @@ of these labels, 400 of 400, 111 of 120, and 8 of 8 do.
 """
 FEW_SHARE = 0.1
 """While nothing else is known of a project, a drawing on a smaller share of the slices counts as incomplete."""
+
+LEAST_OF_A_STRUCTURE = 0.02
+"""A structure with a smaller share of the expected voxels may be missing: it is often a model's false positive."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,21 @@ def why_incomplete(
     if smallest_share is not None:
         return f"{on}, less than half of any label before" if share < smallest_share / 2 else None
     return f"{on}" if share < FEW_SHARE else None
+
+
+def why_structure_missing(drawn: Mapping[str, int], expected: Mapping[str, int], says: str) -> str | None:
+    """The reason why a drawing seems to lack a whole structure, as half a sentence; None if it does not.
+
+    Args:
+        drawn: the number of drawn voxels of each structure, by its name.
+        expected: the number that a credible model, or a label that counts already, has of it.
+        says: the source of the expectation, up to the number of voxels.
+    """
+    least = LEAST_OF_A_STRUCTURE * sum(expected.values())
+    missing = [name for name, voxels in expected.items() if voxels > 0 and voxels >= least and not drawn[name]]
+    if not missing:
+        return None
+    return f"nothing of {missing[0]} is drawn, while {says} {expected[missing[0]]} voxels of it"
 
 
 def _broken_off(areas: Sequence[int], drawn: Sequence[int]) -> str | None:

@@ -116,10 +116,13 @@ class CaseActions:
         Without an id, an annotator who holds no case skips the last one whose lease expired.
 
         Raises:
+            InvalidInputError: the skip is invalid, or `no`.
             NotReadyError: there is no such case, or the image is finished, set aside, or held by somebody else.
         """
         annotator = annotator_of(params)
-        wanted = skip_request(params) or SkipRequest(NOT_NOW, "")
+        wanted = skip_request({**params, "skip": params.get("skip") or NOT_NOW})
+        if wanted is None:
+            raise InvalidInputError(f'skip: expected "{NOT_NOW}" or "{CANNOT}", got {str(params["skip"])[:80]!r}')
         skipped = self._project.ledger.skip_case(annotator, wanted.kind, wanted.reason, image_id)
         if skipped is None:
             raise NotReadyError(f"{annotator} holds no case that could be skipped: ask for one, or name an image")
