@@ -43,7 +43,7 @@ def shown(script: str, capfd: pytest.CaptureFixture[str], every: float = 0.05) -
 
 
 def test_a_silent_command_is_reported_at_intervals(capfd: pytest.CaptureFixture[str]) -> None:
-    code, lines, err = shown("import time; print('Collecting torch'); time.sleep(1)", capfd)
+    code, lines, err = shown("import time; print('Collecting torch'); time.sleep(2)", capfd, every=0.02)
     assert code == 0
     assert len(lines) > 4
     assert {line.split(maxsplit=1)[1] for line in lines[:-1]} == {"looking for torch"}

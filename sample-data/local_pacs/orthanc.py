@@ -14,7 +14,7 @@ import requests
 from pydicom.dataset import FileDataset
 
 PLUGINS = Path("/usr/share/orthanc/plugins")
-START_SECONDS = 60.0
+START_SECONDS = 120.0
 _ANSWER_SECONDS = 30.0
 
 
@@ -105,7 +105,7 @@ class Orthanc:
     def _answers(self) -> bool:
         try:
             return requests.get(f"{self.address}/system", timeout=_ANSWER_SECONDS).ok
-        except requests.ConnectionError:
+        except (requests.ConnectionError, requests.Timeout):
             return False
 
     def _configuration(self) -> dict[str, object]:

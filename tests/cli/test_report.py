@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from made_up_experiment import make_experiment
-from ohif_page import CHROMIUM, OPTIONS
+from ohif_page import CHROMIUM, OPTIONS, PATIENCE_MS
 from playwright.sync_api import Browser, Page, sync_playwright
 from recorded import record_annotation
 
@@ -49,13 +49,14 @@ def project_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=OPTIONS)
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=OPTIONS, timeout=PATIENCE_MS)
         yield browser
         browser.close()
 
 
 def opened(browser: Browser, file: Path, width: int) -> Page:
     page = browser.new_page(viewport={"width": width, "height": 800})
+    page.set_default_timeout(PATIENCE_MS)
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
     page.on("pageerror", lambda error: asked.append(str(error)))

@@ -152,7 +152,7 @@ def test_slicers_stock_module_goes_from_next_sample_to_label_on_slicers_own_logi
 
 
 def test_our_module_gets_what_the_stock_module_cannot_show(
-    server: RunningServer, studies: Path, tmp_path: Path
+    server: RunningServer, studies: Path, tmp_path: Path, patient_slicer: None
 ) -> None:
     asked = connect(server.address, "mod")
     assert asked.log_in() == User("mod", True)
@@ -310,15 +310,28 @@ def test_an_image_outside_the_studies_is_segmented_in_a_session(server: RunningS
 # While a slow request runs
 
 
+GOES = 20
+ENOUGH = 2
+"""The first may be answered before the slow request is there; a server that is held up by it answers no second one."""
+
+
 def answers_meanwhile(server: RunningServer, slow: Callable[[], object]) -> int:
-    """Return how many successive requests to `/info/` were answered while the slow request ran."""
-    with ThreadPoolExecutor(1) as thread:
-        running: Future[object] = thread.submit(slow)
-        answered = 0
-        while not running.done():
-            assert requests.get(f"{server.address}/info/", timeout=60).ok
-            answered += not running.done()
-        running.result()
+    """Return how many successive requests to `/info/` were answered while a slow request ran.
+
+    What is slow on one machine is not on another, nor are turns of the processor given fairly: the request is made
+    again until enough were answered during one.
+    """
+    answered = 0
+    for _ in range(GOES):
+        with ThreadPoolExecutor(1) as thread:
+            running: Future[object] = thread.submit(slow)
+            answered = 0
+            while not running.done():
+                assert requests.get(f"{server.address}/info/", timeout=60).ok
+                answered += not running.done()
+            running.result()
+        if answered >= ENOUGH:
+            break
     return answered
 
 
@@ -329,7 +342,7 @@ def infer(server: RunningServer, image: str) -> None:
 
 def test_info_answers_while_an_inference_runs(server: RunningServer) -> None:
     # The host's own route answers no other request meanwhile.
-    assert answers_meanwhile(server, lambda: infer(server, "big")) >= 5
+    assert answers_meanwhile(server, lambda: infer(server, "big")) >= ENOUGH
 
 
 def test_info_answers_while_labels_are_saved(server: RunningServer, studies: Path, tmp_path: Path) -> None:
@@ -340,5 +353,5 @@ def test_info_answers_while_labels_are_saved(server: RunningServer, studies: Pat
     def save() -> Mapping[str, Any]:
         return dict(client.save_label("big", str(file)))
 
-    assert answers_meanwhile(server, save) >= 2
+    assert answers_meanwhile(server, save) >= ENOUGH
     np.testing.assert_array_equal(values_of(shown(studies, "big")), values)

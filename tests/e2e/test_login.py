@@ -196,6 +196,9 @@ def test_people_of_a_login_provider(
         asked = ohif.next_case()["id"]
 
         openid.rotate("ES256")
+        with_new_key = Script(server, Authorization=f"Bearer {openid.token('ann')}")
+        # Keys are asked for at most every ten seconds.
+        server.wait_for(lambda: with_new_key.ask("GET", "/info/").ok, "the provider's new key", 120)
         client = slicer(server, "ann", "ann's own", called="somebody else")
         sample = client.next_sample("random", {})
         assert sample["id"] == asked, "ann is one person, in OHIF and in Slicer"

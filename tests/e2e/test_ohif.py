@@ -150,12 +150,13 @@ def draw_export_and_take_back(server: RunningServer, ohif: OhifPage, sample: dic
     assert len(drawn) == 8
     drawing = ohif.drawing()
     ohif.press("Control+z")
-    assert len(ohif.drawn_slices()) == 7
+    ohif.wait_for_drawn(drawn[1:])  # the last stroke is nearest to the feet
     for _ in range(9):
         ohif.press("Control+z")
-    assert ohif.drawn_slices() == []
+    ohif.wait_for_drawn([])
     for _ in range(9):
         ohif.press("Control+y")
+    ohif.wait_for_drawn(drawn)
     assert ohif.drawing() == drawing
     # An export says nothing about whether the case is finished.
     ohif.export("kept as a draft: something is drawn on 8 of 16 slices")
@@ -220,7 +221,7 @@ def see_what_the_model_says(server: RunningServer, ohif: OhifPage, sample: dict[
     assert expected.any()
     assert "You draw over what the model draws" in ohif.shown_text()
     np.testing.assert_array_equal(ohif.drawing(), expected)
-    assert ohif.coloured_pixels() > 100
+    ohif.wait_for_colours(100)
     assert ohif.show_uncertainty(0.7) > 0
     ohif.wait_for_text(f"{CASES - 1} of {CASES} cases annotated")
     worklist = ohif.unfold("Worklist")

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import requests
-from ohif_page import OhifPage
+from ohif_page import PATIENCE_MS, OhifPage
 from playwright.sync_api import Route
 from running_server import RunningServer
 
@@ -42,9 +42,9 @@ def test_nothing_drawn_is_lost_whatever_fails(
     server: RunningServer, make_ohif: Callable[..., OhifPage], tmp_path: Path
 ) -> None:
     ohif = make_ohif(server.address, tmp_path / "profile")
-    ohif.slow_down(latency_ms=300, mbit_per_second=2)
     studies = requests.get(f"{server.address}/proxy/dicom/qido/studies?limit=1", timeout=ANSWER_SECONDS).json()
     ohif.open(str(studies[0]["0020000D"]["Value"][0]))
+    ohif.slow_down(latency_ms=300, mbit_per_second=2)  # OHIF's own 20 MB, which no test needs to wait for, are there
     ohif.give_name(READER)
     case = ohif.next_case()
 
@@ -53,9 +53,11 @@ def test_nothing_drawn_is_lost_whatever_fails(
     ohif.open(case["StudyInstanceUID"])
     ohif.be(READER)
     see_it_again(ohif, case, drawing)
+    drawn_slices = ohif.drawn_slices()
     ohif.press("Control+z")
-    assert ohif.drawn_slices() == [], "what is there again is one step"
+    ohif.wait_for_drawn([])  # what is there again is one step
     ohif.press("Control+y")
+    ohif.wait_for_drawn(drawn_slices)
 
     drawing = load_the_page_anew(ohif, case)
     assert ohif.drawing() == drawing
@@ -69,8 +71,8 @@ def draw_and_kill_the_browser(ohif: OhifPage) -> list[int]:
     """Draw, and kill the browser before a draft is kept. Return the drawing."""
     ohif.paint(slices=2)
     drawing = ohif.drawing()
-    assert "Not saved yet" in ohif.shown_text()
-    ohif.page.wait_for_timeout(2000)  # A stroke is on the disk after 30 ms; a machine with much to do takes longer.
+    ohif.wait_for_text("Not saved yet")
+    ohif.wait_until_kept()
     ohif.kill()
     return drawing
 
@@ -87,6 +89,7 @@ def load_the_page_anew(ohif: OhifPage, case: dict[str, Any]) -> list[int]:
     """Draw once more, load the page anew before a draft is kept, and return the drawing."""
     ohif.paint(slices=3)
     drawing = ohif.drawing()
+    ohif.wait_until_kept()
     ohif.load_anew()
     see_it_again(ohif, case, drawing)
     return drawing
@@ -112,7 +115,7 @@ def fail_to_be_heard(server: RunningServer, ohif: OhifPage, case: dict[str, Any]
     """Lose the answer to a label that the server has kept: pressing again asks nothing, and makes no second version."""
 
     def lose_the_answer(route: Route) -> None:
-        route.fetch()
+        route.fetch(timeout=PATIENCE_MS)
         route.abort()
 
     ohif.page.route(SAVES, lose_the_answer)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from importlib.resources import files
 
 import pytest
-from ohif_page import CHROMIUM, OPTIONS
+from ohif_page import CHROMIUM, OPTIONS, PATIENCE_MS
 from playwright.sync_api import Page, sync_playwright
 
 from activelabel.server.routes import viewer
@@ -74,8 +74,9 @@ def load(page: Page) -> None:
 @pytest.fixture
 def page() -> Iterator[Page]:
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=OPTIONS)
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=OPTIONS, timeout=PATIENCE_MS)
         page = browser.new_page()
+        page.set_default_timeout(PATIENCE_MS)
         page.route(f"{ADDRESS}/**", lambda route: route.fulfill(content_type="text/html", body=EMPTY))
         load(page)
         page.evaluate(ENTER)

@@ -189,5 +189,5 @@ def test_two_read_blind_and_a_reviewer_decides_what_is_learnt_from(clinic: Clini
 
     # A stream that somebody listens to does not keep the server from ending
     assert clinic.server.stop() == 0
-    listener.thread.join(10)
+    listener.thread.join(120)
     assert not listener.thread.is_alive()

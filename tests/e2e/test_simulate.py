@@ -46,14 +46,14 @@ class Simulation:
     def run_and_kill(self, asked: int, *more: str) -> None:
         """Start the experiment, and kill -9 it when it has asked so many queries. Its children must then end too.
 
-        From its first queries on it is slowed down, so that on a fast machine too it does not end before.
+        Before the last of them it is slowed down, so that on a fast machine too it does not end before.
         """
         command = [str(part) for part in (*self._command, *more)]
         process = subprocess.Popen(
             command,
             env={**os.environ, **ONE_THREAD},
         )
-        self._wait(process, 1)
+        self._wait(process, asked - 1)
         with slowed_down(psutil.Process(process.pid)):
             self._wait(process, asked)
             started = psutil.Process(process.pid).children(recursive=True)

@@ -55,5 +55,8 @@ def test_two_servers_share_a_project_and_one_of_them_trains(
     assert ended.stdout.endswith("done\n"), ended.stderr
     assert environment["ACTIVELABEL_DATABASE_URL"].split("@")[0].split(":")[-1] not in ended.stderr  # the password
     first.wait_for(lambda: first.progress()["scored"] == 3, "the scores anew")
-    with psycopg.connect(environment["ACTIVELABEL_DATABASE_URL"]) as database:
-        assert database.execute("SELECT count(*) FROM work_claims").fetchone() == (0,)
+    with psycopg.connect(environment["ACTIVELABEL_DATABASE_URL"], autocommit=True) as database:
+        # A server gives back what it has claimed after it has written the score.
+        first.wait_for(
+            lambda: database.execute("SELECT count(*) FROM work_claims").fetchone() == (0,), "no claim to be left"
+        )

@@ -1,5 +1,6 @@
 """Rounds of two stages, end to end: an empty ledger, a proxy model, two full rounds, and power cuts in both stages."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import psutil
 import pytest
 from recipe_files import HALF_AS_FINE, PHANTOMS_HALF_AS_FINE, PROXY_HALF_AS_FINE, changed_recipe
 from running_server import RunningServer
+from slowed_down import slowed_down
 
 from activelabel.names import ScoreKind
 from activelabel.store.connection.location import sqlite_url
@@ -18,10 +20,11 @@ from activelabel.store.ledger import Ledger
 pytestmark = pytest.mark.e2e
 
 START, QUERIES_A_ROUND = 3, 2
+EPOCHS = 3
 SHORTER = {
     "proxy": {"epochs": 2, "validate_every": 2, "repeats": 2},
     "training": {
-        "epochs": 3,
+        "epochs": EPOCHS,
         "steps_per_epoch": 20,
         "patches_per_volume": 1,
         "validate_every": 1,
@@ -98,15 +101,28 @@ def ranked_by_proxy(ledger: Ledger) -> bool:
 
 
 def cut_power_in_stage(server: RunningServer, stage: str, ledger: Ledger) -> None:
-    """Kill server and training during this stage, check that no model is published, and start a new server."""
+    """Kill server and training during this stage, check that no model is published, and start a new server.
 
-    def reached() -> bool:
-        return stage_of(server).startswith(stage) and bool(server.children("train"))
+    The training is slowed down from the end of the first stage on, so that a fast one is not past the second.
+    """
+    file = Path(server.studies) / "activelabel" / "train_stats.json"
 
-    server.wait_for(reached, f"stage {stage}")
-    children = server.children()
-    server.kill()
-    psutil.wait_procs(children, timeout=60)
+    def shown() -> dict[str, Any]:
+        return dict(json.loads(file.read_text(encoding="utf-8"))) if file.is_file() else {}
+
+    def near() -> bool:
+        if not server.children("train"):
+            return False
+        stats = shown()
+        return str(stats.get("stage", "")).startswith(stage) or int(stats.get("epoch", 0)) >= EPOCHS - 1
+
+    server.wait_for(near, f"the time before stage {stage}", every=0.02)
+    (training,) = server.children("train")
+    with slowed_down(training):
+        server.wait_for(lambda: str(shown().get("stage", "")).startswith(stage), f"stage {stage}", every=0.02)
+        children = server.children()
+        server.kill()
+        psutil.wait_procs(children, timeout=120)
     assert not [child for child in children if child.is_running()], "children outlived their server"
     assert ledger.latest_model() is None
     server.start()

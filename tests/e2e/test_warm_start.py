@@ -108,12 +108,14 @@ def pseudo_labels(folder: Path) -> dict[str, tuple[int, int]]:
 def kill_in_proxy_training(server: RunningServer, folder: Path) -> dict[str, tuple[int, int]]:
     """Kill the training process after its first epoch, and return the pseudo-labels that exist then."""
     stats = folder / "proxy_stats.json"
-    server.wait_for(
-        lambda: stats.is_file() and "epoch" in json.loads(stats.read_text(encoding="utf-8")),
-        "an epoch of the proxy model",
-        every=0.02,
-    )
+    server.wait_for(stats.is_file, "the first pseudo-label", every=0.02)
     (training,) = server.children("train")
+    with slowed_down(training):
+        server.wait_for(
+            lambda: "epoch" in json.loads(stats.read_text(encoding="utf-8")),
+            "an epoch of the proxy model",
+            every=0.02,
+        )
     training.suspend()
     shown = server.info()["train_stats"]["proxy"]
     assert shown["stage"] == "2 of 2: training"
@@ -128,14 +130,13 @@ def kill_in_proxy_training(server: RunningServer, folder: Path) -> dict[str, tup
 
 def kill_in_proxy_scoring(server: RunningServer, folder: Path, ledger: Ledger) -> None:
     """Kill the server while the proxy model scores, start it again, and check that scores stay."""
-    features = features_file(folder / "features", 1)
-    server.wait_for(features.is_file, "the features by the proxy model, which come before its scores", every=0.02)
+    server.wait_for(lambda: bool(server.children("scoring")), "the scoring by the proxy model", every=0.02)
     (scoring,) = server.children("scoring")
     with slowed_down(scoring):
         server.wait_for(lambda: len(ledger.volume_scores(1, KIND)) > 1, "scores of the proxy model")
         children = server.children()
         server.kill()
-        psutil.wait_procs(children, timeout=60)
+        psutil.wait_procs(children, timeout=120)
     before = ledger.volume_scores(1, KIND)
     assert 1 < len(before) < CASES - 3
     server.start()

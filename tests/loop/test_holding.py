@@ -35,10 +35,27 @@ def ledger(tmp_path: Path) -> Ledger:
     return ledger
 
 
-def test_a_heart_keeps_what_is_held_beyond_its_lease(ledger: Ledger) -> None:
-    with Holding(ledger, lease_seconds=3) as held:  # a machine that stands still for a second or two is no fault
+def test_a_heart_keeps_what_is_held_beyond_its_lease(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The clock of the ledger is moved on after each beat, so that a machine may stand still in between."""
+    monkeypatch.setattr(holding, "BEATS_PER_LEASE", 600)  # each tenth of a second
+    now, extend, beats = [datetime.now(timezone.utc)], ledger.extend_claims, list[datetime]()
+    monkeypatch.setattr(ledger, "_clock", lambda: now[0])
+
+    def beat(*rest: Any) -> Any:
+        began = now[0]
+        extended = extend(*rest)
+        beats.append(began)
+        return extended
+
+    monkeypatch.setattr(ledger, "extend_claims", beat)
+    with Holding(ledger, lease_seconds=60) as held:
         image_id = next(held.images(JOB))
-        time.sleep(3.5)
+        for _ in range(3):
+            now[0] += timedelta(seconds=40)
+            until = time.monotonic() + 60
+            while not beats or beats[-1] < now[0]:
+                assert time.monotonic() < until, "no beat"
+                time.sleep(0.01)
         assert held.record(1, scores_of(image_id), 0) == []
     assert ledger.scored_images(1, KIND) == {image_id}
 
@@ -81,10 +98,24 @@ def test_a_stopped_process_claims_nothing_more(ledger: Ledger) -> None:
         assert list(images) == []
 
 
-def test_it_waits_while_another_holds_the_last_image_and_takes_it_over_when_that_is_lost(ledger: Ledger) -> None:
-    assert ledger.claim_images(JOB, "another", 1.0) == ["a"]
-    done = []
-    with Holding(ledger) as held:
+def test_it_waits_while_another_holds_the_last_image_and_takes_it_over_when_that_is_lost(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now, looks, claim = [datetime.now(timezone.utc)], [0], ledger.claim_images
+    monkeypatch.setattr(ledger, "_clock", lambda: now[0])
+    done: list[str] = []
+
+    def claim_until_it_is_lost(*rest: Any) -> list[str]:
+        """Lose the other one's claim after this process has looked for it in vain some times."""
+        looks[0] += len(done) == 2
+        if looks[0] == 3:
+            now[0] += timedelta(seconds=61)
+        return claim(*rest)
+
+    assert claim(JOB, "another", 60) == ["a"]
+    monkeypatch.setattr(ledger, "claim_images", claim_until_it_is_lost)
+    monkeypatch.setattr(holding, "LOOK_AGAIN_SECONDS", 0.05)
+    with Holding(ledger, lease_seconds=600) as held:
         for image_id in held.images(JOB):
             assert held.record(1, scores_of(image_id), 0) == []
             done.append(image_id)

@@ -35,7 +35,7 @@ class App(MONAILabelApp):
             raise ValueError("something is wrong")
         if request["do"] == "sleep":
             print("asleep", flush=True)
-            time.sleep(60)
+            time.sleep(600)
         command = open("/proc/self/cmdline").read().strip(chr(0)).split(chr(0))
         return {
             "method": child_method(), "command": command, "mark": os.environ["MARK"], "is_here": "GONE" in os.environ,
@@ -181,4 +181,4 @@ def test_children_end_when_the_server_is_killed(run_server: Callable[[str], tupl
     assert len(started) == 2
     assert others == [["activelabel", "starts the children of this server"]]
     psutil.Process(server).kill()
-    assert not psutil.wait_procs(started, timeout=30)[1]
+    assert not psutil.wait_procs(started, timeout=120)[1]

@@ -154,7 +154,7 @@ def test_a_used_ledger_works_on_in_a_new_process(empty_url):
         target=ledger.keep_label, args=(NewAnnotation("a", "label", "0", "ann"),)
     )
     child.start()
-    child.join(60)
+    child.join(300)
     assert child.exitcode == 0
     assert [label.file for label in ledger.history("a")] == ["label"]
     ledger.close()
@@ -173,7 +173,7 @@ def test_a_used_ledger_works_on_in_forked_children_and_in_the_parent(empty_url):
         child.start()
     save_ten("c")
     for child in children:
-        child.join(60)
+        child.join(300)
     assert [child.exitcode for child in children] == [0, 0]
     assert [len(ledger.history(image_id)) for image_id in "abc"] == [10, 10, 10]
     ledger.close()

@@ -77,7 +77,7 @@ def kept(ledger):
 def test_three_processes_that_write_at_once_lose_nothing(url):
     writers = [start(SAVE_LABELS, url, annotator, str(LABELS)) for annotator in ("ann", "bob", "eve")]
     all_at_once(writers)
-    acknowledged = [line for writer in writers for line in writer.communicate(timeout=120)[0].splitlines()]
+    acknowledged = [line for writer in writers for line in writer.communicate(timeout=600)[0].splitlines()]
     assert [writer.returncode for writer in writers] == [0, 0, 0]
     ledger = Ledger(url)
     assert len(acknowledged) == 3 * LABELS
@@ -113,7 +113,7 @@ def test_a_writer_that_is_killed_loses_nothing_that_it_acknowledged(url, acknowl
 def test_nothing_is_leased_to_two_processes(url):
     askers = [start(LEASE_ALL, url, annotator) for annotator in ("ann", "bob", "eve")]
     all_at_once(askers)
-    granted = [line for asker in askers for line in asker.communicate(timeout=120)[0].splitlines()]
+    granted = [line for asker in askers for line in asker.communicate(timeout=600)[0].splitlines()]
     assert [asker.returncode for asker in askers] == [0, 0, 0]
     check_that_nothing_is_leased_twice(Ledger(url), expected=len(granted))
 

@@ -72,7 +72,7 @@ def test_writes_of_another_process_change_the_revision(study: Ledger) -> None:
     before = study.revision()
     process = multiprocessing.get_context("fork").Process(target=_annotate, args=(study,))
     process.start()
-    process.join(60)
+    process.join(300)
     assert process.exitcode == 0
     assert study.revision() != before
 
@@ -87,7 +87,7 @@ def test_a_forked_process_has_its_own_revision(study: Ledger) -> None:
     before = study.revision()
     process = multiprocessing.get_context("fork").Process(target=_revision_changes, args=(study,))
     process.start()
-    process.join(60)
+    process.join(300)
     assert process.exitcode == 0
     assert study.revision() != before
 

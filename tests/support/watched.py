@@ -16,7 +16,7 @@ def snapshot(root: Path) -> dict[str, str]:
     The server writes its listing a moment after the listed files, first under a temporary name, and removes the files
     of a request a moment after its answer: this function waits for both.
     """
-    end = time.monotonic() + 10
+    end = time.monotonic() + 60
     while time.monotonic() < end and (any(root.rglob("*.part")) or any(root.glob("tmp/activelabel-*/tmp*"))):
         time.sleep(0.05)
     seen = {}

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from activelabel.data.files import behind
@@ -45,14 +46,11 @@ def test_many_files_take_one_thread_and_no_descriptor(tmp_path: Path, monkeypatc
         synced.append(number)
 
     monkeypatch.setattr(behind.os, "fsync", slow)
-    threads, free = threading.active_count(), os.open(tmp_path, os.O_RDONLY)
-    os.close(free)
+    threads, descriptors = set(threading.enumerate()), psutil.Process().num_fds()
     for number in range(250):
         write_behind(tmp_path / f"{number}", b"%d" % number)
-    assert threading.active_count() == threads + 1
-    descriptor = os.open(tmp_path, os.O_RDONLY)
-    os.close(descriptor)
-    assert descriptor <= free + 1
+    assert [thread.name for thread in threading.enumerate() if thread not in threads].count("disk") == 1
+    assert psutil.Process().num_fds() <= descriptors + 1
     assert not synced
     assert not wait_for_disk(0.01)
     assert [(tmp_path / f"{number}").read_bytes() for number in (0, 249)] == [b"0", b"249"]

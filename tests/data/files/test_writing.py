@@ -35,7 +35,7 @@ def test_a_file_that_another_thread_finishes_is_at_its_place_once_that_was_waite
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     may_go_on = threading.Event()
-    monkeypatch.setattr(files.os, "fsync", lambda _: may_go_on.wait(10))
+    monkeypatch.setattr(files.os, "fsync", lambda _: may_go_on.wait(120))
     unfinished = UnfinishedFile(tmp_path / "label", b"content")
     wait = unfinished.finish_beside()
     assert not (tmp_path / "label").exists()

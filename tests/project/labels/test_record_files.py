@@ -33,7 +33,7 @@ def keep(tmp_path: Path) -> Callable[..., None]:
 def test_labels_of_two_images_wait_for_the_ledger_at_the_same_time(keep: Callable[..., None]) -> None:
     both_wait = threading.Barrier(2)
     with ThreadPoolExecutor(2) as threads:
-        saves = [threads.submit(keep, image, lambda: both_wait.wait(10)) for image in ("a", "b")]
+        saves = [threads.submit(keep, image, lambda: both_wait.wait(120)) for image in ("a", "b")]
         for save in saves:
             save.result()
 
@@ -43,12 +43,12 @@ def test_labels_of_one_image_are_recorded_one_after_the_other(keep: Callable[...
 
     def first() -> None:
         first_began.set()
-        assert first_ends.wait(10)
+        assert first_ends.wait(120)
         assert not second_began.is_set()
 
     with ThreadPoolExecutor(2) as threads:
         saves = [threads.submit(keep, "a", first)]
-        assert first_began.wait(10)
+        assert first_began.wait(120)
         saves.append(threads.submit(keep, "a", second_began.set))
         assert not second_began.wait(0.2)
         first_ends.set()
@@ -63,9 +63,9 @@ def test_a_label_does_not_wait_for_ever_for_another_one_of_its_image(
     monkeypatch.setattr(record_files, "PATIENCE_SECONDS", 0.1)
     began, ends = threading.Event(), threading.Event()
     with ThreadPoolExecutor(1) as threads:
-        stuck = threads.submit(keep, "a", lambda: (began.set(), ends.wait(10)))
+        stuck = threads.submit(keep, "a", lambda: (began.set(), ends.wait(120)))
         try:
-            assert began.wait(10)
+            assert began.wait(120)
             with pytest.raises(UnavailableError, match="image 'a': another label of it has been waiting"):
                 keep("a", lambda: None)
         finally:

@@ -874,7 +874,7 @@ def test_nobody_waits_while_a_reading_is_compared(twice: Ward, monkeypatch: pyte
     def meanwhile(reader: HistoryReader, annotation: Annotation, grid: Grid) -> LabelArray:
         other = threading.Thread(target=archive.write_records, args=(image,), daemon=True)
         other.start()
-        other.join(10)
+        other.join(120)
         written.append(not other.is_alive())
         return read(reader, annotation, grid)
 

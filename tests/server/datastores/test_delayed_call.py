@@ -2,7 +2,7 @@
 
 import errno
 import threading
-import time
+from types import SimpleNamespace
 
 import pytest
 
@@ -27,23 +27,17 @@ class Timer:
 
 
 def test_the_delay_grows_with_the_processor_time_of_the_call(monkeypatch: pytest.MonkeyPatch) -> None:
-    Timer.delays = []
-    monkeypatch.setattr(delayed_call.threading, "Timer", Timer)
-
-    def work() -> None:
-        end = time.thread_time() + 0.05
-        while time.thread_time() < end:
-            pass
-
-    call = DelayedCall(work, 1.0, share=100.0)
+    Timer.delays, worked = [], list[float]()
+    monkeypatch.setattr(delayed_call, "threading", SimpleNamespace(Timer=Timer, Lock=threading.Lock))
+    monkeypatch.setattr(delayed_call, "time", SimpleNamespace(thread_time=lambda: sum(worked)))
+    call = DelayedCall(lambda: worked.append(0.05), 1.0, share=100.0)
     call.request()
     call.request()
     call.flush()
     call.flush()  # nothing was requested since
     call.request()
-    assert Timer.delays[0] == 1.0
-    assert len(Timer.delays) == 2
-    assert 5.0 <= Timer.delays[1] < 10.0  # a hundred times 0.05 s
+    assert Timer.delays == [1.0, pytest.approx(5.0)]  # a hundred times 0.05 s
+    assert len(worked) == 1
 
 
 def test_what_found_a_full_disk_is_done_later_and_says_so_in_one_line(

@@ -63,7 +63,7 @@ def test_a_folder_without_changes_is_not_read(tmp_path: Path, monkeypatch: pytes
     watch.start()
     assert not watcher.told.wait(0.5)
     (tmp_path / "a.nii.gz").write_bytes(b"")
-    assert watcher.told.wait(30)
+    assert watcher.told.wait(120)
     watch.stop()
     watch.join()
 
@@ -85,7 +85,7 @@ def test_a_folder_that_cannot_be_watched_is_read_now_and_then_with_a_line_in_the
     watcher = Noting()
     watch = FolderWatch([tmp_path], watcher)
     watch.start()
-    assert watcher.told.wait(30)
+    assert watcher.told.wait(120)
     watch.stop()
     watch.join()
     (line,) = caplog.messages
@@ -102,7 +102,7 @@ def test_a_watch_that_ends_by_itself_is_replaced_by_looking(
     assert watch._observer is not None
     for emitter in watch._observer.emitters:
         emitter.stop()
-    assert watcher.told.wait(30)
+    assert watcher.told.wait(120)
     watch.stop()
     watch.join()
     assert "the system has stopped to send events" in caplog.text

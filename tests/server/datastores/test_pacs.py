@@ -119,7 +119,7 @@ class Site:
         found = []
         for series in self.orthanc.series("SEG"):
             (instance,) = series["Instances"]  # type: ignore[misc]
-            tags = requests.get(f"{self.orthanc.address}/instances/{instance}/tags?simplify", timeout=30).json()
+            tags = requests.get(f"{self.orthanc.address}/instances/{instance}/tags?simplify", timeout=120).json()
             found.append([segment["SegmentLabel"] for segment in tags["SegmentSequence"]])
         return found
 
@@ -241,7 +241,7 @@ def test_a_removed_series_is_gone_at_the_next_look_with_its_copies(site: Site, a
         store.save_label(site.uids[0], str(site.label(1)), "final", {})
     for series in site.orthanc.series("CT"):
         if series["MainDicomTags"]["SeriesInstanceUID"] == site.uids[0]:  # type: ignore[index]
-            requests.delete(f"{site.orthanc.address}/series/{series['ID']}", timeout=30).raise_for_status()
+            requests.delete(f"{site.orthanc.address}/series/{series['ID']}", timeout=120).raise_for_status()
     store.refresh()
     assert store.list_images() == [site.uids[1]]
     assert not site.ledger.image(site.uids[0]).present

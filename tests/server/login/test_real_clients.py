@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import uvicorn
 from monailabel.client import MONAILabelClient
-from ohif_page import CHROMIUM
+from ohif_page import CHROMIUM, PATIENCE_MS
 from openid_provider import OpenIdProvider
 from playwright.sync_api import Browser, sync_playwright
 from ports import free_port
@@ -37,7 +37,7 @@ def serve() -> Iterator[Serve]:
         )
         servers.append(uvicorn.Server(config))
         threading.Thread(target=servers[-1].run, daemon=True).start()
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 120
         while not servers[-1].started:
             assert time.monotonic() < deadline, "the server does not start"
             time.sleep(0.05)
@@ -51,7 +51,9 @@ def serve() -> Iterator[Serve]:
 @pytest.fixture
 def chromium() -> Iterator[Browser]:
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--headless=new", "--no-sandbox"])
+        browser = playwright.chromium.launch(
+            executable_path=CHROMIUM, args=["--headless=new", "--no-sandbox"], timeout=PATIENCE_MS
+        )
         yield browser
         browser.close()
 
@@ -72,6 +74,7 @@ def test_users_over_tls_from_another_machine(
         assert answer.status == 200, "as Slicer downloads it"
 
     page = chromium.new_page(ignore_https_errors=True)
+    page.set_default_timeout(PATIENCE_MS)
     page.goto(f"{address}/ohif/monai-label?StudyInstanceUIDs=1.2")
     for password in ("wrong", PASSWORD):
         page.get_by_label("Name").fill("annotator")
@@ -94,6 +97,7 @@ def test_a_browser_goes_to_the_login_provider_and_comes_back_to_where_it_was_goi
     address = f"http://127.0.0.1:{serve(make_client(server=by_provider).app)}"
     openid.redirects = {f"{address}/login/callback"}
     page = chromium.new_page()
+    page.set_default_timeout(PATIENCE_MS)
     page.goto(f"{address}/ohif/monai-label?x=1")
     page.get_by_role("link", name="Log in at 127.0.0.1").click()
     page.wait_for_url(f"{address}/ohif/monai-label?x=1")

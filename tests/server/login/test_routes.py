@@ -167,7 +167,7 @@ def go(client: TestClient, openid: OpenIdProvider, next: str = "/") -> dict[str,
     openid.redirects = {CALLBACK}
     leaves = client.get("/login/start", params={"next": next})
     assert leaves.status_code == 303
-    back = requests.get(leaves.headers["location"], allow_redirects=False, timeout=10).headers["Location"]
+    back = requests.get(leaves.headers["location"], allow_redirects=False, timeout=60).headers["Location"]
     assert back.startswith(f"{CALLBACK}?")
     return {key: values[0] for key, values in parse_qs(urlsplit(back).query).items()}
 

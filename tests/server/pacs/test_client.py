@@ -1,6 +1,5 @@
 import json
 import threading
-import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -147,7 +146,7 @@ def test_a_pacs_that_goes_silent_is_not_waited_for(fake: FakePacs, monkeypatch: 
     released = threading.Event()
 
     def silent(path: str) -> Answer:
-        released.wait(30)
+        released.wait(120)
         return 200, "application/dicom+json", b"[]"
 
     fake.answer = silent
@@ -225,11 +224,13 @@ def test_a_viewer_cannot_leave_the_dicomweb_services(fake: FakePacs, path: str) 
 
 def test_time_runs_out_for_a_download_too(fake: FakePacs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(host_settings, "MONAI_LABEL_DICOMWEB_PROXY_TIMEOUT", 0.2)
+    released = threading.Event()
 
     def slow(path: str) -> Answer:
-        time.sleep(1)
+        released.wait(120)
         return 200, "multipart/related", b""
 
     fake.answer = slow
     with pytest.raises(UnavailableError, match="does not answer in time"):
         Pacs(fake.url).download("1.2.3", "1.9", tmp_path)
+    released.set()

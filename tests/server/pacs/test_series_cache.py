@@ -76,7 +76,7 @@ def test_two_threads_that_need_a_series_at_once_share_one_download(
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(120)
     assert archive.downloads == 1
     assert len(set(found)) == 1
 

@@ -30,7 +30,7 @@ class SlowApp:
 
     def infer(self, request: Mapping[str, Any]) -> dict[str, Any]:
         self.requests.append(request)
-        assert self.end.wait(60)
+        assert self.end.wait(300)
         return {"file": None, "params": {"model_version": 1}}
 
 
@@ -52,14 +52,14 @@ def test_of_a_crowd_a_few_wait_the_others_come_later_and_threads_are_left(slow: 
 
     async def ask() -> tuple[int, list[httpx.Response]]:
         transport = httpx.ASGITransport(server)
-        async with httpx.AsyncClient(transport=transport, base_url="http://localhost", timeout=60) as client:
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost", timeout=300) as client:
             crowd = [
                 asyncio.create_task(client.post("/infer/segmentation?image=case_0", data={"params": '{"roi": 5}'}))
                 for _ in range(CROWD)
             ]
             try:
-                await asyncio.wait_for(all_have_come(crowd), 20)
-                other = await asyncio.wait_for(client.get("/other"), 20)
+                await asyncio.wait_for(all_have_come(crowd), 120)
+                other = await asyncio.wait_for(client.get("/other"), 120)
             finally:
                 slow.end.set()
             return other.status_code, await asyncio.gather(*crowd)

@@ -21,7 +21,7 @@ def test_when_many_maps_wait_a_further_one_is_refused(tmp_path: Path, monkeypatc
     made.file.write_bytes(b"map")
 
     def compute(*_: object) -> ModelMap:
-        assert go_on.wait(10)
+        assert go_on.wait(120)
         return made
 
     app = SimpleNamespace(maps=SimpleNamespace(uncertainty=compute), datastore=None)
@@ -29,12 +29,14 @@ def test_when_many_maps_wait_a_further_one_is_refused(tmp_path: Path, monkeypatc
     monkeypatch.setattr(map_routes, "require_image", lambda *_: None)
 
     async def ask() -> list[int]:
-        monkeypatch.setattr(map_routes, "turns", Turns(RUNNING, WAITING))
+        turns = Turns(RUNNING, WAITING)
+        monkeypatch.setattr(map_routes, "turns", turns)
         asked = [asyncio.create_task(map_routes.uncertainty_map(None, "a")) for _ in range(RUNNING + WAITING)]
-        await asyncio.sleep(0.2)
+        while turns._taken < RUNNING + WAITING:
+            await asyncio.sleep(0.01)
         try:
             with pytest.raises(TooManyError, match="2 requests wait for the model already") as refused:
-                await asyncio.wait_for(map_routes.uncertainty_map(None, "b"), 2)
+                await asyncio.wait_for(map_routes.uncertainty_map(None, "b"), 60)
             assert refused.value.seconds
         finally:
             go_on.set()

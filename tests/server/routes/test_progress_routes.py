@@ -17,7 +17,7 @@ from activelabel.server.actions.events import EventHub
 from activelabel.server.actions.progress_answers import LabelCounts, ProjectProgress, ScoringProgress, TrainingProgress
 from activelabel.server.routes import progress_routes
 
-SOON_SECONDS = 10.0
+SOON_SECONDS = 120.0
 PROGRESS = ProjectProgress(
     model_version=None, newest_model=None,
     training=TrainingProgress(

@@ -23,15 +23,15 @@ def test_a_writer_that_stands_still_keeps_the_others_waiting_only_so_long(
     def write_after_another() -> None:
         """Begin to write, stand still until another has written, and go on."""
         with still._writing() as session:
-            session.connection()
             began = time.monotonic()
+            session.connection()
             other.sync_images("ab", 0)
             seconds.append(time.monotonic() - began)
             session.connection().exec_driver_sql("SELECT 1")
 
     with pytest.raises(UnavailableError, match="does not answer"):
         write_after_another()
-    assert 0.5 < seconds[0] < 45  # and not the 60 s of a real one; a busy machine takes its time
+    assert 1 <= seconds[0] < 45  # and not the 60 s of a real one; a busy machine takes its time
     still.sync_images("abc", 0)
     assert sorted(other.pool("training")) == ["a", "b", "c"]
 

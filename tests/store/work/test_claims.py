@@ -139,12 +139,16 @@ def test_workers_at_the_same_time_share_all_images_and_none_twice(ledger: Ledger
     def work(worker: str) -> list[str]:
         done: list[str] = []
         together.wait()
-        while claimed := ledger.claim_images(JOB, worker, 60, after=done[-1] if done else ""):
+        while not (claimed := ledger.claim_images(JOB, worker, 600)):
+            pass  # all that were looked at are just being claimed by the others
+        together.wait(600)  # none has done all before another one has begun
+        while claimed:
             for image_id in claimed:
                 time.sleep(0.01)  # scoring takes a moment, in which others can write
                 claim = Claim("score", 1, image_id, worker)
                 assert ledger.record_scores(1, image_id, [Score.of_kind(KIND, 1.0)], 5, 0, claim=claim)
                 done.append(image_id)
+            claimed = ledger.claim_images(JOB, worker, 600, after=done[-1])
         return done
 
     with ThreadPoolExecutor(3) as pool:

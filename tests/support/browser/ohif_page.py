@@ -2,7 +2,7 @@
 
 import contextlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ OPTIONS = [
 ]  # fmt: skip
 PATIENCE_MS = 120_000
 MENU_MS = 500
+TRIES_OF_A_MENU = 10
 DAB_MS = 100
 
 _SEES_IMAGE = """() => {
@@ -31,6 +32,7 @@ _SEES_IMAGE = """() => {
 }"""
 _COLOURED = """() => {
     const canvas = document.querySelector('canvas.cornerstone-canvas');
+    if (!canvas || !canvas.width) return 0;
     const pixels = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data;
     let coloured = 0;
     for (let at = 0; at < pixels.length; at += 4) {
@@ -39,12 +41,39 @@ _COLOURED = """() => {
     }
     return coloured;
 }"""
-_DRAWING = """() => {
-    const [drawing] = services.segmentationService.getSegmentations();
-    const volume = drawing && services.segmentationService.getLabelmapVolume(drawing.segmentationId);
-    return volume ? [...volume.voxelManager.getCompleteScalarDataArray()] : [];
-}"""
 # OHIF has no services yet while its scripts still load.
+_VOLUME = """(() => {
+    const service = window.services?.segmentationService;
+    const [drawing] = service?.getSegmentations() ?? [];
+    return drawing && service.getLabelmapVolume(drawing.segmentationId);
+})()"""
+_DRAWING = f"() => [...({_VOLUME}?.voxelManager.getCompleteScalarDataArray() ?? [])]"
+_DRAWN_SLICES = f"""() => {{
+    const volume = {_VOLUME};
+    if (!volume) return [];
+    const [columns, rows, slices] = volume.dimensions;
+    const values = volume.voxelManager.getCompleteScalarDataArray();
+    return [...Array(slices).keys()].filter(
+        slice => values.slice(slice * columns * rows, (slice + 1) * columns * rows).some(value => value));
+}}"""
+# The place in the stored image of a slice that is shown as `(9/16)`: OHIF counts from the head.
+_PLACE = "shown => (([number, count]) => count - number)(shown.match(/[0-9]+/g))"
+# Whether each slice that is drawn on lies in the browser's own database as it is now.
+_IS_KEPT = f"""() => new Promise((resolve, reject) => {{
+    const request = indexedDB.open('activelabel');
+    request.onerror = () => reject(request.error);
+    request.onsuccess = () => {{
+        const kept = request.result.transaction('strokes').objectStore('strokes').getAll();
+        kept.onerror = () => reject(kept.error);
+        kept.onsuccess = () => {{
+            request.result.close();
+            const volume = {_VOLUME}, size = volume.dimensions[0] * volume.dimensions[1];
+            const values = volume.voxelManager.getCompleteScalarDataArray();
+            resolve(({_DRAWN_SLICES})().every(slice => kept.result.some(({{ start, values: one }}) =>
+                start === slice * size && one.every((value, at) => value === values[start + at]))));
+        }};
+    }};
+}})"""
 _HAS_DRAWING = """image => window.services?.segmentationService?.getSegmentations().some(
     one => one.segmentationId.endsWith(image))"""
 # How many pixels of the map over the first view can be seen; nothing before there are any.
@@ -75,13 +104,14 @@ class OhifPage:
         """Open a browser, which keeps what it knows in the folder `profile`, or forgets it."""
         launch = playwright.chromium
         looks: dict[str, Any] = {"viewport": {"width": 1600, "height": 900}, "ignore_https_errors": True}
+        start: dict[str, Any] = {"executable_path": CHROMIUM, "args": OPTIONS, "timeout": PATIENCE_MS}
         self._profile = profile
         self._browser: Browser | BrowserContext
         if profile is None:
-            self._browser = launch.launch(executable_path=CHROMIUM, args=OPTIONS)
+            self._browser = launch.launch(**start)
             self.page: Page = self._browser.new_page(**looks)
         else:
-            self._browser = launch.launch_persistent_context(profile, executable_path=CHROMIUM, args=OPTIONS, **looks)
+            self._browser = launch.launch_persistent_context(profile, **start, **looks)
             self.page = self._browser.new_page()
         self._address = address
         self.problems: list[str] = []
@@ -171,6 +201,18 @@ class OhifPage:
         self._panel.locator("button[aria-pressed=true]", has_text=name).wait_for()
         return self.drawing()
 
+    def wait_for_drawn(self, slices: Sequence[int]) -> None:
+        """Wait until just these slices of the stored image are drawn on."""
+        self.page.wait_for_function(f"slices => ({_DRAWN_SLICES})().join() === slices.join()", arg=list(slices))
+
+    def wait_until_kept(self) -> None:
+        """Wait until the browser's disk has all that is drawn: it may be slow."""
+        self.page.wait_for_function(_IS_KEPT)
+
+    def wait_for_colours(self, pixels: int) -> None:
+        """Wait until more than so many pixels of the first view are not grey."""
+        self.page.wait_for_function(f"pixels => ({_COLOURED})() > pixels", arg=pixels)
+
     def wait_for_case(self, image: str) -> None:
         """Wait until a case can be drawn on."""
         self.page.wait_for_function(_HAS_DRAWING, arg=image)
@@ -225,7 +267,8 @@ class OhifPage:
             if place:
                 self.scroll(1)
             self._dab(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
-        self.page.wait_for_function(f"() => ({_COLOURED})() > 0")
+            self.page.wait_for_function(f"shown => ({_DRAWN_SLICES})().includes(({_PLACE})(shown))", arg=self.number())
+        self.wait_for_colours(0)
         return self.drawn_slices()
 
     def _dab(self, x: float, y: float) -> None:
@@ -242,12 +285,7 @@ class OhifPage:
 
     def drawn_slices(self) -> list[int]:
         """Return the indices of the slices on which something is drawn."""
-        size = self.page.evaluate(
-            "() => services.segmentationService.getLabelmapVolume("
-            "services.segmentationService.getSegmentations()[0].segmentationId).dimensions"
-        )
-        voxels = size[0] * size[1]
-        return sorted({place // voxels for place, value in enumerate(self.drawing()) if value})
+        return list(self.page.evaluate(_DRAWN_SLICES))
 
     def press(self, keys: str) -> None:
         """Press keys on the page."""
@@ -277,7 +315,7 @@ class OhifPage:
         name = self.page.locator("xpath=//button[@role='combobox'][contains(., 'Structures')]")
         save = self.page.get_by_role("button", name="Save", exact=True)
         menu = self.page.get_by_role("menuitem")
-        for _ in range(3):  # a menu that is drawn anew meanwhile swallows what is pressed
+        for _ in range(TRIES_OF_A_MENU):  # a menu that is drawn anew meanwhile swallows what is pressed
             name.locator("xpath=preceding::button[@aria-haspopup='menu'][1]").click()
             with contextlib.suppress(TooSlowError):
                 menu.filter(has_text="Export & Download").press("ArrowRight", timeout=10_000)
@@ -289,10 +327,6 @@ class OhifPage:
                 self.page.wait_for_timeout(MENU_MS)
         save.click()
         self.page.get_by_text(outcome).wait_for()
-
-    def coloured_pixels(self) -> int:
-        """Return the number of pixels of the first view that are not grey."""
-        return int(self.page.evaluate(_COLOURED))
 
     def picture(self, path: Path) -> None:
         """Save a screenshot."""

@@ -97,7 +97,7 @@ class OpenIdProvider:
         """Return the claims of an access token."""
         now = int(time.time())
         return {
-            "exp": now + 300, "iat": now, "jti": secrets.token_hex(8), "iss": self.realm, "aud": "account",
+            "exp": now + 3600, "iat": now, "jti": secrets.token_hex(8), "iss": self.realm, "aud": "account",
             "sub": hashlib.sha256(name.encode()).hexdigest()[:36], "typ": "Bearer", "azp": CLIENT,
             "realm_access": {"roles": [*self.people[name].roles, "offline_access"]},
             "scope": "openid profile email", "name": name.title(), "preferred_username": name, **others,
@@ -154,7 +154,7 @@ class OpenIdProvider:
         elif name is None:
             _answer(request, 401, {"error": "invalid_grant", "error_description": "Invalid user credentials"})
         else:
-            _answer(request, 200, {"access_token": self.token(name), "token_type": "Bearer", "expires_in": 300})
+            _answer(request, 200, {"access_token": self.token(name), "token_type": "Bearer", "expires_in": 3600})
 
     def _granted(self, form: dict[str, str]) -> str | None:
         if form["grant_type"] == "password":

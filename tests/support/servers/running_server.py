@@ -1,5 +1,6 @@
 """A real server, started as a user starts it, and talked to by the host's own client."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -16,9 +17,8 @@ from ports import free_port
 
 ROOT = Path(__file__).parents[3]
 START_SECONDS = 300  # on a machine that is busy with other tests
+STOP_SECONDS = 120
 PATIENCE_SECONDS = 900.0
-
-
 HOST, LEAN_HOST = "monailabel.main", "activelabel.server.host_main"
 
 
@@ -99,7 +99,7 @@ class RunningServer:
                 f"{self.address}/info/", timeout=10, verify=str(self.certificate) if self.certificate else True
             )
             return answer.ok or answer.status_code == 401  # the client may have to log in
-        except requests.ConnectionError:
+        except (requests.ConnectionError, requests.Timeout):
             return False
 
     @property
@@ -112,9 +112,9 @@ class RunningServer:
         """Return the processes that the server started: those of `train` or `scoring`, or all."""
         try:
             processes = psutil.Process(self.pid).children(recursive=True)
-            return [p for p in processes if method is None or method in p.cmdline()]
         except psutil.NoSuchProcess:
             return []
+        return [process for process in processes if method is None or method in _command_line(process)]
 
     def kill(self) -> None:
         """Kill the server as a power cut would."""
@@ -126,9 +126,11 @@ class RunningServer:
         """Kill the server and all its children in any state, at the end of a test."""
         if self._process is None:
             return
-        left = [*self.children(), self._process]
-        for process in left:
-            process.kill()
+        children = self.children()
+        self._process.kill()
+        for child in children:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                child.kill()
         self._process.wait()
 
     def stop(self, number: int = signal.SIGINT) -> int:
@@ -137,8 +139,8 @@ class RunningServer:
         started = self.children()
         if self._process.poll() is None:
             self._process.send_signal(number)
-        code = self._process.wait(60)
-        _gone, alive = psutil.wait_procs(started, timeout=15)
+        code = self._process.wait(STOP_SECONDS)
+        _gone, alive = psutil.wait_procs(started, timeout=STOP_SECONDS)
         assert not alive, f"left behind: {[process.cmdline() for process in alive]}"
         return code
 
@@ -189,3 +191,11 @@ class RunningServer:
     def tail(self, characters: int = 6000) -> str:
         """Return the last lines of the log."""
         return self.log.read_text(errors="replace")[-characters:]
+
+
+def _command_line(process: psutil.Process) -> list[str]:
+    """Return the command line of a process, or none if it has ended meanwhile."""
+    try:
+        return process.cmdline()
+    except psutil.NoSuchProcess:
+        return []
