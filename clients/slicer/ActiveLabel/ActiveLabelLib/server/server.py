@@ -8,23 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from ActiveLabelLib.errors import RefusedError
-from ActiveLabelLib.server.answers import (
-    Progress,
-    Project,
-    Query,
-    Review,
-    Row,
-    Saved,
-    User,
-    Worklist,
-    read_project,
-    read_query,
-    read_review,
-    read_saved,
-    read_worklist,
-)
+from ActiveLabelLib.server.answers import Progress, Project, Query, Review, Row, Saved, User, Worklist
 from ActiveLabelLib.server.connection import Connection
 from ActiveLabelLib.server.progress import read_progress
+from ActiveLabelLib.server.reading import read_project, read_query, read_review, read_saved, read_worklist
 
 PREDICTION_SECONDS = 600.0
 """How long a prediction or a map may take, which a server without a GPU computes for minutes."""
