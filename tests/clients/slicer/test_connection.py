@@ -27,11 +27,13 @@ class Answers(BaseHTTPRequestHandler):
     tokens: list[str]
     seen: list[tuple[str, str, bytes]]
     readers: list[str | None]
+    projects: list[str | None]
 
     def _answer(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         self.seen.append((self.command, self.path, body))
         self.readers.append(self.headers.get("X-ActiveLabel-Reader"))
+        self.projects.append(self.headers.get("X-ActiveLabel-Project"))
         if self.path == "/auth/":
             self._send(200, {"enabled": True})
         elif self.path == "/auth/token":
@@ -78,7 +80,7 @@ class Answers(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def handler() -> type[Answers]:
-    return type("HandlerOfThisTest", (Answers,), {"tokens": [], "seen": [], "readers": []})
+    return type("HandlerOfThisTest", (Answers,), {"tokens": [], "seen": [], "readers": [], "projects": []})
 
 
 @pytest.fixture

@@ -39,7 +39,7 @@ class Person:
         return self.another()
 
     def box(self) -> Outbox:
-        return Outbox(self.folder / "unsent", self.server.address, "ann")
+        return Outbox(self.folder / "unsent", self.server.address, "ann", self.server.project_id)
 
     def waiting(self) -> list[tuple[str, str]]:
         return [(entry.kind, entry.file.read_text(encoding="utf-8")) for entry in self.box().all()]
@@ -367,6 +367,22 @@ def test_the_same_person_who_connects_again_goes_on_with_their_case(ann: Person)
     ann.session.connect("desk", "ann")
     assert ann.session.case is not None
     assert ann.scene.drawing == "half"
+
+
+def test_what_waits_is_not_sent_to_another_project_at_the_same_address(ann: Person) -> None:
+    ann.session.next_case()
+    ann.server.silent = True
+    ann.scene.drawing = "half"
+    ann.pass_by(30)
+    ann.server.silent, ann.server.project_id = False, "p2"
+    ann.pass_by(30)
+    assert not ann.session.connected
+    assert ann.session.line == "another project than yours is served at this address now"
+    ann.session.connect("desk", "ann")
+    assert (ann.session.case, ann.server.drawings()) == (None, [])
+    ann.server.project_id = "p1"
+    ann.session.connect("desk", "ann")
+    assert ann.server.drawings() == [("draft", "half")]
 
 
 def test_closing_keeps_what_is_unsaved(ann: Person) -> None:

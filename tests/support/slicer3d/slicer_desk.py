@@ -61,6 +61,8 @@ class Desk:
     def __init__(self, folder: Path) -> None:
         self.address = "http://desk:8000"
         self.name = "ann"
+        self.project_id = "p1"
+        self._stated: str | None = None
         self.folder = folder
         self.sent: list[Any] = []
         self.queries = [VOLUME]
@@ -80,12 +82,15 @@ class Desk:
     def _hear(self, *what: Any) -> None:
         if self.silent:
             raise SilentError(f"{self.address} does not answer (made up)")
+        if self._stated not in (None, self.project_id):
+            raise RefusedError(412, "another project than yours is served at this address now")
         if self.refuses and what[0] in ("draft", "label") and self.refuses_only in ("", what[1]):
             self.times_refused += 1
             raise RefusedError(self.refuses_with, self.refuses)
         self.sent.append(what)
 
     def log_in(self) -> User:
+        self._stated = None
         self._hear("login")
         return User(self.name, self.may_review)
 
@@ -93,7 +98,8 @@ class Desk:
         self._hear("answers")
 
     def project(self) -> Project:
-        return Project(("liver", "spleen"), {"liver": 1, "spleen": 5}, "uncertainty", self.has_model)
+        self._stated = self.project_id
+        return Project(self.project_id, ("liver", "spleen"), {"liver": 1, "spleen": 5}, "uncertainty", self.has_model)
 
     def next_sample(self, strategy: str) -> Mapping[str, Any]:
         self._hear("next", strategy)

@@ -192,6 +192,7 @@ INFO: dict[str, str] = {
     **_below("effort", _EFFORT),
     "effort.second_readings": "annotation effort of second readings, which comes on top",
     **_below("effort.second_readings", {**_EFFORT, **_EFFORT_OF_SECOND}),
+    "project": "what tells the project from all others, whatever its address; it stays for good",
     "set_aside": "images that cannot be used",
     "set_aside.{image}": "why the image cannot be used",
     "modality": "modality of the images; null while it is unknown",

@@ -21,7 +21,17 @@ from activelabel.errors import (
 )
 from activelabel.login.identity import asking
 from activelabel.project.client_kind import client_kind, kind_of
-from activelabel.server.client_info import NAME_COOKIE, READER_HEADER, client_address, cookie_name, require_reader
+from activelabel.project.identity import fixed_identity
+from activelabel.server.client_info import (
+    NAME_COOKIE,
+    PROJECT_HEADER,
+    READER_HEADER,
+    client_address,
+    cookie_name,
+    require_project,
+    require_reader,
+)
+from activelabel.server.routes.served import application
 from activelabel.server.status import status_of
 
 logger = logging.getLogger(__name__)
@@ -69,6 +79,7 @@ class OneLineRoute(APIRoute):
             cookie_name.set(unquote(request.cookies.get(NAME_COOKIE, "")).strip())
             client_kind.set(kind_of(request.headers))
             try:
+                require_project(request.headers.get(PROJECT_HEADER), _identity)
                 require_reader(request.headers.get(READER_HEADER))
                 return await handle(request)
             except ActiveLabelError as error:
@@ -85,6 +96,11 @@ class OneLineRoute(APIRoute):
                 raise HTTPException(422, one_line(_first_problem(error))) from error
 
         return handle_in_one_line
+
+
+def _identity() -> str:
+    """The identity of the project that is served."""
+    return fixed_identity(application().project.ledger)
 
 
 def _when_again(error: ActiveLabelError) -> dict[str, str] | None:

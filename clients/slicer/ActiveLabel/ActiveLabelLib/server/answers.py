@@ -129,12 +129,14 @@ class Project:
     """What the module needs to know about the project.
 
     Attributes:
+        id: what tells it from all others, whatever its address.
         labels: the names of the structures.
         values: the value of each structure in masks of the server.
         strategy: the project's own strategy.
         has_model: whether there is a model that can propose a drawing.
     """
 
+    id: str
     labels: tuple[str, ...]
     values: Mapping[str, int]
     strategy: str

@@ -23,6 +23,8 @@ _BETWEEN = (502, 503, 504)
 """Statuses of a proxy whose server does not answer; the server's own 503 is JSON."""
 READER_HEADER = "X-ActiveLabel-Reader"
 """The header that says whose work is sent, percent-encoded."""
+PROJECT_HEADER = "X-ActiveLabel-Project"
+"""The header that says of which project it is."""
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _LONGEST_LINE = 500
 
@@ -38,6 +40,7 @@ class Connection:
         address: `http://HOST:PORT`, without a slash at its end.
         name: the name under which the person works.
         reader: who the server takes the person for, once they have logged in.
+        project: the project on which the person works, once it is known: another one at this address refuses all.
     """
 
     def __init__(self, address: str, name: str = "", password: str = "", certificate: str = "") -> None:
@@ -49,6 +52,7 @@ class Connection:
         self.address = checked_address(address)
         self.name = name.strip()
         self.reader = ""
+        self.project = ""
         self._password = password
         self._token = ""
         handlers: list[urllib.request.BaseHandler] = [_NoRedirect()]
@@ -149,7 +153,8 @@ class Connection:
     ) -> http.client.HTTPResponse:
         login = {"Authorization": f"Bearer {self._token}"} if self._token else {}
         stated = {READER_HEADER: quote(self.reader, safe="")} if self._token and self.reader else {}
-        sent = {**headers, **login, **stated}
+        project = {PROJECT_HEADER: self.project} if self.project else {}
+        sent = {**headers, **login, **stated, **project}
         # The scheme is http or https: see `checked_address`.
         request = urllib.request.Request(self.address + path, data=body, headers=sent, method=method)
         try:

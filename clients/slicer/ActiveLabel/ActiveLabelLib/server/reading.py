@@ -110,6 +110,7 @@ def read_project(answer: Mapping[str, Any]) -> Project:
     segmentation = _key(answer, "models").get("segmentation") or {}
     labels = tuple(str(name) for name in _key(answer, "labels"))
     return Project(
+        id=str(_key(answer, "project")),
         labels=labels,
         values={str(name): int(value) for name, value in (segmentation.get("labels") or {}).items()}
         or {name: position + 1 for position, name in enumerate(labels)},

@@ -53,7 +53,9 @@ class Server:
 
     def project(self) -> Project:
         """The project's labels, strategy and model."""
-        return read_project(self._connection.get("/info/", seconds=30.0))
+        found = read_project(self._connection.get("/info/", seconds=30.0))
+        self._connection.project = found.id
+        return found
 
     def progress(self) -> Progress:
         """What runs, what the project waits for, and the learning curve."""

@@ -55,10 +55,11 @@ class Link:
         """
         server = self._make_server(address, name, password, certificate)
         user, project = server.log_in(), server.project()
-        before = None if self.server is None or self.user is None else (self.server.address, self.user.name)
-        is_other = before is not None and before != (server.address, user.name)
+        known = None if self.server is None or self.user is None or self.project is None else self.project.id
+        before = known and (self.server.address, self.user.name, known)
+        is_other = before is not None and before != (server.address, user.name, project.id)
         if self._outbox is None or is_other:
-            outbox = Outbox(self._unsent_folder, server.address, user.name)
+            outbox = Outbox(self._unsent_folder, server.address, user.name, project.id)
             self.end()
             self._outbox = outbox
         self.server, self.user, self.project, self.connected = server, user, project, True
@@ -110,6 +111,9 @@ class Link:
         try:
             server.require_answer()
         except SilentError:
+            return False
+        except RefusedError as error:  # another project is served there now, for example
+            self.line = str(error)
             return False
         self.connected = True
         self.line = f"{server.address} answers again"

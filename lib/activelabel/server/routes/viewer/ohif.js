@@ -123,6 +123,7 @@
   var NOT_HELD = 409;
   var ANOTHER_READER = 412;
   var READER_HEADER = "X-ActiveLabel-Reader";
+  var PROJECT_HEADER = "X-ActiveLabel-Project";
   var ANSWER_MS = 6e4;
   var FILE_MS = 3e5;
   var COMPUTED_MS = 6e5;
@@ -144,23 +145,27 @@
     }
   }
   var Server = class _Server {
-    constructor(address, ask = (input, init) => fetch(input, init), writtenName = () => "", worker) {
+    constructor(address, ask = (input, init) => fetch(input, init), writtenName = () => "", worker, known = {}) {
       this.address = address;
       this.writtenName = writtenName;
       this.worker = worker;
+      this.known = known;
       this.ask = ask;
     }
     address;
     writtenName;
     worker;
+    known;
     ask;
     /** The server as the one who sends it the work of a reader: it refuses that as the work of anybody else. */
     of(worker) {
-      return new _Server(this.address, this.ask, this.writtenName, worker);
+      return new _Server(this.address, this.ask, this.writtenName, worker, this.known);
     }
-    /** Names of the structures, in the order of their values from 1. */
-    async labels() {
-      return (await this.json("GET", "info/")).labels ?? [];
+    /** The project that is served. From now on the server refuses what this page sends, if it serves another one. */
+    async project() {
+      const { project, labels } = await this.json("GET", "info/");
+      this.known.project = project;
+      return { id: project, labels: labels ?? [] };
     }
     async query() {
       return (await this.json("GET", "activelabel/query")).query;
@@ -262,7 +267,10 @@
       });
     }
     async request(path, init, longest) {
-      const whose = this.worker && { [READER_HEADER]: encodeURIComponent(this.worker.name) };
+      const whose = {
+        ...this.worker && { [READER_HEADER]: encodeURIComponent(this.worker.name) },
+        ...this.known.project !== void 0 && { [PROJECT_HEADER]: this.known.project }
+      };
       const headers = { Accept: "application/json, */*", ...init.headers, ...whose };
       const signal = AbortSignal.timeout(longest);
       const answer = await this.ask(`${this.address}/${path}`, { ...init, headers, signal }).catch(() => {
@@ -395,6 +403,7 @@
 
   // src/session/journal.ts
   var LONGEST_MS = 15e3;
+  var PAGE = 3;
   var Strokes = class {
     constructor(shelf2, place, ground, onTrouble) {
       this.shelf = shelf2;
@@ -451,11 +460,11 @@
     longestMs;
     openings = 0;
     /** A case opens, with a drawing of this digest. */
-    begin(reader, image, labels, digest) {
-      return new Strokes(this.shelf, [reader, image, this.pages.own, ++this.openings], { labels, digests: [digest] }, this.sayLost);
+    begin(place, labels, digest) {
+      return new Strokes(this.shelf, [...place, this.pages.own, ++this.openings], { labels, digests: [digest] }, this.sayLost);
     }
     /** What lies here of a reader's case, the oldest first, without that of pages that are still open. */
-    async left(reader, image) {
+    async left(place) {
       let timer;
       const late = new Promise((_, reject) => {
         timer = setTimeout(() => {
@@ -463,7 +472,7 @@
         }, this.longestMs);
       });
       try {
-        return await Promise.race([this.ofGonePages(reader, image), late]);
+        return await Promise.race([this.ofGonePages(place), late]);
       } catch (error) {
         this.onTrouble(`Whether strokes of before lie in this browser is not known (${String(error)}): they stay there.`);
         return [];
@@ -476,12 +485,12 @@
       this.shelf.remove(place).catch(this.sayLost);
     }
     /** What this page keeps of a reader's case is given up. */
-    forget(reader, image) {
-      this.shelf.remove([reader, image, this.pages.own]).catch(this.sayLost);
+    forget(place) {
+      this.shelf.remove([...place, this.pages.own]).catch(this.sayLost);
     }
-    async ofGonePages(reader, image) {
-      const kept = await this.shelf.of(reader, image);
-      const pageOf = ({ place }) => place[2];
+    async ofGonePages(place) {
+      const kept = await this.shelf.of(place);
+      const pageOf = ({ place: place2 }) => place2[PAGE];
       if (kept.every((one) => pageOf(one) === this.pages.own)) {
         return kept;
       }
@@ -495,11 +504,19 @@
 
   // src/session/marks.ts
   var KEY = "activelabel_done";
+  var PROJECT_KEY = "activelabel_project";
   var Marks = class {
     constructor(storage) {
       this.storage = storage;
     }
     storage;
+    /** The tab works on this project: marks of another one, which may have the same images, are given up. */
+    belongTo(project) {
+      if (this.storage.getItem(PROJECT_KEY) !== project) {
+        this.storage.setItem(KEY, "null");
+        this.storage.setItem(PROJECT_KEY, project);
+      }
+    }
     /** The places of the slices that the reader has marked among those that a query asks for: who logs in after them begins anew. */
     of({ image, slices }, reader) {
       const text2 = this.storage.getItem(KEY);
@@ -909,6 +926,7 @@
     phase: "free",
     comes: "case",
     labels: [],
+    project: "",
     query: null,
     reader: void 0,
     review: null,
@@ -1564,8 +1582,10 @@
           this.session.set({ message: { kind: "good", text: "No label waits for your review." } });
           return;
         }
-        const labels = this.session.state.labels.length > 0 ? this.session.state.labels : await this.server.labels();
-        this.session.set({ labels, message: void 0 });
+        if (this.session.state.labels.length === 0) {
+          await this.session.knowProject();
+        }
+        this.session.set({ message: void 0 });
         const sample = await this.server.imageInfo(review.image);
         this.session.goTo(sample, (shown, givenUp) => this.open(reader, review, shown, givenUp));
       });
@@ -1972,7 +1992,7 @@
      */
     async look() {
       const { open } = this.work;
-      const kept = open === void 0 ? [] : await this.journal.left(open.reader.name, open.image);
+      const kept = open === void 0 ? [] : await this.journal.left([this.work.state.project, open.reader.name, open.image]);
       if (open === void 0 || open !== this.work.open) {
         return "";
       }
@@ -2239,7 +2259,8 @@
           return;
         }
         await this.greet();
-        this.set({ phase: "free", review: null, labels: await this.server.labels(), query: await this.server.query() });
+        await this.knowProject();
+        this.set({ phase: "free", review: null, query: await this.server.query() });
         const shown = await this.viewer.shown(givenUp);
         if (this.now.query?.image === shown && !givenUp()) {
           await this.openQuery(await this.server.imageInfo(shown), givenUp);
@@ -2260,14 +2281,16 @@
     async next() {
       this.set({ phase: "opening", comes: "case", message: void 0, asks: [] });
       await this.tries.attempt(async () => {
-        const labels = this.now.labels.length > 0 ? this.now.labels : await this.server.labels();
+        if (this.now.labels.length === 0) {
+          await this.knowProject();
+        }
         const sample = await this.server.next();
         if (sample === void 0) {
           await this.putAway();
-          this.set({ phase: "free", labels, query: null, message: { kind: "good", text: "No case is left to annotate." } });
+          this.set({ phase: "free", query: null, message: { kind: "good", text: "No case is left to annotate." } });
           return;
         }
-        this.set({ phase: "opening", labels, query: this.ahead.begin(await this.server.query()) });
+        this.set({ phase: "opening", query: this.ahead.begin(await this.server.query()) });
         this.goTo(sample, this.openQuery);
       });
     }
@@ -2281,6 +2304,12 @@
     arrive(text2) {
       this.coming = void 0;
       this.set({ phase: "free", review: null, message: { kind: "plain", text: text2 } });
+    }
+    /** Ask what the project is. */
+    async knowProject() {
+      const { id, labels } = await this.server.project();
+      this.marks.belongTo(id);
+      this.set({ project: id, labels });
     }
     /** Ask who the reader is, and show it. */
     async greet() {
@@ -2299,7 +2328,7 @@
       }
       this.forget();
       this.coming = void 0;
-      const strokes = this.journal.begin(reader.name, image, this.now.labels, drawing.opened);
+      const strokes = this.journal.begin([this.now.project, reader.name, image], this.now.labels, drawing.opened);
       this.open = { drawing, image, reader, strokes };
       return true;
     }
@@ -2356,7 +2385,7 @@
         if (kind === "cannot be annotated") {
           this.marks.keep(query, this.now.reader?.name, []);
         }
-        this.journal.forget(reader.name, query.image);
+        this.journal.forget([this.now.project, reader.name, query.image]);
         this.drawing?.remove();
         this.forget();
         await this.next();
@@ -2478,7 +2507,7 @@
 
   // src/session/shelf.ts
   var DATABASE = "activelabel";
-  var VERSION = 2;
+  var VERSION = 3;
   var STORE = "strokes";
   var BY_TIME = "at";
   var KEPT_MS = 7 * 24 * 3600 * 1e3;
@@ -2503,8 +2532,8 @@
         });
       });
     }
-    async of(reader, image) {
-      const all = await this.read((store) => store.getAll(keysIn([reader, image])));
+    async of(place) {
+      const all = await this.read((store) => store.getAll(keysIn(place)));
       const kept = [];
       for (const one of all) {
         if (isHead(one)) {
