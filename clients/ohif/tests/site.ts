@@ -129,6 +129,8 @@ export class Site {
   stated: string | undefined;
   /** Who has drawn the label of every case. */
   labelledBy: string | undefined;
+  /** Whether a label whose answer was lost is there when a draft of the same drawing comes. */
+  hadCome = false;
   /** What a gateway before the server fails at. */
   failing: string | undefined;
   /** What happens while a label is being saved. */
@@ -227,7 +229,8 @@ export class Site {
         if (what === 'save') {
           this.onSave?.();
         }
-        return what === 'draft' ? { state: 'draft' as const } : this.saved;
+        const isDraft = what === 'draft' && !(this.hadCome && JSON.stringify(params).includes('unanswered'));
+        return isDraft ? { state: 'draft' as const } : this.saved;
       });
     const server: Partial<Server> = {
       of: worker => {

@@ -1,4 +1,4 @@
-"""What tells a project from all others: clients keep drawings that are still to be sent, and send them to no other one."""
+"""What tells a project from all others: a client sends what waits to its own project alone."""
 
 import secrets
 

@@ -90,6 +90,7 @@ def read_label_info(info: Mapping[str, Any]) -> LabelInfo:
         _yes_or_no(info, "finished"),
         bool(_yes_or_no(info, "confirmed")),
         numbers,
+        bool(_yes_or_no(info, "unanswered")),
     )
 
 

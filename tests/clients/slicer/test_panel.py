@@ -112,7 +112,8 @@ def test_a_scene_that_closes_takes_no_drawing_along(ann: PanelOnScreen, desk: De
     desk.silent = True
     ann.panel.leave()
     assert ann.session.case is None
-    assert [entry.kind for entry in Outbox(ann.folder / "unsent", desk.address, "ann", desk.project_id).all()] == ["draft"]
+    box = Outbox(ann.folder / "unsent", desk.address, "ann", desk.project_id)
+    assert [entry.kind for entry in box.all()] == ["draft"]
 
 
 def test_something_unfinished_is_asked_about_before_it_is_left(ann: PanelOnScreen, desk: DeskWithImages) -> None:

@@ -349,6 +349,38 @@ def test_a_drawing_that_could_not_be_finished_at_the_moment_is_a_draft_until_the
     assert ann.server.drawings()[1:] == [("label", "whole")]
 
 
+@pytest.mark.parametrize("draws_on", [False, True])
+def test_a_label_that_had_come_though_its_answer_was_lost_leaves_no_draft_beside_it(ann: Person, draws_on: bool) -> None:
+    ann.session.next_case()
+    ann.scene.drawing = "whole"
+    ann.server.deaf_to = "label"
+    with pytest.raises(SilentError, match="unless it has come"):
+        ann.session.finish()
+    if draws_on:
+        ann.scene.drawing = "more"
+    ann.pass_by(10)
+    assert ann.server.drawings() == [("label", "whole")]
+    assert ann.waiting() == []
+    assert (ann.session.case is not None) == draws_on
+    assert draws_on or ann.session.line == "case7: finished, as the server had it already"
+    ann.pass_by(60)
+    assert ann.server.drawings()[1:] == ([("draft", "more")] if draws_on else [])
+    assert (ann.session.case is not None) == draws_on
+
+
+def test_a_drawing_that_waits_does_not_bring_a_skipped_case_back(ann: Person) -> None:
+    ann.session.next_case()
+    ann.scene.drawing = "half"
+    ann.server.refuses, ann.server.refuses_with = "something broke", 500
+    ann.session.skip("not now", "blurred")
+    ann.server.refuses = ""
+    ann.pass_by(60)
+    assert ann.server.drawings() == []
+    assert ann.waiting() == [("draft", "half")]
+    ann.session.next_case()
+    assert ann.scene.drawing == "half", "it opens with its case"
+
+
 def test_another_person_at_the_same_slicer_does_not_get_the_drawing_of_the_one_before(ann: Person) -> None:
     ann.session.next_case()
     ann.scene.drawing = "by ann"

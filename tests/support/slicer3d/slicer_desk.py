@@ -69,6 +69,7 @@ class Desk:
         self.reviews = [Review("case7", 2, "bob")]
         self.silent = False
         self.deaf_to = ""
+        self.finished: tuple[str, str] | None = None
         self.refuses = ""
         self.refuses_with = 400
         self.refuses_only = ""
@@ -127,11 +128,17 @@ class Desk:
         return self._file("map", "")
 
     def save_draft(self, image: str, file: Path, params: Mapping[str, Any]) -> Saved:
-        self._hear("draft", image, file.read_text(encoding="utf-8"), dict(params))
+        text = file.read_text(encoding="utf-8")
+        if params.get("unanswered") and self.finished == (image, text):
+            return Saved("finished")
+        self._hear("draft", image, text, dict(params))
         return Saved("draft")
 
     def save_label(self, image: str, file: Path, params: Mapping[str, Any]) -> Saved:
         self._hear("label", image, file.read_text(encoding="utf-8"), dict(params))
+        if self.deaf_to == "label":
+            self.finished = (image, file.read_text(encoding="utf-8"))
+            raise SilentError(f"{self.address} broke off its answer (made up)")
         self.reviews = [replace(review, version=review.version + 1) for review in self.reviews]
         return self.answer
 

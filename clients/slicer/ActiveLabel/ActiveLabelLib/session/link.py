@@ -30,6 +30,7 @@ class Link:
         user: who the server takes the person for.
         project: the project's labels.
         line: what happened last, for the person.
+        had_come: images whose drawing was sent as a draft, and which the server had as finished already.
     """
 
     def __init__(self, unsent_folder: Path, make_server: Callable[..., Server], clock: Callable[[], float]) -> None:
@@ -39,6 +40,7 @@ class Link:
         self.user: User | None = None
         self.project: Project | None = None
         self.line = ""
+        self.had_come: set[str] = set()
         self._unsent_folder = unsent_folder
         self._make_server = make_server
         self._clock = clock
@@ -159,10 +161,12 @@ class Link:
             saved = send(entry.image, entry.file, entry.params)
         except RefusedError as error:
             if not (error.may_pass or error.is_fault):
-                self._refuse(entry, error)
+                self._refuse(entry, str(error))
             raise
         self.outbox.remove(entry)
         self._faults.pop(entry.file, None)
+        if entry.kind == DRAFT and saved.state == "finished":
+            self.had_come.add(entry.image)
         return saved
 
     def _fails_always(self, entry: Unsent, error: RefusedError) -> bool:
@@ -170,12 +174,18 @@ class Link:
         self._faults[entry.file] += 1
         if self._faults[entry.file] < FAULTS:
             return False
-        self._refuse(entry, error)
+        self._refuse(entry, str(error))
         return True
 
-    def _refuse(self, entry: Unsent, error: RefusedError) -> None:
+    def hold_back(self, image: str, line: str) -> None:
+        """Keep a drawing that still waits here until its case opens again: sent by itself, it would bring it back."""
+        waiting = self.outbox.of(image)
+        if waiting is not None and waiting.owner == self.outbox.owner and not waiting.refused:
+            self._refuse(waiting, line)
+
+    def _refuse(self, entry: Unsent, line: str) -> None:
         with suppress(OSError):  # a full disk: it is then sent once more, and refused once more
-            self.outbox.refuse(entry, str(error))
+            self.outbox.refuse(entry, line)
 
     def require_server(self) -> Server:
         """The server.

@@ -107,6 +107,7 @@ class Session:
         if self.connected:
             self._place.send_heartbeat_if_due()
         self._link.retry()
+        self._close_if_it_had_come()
 
     # A case
 
@@ -154,17 +155,17 @@ class Session:
             saved = self._link.ask(lambda: self._link.send_entry(entry))
         except SilentError as error:
             # The person may draw on: it is a draft until they press the button again.
-            self._place.write_draft(case)
+            self._place.write_draft(case, unanswered=True)
             raise SilentError(
                 f"{server.address} does not answer: the drawing is kept here and goes there as a draft when it is "
-                "back; finish it then"
+                "back, unless it has come; finish it then"
             ) from error
         except RefusedError as error:
             if error.may_pass:
                 self._place.write_draft(case)
                 self._link.lost(error)
             elif error.is_fault:
-                self._place.write_draft(case)
+                self._place.write_draft(case, unanswered=True)
                 self._link.note_fault(error)
             raise
         self._link.line = f"{case.image}: {saved.state}" + (f", {saved.message}" if saved.message else "")
@@ -179,6 +180,7 @@ class Session:
         server = self._link.require_server()
         self.keep_draft()
         self._link.ask(lambda: server.skip(case.image, kind, reason))
+        self._link.hold_back(case.image, f"the case was skipped: {kind}")
         self._place.close_case()
         self._link.line = f"{case.image} is skipped: {kind}"
 
@@ -206,6 +208,16 @@ class Session:
             self.close()
         finally:
             self._link.end()
+
+    def _close_if_it_had_come(self) -> None:
+        """Close a case that the server had finished though its answer was lost, unless the person has drawn on."""
+        case, had_come = self.case, self._link.had_come
+        came = case is not None and case.image in had_come
+        had_come.clear()
+        if case is not None and came and case.kept == self._place.stamp():
+            self._link.outbox.keep_marks(case.image, ())
+            self._place.close_case()
+            self._link.line = f"{case.image}: finished, as the server had it already"
 
     def _annotated_case(self, refusal: str) -> Case:
         case = self._place.require_case()

@@ -2043,85 +2043,6 @@
     return { text: `Older strokes of yours are kept on this computer, of ${new Date(kept.at).toLocaleString()}, drawn ${on}.`, fits };
   }
 
-  // src/session/outbox.ts
-  var Outbox = class {
-    constructor(server, onRefusal) {
-      this.server = server;
-      this.onRefusal = onRefusal;
-    }
-    server;
-    onRefusal;
-    sending = Promise.resolve();
-    /** Cases that were left, whose drawings the server has not kept yet. */
-    left = [];
-    /** Whether drawings of cases that were left wait for the server. */
-    get waits() {
-      return this.left.length > 0;
-    }
-    /** The other readers than this one whose drawings are among them. */
-    awaits(reader) {
-      return [...new Set(this.left.map((open) => open.reader.name))].filter((name) => name !== reader?.name);
-    }
-    /** When everything that was sent is answered. */
-    idle() {
-      return this.sending;
-    }
-    /** Save a case as finished, with what is drawn meanwhile; what is drawn after that belongs to it too. */
-    async finish(open, how) {
-      const save = () => this.send(open, (mask, info) => this.server.of(open.reader).save(open.image, mask, { ...info, ...how }));
-      let saved = await save().catch((error) => {
-        open.unanswered ||= error instanceof Away;
-        throw error;
-      });
-      while (saved.state === "finished" && open.drawing.changed) {
-        saved = await save();
-      }
-      if (saved.state === "finished") {
-        open.finished = how;
-      }
-      return saved;
-    }
-    /** Keep what is drawn: with the label of a case that is finished, else as a draft. */
-    async keep(open) {
-      if (open.finished !== void 0) {
-        await this.finish(open, open.finished);
-      } else {
-        await this.send(open, (mask, info) => this.server.of(open.reader).saveDraft(open.image, mask, info));
-      }
-    }
-    /** Keep what a reader has drawn on cases that were left. What is another's waits for them. */
-    async keepLeft(attempt, reader, more) {
-      this.left.push(...more === void 0 ? [] : [more]);
-      for (const open of this.left.splice(0)) {
-        if (open.reader.name === reader.name) {
-          await attempt(() => this.keep(open));
-        }
-        if (open.drawing.changed) {
-          this.left.push(open);
-        }
-      }
-    }
-    /** Who is logged in is asked right before, so that a reader is told what to do; the server compares it once more. */
-    async send({ drawing, reader, strokes }, how) {
-      const sent = this.sending.then(async () => {
-        const { mask, label_info, digest } = await drawing.file();
-        strokes.sent(digest);
-        try {
-          await requireReader(this.server, reader);
-          const saved = await how(mask, { label_info });
-          strokes.saved(digest, drawing.changed);
-          return saved;
-        } catch (error) {
-          drawing.notKept();
-          this.onRefusal();
-          throw error;
-        }
-      });
-      this.sending = sent.catch(() => void 0);
-      return sent;
-    }
-  };
-
   // src/session/questions.ts
   var ELSEWHERE = "You no longer hold this case: its time has run out, it was saved in another tab, or it is somebody else’s now. Press again to save what is drawn here all the same.";
   function questionOf(query, empty, { asks, done }) {
@@ -2139,12 +2060,129 @@
     const marked = query.slices.filter((_, place) => done.includes(place)).map(({ index }) => index);
     return marked.length > 0 ? { annotated_slices: marked } : {};
   }
-  async function isStillTheirs(server, { image, reader, unanswered }) {
-    if ((await server.query())?.image === image) {
-      return true;
-    }
-    return unanswered === true && reader.name !== "" && await server.labelledBy(image) === reader.name;
+  async function isStillTheirs(server, open) {
+    return (await server.query())?.image === open.image || open.unanswered !== void 0 && await isOf(server, open);
   }
+  async function isSavedUnheard(server, open) {
+    return (await server.query())?.image !== open.image && isOf(server, open);
+  }
+  async function isOf(server, { image, reader }) {
+    return reader.name !== "" && await server.labelledBy(image) === reader.name;
+  }
+
+  // src/session/outbox.ts
+  var Outbox = class {
+    constructor(server, onRefusal) {
+      this.server = server;
+      this.onRefusal = onRefusal;
+    }
+    server;
+    onRefusal;
+    sending = Promise.resolve();
+    /** Cases that were left, whose drawings the server has not kept yet. */
+    left = [];
+    /** Those of them that are being sent. */
+    onTheWay = /* @__PURE__ */ new Set();
+    /** Whether drawings of cases that were left wait for the server. */
+    get waits() {
+      return this.left.length > 0;
+    }
+    /** The other readers than this one whose drawings are among them. */
+    awaits(reader) {
+      return [...new Set(this.left.map((open) => open.reader.name))].filter((name) => name !== reader?.name);
+    }
+    /** When everything that was sent is answered. */
+    idle() {
+      return this.sending;
+    }
+    /** Save a case as finished, with what is drawn meanwhile; what is drawn after that belongs to it too. */
+    async finish(open, how) {
+      const save = () => this.send(open, (mask, info) => this.server.of(open.reader).save(open.image, mask, { ...info, ...how }));
+      let saved = await save().catch((error) => {
+        if (error instanceof Away) {
+          open.unanswered = how;
+        }
+        throw error;
+      });
+      while (saved.state === "finished" && open.drawing.changed) {
+        saved = await save();
+      }
+      if (saved.state === "finished") {
+        open.finished = how;
+        this.giveUp(open.reader, open.image, open);
+      }
+      return saved;
+    }
+    /** Skip a case, after everything that was sent of it is answered. What waits of it does not bring it back. */
+    skip(reader, image, how) {
+      const skipped = this.sending.then(async () => {
+        await how();
+        this.giveUp(reader, image);
+      });
+      this.sending = skipped.catch(() => void 0);
+      return skipped;
+    }
+    giveUp(reader, image, but) {
+      const isIt = (open) => open !== but && open.image === image && open.reader.name === reader.name;
+      [...this.onTheWay, ...this.left].filter(isIt).forEach((open) => {
+        open.givenUp = true;
+      });
+      this.left.splice(0, this.left.length, ...this.left.filter((open) => open.givenUp !== true));
+    }
+    /** Keep what is drawn: with the label of a case that is finished, else as a draft. */
+    async keep(open) {
+      const { unanswered } = open;
+      if (open.finished === void 0 && unanswered !== void 0 && await isSavedUnheard(this.server, open)) {
+        open.finished = unanswered;
+      }
+      if (open.finished !== void 0) {
+        await this.finish(open, open.finished);
+        return;
+      }
+      const more = unanswered === void 0 ? {} : { unanswered: true };
+      const saved = await this.send(open, (mask, info) => this.server.of(open.reader).saveDraft(open.image, mask, { ...info, ...more }));
+      if (saved.state === "finished" && unanswered !== void 0) {
+        open.finished = unanswered;
+      }
+    }
+    /** Keep what a reader has drawn on cases that were left. What is another's waits for them. */
+    async keepLeft(attempt, reader, more) {
+      this.left.push(...more === void 0 ? [] : [more]);
+      for (const open of this.left.splice(0)) {
+        this.onTheWay.add(open);
+        if (open.reader.name === reader.name) {
+          await attempt(() => this.keep(open));
+        }
+        this.onTheWay.delete(open);
+        if (open.drawing.changed && open.givenUp !== true) {
+          this.left.push(open);
+        }
+      }
+    }
+    /** Who is logged in is asked right before, so that a reader is told what to do; the server compares it once more. */
+    async send(open, how) {
+      const { drawing, reader, strokes } = open;
+      const sent = this.sending.then(async () => {
+        if (open.givenUp === true) {
+          return { state: "draft" };
+        }
+        const { mask, label_info, digest } = await drawing.file();
+        strokes.sent(digest);
+        try {
+          await requireReader(this.server, reader);
+          const saved = await how(mask, { label_info });
+          strokes.saved(digest, drawing.changed);
+          return saved;
+        } catch (error) {
+          drawing.notKept();
+          this.onRefusal();
+          throw error;
+        }
+      });
+      this.sending = sent.catch(() => void 0);
+      return sent;
+    }
+  };
 
   // src/session/rounds.ts
   var Rounds = class {
@@ -2381,7 +2419,7 @@
       await this.tries.attempt(async () => {
         await this.outbox.idle();
         const reader = await requireReader(this.server, this.open?.reader ?? this.now.reader);
-        await this.server.of(reader).skip(query.image, kind, reason);
+        await this.outbox.skip(reader, query.image, () => this.server.of(reader).skip(query.image, kind, reason));
         if (kind === "cannot be annotated") {
           this.marks.keep(query, this.now.reader?.name, []);
         }
