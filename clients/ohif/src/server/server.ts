@@ -99,9 +99,10 @@ export class Server {
 
   /** The project that is served. From now on the server refuses what this page sends, if it serves another one. */
   async project(): Promise<Project> {
-    const { project, labels } = await this.json<{ project: string; labels: string[] | null }>('GET', 'info/');
-    this.known.project = project;
-    return { id: project, labels: labels ?? [] };
+    const { project, labels } = await this.json<{ project?: string; labels: string[] | null }>('GET', 'info/');
+    // A server that still runs as it was before an update brought this page says nothing of it.
+    if (project !== undefined) { this.known.project = project; }
+    return { id: project ?? '', labels: labels ?? [] };
   }
 
   async query(): Promise<Query | null> {

@@ -38,6 +38,17 @@ test('once the project is known, each request says of which one it is', async ()
   assert.deepEqual(sent, [null, 'p1', 'p1', 'p1']);
 });
 
+test('a server that was not started anew since an update has a project without an identity', async () => {
+  const sent: (string | null)[] = [];
+  const server = serverThat(init => {
+    sent.push(new Headers(init.headers).get('X-ActiveLabel-Project'));
+    return Promise.resolve(Response.json({ labels: ['ball'] }));
+  });
+  assert.deepEqual(await server.project(), { id: '', labels: ['ball'] });
+  await server.project();
+  assert.deepEqual(sent, [null, null]);
+});
+
 test('a server that takes the page for another reader is asked again after a while', async () => {
   const server = serverThat(() => Promise.resolve(Response.json({ detail: 'this is the work of ann' }, { status: 412 })));
   await assert.rejects(server.of(ANN).release(), error => {

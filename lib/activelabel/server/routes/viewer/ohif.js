@@ -164,8 +164,10 @@
     /** The project that is served. From now on the server refuses what this page sends, if it serves another one. */
     async project() {
       const { project, labels } = await this.json("GET", "info/");
-      this.known.project = project;
-      return { id: project, labels: labels ?? [] };
+      if (project !== void 0) {
+        this.known.project = project;
+      }
+      return { id: project ?? "", labels: labels ?? [] };
     }
     async query() {
       return (await this.json("GET", "activelabel/query")).query;
