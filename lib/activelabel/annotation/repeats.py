@@ -17,8 +17,8 @@ def repeated_label(sent: SentLabel, query: Lease | None, case: CaseHistory, read
     """The current label that the same annotator has sent before, with the same drawing for the same slices.
 
     It is no repetition if the annotator was asked for the image since, has an open draft of it or wants one, if a
-    reviewer has returned the label, or if its image has changed: then the same drawing is an answer of its own. A client
-    that has heard no answer to a finished label keeps the drawing as a draft meanwhile, and says so (`unanswered`).
+    reviewer has returned the label, or if its image has changed: then the same drawing is an answer of its own. A
+    client that has heard no answer to a finished label keeps the drawing as a draft meanwhile, and says so.
 
     Args:
         sent: what the client sent.

@@ -350,7 +350,9 @@ def test_a_drawing_that_could_not_be_finished_at_the_moment_is_a_draft_until_the
 
 
 @pytest.mark.parametrize("draws_on", [False, True])
-def test_a_label_that_had_come_though_its_answer_was_lost_leaves_no_draft_beside_it(ann: Person, draws_on: bool) -> None:
+def test_a_label_that_had_come_though_its_answer_was_lost_leaves_no_draft_beside_it(
+    ann: Person, draws_on: bool
+) -> None:
     ann.session.next_case()
     ann.scene.drawing = "whole"
     ann.server.deaf_to = "label"

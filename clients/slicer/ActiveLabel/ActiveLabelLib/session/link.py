@@ -57,8 +57,9 @@ class Link:
         """
         server = self._make_server(address, name, password, certificate)
         user, project = server.log_in(), server.project()
-        known = None if self.server is None or self.user is None or self.project is None else self.project.id
-        before = known and (self.server.address, self.user.name, known)
+        before = None
+        if self.server is not None and self.user is not None and self.project is not None:
+            before = (self.server.address, self.user.name, self.project.id)
         is_other = before is not None and before != (server.address, user.name, project.id)
         if self._outbox is None or is_other:
             outbox = Outbox(self._unsent_folder, server.address, user.name, project.id)
