@@ -76,6 +76,32 @@ def test_a_finished_drawing_closes_the_case(ann: Person) -> None:
     assert ann.waiting() == []
 
 
+def test_what_is_drawn_while_a_drawing_is_sent_is_not_lost(ann: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    ann.session.next_case()
+    ann.scene.drawing = "whole"
+    save, ask = ann.server.save_label, ann.server.next_sample
+
+    def draws_on(*sent: Any) -> Saved:
+        saved = save(*sent)
+        ann.scene.drawing = "whole and more"
+        return saved
+
+    monkeypatch.setattr(ann.server, "save_label", draws_on)
+    ann.session.finish()
+    assert ann.server.drawings() == [("label", "whole"), ("label", "whole and more")]
+    ann.session.next_case()
+
+    def draws_meanwhile(strategy: str) -> Any:
+        ann.scene.drawing = "of the case before"
+        ann.server.queries = [replace(VOLUME, image="case8")]
+        return ask(strategy)
+
+    monkeypatch.setattr(ann.server, "next_sample", draws_meanwhile)
+    ann.session.next_case()
+    assert ann.server.drawings()[2:] == [("draft", "of the case before")]
+    assert ann.server.sent[-1][1] == "case7"
+
+
 def test_a_label_that_the_server_asks_back_stays_open_and_is_confirmed_by_the_same_button(ann: Person) -> None:
     ann.session.next_case()
     ann.scene.drawing = "by the model"
@@ -626,6 +652,7 @@ def test_the_map_is_fetched_once_and_only_when_it_is_wanted(ann: Person) -> None
     ann.session.next_case()
     ann.session.show_uncertainty(0.0)
     assert ann.scene.overlay == []
-    ann.session.show_uncertainty(0.4)
+    ann.session.show_uncertainty(0.4, ann.session.fetch_uncertainty())
     ann.session.show_uncertainty(0.0)
     assert ann.scene.overlay == ["map", 0.4, 0.0]
+    assert ann.session.fetch_uncertainty() is None

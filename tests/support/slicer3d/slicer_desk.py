@@ -95,6 +95,9 @@ class Desk:
         self._hear("login")
         return User(self.name, self.may_review)
 
+    def cancel(self) -> None:
+        self.sent.append(("cancel",))
+
     def require_answer(self) -> None:
         self._hear("answers")
 

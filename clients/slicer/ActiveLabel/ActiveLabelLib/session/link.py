@@ -36,6 +36,7 @@ class Link:
     def __init__(self, unsent_folder: Path, make_server: Callable[..., Server], clock: Callable[[], float]) -> None:
         """Drawings wait in `unsent_folder`; `clock` tells the time in seconds."""
         self.server: Server | None = None
+        self._connecting: Server | None = None
         self.connected = False
         self.user: User | None = None
         self.project: Project | None = None
@@ -55,7 +56,7 @@ class Link:
         Raises:
             ClientError: the server refuses, or does not answer; everything is then as it was.
         """
-        server = self._make_server(address, name, password, certificate)
+        server = self._connecting = self._make_server(address, name, password, certificate)
         user, project = server.log_in(), server.project()
         before = None
         if self.server is not None and self.user is not None and self.project is not None:
@@ -68,6 +69,12 @@ class Link:
         self.server, self.user, self.project, self.connected = server, user, project, True
         self.line = f"connected to {server.address} as {user.name or 'nobody by name'}"
         return is_other
+
+    def cancel(self) -> None:
+        """Break off what is asked at the moment."""
+        for server in (self.server, self._connecting):
+            if server is not None:
+                server.cancel()
 
     def end(self) -> None:
         """Leave what waits here to the next Slicer: this one ends."""

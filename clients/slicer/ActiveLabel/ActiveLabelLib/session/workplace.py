@@ -37,7 +37,8 @@ class Workplace:
     # A case opens and closes
 
     def begin(self, opening: Callable[[], Opened]) -> None:
-        """Close the case before, and open another."""
+        """Close the case before, and open another. What was drawn on it since it was asked for is kept first."""
+        self.keep_draft()
         self.close_case()
         opened = self.link.ask(opening)
         self.case = Case(opened.image, opened.opened_with, opened.query, opened.review, set(opened.done))
