@@ -284,6 +284,7 @@ LABEL_PARAMS: dict[str, str] = {
     "client_id": "name of the annotator, where nobody has to log in",
     "finished": "true or false: whether the label counts; without it the setting `finished_by` decides",
     "confirmed": "true: the annotator has checked the label, and it is right although it equals a model's mask",
+    "unanswered": "true, with a draft: it was sent as finished, and no answer came; if it is here, no draft is kept",
     "annotated_slices": "indices of the slices that are annotated, from 0 along the image's slice axis",
     "label_info": 'names of the mask\'s values in their order: `[{"name": "liver", "idx": 1}]`',
 }
