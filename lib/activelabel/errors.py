@@ -39,6 +39,10 @@ class AnotherReaderError(ActiveLabelError):
     """The client sends the work of somebody else than the one whom the server takes it for."""
 
 
+class AnotherProjectError(ActiveLabelError):
+    """The client sends work of another project than the one that is served here."""
+
+
 class UnavailableError(ActiveLabelError):
     """What the request needs, such as the PACS or the ledger, does not answer; nothing is wrong with the request."""
 

@@ -41,10 +41,11 @@ class Project:
         reader = HistoryReader(self.ledger, ("ball",), folder / "labels", folder / "predictions", False)
         self.archive = LabelArchive(self.ledger, reader, "acquisition")
 
-    def send(self, annotator: str, drawing: tuple[int, ...], finished: bool) -> None:
+    def send(self, annotator: str, drawing: tuple[int, ...], finished: bool, unanswered: bool = False) -> None:
         array = np.zeros(GRID.shape, np.uint8) + np.array(drawing, np.uint8)
         file = write_nifti(self.folder / "sent.nii.gz", array, GRID.affine_ras)
-        info = read_label_info({"client_id": annotator, "finished": finished, "confirmed": True})
+        said = {"finished": finished, "confirmed": True, "unanswered": unanswered}
+        info = read_label_info({"client_id": annotator, **said})
         self.archive.keep(IMAGE, "final", file, GRID, info)
 
     def story(self) -> Any:
@@ -88,6 +89,14 @@ class Lost(RuleBasedStateMachine):
     def finish(self, annotator: str, drawing: tuple[int, ...], times: int) -> None:
         self.both(times, lambda project: project.send(annotator, drawing, finished=True))
         self.latest = annotator, drawing
+
+    @rule(annotator=annotators, drawing=drawings, times=times)
+    def finish_and_keep_as_a_draft_what_no_answer_came_to(
+        self, annotator: str, drawing: tuple[int, ...], times: int
+    ) -> None:
+        self.finish(annotator, drawing, 1)
+        for _ in range(times):
+            self.often.send(annotator, drawing, finished=False, unanswered=True)
 
     @rule(annotator=annotators, drawing=drawings, times=times)
     def keep_a_draft(self, annotator: str, drawing: tuple[int, ...], times: int) -> None:
@@ -144,6 +153,18 @@ def test_a_finished_label_that_is_sent_as_not_finished_is_a_draft(tmp_path: Path
     for _ in range(2):
         project.send("ann", (0, 1, 0), finished=False)
     assert [(draft.annotator, draft.version) for draft in project.ledger.open_drafts()] == [("ann", 1)]
+
+
+def test_a_drawing_whose_finished_label_has_not_come_is_kept_as_the_draft_that_it_is_sent_as(
+    tmp_path: Path, empty: Path
+) -> None:
+    project = Project(tmp_path / "project", empty)
+    project.send("ann", (0, 1, 0), finished=False, unanswered=True)
+    assert [draft.annotator for draft in project.ledger.open_drafts()] == ["ann"]
+    project.send("ann", (0, 1, 0), finished=True)
+    assert project.ledger.open_drafts() == []
+    project.send("ann", (1, 1, 0), finished=False, unanswered=True)  # drawn on since
+    assert [draft.annotator for draft in project.ledger.open_drafts()] == ["ann"]
 
 
 def test_a_request_that_is_sent_again_changes_nothing(tmp_path: Path, empty: Path) -> None:

@@ -157,7 +157,10 @@ def test_our_module_gets_what_the_stock_module_cannot_show(
     asked = connect(server.address, "mod")
     assert asked.log_in() == User("mod", True)
     values = {"liver": 1, "spleen": 2, "kidney": 3}
-    assert asked.project() == Project(LABELS, values, "recipe", has_model=True)
+    assert asked.project() == Project(server.info()["project"], LABELS, values, "recipe", has_model=True)
+    of_another = {"X-ActiveLabel-Project": "another"}
+    refused = requests.get(f"{server.address}/activelabel/query", {"client_id": "mod"}, headers=of_another, timeout=60)
+    assert (refused.status_code, refused.json()["detail"][:27]) == (412, "another project than yours ")
     drawn, _ = server.client.infer("segmentation", "case_0", {})
     np.testing.assert_array_equal(values_of(asked.proposal_file("case_0", tmp_path)), values_of(Path(drawn)))
     uncertainty = nibabel.load(asked.uncertainty_file("case_0", tmp_path / "map"))

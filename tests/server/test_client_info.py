@@ -9,9 +9,9 @@ from fastapi.testclient import TestClient
 from monailabel.client import MONAILabelClient
 
 from activelabel.annotation.label_info import LabelInfo
-from activelabel.errors import InvalidInputError
+from activelabel.errors import AnotherProjectError, InvalidInputError
 from activelabel.login.identity import Identity, Role, asking
-from activelabel.server.client_info import annotator_of, read_label_info
+from activelabel.server.client_info import annotator_of, read_label_info, require_project
 from activelabel.server.routes.one_line_route import OneLineRoute
 from activelabel.server.routes.request_checks import check_params, parse_label_params
 
@@ -112,6 +112,13 @@ def test_the_work_of_one_reader_is_refused_where_another_has_logged_in() -> None
         assert saves(None) == (200, "ann@clinic")
     finally:
         asking.reset(before)
+
+
+def test_work_of_another_project_is_refused_and_a_client_that_names_none_is_served() -> None:
+    for stated in (None, "p1"):
+        require_project(stated, lambda: "p1")
+    with pytest.raises(AnotherProjectError, match="another project than yours is served at this address now"):
+        require_project("p2", lambda: "p1")
 
 
 def names_in(label_info: object) -> tuple[str, ...] | None:

@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { digestOf } from '../src/drawing/digest.ts';
 import type { Drawn, DrawnFile } from '../src/drawing/drawn.ts';
 import { History, type Part } from '../src/drawing/history.ts';
-import { type Ground, Journal, type Kept, type Place, type Shelf } from '../src/session/journal.ts';
+import { type CasePlace, type Ground, Journal, type Kept, type Place, type Shelf } from '../src/session/journal.ts';
 import { Marks } from '../src/session/marks.ts';
 import { type Volume, writeMask } from '../src/volumes/nifti.ts';
 import { Away, type Query, type Reader, Refusal, type Review, type Sample, type Saved, type Server } from '../src/server/server.ts';
@@ -101,8 +101,8 @@ export class FakeShelf implements Shelf {
     this.kept.set(key, { place, ...ground, at: ++this.now, slices: [...before, ...slices] });
     return Promise.resolve();
   }
-  of(reader: string, image: string): Promise<Kept[]> {
-    const all = [...this.kept.values()].filter(({ place }) => place[0] === reader && place[1] === image);
+  of(place: CasePlace): Promise<Kept[]> {
+    const all = [...this.kept.values()].filter(one => place.every((part, index) => part === one.place[index]));
     return Promise.resolve(all.sort((one, other) => one.at - other.at));
   }
   remove(place: readonly (string | number)[]): Promise<void> {
@@ -129,6 +129,8 @@ export class Site {
   stated: string | undefined;
   /** Who has drawn the label of every case. */
   labelledBy: string | undefined;
+  /** Whether a label whose answer was lost is there when a draft of the same drawing comes. */
+  hadCome = false;
   /** What a gateway before the server fails at. */
   failing: string | undefined;
   /** What happens while a label is being saved. */
@@ -144,6 +146,8 @@ export class Site {
   now = 0;
   /** The names of the structures. */
   labels = ['ball'];
+  /** Which project is served. */
+  project = 'p1';
   /** The value of the mask that a case opens with. */
   content = 1;
   /** The pages that are open in the browser, and how many have been so far. */
@@ -225,7 +229,8 @@ export class Site {
         if (what === 'save') {
           this.onSave?.();
         }
-        return what === 'draft' ? { state: 'draft' as const } : this.saved;
+        const isDraft = what === 'draft' && !(this.hadCome && JSON.stringify(params).includes('unanswered'));
+        return isDraft ? { state: 'draft' as const } : this.saved;
       });
     const server: Partial<Server> = {
       of: worker => {
@@ -234,7 +239,7 @@ export class Site {
       },
       labelledBy: image => asked(`info of the label of ${image}`, () => this.labelledBy),
       reader: () => asked('reader', () => this.reader),
-      labels: () => asked('labels', () => this.labels),
+      project: () => asked('project', () => ({ id: this.project, labels: this.labels })),
       query: () => asked('query', () => this.held),
       next: () =>
         asked('next', () => {
@@ -280,7 +285,7 @@ export class Site {
 
   /** What was asked since the last call, without questions that change nothing. */
   told(): string[] {
-    const told = this.log.filter(line => !/^(query|labels|info|predict|show|reader|readings)/.test(line));
+    const told = this.log.filter(line => !/^(query|project|info|predict|show|reader|readings)/.test(line));
     this.log.length = 0;
     return told;
   }

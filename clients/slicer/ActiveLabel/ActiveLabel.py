@@ -24,6 +24,7 @@ from slicer.ScriptedLoadableModule import (
 
 from ActiveLabelLib.panel.panel import Panel
 from ActiveLabelLib.scene import SlicerScene
+from ActiveLabelLib.session.errands import Errands, on_window
 from ActiveLabelLib.session.session import Session
 
 HELP = (
@@ -55,8 +56,11 @@ class ActiveLabelWidget(ScriptedLoadableModuleWidget):
         folder = Path(tempfile.mkdtemp(prefix="ActiveLabel-", dir=str(slicer.app.temporaryPath)))
         self._work_folder = folder
         self._scene = SlicerScene(slicer.mrmlScene, slicer.app.applicationLogic())
+        errands = Errands()
         self._session = Session(
-            self._scene, Path(str(slicer.app.slicerUserSettingsFilePath)).parent / "ActiveLabel", folder
+            on_window(self._scene, errands),
+            Path(str(slicer.app.slicerUserSettingsFilePath)).parent / "ActiveLabel",
+            folder,
         )
         self._editor = qSlicerSegmentationsModuleWidgetsPythonQt.qMRMLSegmentEditorWidget()
         self._editor.setMaximumNumberOfUndoStates(20)
@@ -64,7 +68,9 @@ class ActiveLabelWidget(ScriptedLoadableModuleWidget):
         self._editor.setSwitchToSegmentationsButtonVisible(False)
         self._choose_parameters()
         self._editor.setMRMLScene(slicer.mrmlScene)
-        self._panel = Panel(self._session, _confirm, self._show_case, _remember, _remembered(), folder, self._editor)
+        self._panel = Panel(
+            self._session, errands, _confirm, self._show_case, _remember, _remembered(), folder, self._editor
+        )
         self.layout.addWidget(self._panel.widget)
         self._observed = slicer.mrmlScene.AddObserver(slicer.vtkMRMLScene.StartCloseEvent, self._scene_closes)
 

@@ -116,6 +116,7 @@ class LabelArchive:
             finished=info.finished,
             confirmed=info.confirmed,
             decided=decided,
+            unanswered=info.unanswered,
         )
         while True:
             try:

@@ -35,6 +35,7 @@ class SentLabel:
         finished: whether the client says that it is finished; None if it says nothing.
         confirmed: the client says that somebody has looked it over.
         decided: whether a reviewer has chosen it of two readings, so that it counts.
+        unanswered: whether its client has sent it as finished before, and heard no answer.
     """
 
     image_id: str
@@ -47,6 +48,7 @@ class SentLabel:
     finished: bool | None = None
     confirmed: bool = False
     decided: bool = False
+    unanswered: bool = False
 
     @property
     def all_slices(self) -> frozenset[int]:

@@ -15,6 +15,7 @@ class LabelInfo:
         confirmed: whether somebody has checked it and found it right.
         segment_numbers: the client's numbers of its segments, rising, if they are not 1 to N: values, or places among
             more segments.
+        unanswered: whether the same drawing was sent as finished before, and no answer came: it may be here already.
     """
 
     annotator: str
@@ -23,3 +24,4 @@ class LabelInfo:
     finished: bool | None = None
     confirmed: bool = False
     segment_numbers: tuple[int, ...] | None = None
+    unanswered: bool = False

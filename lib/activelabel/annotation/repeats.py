@@ -17,7 +17,8 @@ def repeated_label(sent: SentLabel, query: Lease | None, case: CaseHistory, read
     """The current label that the same annotator has sent before, with the same drawing for the same slices.
 
     It is no repetition if the annotator was asked for the image since, has an open draft of it or wants one, if a
-    reviewer has returned the label, or if its image has changed: then the same drawing is an answer of its own.
+    reviewer has returned the label, or if its image has changed: then the same drawing is an answer of its own. A
+    client that has heard no answer to a finished label keeps the drawing as a draft meanwhile, and says so.
 
     Args:
         sent: what the client sent.
@@ -27,7 +28,8 @@ def repeated_label(sent: SentLabel, query: Lease | None, case: CaseHistory, read
     """
     is_asked = query is not None and query.outcome != "saved"
     has_draft = any(draft.annotator == sent.annotator for draft in case.open_drafts)
-    if is_asked or has_draft or sent.decided or sent.finished is False:
+    is_draft = sent.finished is False and not sent.unanswered
+    if is_asked or has_draft or sent.decided or is_draft:
         return None
     current = next((label for tag in (FINAL, SECOND) if (label := case.current(tag)) and _is_of(label, sent)), None)
     if current is None or case.is_decided(current, Verdict.RETURNED) or not _covers(current, sent, query):

@@ -1,12 +1,12 @@
 """The annotator of a request, and the client's information about a label."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from typing import Any
 from urllib.parse import unquote
 
 from activelabel.annotation.label_info import LabelInfo
-from activelabel.errors import AnotherReaderError, InvalidInputError
+from activelabel.errors import AnotherProjectError, AnotherReaderError, InvalidInputError
 from activelabel.login.identity import asking
 
 client_address: ContextVar[str] = ContextVar("client_address", default="")
@@ -21,6 +21,8 @@ cookie_name: ContextVar[str] = ContextVar("cookie_name", default="")
 READER_HEADER = "X-ActiveLabel-Reader"
 """The header in which our clients say whose work they send: the name, percent-encoded, or nothing for no name. All tabs
 of a browser share one login and one cookie, so the server may take a page for somebody else than the one who draws."""
+PROJECT_HEADER = "X-ActiveLabel-Project"
+"""The header in which our clients say of which project their work is: its identity, as `GET /info/` has it."""
 
 
 def require_reader(stated: str | None) -> None:
@@ -40,6 +42,23 @@ def require_reader(stated: str | None) -> None:
         now = f"{taken_for} is logged in" if who is not None else f"the name is now {taken_for or 'empty'}"
         raise AnotherReaderError(
             f"this is the work of {name or 'somebody without a name'}, and {now}: nothing of it is kept as theirs"
+        )
+
+
+def require_project(stated: str | None, identity: Callable[[], str]) -> None:
+    """Refuse the work of one project in another one, which is served at the same address since.
+
+    Args:
+        stated: the header's value; None from a client that does not say of which project it is.
+        identity: returns the identity of the project that is served.
+
+    Raises:
+        AnotherProjectError: it is not that of the client.
+    """
+    if stated is not None and stated != identity():
+        raise AnotherProjectError(
+            "another project than yours is served at this address now, and nothing of your work is kept in it: connect "
+            "or load the page anew to work on this one; what was drawn waits for its own"
         )
 
 
@@ -71,6 +90,7 @@ def read_label_info(info: Mapping[str, Any]) -> LabelInfo:
         _yes_or_no(info, "finished"),
         bool(_yes_or_no(info, "confirmed")),
         numbers,
+        bool(_yes_or_no(info, "unanswered")),
     )
 
 

@@ -2,6 +2,7 @@
 
 from activelabel.errors import (
     ActiveLabelError,
+    AnotherProjectError,
     AnotherReaderError,
     AskedBackError,
     ForbiddenError,
@@ -21,7 +22,9 @@ STATUS: dict[type[ActiveLabelError], int] = {
     NotFoundError: 404,
     NotReadyError: 409,
     AskedBackError: 409,
-    AnotherReaderError: 412,  # no other refusal has it, so a client knows that it has to wait for its reader
+    # No other refusal has it, so a client knows that it has to wait for its reader, or for its project.
+    AnotherReaderError: 412,
+    AnotherProjectError: 412,
     ForbiddenError: 403,
     NotLoggedInError: 401,
     UnavailableError: 503,

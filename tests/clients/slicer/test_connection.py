@@ -4,6 +4,7 @@ import json
 import socket
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -27,11 +28,13 @@ class Answers(BaseHTTPRequestHandler):
     tokens: list[str]
     seen: list[tuple[str, str, bytes]]
     readers: list[str | None]
+    projects: list[str | None]
 
     def _answer(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         self.seen.append((self.command, self.path, body))
         self.readers.append(self.headers.get("X-ActiveLabel-Reader"))
+        self.projects.append(self.headers.get("X-ActiveLabel-Project"))
         if self.path == "/auth/":
             self._send(200, {"enabled": True})
         elif self.path == "/auth/token":
@@ -78,7 +81,7 @@ class Answers(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def handler() -> type[Answers]:
-    return type("HandlerOfThisTest", (Answers,), {"tokens": [], "seen": [], "readers": []})
+    return type("HandlerOfThisTest", (Answers,), {"tokens": [], "seen": [], "readers": [], "projects": []})
 
 
 @pytest.fixture
@@ -124,6 +127,24 @@ def test_whose_work_it_is_is_said_once_the_server_has_said_who_is_logged_in(
     connection.post("/label", {})
     assert set(handler.readers[:-1]) == {None}
     assert handler.readers[-1] == "J%C3%B6rg%40clinic"
+
+
+def test_a_request_is_broken_off_from_another_thread_before_and_amid_its_answer(tmp_path: Path) -> None:
+    """The server answers nothing, or the beginning of a file."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        connection = Connection(f"http://127.0.0.1:{listening.getsockname()[1]}")
+        for begins in (b"", b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nvox"):
+            with ThreadPoolExecutor(1) as beside:
+                asked = beside.submit(connection.download, "/file", {}, tmp_path, 600.0)
+                line, _ = listening.accept()
+                with line:
+                    line.recv(4096)
+                    line.sendall(begins)
+                    while not asked.done():  # the answer may not be read yet
+                        connection.cancel()
+                        wait([asked], 0.05)
+                with pytest.raises(SilentError):
+                    asked.result()
 
 
 def test_a_redirect_is_refused_and_does_not_take_the_token_along(connection: Connection) -> None:

@@ -10,6 +10,7 @@ MODULE = Path(__file__).parents[3] / "clients" / "slicer" / "ActiveLabel"
 FILES = sorted(MODULE.rglob("*.py"))
 OF_SLICER = {
     "scene.py": {"numpy", "slicer", "vtk"},
+    "doing.py": {"qt"},
     "panel.py": {"qt"},
     "panel_parts.py": {"qt"},
     "panel_tabs.py": {"qt"},

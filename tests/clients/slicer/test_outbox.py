@@ -21,7 +21,7 @@ LIBRARY = Path(__file__).parents[3] / "clients" / "slicer" / "ActiveLabel"
 
 def another(folder: Path) -> Outbox:
     """The outbox of another Slicer of the same person."""
-    return Outbox(folder / "unsent", "http://one:8000", "ann")
+    return Outbox(folder / "unsent", "http://one:8000", "ann", "p1")
 
 
 @pytest.fixture
@@ -66,10 +66,22 @@ def test_a_crash_before_a_drawing_is_recorded_leaves_the_older_one(box: Outbox) 
     assert older.file.read_bytes() == b"first"
 
 
-def test_servers_and_people_have_drawings_of_their_own(box: Outbox, tmp_path: Path) -> None:
+def test_servers_people_and_projects_have_drawings_of_their_own(box: Outbox, tmp_path: Path) -> None:
     keep(box, "case7", b"of ann", CORRECTION)
-    for address, name in (("http://two:8000", "ann"), ("http://one:8000", "bob")):
-        assert Outbox(tmp_path / "unsent", address, name).of("case7") is None
+    one, two = "http://one:8000", "http://two:8000"
+    for address, name, project in ((two, "ann", "p1"), (one, "bob", "p1"), (one, "ann", "p2")):
+        assert Outbox(tmp_path / "unsent", address, name, project).of("case7") is None
+
+
+def test_what_an_older_module_has_kept_which_knew_no_projects_is_sent(tmp_path: Path) -> None:
+    box = another(tmp_path)
+    keep(box, "case7", b"of ann")
+    box.end()
+    older = box.folder.with_name("dc5178b34fa208f2")  # of the address and the name alone
+    box.folder.rename(older)
+    box = another(tmp_path)
+    assert [entry.file.read_bytes() for entry in box.to_send()] == [b"of ann"]
+    assert not older.exists()
 
 
 def test_a_refused_drawing_stays_with_the_servers_line(box: Outbox) -> None:
@@ -212,7 +224,7 @@ OTHER_SLICER = """
 import sys
 from pathlib import Path
 from ActiveLabelLib.outbox.outbox import Outbox
-box = Outbox(Path(sys.argv[1]) / "unsent", "http://one:8000", "ann")
+box = Outbox(Path(sys.argv[1]) / "unsent", "http://one:8000", "ann", "p1")
 box.place("case7").write_bytes(b"of the other")
 box.put("case7", "draft", {})
 print("kept", flush=True)

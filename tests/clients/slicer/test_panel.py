@@ -2,6 +2,7 @@
 
 import ast
 import re
+import threading
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -18,11 +19,11 @@ from slicer_panel import PanelOnScreen, QtAsInSlicer
 from small_studies import AFFINE_RAS, SHAPE, boxes, write_image, write_nifti
 
 from activelabel.store.case_states import CaseState
-from ActiveLabelLib.errors import RefusedError
+from ActiveLabelLib.errors import RefusedError, SilentError
 from ActiveLabelLib.outbox.outbox import Outbox
 from ActiveLabelLib.panel.panel import DONE_KEY, NEXT_KEY, PREVIOUS_KEY
 from ActiveLabelLib.panel.panel_tabs import STATES
-from ActiveLabelLib.server.answers import Readings, Review, Row, Worklist
+from ActiveLabelLib.server.answers import Readings, Review, Row, Saved, Worklist
 
 STUBS = Path(__file__).parents[3] / "clients" / "slicer" / "stubs"
 
@@ -42,6 +43,7 @@ class DeskWithImages(Desk):
 
     def save_draft(self, image: str, file: Path, params: Any) -> Any:
         self._hear("draft", image, file.name, dict(params))
+        return Saved("draft")
 
     def save_label(self, image: str, file: Path, params: Any) -> Any:
         self._hear("label", image, file.name, dict(params))
@@ -112,7 +114,61 @@ def test_a_scene_that_closes_takes_no_drawing_along(ann: PanelOnScreen, desk: De
     desk.silent = True
     ann.panel.leave()
     assert ann.session.case is None
-    assert [entry.kind for entry in Outbox(ann.folder / "unsent", desk.address, "ann").all()] == ["draft"]
+    box = Outbox(ann.folder / "unsent", desk.address, "ann", desk.project_id)
+    assert [entry.kind for entry in box.all()] == ["draft"]
+
+
+def test_the_window_answers_while_the_server_does_not_and_what_is_asked_can_be_broken_off(
+    ann: PanelOnScreen, desk: DeskWithImages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ann.click("Connect")
+    ann.click("Next case")
+    ann.paint("liver", boxes(1) == 1, AFFINE_RAS)
+    cut = threading.Event()
+
+    def silent(*_: Any) -> Any:
+        assert cut.wait(60), "nobody has broken it off"
+        raise SilentError("desk:8000 does not answer (cut)")
+
+    monkeypatch.setattr(desk, "save_label", silent)
+    monkeypatch.setattr(desk, "cancel", cut.set)
+    assert ann.panel._doing.cancel.isHidden()
+    ann.begin("Finish")
+    ann.panel._doing.poll()
+    assert not ann.panel._doing.cancel.isHidden()
+    assert not any(ann.is_enabled(name) for name in ("Finish", "Next case", "Not now", "Take the next label"))
+    assert ann.is_enabled("Cancel")
+    ann.panel.tick()  # what is due comes after that
+    ann.click("Cancel")
+    assert "unless it has come" in ann.line
+    assert ann.is_enabled("Finish")
+    assert ann.panel._doing.cancel.isHidden()
+    assert Outbox(ann.folder / "unsent", desk.address, "ann", desk.project_id).of("case7") is not None
+
+
+def test_a_map_that_takes_long_holds_up_nothing_and_is_not_shown_over_another_case(
+    ann: PanelOnScreen, desk: DeskWithImages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.has_model, desk.originals = True, {"original": ""}
+    ann.click("Connect")
+    ann.click("Next case")
+    ready, fetch = threading.Event(), desk.uncertainty_file
+
+    def slowly(image: str, folder: Path) -> Path:
+        assert ready.wait(60)
+        return fetch(image, folder)
+
+    monkeypatch.setattr(desk, "uncertainty_file", slowly)
+    ann.begin_to_slide(40)
+    desk.queries = [replace(VOLUME, image="case8")]
+    ann.begin("Finish and next")
+    while ann.panel._doing.asked:
+        ann.panel._doing.poll()
+    assert ann.session.case is not None
+    assert ann.session.case.image == "case8"
+    ready.set()
+    ann.let_end()
+    assert not ann.session.case.overlay
 
 
 def test_something_unfinished_is_asked_about_before_it_is_left(ann: PanelOnScreen, desk: DeskWithImages) -> None:
@@ -154,7 +210,7 @@ def test_a_refusal_is_said_in_red_and_the_case_stays(ann: PanelOnScreen, desk: D
     desk.refuses = "label.nii.gz: two segments are called 'liver'"
     ann.click("Finish")
     assert ann.line == "label.nii.gz: two segments are called 'liver'"
-    assert "#c62828" in ann.panel._status.styleSheet()
+    assert "#c62828" in ann.panel._doing.status.styleSheet()
     assert ann.session.case is not None
     assert QtWidgets.QApplication.overrideCursor() is None
 
@@ -166,7 +222,7 @@ def test_what_a_reviewer_wrote_is_shown_as_it_was_written(ann: PanelOnScreen, de
     text = ann.panel._case_text
     assert "<b>approved</b>" in text.text()
     assert text.textFormat() == Qt.PlainText
-    assert ann.panel._status.textFormat() == Qt.PlainText
+    assert ann.panel._doing.status.textFormat() == Qt.PlainText
 
 
 def test_a_full_disk_is_said_and_the_drawing_stays(
@@ -182,7 +238,7 @@ def test_a_full_disk_is_said_and_the_drawing_stays(
     monkeypatch.setattr(Outbox, "put", full)
     ann.click("Finish")
     assert "No space left on device" in ann.line
-    assert "#c62828" in ann.panel._status.styleSheet()
+    assert "#c62828" in ann.panel._doing.status.styleSheet()
     assert ann.session.case is not None
     assert ann.session.is_unsaved
 

@@ -8,17 +8,9 @@ import pytest
 
 from activelabel.server.actions.case_answers import ReadingsOfCase, ReviewAnswer, ReviewTaken
 from ActiveLabelLib.errors import ClientError
-from ActiveLabelLib.server.answers import (
-    Readings,
-    Review,
-    User,
-    read_project,
-    read_query,
-    read_review,
-    read_saved,
-    read_worklist,
-)
+from ActiveLabelLib.server.answers import Readings, Review, User
 from ActiveLabelLib.server.progress import read_progress
+from ActiveLabelLib.server.reading import read_project, read_query, read_review, read_saved, read_worklist
 from ActiveLabelLib.server.server import MOST_ROWS, Server
 
 

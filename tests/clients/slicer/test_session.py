@@ -39,7 +39,7 @@ class Person:
         return self.another()
 
     def box(self) -> Outbox:
-        return Outbox(self.folder / "unsent", self.server.address, "ann")
+        return Outbox(self.folder / "unsent", self.server.address, "ann", self.server.project_id)
 
     def waiting(self) -> list[tuple[str, str]]:
         return [(entry.kind, entry.file.read_text(encoding="utf-8")) for entry in self.box().all()]
@@ -74,6 +74,32 @@ def test_a_finished_drawing_closes_the_case(ann: Person) -> None:
     assert ann.server.sent[-1] == ("label", "case7", "whole", {"finished": True, **NAMES})
     assert ann.session.case is None
     assert ann.waiting() == []
+
+
+def test_what_is_drawn_while_a_drawing_is_sent_is_not_lost(ann: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    ann.session.next_case()
+    ann.scene.drawing = "whole"
+    save, ask = ann.server.save_label, ann.server.next_sample
+
+    def draws_on(*sent: Any) -> Saved:
+        saved = save(*sent)
+        ann.scene.drawing = "whole and more"
+        return saved
+
+    monkeypatch.setattr(ann.server, "save_label", draws_on)
+    ann.session.finish()
+    assert ann.server.drawings() == [("label", "whole"), ("label", "whole and more")]
+    ann.session.next_case()
+
+    def draws_meanwhile(strategy: str) -> Any:
+        ann.scene.drawing = "of the case before"
+        ann.server.queries = [replace(VOLUME, image="case8")]
+        return ask(strategy)
+
+    monkeypatch.setattr(ann.server, "next_sample", draws_meanwhile)
+    ann.session.next_case()
+    assert ann.server.drawings()[2:] == [("draft", "of the case before")]
+    assert ann.server.sent[-1][1] == "case7"
 
 
 def test_a_label_that_the_server_asks_back_stays_open_and_is_confirmed_by_the_same_button(ann: Person) -> None:
@@ -349,6 +375,40 @@ def test_a_drawing_that_could_not_be_finished_at_the_moment_is_a_draft_until_the
     assert ann.server.drawings()[1:] == [("label", "whole")]
 
 
+@pytest.mark.parametrize("draws_on", [False, True])
+def test_a_label_that_had_come_though_its_answer_was_lost_leaves_no_draft_beside_it(
+    ann: Person, draws_on: bool
+) -> None:
+    ann.session.next_case()
+    ann.scene.drawing = "whole"
+    ann.server.deaf_to = "label"
+    with pytest.raises(SilentError, match="unless it has come"):
+        ann.session.finish()
+    if draws_on:
+        ann.scene.drawing = "more"
+    ann.pass_by(10)
+    assert ann.server.drawings() == [("label", "whole")]
+    assert ann.waiting() == []
+    assert (ann.session.case is not None) == draws_on
+    assert draws_on or ann.session.line == "case7: finished, as the server had it already"
+    ann.pass_by(60)
+    assert ann.server.drawings()[1:] == ([("draft", "more")] if draws_on else [])
+    assert (ann.session.case is not None) == draws_on
+
+
+def test_a_drawing_that_waits_does_not_bring_a_skipped_case_back(ann: Person) -> None:
+    ann.session.next_case()
+    ann.scene.drawing = "half"
+    ann.server.refuses, ann.server.refuses_with = "something broke", 500
+    ann.session.skip("not now", "blurred")
+    ann.server.refuses = ""
+    ann.pass_by(60)
+    assert ann.server.drawings() == []
+    assert ann.waiting() == [("draft", "half")]
+    ann.session.next_case()
+    assert ann.scene.drawing == "half", "it opens with its case"
+
+
 def test_another_person_at_the_same_slicer_does_not_get_the_drawing_of_the_one_before(ann: Person) -> None:
     ann.session.next_case()
     ann.scene.drawing = "by ann"
@@ -367,6 +427,22 @@ def test_the_same_person_who_connects_again_goes_on_with_their_case(ann: Person)
     ann.session.connect("desk", "ann")
     assert ann.session.case is not None
     assert ann.scene.drawing == "half"
+
+
+def test_what_waits_is_not_sent_to_another_project_at_the_same_address(ann: Person) -> None:
+    ann.session.next_case()
+    ann.server.silent = True
+    ann.scene.drawing = "half"
+    ann.pass_by(30)
+    ann.server.silent, ann.server.project_id = False, "p2"
+    ann.pass_by(30)
+    assert not ann.session.connected
+    assert ann.session.line == "another project than yours is served at this address now"
+    ann.session.connect("desk", "ann")
+    assert (ann.session.case, ann.server.drawings()) == (None, [])
+    ann.server.project_id = "p1"
+    ann.session.connect("desk", "ann")
+    assert ann.server.drawings() == [("draft", "half")]
 
 
 def test_closing_keeps_what_is_unsaved(ann: Person) -> None:
@@ -576,6 +652,7 @@ def test_the_map_is_fetched_once_and_only_when_it_is_wanted(ann: Person) -> None
     ann.session.next_case()
     ann.session.show_uncertainty(0.0)
     assert ann.scene.overlay == []
-    ann.session.show_uncertainty(0.4)
+    ann.session.show_uncertainty(0.4, ann.session.fetch_uncertainty())
     ann.session.show_uncertainty(0.0)
     assert ann.scene.overlay == ["map", 0.4, 0.0]
+    assert ann.session.fetch_uncertainty() is None

@@ -8,7 +8,8 @@ from slicer_desk import VOLUME
 
 from ActiveLabelLib.errors import ClientError
 from ActiveLabelLib.panel.texts import can_be_brought_back, expiry_text
-from ActiveLabelLib.server.answers import Row, read_query, time_of
+from ActiveLabelLib.server.answers import Row
+from ActiveLabelLib.server.reading import read_query, time_of
 from ActiveLabelLib.session.case import Case
 
 UNTIL = datetime(2026, 11, 29, 12, 0, tzinfo=timezone.utc)

@@ -12,6 +12,7 @@ from monailabel.interfaces.exception import MONAILabelError, MONAILabelException
 
 from activelabel.errors import (
     ActiveLabelError,
+    AnotherProjectError,
     AnotherReaderError,
     ForbiddenError,
     InvalidInputError,
@@ -67,6 +68,7 @@ def ask(answer: Callable[..., object], **options: object) -> tuple[int, object]:
         (TooManyError("a\nb"), 429),
         (NotReadyError("a\nb"), 409),
         (AnotherReaderError("a\nb"), 412),
+        (AnotherProjectError("a\nb"), 412),
         (ForbiddenError("a\nb"), 403),
         (UnavailableError("a\nb"), 503),
         (ActiveLabelError("a\nb"), 400),

@@ -61,12 +61,15 @@ class Desk:
     def __init__(self, folder: Path) -> None:
         self.address = "http://desk:8000"
         self.name = "ann"
+        self.project_id = "p1"
+        self._stated: str | None = None
         self.folder = folder
         self.sent: list[Any] = []
         self.queries = [VOLUME]
         self.reviews = [Review("case7", 2, "bob")]
         self.silent = False
         self.deaf_to = ""
+        self.finished: tuple[str, str] | None = None
         self.refuses = ""
         self.refuses_with = 400
         self.refuses_only = ""
@@ -80,20 +83,27 @@ class Desk:
     def _hear(self, *what: Any) -> None:
         if self.silent:
             raise SilentError(f"{self.address} does not answer (made up)")
+        if self._stated not in (None, self.project_id):
+            raise RefusedError(412, "another project than yours is served at this address now")
         if self.refuses and what[0] in ("draft", "label") and self.refuses_only in ("", what[1]):
             self.times_refused += 1
             raise RefusedError(self.refuses_with, self.refuses)
         self.sent.append(what)
 
     def log_in(self) -> User:
+        self._stated = None
         self._hear("login")
         return User(self.name, self.may_review)
+
+    def cancel(self) -> None:
+        self.sent.append(("cancel",))
 
     def require_answer(self) -> None:
         self._hear("answers")
 
     def project(self) -> Project:
-        return Project(("liver", "spleen"), {"liver": 1, "spleen": 5}, "uncertainty", self.has_model)
+        self._stated = self.project_id
+        return Project(self.project_id, ("liver", "spleen"), {"liver": 1, "spleen": 5}, "uncertainty", self.has_model)
 
     def next_sample(self, strategy: str) -> Mapping[str, Any]:
         self._hear("next", strategy)
@@ -121,11 +131,17 @@ class Desk:
         return self._file("map", "")
 
     def save_draft(self, image: str, file: Path, params: Mapping[str, Any]) -> Saved:
-        self._hear("draft", image, file.read_text(encoding="utf-8"), dict(params))
+        text = file.read_text(encoding="utf-8")
+        if params.get("unanswered") and self.finished == (image, text):
+            return Saved("finished")
+        self._hear("draft", image, text, dict(params))
         return Saved("draft")
 
     def save_label(self, image: str, file: Path, params: Mapping[str, Any]) -> Saved:
         self._hear("label", image, file.read_text(encoding="utf-8"), dict(params))
+        if self.deaf_to == "label":
+            self.finished = (image, file.read_text(encoding="utf-8"))
+            raise SilentError(f"{self.address} broke off its answer (made up)")
         self.reviews = [replace(review, version=review.version + 1) for review in self.reviews]
         return self.answer
 

@@ -35,6 +35,7 @@ sys.modules.setdefault("qt", QtAsInSlicer("qt"))
 from ActiveLabelLib.panel.panel import Panel  # noqa: E402  # it imports `qt`
 from ActiveLabelLib.scene import SlicerScene  # noqa: E402
 from ActiveLabelLib.server.server import connect  # noqa: E402
+from ActiveLabelLib.session.errands import Errands, on_window  # noqa: E402
 from ActiveLabelLib.session.session import Session  # noqa: E402
 
 
@@ -67,12 +68,22 @@ class PanelOnScreen:
         self.remembered: dict[str, str] = {}
         self.now = 0.0
         self.scene = SlicerScene(new_scene())
-        self.session = Session(self.scene, folder / "unsent", folder / "work", make_server, lambda: self.now)
+        self.errands = Errands()
+        self.session = Session(
+            on_window(self.scene, self.errands), folder / "unsent", folder / "work", make_server, lambda: self.now
+        )
         (folder / "work").mkdir(parents=True, exist_ok=True)
         editor = QtWidgets.QLabel("Slicer's Segment Editor is here")
         editor.setStyleSheet("border: 1px dashed #999999; color: #777777; padding: 12px")
         self.panel = Panel(
-            self.session, self._agree, lambda: None, self.remembered.update, entered, folder / "work", editor
+            self.session,
+            self.errands,
+            self._agree,
+            lambda: None,
+            self.remembered.update,
+            entered,
+            folder / "work",
+            editor,
         )
         self.panel._timer.stop()  # the tests say when a second is over
 
@@ -81,11 +92,21 @@ class PanelOnScreen:
         return self.agrees
 
     def click(self, name: str) -> None:
-        """Click on a button, which must be enabled."""
+        """Click on a button, which must be enabled, and wait for what comes of it."""
+        self.begin(name)
+        self.let_end()
+
+    def begin(self, name: str) -> None:
+        """Click on a button, which must be enabled, and wait for nothing."""
         button = self._find(QtWidgets.QPushButton, name)
         assert button.isEnabled(), f"'{name}' is grey: {self.line}"
         self.clicks += 1
         button.click()
+
+    def let_end(self) -> None:
+        """Wait until everything that was asked for has ended."""
+        while self.panel._doing.busy:
+            self.panel._doing.poll()
 
     def is_enabled(self, name: str) -> bool:
         return bool(self._find(QtWidgets.QPushButton, name).isEnabled())
@@ -100,6 +121,7 @@ class PanelOnScreen:
             one for one in self.panel.widget.findChildren(QtGui.QShortcut) if one.key() == QtGui.QKeySequence(key)
         )
         shortcut.activated.emit()
+        self.let_end()
 
     def write(self, hint: str, text: str) -> None:
         self._find(QtWidgets.QLineEdit, hint).setText(text)
@@ -113,9 +135,15 @@ class PanelOnScreen:
         box = self._find(QtWidgets.QComboBox, name)
         box.setCurrentText(text)
         box.activated.emit(box.currentIndex())
+        self.let_end()
 
     def slide(self, percent: int) -> None:
-        """Set how strongly the uncertainty is shown."""
+        """Set how strongly the uncertainty is shown, and wait until it is."""
+        self.begin_to_slide(percent)
+        self.let_end()
+
+    def begin_to_slide(self, percent: int) -> None:
+        """Set how strongly the uncertainty is shown, and wait for nothing."""
         self._find(QtWidgets.QSlider, "opacity").setValue(percent)
 
     def wait(self, seconds: int) -> None:
@@ -123,11 +151,12 @@ class PanelOnScreen:
         for _ in range(seconds):
             self.now += 1.0
             self.panel.tick()
+            self.let_end()
 
     @property
     def line(self) -> str:
         """What the panel says last."""
-        return str(self.panel._status.text())
+        return str(self.panel._doing.status.text())
 
     @property
     def case_line(self) -> str:
@@ -136,6 +165,7 @@ class PanelOnScreen:
     def show_tab(self, number: int) -> None:
         self.clicks += 1
         self.panel._tabs.widget.setCurrentIndex(number)
+        self.let_end()
 
     def worklist(self) -> list[tuple[str, ...]]:
         table = self.panel._tabs._worklist

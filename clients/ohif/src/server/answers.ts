@@ -23,6 +23,14 @@ export interface Query extends Walk {
   returned: { note: string } | null;
 }
 
+/** The project that is served. */
+export interface Project {
+  /** What tells it from all others, whatever its address. */
+  id: string;
+  /** Names of the structures, in the order of their values from 1. */
+  labels: string[];
+}
+
 /** Who annotates. Without a login, the name is what the reader has written. */
 export interface Reader {
   byLogin: boolean;

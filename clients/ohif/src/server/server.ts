@@ -1,6 +1,6 @@
 /** Requests to the annotation server. A refusal is an error with the server's own line. */
 
-import type { Query, Reader, Take, Worklist, Review, Sample, Saved, SkipKind } from './answers.ts';
+import type { Project, Query, Reader, Take, Worklist, Review, Sample, Saved, SkipKind } from './answers.ts';
 
 export type * from './answers.ts';
 
@@ -42,10 +42,12 @@ export function lineOf(text: string, status: number): string {
 export const LOGGED_OUT = 401;
 /** Somebody else holds the case. */
 export const NOT_HELD = 409;
-/** The server takes the page for somebody else than the one whose work is sent. */
+/** The server takes the page for somebody else than the one whose work is sent, or another project is served there now. */
 export const ANOTHER_READER = 412;
 /** The header that says whose work is sent, percent-encoded. */
 const READER_HEADER = 'X-ActiveLabel-Reader';
+/** The header that says of which project it is. */
+const PROJECT_HEADER = 'X-ActiveLabel-Project';
 /** How long a question and a file may take before the server counts as silent: on a slow line a large mask takes minutes. */
 const ANSWER_MS = 60_000;
 const FILE_MS = 300_000;
@@ -83,19 +85,24 @@ export class Server {
     readonly address: string,
     ask: typeof fetch = (input, init) => fetch(input, init),
     private readonly writtenName = () => '',
-    private readonly worker?: Reader
+    private readonly worker?: Reader,
+    /** The project of the page, once it is known: a page works on one alone. */
+    private readonly known: { project?: string } = {}
   ) {
     this.ask = ask;
   }
 
   /** The server as the one who sends it the work of a reader: it refuses that as the work of anybody else. */
   of(worker: Reader | undefined): Server {
-    return new Server(this.address, this.ask, this.writtenName, worker);
+    return new Server(this.address, this.ask, this.writtenName, worker, this.known);
   }
 
-  /** Names of the structures, in the order of their values from 1. */
-  async labels(): Promise<string[]> {
-    return (await this.json<{ labels: string[] | null }>('GET', 'info/')).labels ?? [];
+  /** The project that is served. From now on the server refuses what this page sends, if it serves another one. */
+  async project(): Promise<Project> {
+    const { project, labels } = await this.json<{ project?: string; labels: string[] | null }>('GET', 'info/');
+    // A server that still runs as it was before an update brought this page says nothing of it.
+    if (project !== undefined) { this.known.project = project; }
+    return { id: project ?? '', labels: labels ?? [] };
   }
 
   async query(): Promise<Query | null> {
@@ -220,7 +227,10 @@ export class Server {
   }
 
   private async request(path: string, init: RequestInit, longest: number): Promise<Response> {
-    const whose = this.worker && { [READER_HEADER]: encodeURIComponent(this.worker.name) };
+    const whose = {
+      ...(this.worker && { [READER_HEADER]: encodeURIComponent(this.worker.name) }),
+      ...(this.known.project !== undefined && { [PROJECT_HEADER]: this.known.project }),
+    };
     const headers = { Accept: 'application/json, */*', ...(init.headers as Record<string, string> | undefined), ...whose };
     const signal = AbortSignal.timeout(longest);
     const answer = await this.ask(`${this.address}/${path}`, { ...init, headers, signal }).catch(() => {

@@ -9,8 +9,11 @@ import type { Pages } from './pages.ts';
 /** How long an opening waits for the browser's disk. */
 const LONGEST_MS = 15_000;
 
-/** Whose strokes, on which image, and in which opening of it: that of a page, counted. */
-export type Place = readonly [reader: string, image: string, page: string, opening: number];
+/** A reader's case in a project: other projects at the same address may have the same series. */
+export type CasePlace = readonly [project: string, reader: string, image: string];
+/** Strokes on a case, and in which opening of it: that of a page, counted. */
+export type Place = readonly [...CasePlace, page: string, opening: number];
+const PAGE = 3;
 
 /** What strokes were drawn on. */
 export interface Ground {
@@ -33,9 +36,9 @@ export interface Shelf {
   /** Keep slices as they are now, and what all of this place are drawn on. Resolves once they are on the disk. */
   put(place: Place, ground: Ground, slices: readonly Part[]): Promise<void>;
   /** What is kept of an image, the oldest first. */
-  of(reader: string, image: string): Promise<Kept[]>;
+  of(place: CasePlace): Promise<Kept[]>;
   /** Remove what is kept at a place, or at all that begin so. */
-  remove(place: Place | readonly [reader: string, image: string, page: string]): Promise<void>;
+  remove(place: Place | readonly [...CasePlace, page: string]): Promise<void>;
 }
 
 /** The strokes on an open case. */
@@ -97,18 +100,18 @@ export class Journal {
   ) {}
 
   /** A case opens, with a drawing of this digest. */
-  begin(reader: string, image: string, labels: readonly string[], digest: string): Strokes {
-    return new Strokes(this.shelf, [reader, image, this.pages.own, ++this.openings], { labels, digests: [digest] }, this.sayLost);
+  begin(place: CasePlace, labels: readonly string[], digest: string): Strokes {
+    return new Strokes(this.shelf, [...place, this.pages.own, ++this.openings], { labels, digests: [digest] }, this.sayLost);
   }
 
   /** What lies here of a reader's case, the oldest first, without that of pages that are still open. */
-  async left(reader: string, image: string): Promise<Kept[]> {
+  async left(place: CasePlace): Promise<Kept[]> {
     let timer: ReturnType<typeof setTimeout> | undefined;
     const late = new Promise<never>((_, reject) => {
       timer = setTimeout(() => { reject(new Error(`no answer within ${this.longestMs / 1000} s`)); }, this.longestMs);
     });
     try {
-      return await Promise.race([this.ofGonePages(reader, image), late]);
+      return await Promise.race([this.ofGonePages(place), late]);
     } catch (error) {
       this.onTrouble(`Whether strokes of before lie in this browser is not known (${String(error)}): they stay there.`);
       return [];
@@ -123,13 +126,13 @@ export class Journal {
   }
 
   /** What this page keeps of a reader's case is given up. */
-  forget(reader: string, image: string): void {
-    this.shelf.remove([reader, image, this.pages.own]).catch(this.sayLost);
+  forget(place: CasePlace): void {
+    this.shelf.remove([...place, this.pages.own]).catch(this.sayLost);
   }
 
-  private async ofGonePages(reader: string, image: string): Promise<Kept[]> {
-    const kept = await this.shelf.of(reader, image);
-    const pageOf = ({ place }: Kept): string => place[2];
+  private async ofGonePages(place: CasePlace): Promise<Kept[]> {
+    const kept = await this.shelf.of(place);
+    const pageOf = ({ place }: Kept): string => place[PAGE];
     if (kept.every(one => pageOf(one) === this.pages.own)) {
       return kept;
     }

@@ -3,6 +3,7 @@
 import type { Query } from '../server/server.ts';
 
 const KEY = 'activelabel_done';
+const PROJECT_KEY = 'activelabel_project';
 
 type Kept = Pick<Storage, 'getItem' | 'setItem'>;
 
@@ -15,10 +16,18 @@ interface Marked {
 export class Marks {
   constructor(private readonly storage: Kept) {}
 
+  /** The tab works on this project: marks of another one, which may have the same images, are given up. */
+  belongTo(project: string): void {
+    if (this.storage.getItem(PROJECT_KEY) !== project) {
+      this.storage.setItem(KEY, 'null');
+      this.storage.setItem(PROJECT_KEY, project);
+    }
+  }
+
   /** The places of the slices that the reader has marked among those that a query asks for: who logs in after them begins anew. */
   of({ image, slices }: Query, reader: string | undefined): number[] {
     const text = this.storage.getItem(KEY);
-    const marked = text === null ? undefined : (JSON.parse(text) as Marked);
+    const marked = text === null ? undefined : (JSON.parse(text) as Marked | null);
     if (marked?.image !== image || marked.reader !== reader) {
       return [];
     }

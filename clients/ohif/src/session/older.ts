@@ -33,7 +33,7 @@ export class Older<D extends Drawn> {
    */
   async look(): Promise<string> {
     const { open } = this.work;
-    const kept = open === undefined ? [] : await this.journal.left(open.reader.name, open.image);
+    const kept = open === undefined ? [] : await this.journal.left([this.work.state.project, open.reader.name, open.image]);
     if (open === undefined || open !== this.work.open) {
       return '';
     }

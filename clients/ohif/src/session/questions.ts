@@ -31,10 +31,19 @@ export function coveredBy(query: Query, done: readonly number[]): { annotated_sl
 /** Whether a case can be saved without a question: the reader holds it, or has saved it already and did not hear of it. */
 export async function isStillTheirs(
   server: Pick<Server, 'query' | 'labelledBy'>,
-  { image, reader, unanswered }: { image: string; reader: Reader; unanswered?: boolean }
+  open: { image: string; reader: Reader; unanswered?: object }
 ): Promise<boolean> {
-  if ((await server.query())?.image === image) {
-    return true;
-  }
-  return unanswered === true && reader.name !== '' && (await server.labelledBy(image)) === reader.name;
+  return (await server.query())?.image === open.image || (open.unanswered !== undefined && (await isOf(server, open)));
+}
+
+/** Whether a case whose saving was not answered is saved: the reader holds it no more, and its label is theirs. */
+export async function isSavedUnheard(
+  server: Pick<Server, 'query' | 'labelledBy'>,
+  open: { image: string; reader: Reader }
+): Promise<boolean> {
+  return (await server.query())?.image !== open.image && isOf(server, open);
+}
+
+async function isOf(server: Pick<Server, 'labelledBy'>, { image, reader }: { image: string; reader: Reader }): Promise<boolean> {
+  return reader.name !== '' && (await server.labelledBy(image)) === reader.name;
 }

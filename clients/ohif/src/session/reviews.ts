@@ -35,8 +35,8 @@ export class Reviews<D extends Drawn = Drawn> {
         this.session.set({ message: { kind: 'good', text: 'No label waits for your review.' } });
         return;
       }
-      const labels = this.session.state.labels.length > 0 ? this.session.state.labels : await this.server.labels();
-      this.session.set({ labels, message: undefined });
+      if (this.session.state.labels.length === 0) { await this.session.knowProject(); }
+      this.session.set({ message: undefined });
       const sample = await this.server.imageInfo(review.image);
       this.session.goTo(sample, (shown, givenUp) => this.open(reader, review, shown, givenUp));
     });

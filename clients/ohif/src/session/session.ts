@@ -73,7 +73,8 @@ export class Session<D extends Drawn = Drawn> {
         return;
       }
       await this.greet();
-      this.set({ phase: 'free', review: null, labels: await this.server.labels(), query: await this.server.query() });
+      await this.knowProject();
+      this.set({ phase: 'free', review: null, query: await this.server.query() });
       const shown = await this.viewer.shown(givenUp);
       if (this.now.query?.image === shown && !givenUp()) {
         await this.openQuery(await this.server.imageInfo(shown), givenUp);
@@ -96,14 +97,14 @@ export class Session<D extends Drawn = Drawn> {
   async next(): Promise<void> {
     this.set({ phase: 'opening', comes: 'case', message: undefined, asks: [] });
     await this.tries.attempt(async () => {
-      const labels = this.now.labels.length > 0 ? this.now.labels : await this.server.labels();
+      if (this.now.labels.length === 0) { await this.knowProject(); }
       const sample = await this.server.next();
       if (sample === undefined) {
         await this.putAway();
-        this.set({ phase: 'free', labels, query: null, message: { kind: 'good', text: 'No case is left to annotate.' } });
+        this.set({ phase: 'free', query: null, message: { kind: 'good', text: 'No case is left to annotate.' } });
         return;
       }
-      this.set({ phase: 'opening', labels, query: this.ahead.begin(await this.server.query()) });
+      this.set({ phase: 'opening', query: this.ahead.begin(await this.server.query()) });
       this.goTo(sample, this.openQuery);
     });
   }
@@ -119,6 +120,13 @@ export class Session<D extends Drawn = Drawn> {
   arrive(text: string): void {
     this.coming = undefined;
     this.set({ phase: 'free', review: null, message: { kind: 'plain', text } });
+  }
+
+  /** Ask what the project is. */
+  async knowProject(): Promise<void> {
+    const { id, labels } = await this.server.project();
+    this.marks.belongTo(id);
+    this.set({ project: id, labels });
   }
 
   /** Ask who the reader is, and show it. */
@@ -137,7 +145,7 @@ export class Session<D extends Drawn = Drawn> {
     }
     this.forget();
     this.coming = undefined;
-    const strokes = this.journal.begin(reader.name, image, this.now.labels, drawing.opened);
+    const strokes = this.journal.begin([this.now.project, reader.name, image], this.now.labels, drawing.opened);
     this.open = { drawing, image, reader, strokes };
     return true;
   }
@@ -189,11 +197,11 @@ export class Session<D extends Drawn = Drawn> {
     await this.tries.attempt(async () => {
       await this.outbox.idle();
       const reader = await requireReader(this.server, this.open?.reader ?? this.now.reader);
-      await this.server.of(reader).skip(query.image, kind, reason);
+      await this.outbox.skip(reader, query.image, () => this.server.of(reader).skip(query.image, kind, reason));
       if (kind === 'cannot be annotated') {
         this.marks.keep(query, this.now.reader?.name, []);
       }
-      this.journal.forget(reader.name, query.image);
+      this.journal.forget([this.now.project, reader.name, query.image]);
       this.drawing?.remove();
       this.forget();
       await this.next();

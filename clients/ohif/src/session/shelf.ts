@@ -1,10 +1,10 @@
 /** The journal's place in the browser: its own database for this server, which no other site can read. */
 
 import type { Part } from '../drawing/history.ts';
-import type { Ground, Kept, Place, Shelf } from './journal.ts';
+import type { CasePlace, Ground, Kept, Place, Shelf } from './journal.ts';
 
 const DATABASE = 'activelabel';
-const VERSION = 2;
+const VERSION = 3;
 const STORE = 'strokes';
 const BY_TIME = 'at';
 /** What nobody has come back for after this time is removed. */
@@ -40,8 +40,8 @@ export class BrowserShelf implements Shelf {
     });
   }
 
-  async of(reader: string, image: string): Promise<Kept[]> {
-    const all = await this.read(store => store.getAll(keysIn([reader, image])) as IDBRequest<(Head | Part)[]>);
+  async of(place: CasePlace): Promise<Kept[]> {
+    const all = await this.read(store => store.getAll(keysIn(place)) as IDBRequest<(Head | Part)[]>);
     const kept: Kept[] = [];
     for (const one of all) { // by their keys: a head comes before its slices
       if (isHead(one)) {

@@ -24,6 +24,8 @@ export interface State {
   /** What is being opened, or was last. */
   comes: 'case' | 'reading';
   labels: string[];
+  /** What tells the project from all others; empty until it is known. */
+  project: string;
   /** The case that the reader holds, open or not. */
   query: Query | null;
   /** Who annotates, once it is known. */
@@ -62,6 +64,7 @@ export const BEGINNING: State = {
   phase: 'free',
   comes: 'case',
   labels: [],
+  project: '',
   query: null,
   reader: undefined,
   review: null,

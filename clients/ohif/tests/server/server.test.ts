@@ -25,6 +25,30 @@ test('whose work is sent stands in a header, and nothing where it is nobody’s'
   assert.deepEqual(sent, ['J%C3%B6rg%40clinic', '', null, null]);
 });
 
+test('once the project is known, each request says of which one it is', async () => {
+  const sent: (string | null)[] = [];
+  const server = serverThat(init => {
+    sent.push(new Headers(init.headers).get('X-ActiveLabel-Project'));
+    return Promise.resolve(Response.json({ project: 'p1', labels: ['ball'] }));
+  });
+  assert.deepEqual(await server.project(), { id: 'p1', labels: ['ball'] });
+  await server.query();
+  await server.of(ANN).release();
+  await server.project();
+  assert.deepEqual(sent, [null, 'p1', 'p1', 'p1']);
+});
+
+test('a server that was not started anew since an update has a project without an identity', async () => {
+  const sent: (string | null)[] = [];
+  const server = serverThat(init => {
+    sent.push(new Headers(init.headers).get('X-ActiveLabel-Project'));
+    return Promise.resolve(Response.json({ labels: ['ball'] }));
+  });
+  assert.deepEqual(await server.project(), { id: '', labels: ['ball'] });
+  await server.project();
+  assert.deepEqual(sent, [null, null]);
+});
+
 test('a server that takes the page for another reader is asked again after a while', async () => {
   const server = serverThat(() => Promise.resolve(Response.json({ detail: 'this is the work of ann' }, { status: 412 })));
   await assert.rejects(server.of(ANN).release(), error => {

@@ -95,6 +95,19 @@ test('strokes with other structures, as those of another project, are never draw
   assert.deepEqual([drawing.value(), older?.fits, site.shelf.kept.size], [0, false, 1]);
 });
 
+test('strokes on the same series in another project at the same address are neither drawn nor offered nor removed', async () => {
+  const site = await drawn();
+  site.project = 'p2';
+  const drawing = await loadedAnew(site);
+  assert.deepEqual([drawing.value(), site.session.state.older, site.shelf.kept.size], [0, undefined, 1]);
+  await site.session.skip('not now', '');
+  assert.equal(site.shelf.kept.size, 1);
+  site.project = 'p1';
+  site.held = queryOf('a');
+  site.shownSeries = 'a';
+  assert.equal((await loadedAnew(site)).value(), 2);
+});
+
 test('each page has strokes of its own: those of a page that is open are neither drawn nor removed by another', async () => {
   const site = await drawn();
   site.openPages.add('page 1');
@@ -103,7 +116,7 @@ test('each page has strokes of its own: those of a page that is open are neither
   drawing.draw();
   assert.equal(site.shelf.kept.size, 2);
   await site.session.saveAndNext();
-  assert.deepEqual([...site.shelf.kept.values()].map(({ place }) => place[2]), ['page 1']);
+  assert.deepEqual([...site.shelf.kept.values()].map(({ place }) => place[3]), ['page 1']);
 });
 
 test('a browser that does not answer holds up no case, and one that was given up meanwhile stays so', async () => {

@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
 import { veilOf } from '../../src/panel/veil.ts';
+import { Away } from '../../src/server/server.ts';
 import { Site, queryOf } from '../site.ts';
 
 test('what is drawn while the drawing is being saved is saved too', async () => {
@@ -71,6 +72,65 @@ test('a case that is saved is not saved again when only the next one could not b
   await site.navigate();
   assert.deepEqual(site.told(), ['next']);
   assert.equal(site.session.state.query?.image, 'b');
+});
+
+test('a label that had come though its answer was lost gets no draft beside it, but what is drawn on', async () => {
+  for (const drawsOn of [false, true]) {
+    const site = new Site();
+    await site.ask();
+    const drawing = site.drawing();
+    drawing.draw();
+    site.onSave = () => { throw new Away(); };
+    await site.session.saveAndNext();
+    site.onSave = undefined;
+    site.held = null;
+    site.labelledBy = 'rev';
+    if (drawsOn) { drawing.draw(); }
+    await site.session.tick();
+    site.now = 60_000;
+    site.told();
+    await site.session.tick();
+    await site.session.leave();
+    assert.deepEqual(site.told().filter(line => /^(save|draft)/.test(line)), ['save a {"label_info":[{"name":"ball","idx":1}],"finished":true}']);
+    assert.equal(drawing.changed, false);
+  }
+});
+
+test('a draft that a label overtakes says that its answer was not heard, and is no draft then', async () => {
+  const site = new Site();
+  await site.ask();
+  site.drawing().draw();
+  site.onSave = () => { throw new Away(); };
+  await site.session.saveAndNext();
+  site.onSave = undefined;
+  site.hadCome = true; // after the page has asked whether it holds the case
+  await site.session.tick();
+  site.now = 60_000;
+  site.told();
+  await site.session.tick();
+  assert.deepEqual(site.told().filter(line => /^(save|draft)/.test(line)), ['draft a {"label_info":[{"name":"ball","idx":1}],"unanswered":true}']);
+  site.drawing().draw();
+  await site.session.leave();
+  assert.deepEqual(site.told().filter(line => /^(save|draft)/.test(line)), ['save a {"label_info":[{"name":"ball","idx":1}],"finished":true}']);
+});
+
+test('a skip gives up what waits of its case, so that it does not come back as a draft', async () => {
+  const site = new Site();
+  await site.ask();
+  site.drawing().draw();
+  site.refusal = 'the disk is full';
+  await site.session.leave();
+  await site.session.enter(); // the case opens again, with what the server has
+  assert.equal(site.session.state.waits, true);
+  site.refusal = undefined;
+  site.told();
+  await site.session.skip('not now', '');
+  assert.equal(site.session.state.waits, false);
+  site.away = true;
+  await site.session.tick();
+  site.away = false;
+  await site.session.tick();
+  assert.deepEqual(site.told().filter(line => /^(draft|skip)/.test(line)), ['skip a not now ']);
 });
 
 test('nothing is undone while a drawing is being saved', async () => {

@@ -6,7 +6,7 @@ import { test } from 'node:test';
 import type { Place } from '../../src/session/journal.ts';
 import { BrowserShelf } from '../../src/session/shelf.ts';
 
-const PLACE: Place = ['rev', 'a', 'page', 1];
+const PLACE: Place = ['p1', 'rev', 'a', 'page', 1];
 const GROUND = { labels: ['ball'], digests: ['0'] };
 
 /** A transaction whose requests all succeed, and which ends as it is told to. */

@@ -71,6 +71,15 @@ test('marks are those of one reader, and end with a case that cannot be annotate
   assert.deepEqual(again.marks.of(queryOf('a', { slices: SLICES }), 'rev'), []);
 });
 
+test('marks of a project are not those of another one at the same address', async () => {
+  const site = await asked();
+  site.slices.mark();
+  await site.session.leave();
+  site.project = 'p2';
+  await site.session.enter();
+  assert.deepEqual([site.session.state.phase, site.session.state.done], ['drawing', []]);
+});
+
 test('a mark is kept with a draft of what was drawn, and not without one', async () => {
   const site = await asked();
   site.drawing().draw();

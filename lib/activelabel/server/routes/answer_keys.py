@@ -192,6 +192,7 @@ INFO: dict[str, str] = {
     **_below("effort", _EFFORT),
     "effort.second_readings": "annotation effort of second readings, which comes on top",
     **_below("effort.second_readings", {**_EFFORT, **_EFFORT_OF_SECOND}),
+    "project": "what tells the project from all others, whatever its address; it stays for good",
     "set_aside": "images that cannot be used",
     "set_aside.{image}": "why the image cannot be used",
     "modality": "modality of the images; null while it is unknown",
@@ -283,6 +284,7 @@ LABEL_PARAMS: dict[str, str] = {
     "client_id": "name of the annotator, where nobody has to log in",
     "finished": "true or false: whether the label counts; without it the setting `finished_by` decides",
     "confirmed": "true: the annotator has checked the label, and it is right although it equals a model's mask",
+    "unanswered": "true, with a draft: it was sent as finished, and no answer came; if it is here, no draft is kept",
     "annotated_slices": "indices of the slices that are annotated, from 0 along the image's slice axis",
     "label_info": 'names of the mask\'s values in their order: `[{"name": "liver", "idx": 1}]`',
 }

@@ -22,7 +22,16 @@ from activelabel.errors import (
 )
 from activelabel.login.identity import asking
 from activelabel.project.client_kind import client_kind, kind_of
-from activelabel.server.client_info import NAME_COOKIE, READER_HEADER, client_address, cookie_name, require_reader
+from activelabel.project.identity import fixed_identity
+from activelabel.server.client_info import (
+    NAME_COOKIE,
+    PROJECT_HEADER,
+    READER_HEADER,
+    client_address,
+    cookie_name,
+    require_project,
+    require_reader,
+)
 from activelabel.server.routes.request_checks import in_known_spelling
 from activelabel.server.routes.served import application
 from activelabel.server.status import status_of
@@ -75,6 +84,7 @@ class OneLineRoute(APIRoute):
             if b"%" in (query := request.scope["query_string"]):
                 request.scope["query_string"] = in_known_spelling(query, _images)
             try:
+                require_project(request.headers.get(PROJECT_HEADER), _identity)
                 require_reader(request.headers.get(READER_HEADER))
                 return await handle(request)
             except ActiveLabelError as error:
@@ -99,6 +109,10 @@ class OneLineRoute(APIRoute):
 
 def _images() -> list[str]:
     return list(application().datastore.list_images())
+
+def _identity() -> str:
+    """The identity of the project that is served."""
+    return fixed_identity(application().project.ledger)
 
 
 def _when_again(error: ActiveLabelError) -> dict[str, str] | None:

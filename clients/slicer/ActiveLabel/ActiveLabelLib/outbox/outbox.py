@@ -30,14 +30,20 @@ _ABANDONED_SECONDS = 3600.0
 class Outbox:
     """A folder with at most one drawing for each image and Slicer: the newest."""
 
-    def __init__(self, folder: Path, address: str, name: str) -> None:
-        """Keep the drawings of `name` for the server at `address` below `folder`, which others cannot open.
+    def __init__(self, folder: Path, address: str, name: str, project: str) -> None:
+        """Keep the drawings of `name` for a `project` of the server at `address` below `folder`.
+
+        Others cannot open the folder. What an older version of this module has kept, which knew no projects, goes to
+        the first project that is met at its address, as it did then.
 
         Raises:
             OSError: the folder cannot be made, or belongs to somebody else.
         """
-        whose = hashlib.sha256(f"{address}\n{name}".encode()).hexdigest()[:16]
-        self.folder = private_folder(private_folder(folder) / whose)
+        older, whose = (folder / _name_of(*parts) for parts in ((address, name), (address, name, project)))
+        private_folder(folder)
+        if older.is_dir() and not whose.exists():
+            older.rename(whose)
+        self.folder = private_folder(whose)
         self.owner = uuid.uuid4().hex[:12]
         self._problems: list[str] = []
         self._presence = self._sign_of(self.owner)
@@ -227,3 +233,8 @@ class Outbox:
                         file.unlink()
                 except FileNotFoundError:
                     continue
+
+
+def _name_of(*parts: str) -> str:
+    """A name for a folder, of letters that every file system takes."""
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]

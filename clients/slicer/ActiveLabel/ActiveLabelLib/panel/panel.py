@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import qt
 
-from ActiveLabelLib.errors import ClientError
+from ActiveLabelLib.panel.doing import Doing
 from ActiveLabelLib.panel.panel_parts import box, button, line, row, text_of, words
 from ActiveLabelLib.panel.panel_tabs import Tabs
 from ActiveLabelLib.panel.texts import case_text, expiry_text, slices_text
+from ActiveLabelLib.session.case import Case
+from ActiveLabelLib.session.errands import Errands
 from ActiveLabelLib.session.session import Session
 
 PREVIOUS_KEY, NEXT_KEY, DONE_KEY = "Shift+B", "Shift+F", "Shift+D"
 """Slicer's views go to the next slice with F and back with B; a key that its Segment Editor has would do nothing."""
 SECOND_MS = 1000
 PROGRESS_SECONDS = 5
-FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
 NOT_NOW, CANNOT = "not now", "cannot be annotated"
 
 
@@ -32,6 +32,7 @@ class Panel:
     def __init__(
         self,
         session: Session,
+        errands: Errands,
         confirm: Callable[[str], bool],
         case_changed: Callable[[], None],
         remember: Callable[[Mapping[str, str]], None],
@@ -43,6 +44,7 @@ class Panel:
 
         Args:
             session: what the buttons act on.
+            errands: what they do runs beside the window by these.
             confirm: asks a person a question, and says whether they agree.
             case_changed: is called after a case was opened or closed.
             remember: keeps what was entered for the next time.
@@ -59,12 +61,12 @@ class Panel:
         self._enters = True
         self.widget = qt.QWidget()
         layout = qt.QVBoxLayout(self.widget)
-        self._status = words("Enter the address of the server, and connect.")
+        doing = self._doing = Doing(session, errands, self.refresh)
         self._server = self._server_box(remembered)
         self._case = self._case_box()
         self._slices = self._slices_box()
-        self._tabs = Tabs(session, self._do, self._may_leave, confirm, work_folder)
-        for part in (self._status, self._server, self._case, self._slices, editor, self._tabs.widget):
+        self._tabs = Tabs(session, doing, self._may_leave, confirm, work_folder)
+        for part in (doing.status, doing.cancel, self._server, self._case, self._slices, editor, self._tabs.widget):
             layout.addWidget(part)
         self._add_keys()
         self._timer = qt.QTimer()
@@ -134,19 +136,18 @@ class Panel:
             "name": text_of(self._name),
             "certificate": text_of(self._certificate),
         }
-        self._do(
-            lambda: self._session.connect(
-                entered["address"] or "http://127.0.0.1:8000",
-                entered["name"],
-                text_of(self._password),
-                entered["certificate"],
-            )
-        )
-        if self._session.connected:
+        password = text_of(self._password)
+
+        def connect() -> None:
+            address = entered["address"] or "http://127.0.0.1:8000"
+            self._session.connect(address, entered["name"], password, entered["certificate"])
+
+        def connected() -> None:
             self._remember(entered)
             self._password.setText("")  # the next person at this workstation shall not find it
             self._enters = False
-            self.refresh()
+
+        self._doing.do(connect, connected)
 
     def _change_server(self) -> None:
         self._enters = True
@@ -154,11 +155,11 @@ class Panel:
 
     def _next_case(self) -> None:
         if self._may_leave():
-            self._do(self._session.next_case)
+            self._doing.do(self._session.next_case)
 
     def _do_finish(self) -> None:
         if self._may_finish():
-            self._do(self._session.finish)
+            self._doing.do(self._session.finish)
 
     def _do_finish_next(self) -> None:
         def finish_then_next() -> None:
@@ -166,27 +167,44 @@ class Panel:
                 self._session.next_case()
 
         if self._may_finish():
-            self._do(finish_then_next)
+            self._doing.do(finish_then_next)
 
     def _keep(self) -> None:
-        self._do(lambda: self._session.keep_draft(force=True))
+        self._doing.do(lambda: self._session.keep_draft(force=True))
 
     def _skip(self, kind: str) -> None:
-        self._do(lambda: self._session.skip(kind, text_of(self._reason)))
-        if self._session.case is None:
-            self._reason.setText("")
+        reason = text_of(self._reason)
+        self._doing.do(lambda: self._session.skip(kind, reason), lambda: self._reason.setText(""))
 
     def _do_release(self) -> None:
-        self._do(self._session.release)
+        self._doing.do(self._session.release)
 
     def _show_slice(self, step: int) -> None:
-        self._do(lambda: self._session.next_asked_slice(step))
+        self._doing.do_here(lambda: self._session.next_asked_slice(step))
 
     def _mark(self) -> None:
-        self._do(self._session.mark_slice)
+        self._doing.do_here(self._session.mark_slice)
 
     def _overlay(self) -> None:
-        self._do(lambda: self._session.show_uncertainty(int(self._opacity.property("value")) / 100))
+        case = self._session.case
+        if self._share == 0 or case is None or case.overlay:
+            self._doing.do_here(lambda: self._session.show_uncertainty(self._share))
+        elif not self._doing.fetches_map:
+            found: list[Path | None] = []
+            self._doing.fetch_map(
+                lambda: found.append(self._session.fetch_uncertainty()),
+                lambda: self._show_map(case, found[0]),
+            )
+
+    def _show_map(self, case: Case, file: Path | None) -> None:
+        """Show a map that was fetched, as opaque as the slider says now, unless its case has been left."""
+        if self._session.case is case:
+            self._doing.do_here(lambda: self._session.show_uncertainty(self._share, file))
+            self._doing.say(self._session.line)
+
+    @property
+    def _share(self) -> float:
+        return int(self._opacity.property("value")) / 100
 
     def _may_finish(self) -> bool:
         """Ask before a label counts for less than was asked for."""
@@ -212,43 +230,23 @@ class Panel:
         self._seconds += 1
         active = qt.QApplication.activeWindow() is not None
         mouse = qt.QCursor.pos()
-        self._do(lambda: self._session.tick((mouse.x(), mouse.y()) if active else None), busy=False)
+        stamp = (mouse.x(), mouse.y()) if active else None
+        self._doing.tick(lambda: self._session.tick(stamp))
         if self._seconds % PROGRESS_SECONDS == 0:
             self._tabs.renew_progress()
 
     def leave(self) -> None:
         """Keep what is unsaved, and forget the case: called before the scene loses it."""
-        self._do(self._session.close)
+        self._doing.break_off()
+        self._doing.do_here(self._session.close)
         self._session.leave()
         self.refresh()
 
     def close(self) -> None:
         """Keep what is unsaved: called when the module or Slicer closes."""
         self._timer.stop()
-        self._do(self._session.end)
-
-    def _do(self, action: Callable[[], object], *, busy: bool = True) -> None:
-        """Do something that a person wants, and show what came of it; a refusal is a line, never a lost drawing."""
-        before = self._session.line
-        if busy:
-            qt.QApplication.setOverrideCursor(qt.QCursor(qt.Qt.WaitCursor))
-        try:
-            action()
-            if self._session.line != before:
-                self._say(self._session.line)
-        except ClientError as error:
-            self._say(str(error), bad=True)
-        except OSError as error:  # of this machine, where drawings are kept
-            todo = "make room on this machine" if error.errno in FULL else "look at the rights of this file"
-            self._say(f"{error}: {todo}, and try again; nothing drawn is lost", bad=True)
-        finally:
-            if busy:
-                qt.QApplication.restoreOverrideCursor()
-            self.refresh()
-
-    def _say(self, text: str, *, bad: bool = False) -> None:
-        self._status.setText(text)
-        self._status.setStyleSheet("color: #c62828; font-weight: bold" if bad else "")
+        self._doing.break_off()
+        self._doing.do_here(self._session.end)
 
     def refresh(self) -> None:
         """Show what the session has now."""
@@ -260,6 +258,10 @@ class Panel:
             self._opacity.blockSignals(False)
             self._case_changed()
         query = None if case is None else case.query
+        free = not self._doing.asked
+        self._doing.cancel.setVisible(not free or self._doing.fetches_map)
+        for box_ in (self._server, self._case, self._tabs.widget):
+            box_.setEnabled(free)
         self._entry.setVisible(self._enters)
         self._change.setVisible(not self._enters)
         self._case_text.setText(case_text(session))

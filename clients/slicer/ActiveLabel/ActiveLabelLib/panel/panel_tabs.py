@@ -8,9 +8,10 @@ from pathlib import Path
 import qt
 
 from ActiveLabelLib.panel.curve import curve_svg
+from ActiveLabelLib.panel.doing import Doing
 from ActiveLabelLib.panel.panel_parts import box, button, choice, fill, line, row, table, text_of, words
 from ActiveLabelLib.panel.texts import can_be_brought_back, counts_text, readings_text
-from ActiveLabelLib.server.answers import Row
+from ActiveLabelLib.server.answers import Progress, Row, Worklist
 from ActiveLabelLib.session.reviewing import FIRST, SECOND, STAPLE
 from ActiveLabelLib.session.session import Session
 
@@ -40,7 +41,7 @@ class Tabs:
     def __init__(
         self,
         session: Session,
-        do: Callable[[Callable[[], object]], None],
+        doing: Doing,
         may_leave: Callable[[], bool],
         confirm: Callable[[str], bool],
         work_folder: Path,
@@ -49,13 +50,13 @@ class Tabs:
 
         Args:
             session: what the buttons act on.
-            do: does something, and shows what came of it.
+            doing: does beside the window what is asked for.
             may_leave: asks before something unfinished is left.
             confirm: asks a person a question, and says whether they agree.
             work_folder: a folder for pictures.
         """
         self._session = session
-        self._do = do
+        self._doing = doing
         self._may_leave = may_leave
         self._confirm = confirm
         self._work_folder = work_folder
@@ -98,19 +99,19 @@ class Tabs:
 
     def _take_label(self, image: str | None) -> None:
         if self._may_leave():
-            self._do(lambda: self._session.reviews.take(image))
+            self._doing.do(lambda: self._session.reviews.take(image))
 
     def _review_row(self, number: int) -> None:
         if self._session.user is not None and self._session.user.may_review:
             self._take_label(str(self._worklist.item(number, 0).text()))
 
     def _do_approve(self) -> None:
-        self._do(lambda: self._session.reviews.approve(text_of(self._note)))
-        self._clear_note()
+        note = text_of(self._note)
+        self._doing.do(lambda: self._session.reviews.approve(note), self._clear_note)
 
     def _do_return(self) -> None:
-        self._do(lambda: self._session.reviews.send_back(text_of(self._note)))
-        self._clear_note()
+        note = text_of(self._note)
+        self._doing.do(lambda: self._session.reviews.send_back(note), self._clear_note)
 
     def _clear_note(self) -> None:
         """Forget the note of a label that is decided about: it does not belong to the next one."""
@@ -119,12 +120,12 @@ class Tabs:
 
     def _show_reading(self, which: str) -> None:
         if self._may_give_up():
-            self._do(lambda: self._session.reviews.show_reading(which))
+            self._doing.do(lambda: self._session.reviews.show_reading(which))
 
     def _do_merge(self) -> None:
         if self._may_give_up():
-            self._do(lambda: self._session.reviews.adjudicate(STAPLE, text_of(self._note)))
-            self._clear_note()
+            note = text_of(self._note)
+            self._doing.do(lambda: self._session.reviews.adjudicate(STAPLE, note), self._clear_note)
 
     def _may_give_up(self) -> bool:
         """Ask before a reviewer's correction is given up."""
@@ -148,20 +149,22 @@ class Tabs:
     def _bring_back(self) -> None:
         chosen = self._chosen
         if chosen is not None and can_be_brought_back(chosen):
-            self._do(lambda: self._session.bring_back(chosen.image))
-            self._fill_worklist()
+            self._doing.do(lambda: self._session.bring_back(chosen.image), self._fill_worklist)
 
     def _fill_worklist(self) -> None:
         chosen = str(self._state.property("currentText"))
 
-        def read() -> None:
-            found = self._session.worklist(() if chosen == ALL_STATES else (chosen,))
+        states = () if chosen == ALL_STATES else (chosen,)
+        answers: list[Worklist] = []
+
+        def show() -> None:
+            found = answers[0]
             self._counts.setText(counts_text(found.counts))
             self._rows = found.rows
             fill(self._worklist, [(one.image, one.role, one.state, one.who, one.note) for one in found.rows])
             self._worklist.setCurrentCell(-1, -1)
 
-        self._do(read)
+        self._doing.do(lambda: answers.append(self._session.worklist(states)), show)
 
     def renew_progress(self) -> None:
         """Show the progress anew, if it is shown."""
@@ -169,15 +172,17 @@ class Tabs:
             self._show_progress()
 
     def _show_progress(self) -> None:
-        def read() -> None:
-            found = self._session.progress()
+        answers: list[Progress] = []
+
+        def show() -> None:
+            found = answers[0]
             lines = (found.running, found.line, found.forecast)
             self._progress_text.setText("\n".join(text for text in lines if text))
             picture = self._work_folder / "curve.svg"
             picture.write_text(curve_svg(found.curve, found.unit), encoding="utf-8")
             self._curve.setPixmap(qt.QPixmap(str(picture)))
 
-        self._do(read)
+        self._doing.look(lambda: answers.append(self._session.progress()), show)
 
     # Always
 

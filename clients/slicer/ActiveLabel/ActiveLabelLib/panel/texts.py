@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime, timezone
 
-from ActiveLabelLib.server.answers import Row, time_of
+from ActiveLabelLib.server.answers import Row
+from ActiveLabelLib.server.reading import time_of
 from ActiveLabelLib.session.case import Case
 from ActiveLabelLib.session.session import Session
 from ActiveLabelLib.session.slices import in_words

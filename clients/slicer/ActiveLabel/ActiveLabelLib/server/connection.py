@@ -5,11 +5,13 @@ from __future__ import annotations
 import http.client
 import json
 import shutil
+import socket
 import ssl
 import urllib.error
 import urllib.request
 import uuid
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 from urllib.parse import quote, urlencode, urlsplit
@@ -23,6 +25,8 @@ _BETWEEN = (502, 503, 504)
 """Statuses of a proxy whose server does not answer; the server's own 503 is JSON."""
 READER_HEADER = "X-ActiveLabel-Reader"
 """The header that says whose work is sent, percent-encoded."""
+PROJECT_HEADER = "X-ActiveLabel-Project"
+"""The header that says of which project it is."""
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _LONGEST_LINE = 500
 
@@ -38,6 +42,7 @@ class Connection:
         address: `http://HOST:PORT`, without a slash at its end.
         name: the name under which the person works.
         reader: who the server takes the person for, once they have logged in.
+        project: the project on which the person works, once it is known: another one at this address refuses all.
     """
 
     def __init__(self, address: str, name: str = "", password: str = "", certificate: str = "") -> None:
@@ -49,11 +54,13 @@ class Connection:
         self.address = checked_address(address)
         self.name = name.strip()
         self.reader = ""
+        self.project = ""
         self._password = password
         self._token = ""
-        handlers: list[urllib.request.BaseHandler] = [_NoRedirect()]
+        self._lines = _Lines()
+        handlers: list[urllib.request.BaseHandler] = [_NoRedirect(), _Http(self._lines)]
         if self.address.startswith("https://"):
-            handlers.append(urllib.request.HTTPSHandler(context=_trusted(certificate)))
+            handlers.append(_Https(self._lines, _trusted(certificate)))
         if self.is_local:
             handlers.append(urllib.request.ProxyHandler({}))
         self._opener = urllib.request.build_opener(*handlers)
@@ -100,6 +107,10 @@ class Connection:
     ) -> Path:
         """Download a file into `folder`, under the name that the server gives it, and return its path."""
         return self._again_after_login(lambda: self._fetch(method, _with(path, params), folder, seconds))
+
+    def cancel(self) -> None:
+        """Break off what is asked at the moment, from whichever thread: it raises `SilentError` there."""
+        self._lines.cut()
 
     def _fetch(self, method: str, path: str, folder: Path, seconds: float) -> Path:
         with self._open(method, path, b"" if method == "POST" else None, {}, seconds) as answer:
@@ -149,7 +160,8 @@ class Connection:
     ) -> http.client.HTTPResponse:
         login = {"Authorization": f"Bearer {self._token}"} if self._token else {}
         stated = {READER_HEADER: quote(self.reader, safe="")} if self._token and self.reader else {}
-        sent = {**headers, **login, **stated}
+        project = {PROJECT_HEADER: self.project} if self.project else {}
+        sent = {**headers, **login, **stated, **project}
         # The scheme is http or https: see `checked_address`.
         request = urllib.request.Request(self.address + path, data=body, headers=sent, method=method)
         try:
@@ -163,6 +175,58 @@ class Connection:
         except (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError) as error:
             reason = getattr(error, "reason", None) or error or type(error).__name__
             raise SilentError(f"{self.address} does not answer ({reason})") from error
+
+
+class _Lines:
+    """The sockets of requests that are under way."""
+
+    def __init__(self) -> None:
+        self._open: list[socket.socket] = []
+
+    def connected(self, line: socket.socket) -> None:
+        """Note a new one; those that are closed are forgotten."""
+        self._open = [one for one in self._open if one.fileno() >= 0] + [line]
+
+    def cut(self) -> None:
+        """Shut all of them: who waits for an answer hears of it at once."""
+        for line in self._open:
+            with suppress(OSError):  # it was closed meanwhile
+                line.shutdown(socket.SHUT_RDWR)
+
+
+class _Http(urllib.request.HTTPHandler):
+    """Notes each socket."""
+
+    def __init__(self, lines: _Lines) -> None:
+        super().__init__()
+        self._lines = lines
+
+    def http_open(self, request: urllib.request.Request) -> http.client.HTTPResponse:
+        """Open a connection whose socket is noted."""
+        return self.do_open(_noting(http.client.HTTPConnection, self._lines), request)
+
+
+class _Https(urllib.request.HTTPSHandler):
+    """Notes each socket, also of TLS."""
+
+    def __init__(self, lines: _Lines, trusted: ssl.SSLContext) -> None:
+        super().__init__(context=trusted)
+        self._lines, self._trusted = lines, trusted
+
+    def https_open(self, request: urllib.request.Request) -> http.client.HTTPResponse:
+        """Open a connection whose socket is noted."""
+        return self.do_open(_noting(http.client.HTTPSConnection, self._lines), request, context=self._trusted)
+
+
+def _noting(kind: type[http.client.HTTPConnection], lines: _Lines) -> Any:
+    """A kind of connection that notes its socket."""
+
+    class Noting(kind):  # type: ignore[misc, valid-type]
+        def connect(self) -> None:
+            super().connect()
+            lines.connected(self.sock)
+
+    return Noting
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ActiveLabelLib.server.answers import CurvePoint, Progress, understood
+from ActiveLabelLib.server.answers import CurvePoint, Progress
+from ActiveLabelLib.server.reading import understood
 
 
 @understood

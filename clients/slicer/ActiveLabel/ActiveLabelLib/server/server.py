@@ -8,23 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from ActiveLabelLib.errors import RefusedError
-from ActiveLabelLib.server.answers import (
-    Progress,
-    Project,
-    Query,
-    Review,
-    Row,
-    Saved,
-    User,
-    Worklist,
-    read_project,
-    read_query,
-    read_review,
-    read_saved,
-    read_worklist,
-)
+from ActiveLabelLib.server.answers import Progress, Project, Query, Review, Row, Saved, User, Worklist
 from ActiveLabelLib.server.connection import Connection
 from ActiveLabelLib.server.progress import read_progress
+from ActiveLabelLib.server.reading import read_project, read_query, read_review, read_saved, read_worklist
 
 PREDICTION_SECONDS = 600.0
 """How long a prediction or a map may take, which a server without a GPU computes for minutes."""
@@ -43,6 +30,10 @@ class Server:
     def address(self) -> str:
         """The address of the server."""
         return self._connection.address
+
+    def cancel(self) -> None:
+        """Break off what is asked at the moment: see `Connection.cancel`."""
+        self._connection.cancel()
 
     def log_in(self) -> User:
         """Log in where the server wants it, and say who the person is there.
@@ -66,7 +57,9 @@ class Server:
 
     def project(self) -> Project:
         """The project's labels, strategy and model."""
-        return read_project(self._connection.get("/info/", seconds=30.0))
+        found = read_project(self._connection.get("/info/", seconds=30.0))
+        self._connection.project = found.id
+        return found
 
     def progress(self) -> Progress:
         """What runs, what the project waits for, and the learning curve."""

@@ -30,15 +30,18 @@ class Link:
         user: who the server takes the person for.
         project: the project's labels.
         line: what happened last, for the person.
+        had_come: images whose drawing was sent as a draft, and which the server had as finished already.
     """
 
     def __init__(self, unsent_folder: Path, make_server: Callable[..., Server], clock: Callable[[], float]) -> None:
         """Drawings wait in `unsent_folder`; `clock` tells the time in seconds."""
         self.server: Server | None = None
+        self._connecting: Server | None = None
         self.connected = False
         self.user: User | None = None
         self.project: Project | None = None
         self.line = ""
+        self.had_come: set[str] = set()
         self._unsent_folder = unsent_folder
         self._make_server = make_server
         self._clock = clock
@@ -53,17 +56,25 @@ class Link:
         Raises:
             ClientError: the server refuses, or does not answer; everything is then as it was.
         """
-        server = self._make_server(address, name, password, certificate)
+        server = self._connecting = self._make_server(address, name, password, certificate)
         user, project = server.log_in(), server.project()
-        before = None if self.server is None or self.user is None else (self.server.address, self.user.name)
-        is_other = before is not None and before != (server.address, user.name)
+        before = None
+        if self.server is not None and self.user is not None and self.project is not None:
+            before = (self.server.address, self.user.name, self.project.id)
+        is_other = before is not None and before != (server.address, user.name, project.id)
         if self._outbox is None or is_other:
-            outbox = Outbox(self._unsent_folder, server.address, user.name)
+            outbox = Outbox(self._unsent_folder, server.address, user.name, project.id)
             self.end()
             self._outbox = outbox
         self.server, self.user, self.project, self.connected = server, user, project, True
         self.line = f"connected to {server.address} as {user.name or 'nobody by name'}"
         return is_other
+
+    def cancel(self) -> None:
+        """Break off what is asked at the moment."""
+        for server in (self.server, self._connecting):
+            if server is not None:
+                server.cancel()
 
     def end(self) -> None:
         """Leave what waits here to the next Slicer: this one ends."""
@@ -111,6 +122,9 @@ class Link:
             server.require_answer()
         except SilentError:
             return False
+        except RefusedError as error:  # another project is served there now, for example
+            self.line = str(error)
+            return False
         self.connected = True
         self.line = f"{server.address} answers again"
         self.send()
@@ -155,10 +169,12 @@ class Link:
             saved = send(entry.image, entry.file, entry.params)
         except RefusedError as error:
             if not (error.may_pass or error.is_fault):
-                self._refuse(entry, error)
+                self._refuse(entry, str(error))
             raise
         self.outbox.remove(entry)
         self._faults.pop(entry.file, None)
+        if entry.kind == DRAFT and saved.state == "finished":
+            self.had_come.add(entry.image)
         return saved
 
     def _fails_always(self, entry: Unsent, error: RefusedError) -> bool:
@@ -166,12 +182,18 @@ class Link:
         self._faults[entry.file] += 1
         if self._faults[entry.file] < FAULTS:
             return False
-        self._refuse(entry, error)
+        self._refuse(entry, str(error))
         return True
 
-    def _refuse(self, entry: Unsent, error: RefusedError) -> None:
+    def hold_back(self, image: str, line: str) -> None:
+        """Keep a drawing that still waits here until its case opens again: sent by itself, it would bring it back."""
+        waiting = self.outbox.of(image)
+        if waiting is not None and waiting.owner == self.outbox.owner and not waiting.refused:
+            self._refuse(waiting, line)
+
+    def _refuse(self, entry: Unsent, line: str) -> None:
         with suppress(OSError):  # a full disk: it is then sent once more, and refused once more
-            self.outbox.refuse(entry, str(error))
+            self.outbox.refuse(entry, line)
 
     def require_server(self) -> Server:
         """The server.

@@ -6,8 +6,9 @@ What a reviewer does is in `reviewing.py`.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Hashable
+from collections.abc import Callable, Collection, Hashable, Mapping
 from pathlib import Path
+from typing import Any
 
 from ActiveLabelLib.errors import CaseError, RefusedError, SilentError
 from ActiveLabelLib.outbox.unsent import FINISHED
@@ -107,6 +108,7 @@ class Session:
         if self.connected:
             self._place.send_heartbeat_if_due()
         self._link.retry()
+        self._close_if_it_had_come()
 
     # A case
 
@@ -143,35 +145,40 @@ class Session:
         Slices that are marked as done are those that the label covers; without marks it covers what is asked for.
         """
         case = self._annotated_case("this label is under review: approve it, or return it")
-        server = self._link.require_server()
         params = {"finished": True, **({"annotated_slices": sorted(case.done)} if case.done else {})}
         if not self.connected:
             self._link.reconnect()
         self._place.send_heartbeat()
+        saved = self._send_finished(case, params)
+        while saved.state == "finished" and case.kept != self._place.stamp():  # drawn on while it was sent
+            saved = self._send_finished(case, params)
+        self._link.line = f"{case.image}: {saved.state}" + (f", {saved.message}" if saved.message else "")
+        if saved.state == "finished":
+            self._link.outbox.keep_marks(case.image, ())
+            self._place.close_case()
+        return saved
+
+    def _send_finished(self, case: Case, params: Mapping[str, Any]) -> Saved:
+        """Send the drawing as it is now. If it does not get there, it is a draft until the button is pressed again."""
+        server = self._link.require_server()
         entry = self._place.write(case, FINISHED, params)
         case.kept = self._place.stamp()
         try:
-            saved = self._link.ask(lambda: self._link.send_entry(entry))
+            return self._link.ask(lambda: self._link.send_entry(entry))
         except SilentError as error:
-            # The person may draw on: it is a draft until they press the button again.
-            self._place.write_draft(case)
+            self._place.write_draft(case, unanswered=True)
             raise SilentError(
                 f"{server.address} does not answer: the drawing is kept here and goes there as a draft when it is "
-                "back; finish it then"
+                "back, unless it has come; finish it then"
             ) from error
         except RefusedError as error:
             if error.may_pass:
                 self._place.write_draft(case)
                 self._link.lost(error)
             elif error.is_fault:
-                self._place.write_draft(case)
+                self._place.write_draft(case, unanswered=True)
                 self._link.note_fault(error)
             raise
-        self._link.line = f"{case.image}: {saved.state}" + (f", {saved.message}" if saved.message else "")
-        if saved.state == "finished":
-            self._link.outbox.keep_marks(case.image, ())
-            self._place.close_case()
-        return saved
 
     def skip(self, kind: str, reason: str) -> None:
         """Skip the case: `not now` or `cannot be annotated`. What is drawn is kept as a draft first."""
@@ -179,6 +186,9 @@ class Session:
         server = self._link.require_server()
         self.keep_draft()
         self._link.ask(lambda: server.skip(case.image, kind, reason))
+        if case.kept != self._place.stamp():  # drawn on meanwhile
+            self._place.write_draft(case)
+        self._link.hold_back(case.image, f"the case was skipped: {kind}")
         self._place.close_case()
         self._link.line = f"{case.image} is skipped: {kind}"
 
@@ -186,6 +196,7 @@ class Session:
         """Let go of the case without a word. What is drawn is kept as a draft first."""
         self.keep_draft()
         self._link.ask(self._link.require_server().release)
+        self.keep_draft()  # drawn on meanwhile
         image = self._place.require_case().image
         self._place.close_case()
         self._link.line = f"{image} is released"
@@ -207,6 +218,16 @@ class Session:
         finally:
             self._link.end()
 
+    def _close_if_it_had_come(self) -> None:
+        """Close a case that the server had finished though its answer was lost, unless the person has drawn on."""
+        case, had_come = self.case, self._link.had_come
+        came = case is not None and case.image in had_come
+        had_come.clear()
+        if case is not None and came and case.kept == self._place.stamp():
+            self._link.outbox.keep_marks(case.image, ())
+            self._place.close_case()
+            self._link.line = f"{case.image}: finished, as the server had it already"
+
     def _annotated_case(self, refusal: str) -> Case:
         case = self._place.require_case()
         if case.review is not None:
@@ -224,14 +245,26 @@ class Session:
         index, self._link.line = mark_shown(self._place.require_case(), self._scene)
         return index
 
-    def show_uncertainty(self, share: float) -> None:
-        """Show where the model is uncertain, over the image, with an opacity from 0 to 1."""
+    def fetch_uncertainty(self) -> Path | None:
+        """The file of the map of where the model is uncertain in the open case; None if it is shown already.
+
+        It may take minutes, and needs nothing else of the session: it may run beside everything else.
+        """
         case, server = self._place.require_case(), self._link.require_server()
-        if share > 0 and not case.overlay:
-            self._scene.show_overlay(self._link.ask(lambda: server.uncertainty_file(case.image, self._work_folder)))
+        return None if case.overlay else server.uncertainty_file(case.image, self._work_folder)
+
+    def show_uncertainty(self, share: float, file: Path | None = None) -> None:
+        """Show the map over the image, with an opacity from 0 to 1; `file` is what was fetched of the open case."""
+        case = self._place.require_case()
+        if file is not None:
+            self._scene.show_overlay(file)
             case.overlay = True
         if case.overlay:
             self._scene.set_overlay_opacity(share)
+
+    def cancel(self) -> None:
+        """Break off what is asked of the server at the moment; what is drawn stays."""
+        self._link.cancel()
 
     # What others do
 

@@ -37,7 +37,8 @@ class Workplace:
     # A case opens and closes
 
     def begin(self, opening: Callable[[], Opened]) -> None:
-        """Close the case before, and open another."""
+        """Close the case before, and open another. What was drawn on it since it was asked for is kept first."""
+        self.keep_draft()
         self.close_case()
         opened = self.link.ask(opening)
         self.case = Case(opened.image, opened.opened_with, opened.query, opened.review, set(opened.done))
@@ -88,9 +89,13 @@ class Workplace:
         names = [{"name": name, "idx": position + 1} for position, name in enumerate(labels)]
         return box.put(case.image, kind, {**params, "label_info": names})
 
-    def write_draft(self, case: Case) -> None:
-        """Keep the drawing of an annotator as a draft, to be sent."""
-        self.write(case, DRAFT, {MARKED: sorted(case.done)})
+    def write_draft(self, case: Case, *, unanswered: bool = False) -> None:
+        """Keep the drawing of an annotator as a draft, to be sent.
+
+        `unanswered`: it was sent as finished, and no answer came, so that the server may have it already.
+        """
+        more = {"unanswered": True} if unanswered else {}
+        self.write(case, DRAFT, {MARKED: sorted(case.done), **more})
 
     def keep_draft(self, *, force: bool = False) -> bool:
         """Keep the drawing: here, and at the server if it answers. Unless `force`, only if it has changed since."""

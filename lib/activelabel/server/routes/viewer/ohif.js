@@ -123,6 +123,7 @@
   var NOT_HELD = 409;
   var ANOTHER_READER = 412;
   var READER_HEADER = "X-ActiveLabel-Reader";
+  var PROJECT_HEADER = "X-ActiveLabel-Project";
   var ANSWER_MS = 6e4;
   var FILE_MS = 3e5;
   var COMPUTED_MS = 6e5;
@@ -144,23 +145,29 @@
     }
   }
   var Server = class _Server {
-    constructor(address, ask = (input, init) => fetch(input, init), writtenName = () => "", worker) {
+    constructor(address, ask = (input, init) => fetch(input, init), writtenName = () => "", worker, known = {}) {
       this.address = address;
       this.writtenName = writtenName;
       this.worker = worker;
+      this.known = known;
       this.ask = ask;
     }
     address;
     writtenName;
     worker;
+    known;
     ask;
     /** The server as the one who sends it the work of a reader: it refuses that as the work of anybody else. */
     of(worker) {
-      return new _Server(this.address, this.ask, this.writtenName, worker);
+      return new _Server(this.address, this.ask, this.writtenName, worker, this.known);
     }
-    /** Names of the structures, in the order of their values from 1. */
-    async labels() {
-      return (await this.json("GET", "info/")).labels ?? [];
+    /** The project that is served. From now on the server refuses what this page sends, if it serves another one. */
+    async project() {
+      const { project, labels } = await this.json("GET", "info/");
+      if (project !== void 0) {
+        this.known.project = project;
+      }
+      return { id: project ?? "", labels: labels ?? [] };
     }
     async query() {
       return (await this.json("GET", "activelabel/query")).query;
@@ -262,7 +269,10 @@
       });
     }
     async request(path, init, longest) {
-      const whose = this.worker && { [READER_HEADER]: encodeURIComponent(this.worker.name) };
+      const whose = {
+        ...this.worker && { [READER_HEADER]: encodeURIComponent(this.worker.name) },
+        ...this.known.project !== void 0 && { [PROJECT_HEADER]: this.known.project }
+      };
       const headers = { Accept: "application/json, */*", ...init.headers, ...whose };
       const signal = AbortSignal.timeout(longest);
       const answer = await this.ask(`${this.address}/${path}`, { ...init, headers, signal }).catch(() => {
@@ -395,6 +405,7 @@
 
   // src/session/journal.ts
   var LONGEST_MS = 15e3;
+  var PAGE = 3;
   var Strokes = class {
     constructor(shelf2, place, ground, onTrouble) {
       this.shelf = shelf2;
@@ -451,11 +462,11 @@
     longestMs;
     openings = 0;
     /** A case opens, with a drawing of this digest. */
-    begin(reader, image, labels, digest) {
-      return new Strokes(this.shelf, [reader, image, this.pages.own, ++this.openings], { labels, digests: [digest] }, this.sayLost);
+    begin(place, labels, digest) {
+      return new Strokes(this.shelf, [...place, this.pages.own, ++this.openings], { labels, digests: [digest] }, this.sayLost);
     }
     /** What lies here of a reader's case, the oldest first, without that of pages that are still open. */
-    async left(reader, image) {
+    async left(place) {
       let timer;
       const late = new Promise((_, reject) => {
         timer = setTimeout(() => {
@@ -463,7 +474,7 @@
         }, this.longestMs);
       });
       try {
-        return await Promise.race([this.ofGonePages(reader, image), late]);
+        return await Promise.race([this.ofGonePages(place), late]);
       } catch (error) {
         this.onTrouble(`Whether strokes of before lie in this browser is not known (${String(error)}): they stay there.`);
         return [];
@@ -476,12 +487,12 @@
       this.shelf.remove(place).catch(this.sayLost);
     }
     /** What this page keeps of a reader's case is given up. */
-    forget(reader, image) {
-      this.shelf.remove([reader, image, this.pages.own]).catch(this.sayLost);
+    forget(place) {
+      this.shelf.remove([...place, this.pages.own]).catch(this.sayLost);
     }
-    async ofGonePages(reader, image) {
-      const kept = await this.shelf.of(reader, image);
-      const pageOf = ({ place }) => place[2];
+    async ofGonePages(place) {
+      const kept = await this.shelf.of(place);
+      const pageOf = ({ place: place2 }) => place2[PAGE];
       if (kept.every((one) => pageOf(one) === this.pages.own)) {
         return kept;
       }
@@ -495,11 +506,19 @@
 
   // src/session/marks.ts
   var KEY = "activelabel_done";
+  var PROJECT_KEY = "activelabel_project";
   var Marks = class {
     constructor(storage) {
       this.storage = storage;
     }
     storage;
+    /** The tab works on this project: marks of another one, which may have the same images, are given up. */
+    belongTo(project) {
+      if (this.storage.getItem(PROJECT_KEY) !== project) {
+        this.storage.setItem(KEY, "null");
+        this.storage.setItem(PROJECT_KEY, project);
+      }
+    }
     /** The places of the slices that the reader has marked among those that a query asks for: who logs in after them begins anew. */
     of({ image, slices }, reader) {
       const text2 = this.storage.getItem(KEY);
@@ -909,6 +928,7 @@
     phase: "free",
     comes: "case",
     labels: [],
+    project: "",
     query: null,
     reader: void 0,
     review: null,
@@ -1564,8 +1584,10 @@
           this.session.set({ message: { kind: "good", text: "No label waits for your review." } });
           return;
         }
-        const labels = this.session.state.labels.length > 0 ? this.session.state.labels : await this.server.labels();
-        this.session.set({ labels, message: void 0 });
+        if (this.session.state.labels.length === 0) {
+          await this.session.knowProject();
+        }
+        this.session.set({ message: void 0 });
         const sample = await this.server.imageInfo(review.image);
         this.session.goTo(sample, (shown, givenUp) => this.open(reader, review, shown, givenUp));
       });
@@ -1972,7 +1994,7 @@
      */
     async look() {
       const { open } = this.work;
-      const kept = open === void 0 ? [] : await this.journal.left(open.reader.name, open.image);
+      const kept = open === void 0 ? [] : await this.journal.left([this.work.state.project, open.reader.name, open.image]);
       if (open === void 0 || open !== this.work.open) {
         return "";
       }
@@ -2023,85 +2045,6 @@
     return { text: `Older strokes of yours are kept on this computer, of ${new Date(kept.at).toLocaleString()}, drawn ${on}.`, fits };
   }
 
-  // src/session/outbox.ts
-  var Outbox = class {
-    constructor(server, onRefusal) {
-      this.server = server;
-      this.onRefusal = onRefusal;
-    }
-    server;
-    onRefusal;
-    sending = Promise.resolve();
-    /** Cases that were left, whose drawings the server has not kept yet. */
-    left = [];
-    /** Whether drawings of cases that were left wait for the server. */
-    get waits() {
-      return this.left.length > 0;
-    }
-    /** The other readers than this one whose drawings are among them. */
-    awaits(reader) {
-      return [...new Set(this.left.map((open) => open.reader.name))].filter((name) => name !== reader?.name);
-    }
-    /** When everything that was sent is answered. */
-    idle() {
-      return this.sending;
-    }
-    /** Save a case as finished, with what is drawn meanwhile; what is drawn after that belongs to it too. */
-    async finish(open, how) {
-      const save = () => this.send(open, (mask, info) => this.server.of(open.reader).save(open.image, mask, { ...info, ...how }));
-      let saved = await save().catch((error) => {
-        open.unanswered ||= error instanceof Away;
-        throw error;
-      });
-      while (saved.state === "finished" && open.drawing.changed) {
-        saved = await save();
-      }
-      if (saved.state === "finished") {
-        open.finished = how;
-      }
-      return saved;
-    }
-    /** Keep what is drawn: with the label of a case that is finished, else as a draft. */
-    async keep(open) {
-      if (open.finished !== void 0) {
-        await this.finish(open, open.finished);
-      } else {
-        await this.send(open, (mask, info) => this.server.of(open.reader).saveDraft(open.image, mask, info));
-      }
-    }
-    /** Keep what a reader has drawn on cases that were left. What is another's waits for them. */
-    async keepLeft(attempt, reader, more) {
-      this.left.push(...more === void 0 ? [] : [more]);
-      for (const open of this.left.splice(0)) {
-        if (open.reader.name === reader.name) {
-          await attempt(() => this.keep(open));
-        }
-        if (open.drawing.changed) {
-          this.left.push(open);
-        }
-      }
-    }
-    /** Who is logged in is asked right before, so that a reader is told what to do; the server compares it once more. */
-    async send({ drawing, reader, strokes }, how) {
-      const sent = this.sending.then(async () => {
-        const { mask, label_info, digest } = await drawing.file();
-        strokes.sent(digest);
-        try {
-          await requireReader(this.server, reader);
-          const saved = await how(mask, { label_info });
-          strokes.saved(digest, drawing.changed);
-          return saved;
-        } catch (error) {
-          drawing.notKept();
-          this.onRefusal();
-          throw error;
-        }
-      });
-      this.sending = sent.catch(() => void 0);
-      return sent;
-    }
-  };
-
   // src/session/questions.ts
   var ELSEWHERE = "You no longer hold this case: its time has run out, it was saved in another tab, or it is somebody else’s now. Press again to save what is drawn here all the same.";
   function questionOf(query, empty, { asks, done }) {
@@ -2119,12 +2062,129 @@
     const marked = query.slices.filter((_, place) => done.includes(place)).map(({ index }) => index);
     return marked.length > 0 ? { annotated_slices: marked } : {};
   }
-  async function isStillTheirs(server, { image, reader, unanswered }) {
-    if ((await server.query())?.image === image) {
-      return true;
-    }
-    return unanswered === true && reader.name !== "" && await server.labelledBy(image) === reader.name;
+  async function isStillTheirs(server, open) {
+    return (await server.query())?.image === open.image || open.unanswered !== void 0 && await isOf(server, open);
   }
+  async function isSavedUnheard(server, open) {
+    return (await server.query())?.image !== open.image && isOf(server, open);
+  }
+  async function isOf(server, { image, reader }) {
+    return reader.name !== "" && await server.labelledBy(image) === reader.name;
+  }
+
+  // src/session/outbox.ts
+  var Outbox = class {
+    constructor(server, onRefusal) {
+      this.server = server;
+      this.onRefusal = onRefusal;
+    }
+    server;
+    onRefusal;
+    sending = Promise.resolve();
+    /** Cases that were left, whose drawings the server has not kept yet. */
+    left = [];
+    /** Those of them that are being sent. */
+    onTheWay = /* @__PURE__ */ new Set();
+    /** Whether drawings of cases that were left wait for the server. */
+    get waits() {
+      return this.left.length > 0;
+    }
+    /** The other readers than this one whose drawings are among them. */
+    awaits(reader) {
+      return [...new Set(this.left.map((open) => open.reader.name))].filter((name) => name !== reader?.name);
+    }
+    /** When everything that was sent is answered. */
+    idle() {
+      return this.sending;
+    }
+    /** Save a case as finished, with what is drawn meanwhile; what is drawn after that belongs to it too. */
+    async finish(open, how) {
+      const save = () => this.send(open, (mask, info) => this.server.of(open.reader).save(open.image, mask, { ...info, ...how }));
+      let saved = await save().catch((error) => {
+        if (error instanceof Away) {
+          open.unanswered = how;
+        }
+        throw error;
+      });
+      while (saved.state === "finished" && open.drawing.changed) {
+        saved = await save();
+      }
+      if (saved.state === "finished") {
+        open.finished = how;
+        this.giveUp(open.reader, open.image, open);
+      }
+      return saved;
+    }
+    /** Skip a case, after everything that was sent of it is answered. What waits of it does not bring it back. */
+    skip(reader, image, how) {
+      const skipped = this.sending.then(async () => {
+        await how();
+        this.giveUp(reader, image);
+      });
+      this.sending = skipped.catch(() => void 0);
+      return skipped;
+    }
+    giveUp(reader, image, but) {
+      const isIt = (open) => open !== but && open.image === image && open.reader.name === reader.name;
+      [...this.onTheWay, ...this.left].filter(isIt).forEach((open) => {
+        open.givenUp = true;
+      });
+      this.left.splice(0, this.left.length, ...this.left.filter((open) => open.givenUp !== true));
+    }
+    /** Keep what is drawn: with the label of a case that is finished, else as a draft. */
+    async keep(open) {
+      const { unanswered } = open;
+      if (open.finished === void 0 && unanswered !== void 0 && await isSavedUnheard(this.server, open)) {
+        open.finished = unanswered;
+      }
+      if (open.finished !== void 0) {
+        await this.finish(open, open.finished);
+        return;
+      }
+      const more = unanswered === void 0 ? {} : { unanswered: true };
+      const saved = await this.send(open, (mask, info) => this.server.of(open.reader).saveDraft(open.image, mask, { ...info, ...more }));
+      if (saved.state === "finished" && unanswered !== void 0) {
+        open.finished = unanswered;
+      }
+    }
+    /** Keep what a reader has drawn on cases that were left. What is another's waits for them. */
+    async keepLeft(attempt, reader, more) {
+      this.left.push(...more === void 0 ? [] : [more]);
+      for (const open of this.left.splice(0)) {
+        this.onTheWay.add(open);
+        if (open.reader.name === reader.name) {
+          await attempt(() => this.keep(open));
+        }
+        this.onTheWay.delete(open);
+        if (open.drawing.changed && open.givenUp !== true) {
+          this.left.push(open);
+        }
+      }
+    }
+    /** Who is logged in is asked right before, so that a reader is told what to do; the server compares it once more. */
+    async send(open, how) {
+      const { drawing, reader, strokes } = open;
+      const sent = this.sending.then(async () => {
+        if (open.givenUp === true) {
+          return { state: "draft" };
+        }
+        const { mask, label_info, digest } = await drawing.file();
+        strokes.sent(digest);
+        try {
+          await requireReader(this.server, reader);
+          const saved = await how(mask, { label_info });
+          strokes.saved(digest, drawing.changed);
+          return saved;
+        } catch (error) {
+          drawing.notKept();
+          this.onRefusal();
+          throw error;
+        }
+      });
+      this.sending = sent.catch(() => void 0);
+      return sent;
+    }
+  };
 
   // src/session/rounds.ts
   var Rounds = class {
@@ -2239,7 +2299,8 @@
           return;
         }
         await this.greet();
-        this.set({ phase: "free", review: null, labels: await this.server.labels(), query: await this.server.query() });
+        await this.knowProject();
+        this.set({ phase: "free", review: null, query: await this.server.query() });
         const shown = await this.viewer.shown(givenUp);
         if (this.now.query?.image === shown && !givenUp()) {
           await this.openQuery(await this.server.imageInfo(shown), givenUp);
@@ -2260,14 +2321,16 @@
     async next() {
       this.set({ phase: "opening", comes: "case", message: void 0, asks: [] });
       await this.tries.attempt(async () => {
-        const labels = this.now.labels.length > 0 ? this.now.labels : await this.server.labels();
+        if (this.now.labels.length === 0) {
+          await this.knowProject();
+        }
         const sample = await this.server.next();
         if (sample === void 0) {
           await this.putAway();
-          this.set({ phase: "free", labels, query: null, message: { kind: "good", text: "No case is left to annotate." } });
+          this.set({ phase: "free", query: null, message: { kind: "good", text: "No case is left to annotate." } });
           return;
         }
-        this.set({ phase: "opening", labels, query: this.ahead.begin(await this.server.query()) });
+        this.set({ phase: "opening", query: this.ahead.begin(await this.server.query()) });
         this.goTo(sample, this.openQuery);
       });
     }
@@ -2281,6 +2344,12 @@
     arrive(text2) {
       this.coming = void 0;
       this.set({ phase: "free", review: null, message: { kind: "plain", text: text2 } });
+    }
+    /** Ask what the project is. */
+    async knowProject() {
+      const { id, labels } = await this.server.project();
+      this.marks.belongTo(id);
+      this.set({ project: id, labels });
     }
     /** Ask who the reader is, and show it. */
     async greet() {
@@ -2299,7 +2368,7 @@
       }
       this.forget();
       this.coming = void 0;
-      const strokes = this.journal.begin(reader.name, image, this.now.labels, drawing.opened);
+      const strokes = this.journal.begin([this.now.project, reader.name, image], this.now.labels, drawing.opened);
       this.open = { drawing, image, reader, strokes };
       return true;
     }
@@ -2352,11 +2421,11 @@
       await this.tries.attempt(async () => {
         await this.outbox.idle();
         const reader = await requireReader(this.server, this.open?.reader ?? this.now.reader);
-        await this.server.of(reader).skip(query.image, kind, reason);
+        await this.outbox.skip(reader, query.image, () => this.server.of(reader).skip(query.image, kind, reason));
         if (kind === "cannot be annotated") {
           this.marks.keep(query, this.now.reader?.name, []);
         }
-        this.journal.forget(reader.name, query.image);
+        this.journal.forget([this.now.project, reader.name, query.image]);
         this.drawing?.remove();
         this.forget();
         await this.next();
@@ -2478,7 +2547,7 @@
 
   // src/session/shelf.ts
   var DATABASE = "activelabel";
-  var VERSION = 2;
+  var VERSION = 3;
   var STORE = "strokes";
   var BY_TIME = "at";
   var KEPT_MS = 7 * 24 * 3600 * 1e3;
@@ -2503,8 +2572,8 @@
         });
       });
     }
-    async of(reader, image) {
-      const all = await this.read((store) => store.getAll(keysIn([reader, image])));
+    async of(place) {
+      const all = await this.read((store) => store.getAll(keysIn(place)));
       const kept = [];
       for (const one of all) {
         if (isHead(one)) {
