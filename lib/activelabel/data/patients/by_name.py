@@ -8,6 +8,8 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable
 
+from activelabel.data.patients.wording import like_others
+
 NAMES, IMAGES = "names", "images"
 """Values of the setting: patients by the names of images, or each image is a patient of its own."""
 
@@ -59,6 +61,6 @@ def overlooked_line(image_ids: Iterable[str]) -> str | None:
 
 def _first_shared(image_ids: Iterable[str]) -> str | None:
     for patient, images in (shared := shared_by_name(image_ids)).items():
-        more = f", and so for {len(shared) - 1} more" if len(shared) > 1 else ""
-        return f"'{patient}' has {len(images)} images by their names ('{images[0]}', '{images[1]}'){more}"
+        others = like_others(shared, "has", "have")
+        return f"'{patient}' has {len(images)} images by their names ('{images[0]}', '{images[1]}'){others}"
     return None
