@@ -1,4 +1,4 @@
-r"""Patients as common data sets name them: a project whose patients nobody tells begins with these.
+r"""Patients by the file names of common data sets, for a new project in whose settings nobody names the patients.
 
 Images of one patient in two parts of a split make a model look better than it is, so what a name may mean counts as a
 patient; an image whose name tells none is a patient of its own.
@@ -40,22 +40,22 @@ def shared_by_name(image_ids: Iterable[str]) -> dict[str, list[str]]:
 
 
 def grouped_line(image_ids: Iterable[str]) -> str | None:
-    """What people should know who told no patients, where names tell them; None if no patient has several images."""
+    """The line for people who have not named the patients; None if no patient has several images by their names."""
     if (first := _first_shared(image_ids)) is None:
         return None
     return (
-        f"{first}: all images of a patient learn, or all judge; if they are others, say so with --conf patients "
-        "(docs/files.md)"
+        f"{first}: all images of a patient are for training, or all for validation; if the names mislead, "
+        "say so with --conf patients (docs/files.md)"
     )
 
 
 def overlooked_line(image_ids: Iterable[str]) -> str | None:
-    """What a project overlooks in which each image is a patient of its own; None if no patient has several images."""
+    """The line for a project in which each image is a patient of its own; None if no patient has several images."""
     if (first := _first_shared(image_ids)) is None:
         return None
     return (
-        f"{first}, and each counts as a patient of its own, so that one may judge what another has taught: begin "
-        "another project (--conf project_dir), which tells patients by these names"
+        f"{first}, and each counts as a patient of its own, so that a model may be judged by patients from whom it has "
+        "learnt: begin another project (--conf project_dir), which tells patients by these names"
     )
 
 

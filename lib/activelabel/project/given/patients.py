@@ -129,8 +129,8 @@ def divided_line(patients: GivenPatients, ledger: Ledger, images: Collection[str
         shown = " and ".join(f"{role} ('{image_id}')" for role, image_id in sorted(roles.items()))
         return (
             f"patient '{patient}' has images for {shown} by their names{others}: they got their roles before names "
-            "told patients, and roles never change, so that one may judge what another has taught: begin another "
-            f"project (--conf project_dir), or, if the names mislead, say {SETTING} {IMAGES}"
+            "told patients, and roles never change, so that models may be judged by patients from whom they have "
+            f"learnt: begin another project (--conf project_dir), or, if the names mislead, say {SETTING} {IMAGES}"
         )
     return None
 
