@@ -83,9 +83,7 @@ def test_a_stopped_process_claims_nothing_more(ledger: Ledger) -> None:
         assert list(images) == []
 
 
-def test_a_worker_waits_for_the_last_image_that_another_holds_and_takes_it_over_once_lost(
-    ledger: Ledger,
-) -> None:
+def test_it_waits_while_another_holds_the_last_image_and_takes_it_over_when_that_is_lost(ledger: Ledger) -> None:
     assert ledger.claim_images(JOB, "another", 1.0) == ["a"]
     done = []
     with Holding(ledger) as held:
