@@ -1,5 +1,6 @@
 """The command as a user types it: the files that it writes, and its lines about wrong input."""
 
+import errno
 import subprocess
 import sys
 from collections.abc import Callable
@@ -15,6 +16,7 @@ import typer
 from typer.testing import CliRunner
 
 import activelabel as activelabel_package
+from activelabel.cli import main as main_module
 from activelabel.cli.consoles import console
 from activelabel.cli.main import app, main
 from activelabel.data.preprocessing import prepare_image
@@ -240,3 +242,16 @@ def test_the_command_alone_shows_its_help(capfd: pytest.CaptureFixture[str], mon
         main()
     assert ended.value.code == 2
     assert "Usage: activelabel" in "".join(capfd.readouterr())
+
+
+def test_a_disk_that_is_full_is_one_line_and_exit_code_2(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def write(**_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "out/a.nii.gz")
+
+    monkeypatch.setattr(main_module, "app", write)
+    assert refused(capfd, monkeypatch) == (
+        "out/a.nii.gz: it cannot be read or written (No space left on device): free some room or allow it, and try "
+        "again"
+    )

@@ -67,3 +67,24 @@ def test_copies_of_postgresql_are_made_with_its_own_tools(
 ) -> None:
     assert restore(monkeypatch, tmp_path, "--conf", "database_url=postgresql://ann@db.example/study") == 2
     assert "pg_dump" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("how", [(), ("--from-archive",), ("--list",)])
+def test_a_folder_that_is_not_there_is_not_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], how: tuple[str, ...]
+) -> None:
+    assert restore(monkeypatch, tmp_path / "mistyped", *how) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert ("mistyped: expected a project in " in line) or (not how and "there is no whole copy of the ledger" in line)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_copy_from_elsewhere_begins_a_project_folder_anew(
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert project.ledger.file is not None
+    copy = list_copies(project.ledger.file)[0]
+    (tmp_path / "other").mkdir()
+    assert restore(monkeypatch, tmp_path / "other", "--copy", str(copy)) == 0
+    restored = open_project("", str(tmp_path / "other"), {"labels": "liver"})
+    assert [image.id for image in restored.ledger.images()] == ["a"]

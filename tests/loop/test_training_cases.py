@@ -1,6 +1,7 @@
 """The cases and slices that a training learns from, and those that judge it."""
 
 import logging
+import shutil
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -265,4 +266,22 @@ def test_an_error_that_no_case_causes_is_not_hidden(annotated: Study, monkeypatc
     monkeypatch.setattr("activelabel.training.engine.loop.build_loss", defect)
     with pytest.raises(RuntimeError, match="a defect of ours"):
         annotated.train()
+    assert annotated.project.ledger.images_set_aside() == []
+
+
+def test_nothing_is_learnt_from_an_image_that_judges_under_another_name(
+    annotated: Study, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    used = used_cases(monkeypatch)
+    copy, original = annotated.ids("training")[0], annotated.ids("validation")[0]
+    shutil.copy(annotated.get_image_uri(original), annotated.get_image_uri(copy))
+    for image_id in (copy, original):
+        annotated.annotate(image_id)
+        note_image(image_id, annotated.get_image_uri(image_id), annotated.project.ledger)
+
+    annotated.train()
+
+    assert {case["image_id"] for case in used["training"]} == set(annotated.ids("training")[1:3])
+    assert original in {case["image_id"] for case in used["validation"]}
+    assert f"{copy} has the voxels of the validation case '{original}'" in caplog.text
     assert annotated.project.ledger.images_set_aside() == []

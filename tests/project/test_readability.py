@@ -1,8 +1,10 @@
 """Images that changed after they were labelled, and cases that come back when their files are mended."""
 
 import logging
+import os
 import shutil
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 import nibabel
@@ -12,10 +14,12 @@ from small_studies import AFFINE_RAS, boxes, write_image, write_nifti
 
 from activelabel.annotation.archive import LabelArchive
 from activelabel.annotation.history_reader import HistoryReader
+from activelabel.data.files.image_files import ImageFiles
+from activelabel.data.files.opening import open_header
 from activelabel.data.volumes import read_volume
 from activelabel.errors import InvalidInputError
 from activelabel.prediction.prepared.images import PreparedImages
-from activelabel.project.readability import MODALITY, content_sha256, note_image, prepare_case, read_case
+from activelabel.project.readability import MODALITY, content_sha256, has_changed, note_image, prepare_case, read_case
 from activelabel.project.setting_aside import set_aside_unreadable
 from activelabel.recipes import PreprocessingSettings
 from activelabel.server.datastores.folder import LedgerDatastore
@@ -134,6 +138,106 @@ def test_a_mirrored_header_is_noticed_also_after_a_crash_while_it_was_looked_at(
     assert [image.id for image in ledger.images_set_aside()] == ["a"]
 
 
+def rewritten_with_its_time(path: Path, write: Callable[[Path], None]) -> None:
+    """Change a file, and put its time back, as `touch -r` does."""
+    before = path.stat()
+    write(path)
+    assert path.stat().st_size == before.st_size, "or its size would tell"
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def mirror_in_place(path: Path) -> None:
+    """Turn left and right round in an unpacked file: twelve numbers of its header."""
+    image = nibabel.load(path)
+    image = nibabel.Nifti1Image(np.array(image.dataobj), image.affine, image.header)
+    mirror = np.diag([-1.0, 1.0, 1.0, 1.0])
+    mirror[0, 3] = image.shape[0] - 1
+    image.set_qform(AFFINE_RAS @ mirror, 1)
+    image.set_sform(AFFINE_RAS @ mirror, 1)
+    nibabel.save(image, path)
+
+
+def brighten_in_place(path: Path) -> None:
+    content = path.read_bytes()
+    path.write_bytes(content[:-4] + np.float32(2500).tobytes())
+
+
+@pytest.fixture
+def unpacked(studies: Path) -> Path:
+    """Image `u`, whose size does not depend on its content."""
+    return write_image(studies / "u.nii", 5)
+
+
+def test_a_header_that_was_edited_in_place_with_its_time_put_back_is_noticed(
+    store: LedgerDatastore, ledger: Ledger, unpacked: Path, tmp_path: Path
+) -> None:
+    store.refresh()
+    save(store, tmp_path, "u")
+    old = unpacked.read_bytes()
+
+    rewritten_with_its_time(unpacked, mirror_in_place)
+    store.refresh()
+
+    (aside,) = ledger.images_set_aside()
+    assert "the axes of its image were turned or mirrored in the header" in aside.unreadable_reason
+    rewritten_with_its_time(unpacked, lambda path: path.write_bytes(old) and None)
+    store.refresh()
+    assert ledger.images_set_aside() == [], "its files have changed again, though size and time are the same"
+
+
+def test_voxels_that_were_edited_with_the_time_put_back_are_noticed_when_they_are_read(
+    store: LedgerDatastore, ledger: Ledger, unpacked: Path, tmp_path: Path
+) -> None:
+    store.refresh()
+    save(store, tmp_path, "u")
+    rewritten_with_its_time(unpacked, brighten_in_place)
+    store.refresh()
+    assert ledger.images_set_aside() == []
+    assert set_aside_unreadable("u", store, ledger, was_scored=True)
+    (aside,) = ledger.images_set_aside()
+    assert "its image has changed since its label was drawn" in aside.unreadable_reason
+
+
+def test_a_folder_that_was_copied_with_its_times_is_not_read_at_once(
+    store: LedgerDatastore, ledger: Ledger, studies: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save(store, tmp_path)
+    noted = ledger.image("a")
+    copy = shutil.copy2(studies / "a.nii.gz", tmp_path / "copy")
+    Path(copy).replace(studies / "a.nii.gz")
+    assert ledger.image("a").file_changed_ns != (studies / "a.nii.gz").stat().st_ctime_ns
+    opened: list[str] = []
+    monkeypatch.setattr("activelabel.data.volumes.open_voxels", lambda path: opened.append(path.name))
+    with monkeypatch.context() as watching:
+        headers = []
+        real = open_header
+        watching.setattr("activelabel.data.volumes.open_header", lambda path: headers.append(path.name) or real(path))
+        store.refresh()
+        store.refresh()
+    assert (opened, headers) == ([], ["a.nii.gz"]), "one look at the header"
+    assert ledger.image("a") == noted
+    monkeypatch.undo()
+    assert not set_aside_unreadable("a", store, ledger, was_scored=True)
+    assert ledger.image("a").file_changed_ns == (studies / "a.nii.gz").stat().st_ctime_ns, "compared, and the same"
+    assert ledger.image("a").content_sha256 == noted.content_sha256
+
+
+def test_what_an_earlier_version_noted_of_a_file_is_believed_and_completed(
+    ledger: Ledger, store: LedgerDatastore, studies: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = studies / "a.nii.gz"
+    note_image("a", file, ledger)
+    noted = ledger.image("a")
+    ledger.record_file("a", noted.content_sha256, noted.file_size, noted.file_modified_ns, noted.intensities)
+    assert not has_changed(ledger.image("a"), ImageFiles(file))
+    monkeypatch.setattr("activelabel.data.volumes.open_voxels", None)
+    note_image("a", file, ledger)
+    assert ledger.image("a") == noted
+    ledger.mark_unreadable("a", "torn", f"{file.stat().st_size} {file.stat().st_mtime_ns}")
+    store.refresh()
+    assert [image.id for image in ledger.images_set_aside()] == ["a"], "the state of an earlier version is the same"
+
+
 def test_a_label_drawn_anew_on_the_changed_image_counts(
     store: LedgerDatastore, ledger: Ledger, studies: Path, tmp_path: Path
 ) -> None:
@@ -229,3 +333,21 @@ def test_the_first_images_of_a_ct_that_are_stored_with_an_offset_are_logged(
             note_image(name, studies / f"{name}.nii.gz", ledger)
     logged = [line for line in caplog.messages if "probably stored with an offset of 1000 or 1024" in line]
     assert [line[:2] for line in logged] == ["a:", "b:", "c:"]
+
+
+def test_whoever_is_asked_for_a_copy_or_link_of_an_annotated_image_is_told(
+    store: LedgerDatastore, ledger: Ledger, studies: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    shutil.copy(studies / "a.nii.gz", studies / "copy.nii.gz")
+    (studies / "link.nii.gz").symlink_to("a.nii.gz")
+    store.refresh()
+    assert not set_aside_unreadable("copy", store, ledger, was_scored=False)
+    assert "copy" not in caplog.text, "neither is annotated"
+    save(store, tmp_path)
+    for name in ("copy", "link", "b", "a"):
+        assert not set_aside_unreadable(name, store, ledger, was_scored=name == "copy")
+    assert [record.message for record in caplog.records if "which is annotated" in record.message] == [
+        f"{name}: it has the voxels of 'a', which is annotated: remove one of them, or skip it as one that cannot be "
+        "annotated"
+        for name in ("copy", "link")
+    ]

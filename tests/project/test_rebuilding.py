@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -173,6 +174,33 @@ def test_records_that_were_not_refreshed_are_completed_by_those_of_later_version
     assert final[0] == final[1]
 
 
+def test_a_label_whose_slices_nobody_knows_any_more_is_not_taken_for_one_of_the_whole_volume(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = open_datastore(project, project.studies, follow_changes=True)  # which lays the labels into labels/final
+    store._observer.stop()
+    store.close()
+    annotated = {label.image_id for label in project.ledger.annotations()}
+    for file in (*project.labels_folder.rglob("*.json"), *Path(project.studies).glob("datastore_v2*")):
+        file.unlink()
+    lose_ledger(project)
+    assert restored(monkeypatch, project) == 0
+
+    store = open_datastore(project, project.studies, follow_changes=True)
+
+    assert annotated
+    assert project.ledger.annotations() == []
+    (line,) = (line for line in store.passed_over() if "nobody knows which slices" in line)
+    assert line.startswith(f"{len(annotated)} passed over (labels/final/")
+    whole = sorted(annotated)[0]
+    final = Path(project.studies) / "labels" / "final"
+    (final / f"{whole}.nii.gz").rename(final / f"{whole}_label.nii.gz")
+    store.refresh()
+    assert [(label.image_id, label.slices) for label in project.ledger.annotations()] == [(whole, None)]
+    store._observer.stop()
+    store.close()
+
+
 def test_a_project_of_before_there_were_records_is_rebuilt_as_far_as_possible(
     project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -193,8 +221,9 @@ def test_a_project_of_before_there_were_records_is_rebuilt_as_far_as_possible(
     assert {row["file"] for row in history} == {row["file"] for row in before if row["tag"] != "original" or
                                                 "original" in row["file"]}  # fmt: skip
     assert all(row["superseded_at"] is not None and row["annotator"] == "unknown" for row in history)
-    made = {row["file"]: row["created_at"][:19] for row in before}
-    assert all(row["created_at"][:18] == made[row["file"]][:18] for row in history)
+    made = {row["file"]: datetime.fromisoformat(row["created_at"]) for row in before}
+    told = {row["file"]: datetime.fromisoformat(row["created_at"]) for row in history}
+    assert all(abs(told[file] - made[file]) < timedelta(minutes=5) for file in told), "as the names of the files say"
     store = open_datastore(project, project.studies, follow_changes=True)
     store._observer.stop()
     store.close()

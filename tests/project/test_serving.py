@@ -1,5 +1,6 @@
 """Only one server serves a project, and its ledger exists before it serves."""
 
+import errno
 import json
 import os
 import subprocess
@@ -11,7 +12,7 @@ import pytest
 from activelabel.errors import InvalidInputError, NotReadyError
 from activelabel.project.opening import make_folder, open_project, plan_project
 from activelabel.project.project import Project
-from activelabel.project.serving import SERVER_FILE, check_ledger_is_there, claim
+from activelabel.project.serving import SERVER_FILE, check_ledger_is_there, claim, disk_errors_explained
 
 CLAIM = """
 import sys
@@ -70,3 +71,15 @@ def test_a_project_folder_that_cannot_be_made_is_one_line(tmp_path: Path) -> Non
     project = plan_project("", str(tmp_path), {"labels": "liver", "project_dir": "/proc/self/activelabel"})
     with pytest.raises(InvalidInputError, match=r"the project folder /proc/.* cannot be made"):
         make_folder(project)
+
+
+def test_labels_beside_the_images_that_cannot_be_written_are_named_and_an_image_that_cannot_be_read_is_another_matter(
+    project: Project, tmp_path: Path
+) -> None:
+    labels, image = str(tmp_path / "labels" / "original"), str(tmp_path / "a.nii.gz")
+    for number, place in ((errno.EROFS, labels), (errno.EACCES, labels), (errno.ENOSPC, image)):
+        expected = f"^{place} cannot be written .*: mend that, or name a folder for the project that is not beside"
+        with pytest.raises(InvalidInputError, match=expected), disk_errors_explained(project):
+            raise OSError(number, os.strerror(number), place)
+    with pytest.raises(PermissionError), disk_errors_explained(project):
+        raise OSError(errno.EACCES, os.strerror(errno.EACCES), image)

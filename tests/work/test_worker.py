@@ -175,6 +175,7 @@ def server(modelled: Project) -> Iterator[str]:
                 self.send_header("Content-Disposition", f'attachment; filename="{file.name}"')
                 self.send_header("X-Image-Parts", "1")
                 self.send_header("X-Image-Modified", str(file.stat().st_mtime_ns))
+                self.send_header("X-Image-Changed", str(file.stat().st_ctime_ns))
             self.end_headers()
             self.wfile.write(content)
 
@@ -196,8 +197,9 @@ def test_a_worker_without_a_shared_folder_fetches_images_and_the_model(
     assert worker.run() == 3
     own = worker_of(modelled)
     first = modelled.ledger.pool("training")[0]
-    noted = modelled.ledger.image(first).file_modified_ns
-    assert noted == own.images.image_files(first).path.stat().st_mtime_ns  # no file looks as if it had changed
+    noted, status = modelled.ledger.image(first), own.images.image_files(first).path.stat()
+    times = status.st_mtime_ns, status.st_ctime_ns
+    assert (noted.file_modified_ns, noted.file_changed_ns) == times  # no file looks as if it had changed
 
 
 def test_a_worker_without_a_token_is_let_in_by_the_ledger(modelled: Project, server: str) -> None:

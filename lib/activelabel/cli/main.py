@@ -29,6 +29,7 @@ from activelabel.cli.slicer_module import slicer_module
 from activelabel.cli.start import start
 from activelabel.cli.user import user
 from activelabel.cli.work import work
+from activelabel.data.files.writing import CANNOT_BE_WRITTEN
 from activelabel.errors import ActiveLabelError
 from activelabel.lean_imports import import_monai_lean
 from activelabel.names import AGGREGATIONS, APP_FOLDER, MEASURE_NAMES, REGION_NAMES
@@ -150,6 +151,13 @@ def main() -> None:
         raise SystemExit(2) from error
     except _WRONG_USE as error:
         _say_wrong_use(error)
+        raise SystemExit(2) from error
+    except OSError as error:
+        if error.errno not in CANNOT_BE_WRITTEN:
+            raise
+        place = error.filename2 or error.filename or "a file"
+        reason = f"it cannot be read or written ({error.strerror})"
+        say(f"{place}: {reason}: free some room or allow it, and try again", "red")
         raise SystemExit(2) from error
     except typer.Abort as error:
         say("stopped", "red")

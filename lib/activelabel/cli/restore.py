@@ -35,9 +35,10 @@ def restore(
 
     project = plan_project(str(APP_FOLDER), studies, setting_pairs(conf or []))
     ledger = project.ledger.file
+    if from_archive and (copy is not None or show):
+        raise InvalidInputError("--from-archive: takes no copy, so leave --copy and --list out")
     if from_archive:
-        if copy is not None or show:
-            raise InvalidInputError("--from-archive: takes no copy, so leave --copy and --list out")
+        _check_project_is_there(project, copy)
         make_folder(project)
         claim(project)
         _rebuild(project)
@@ -48,16 +49,30 @@ def restore(
             "tools, pg_dump and pg_restore"
         )
     if show:
+        _check_project_is_there(project, copy)
         for found in list_copies(ledger):
             typer.echo(f"{found}  {found.stat().st_size:,} bytes  {damage(found) or 'whole'}")
         return
+    chosen = copy or _newest_whole(ledger)
+    _check_project_is_there(project, copy)
     make_folder(project)
     claim(project)
-    chosen = copy or _newest_whole(ledger)
     aside = restore_copy(ledger, chosen)
     typer.echo(f"{ledger} is the copy {chosen.name} now" + (f"; what was there is in {aside}" if aside else ""))
     progress = project.ledger.progress()
     typer.echo(f"it knows {progress.images} images, {progress.annotated} of them annotated")
+
+
+def _check_project_is_there(project: "Project", copy: Path | None) -> None:
+    """Refuse a mistyped or unmounted folder, which would be made. A copy from elsewhere may begin a folder anew."""
+    from activelabel.project.studies import is_pacs
+
+    may_begin = copy is not None and (is_pacs(project.studies) or Path(project.studies).is_dir())
+    if not project.folder.is_dir() and not may_begin:
+        raise NotReadyError(
+            f"--studies {project.studies}: expected a project in {project.folder}, which is no folder: check the "
+            "path, is its disk mounted? Or say with --conf project_dir DIR where the project is"
+        )
 
 
 def _rebuild(project: "Project") -> None:

@@ -56,7 +56,8 @@ def readable_annotations(project: Project, images: Images) -> list[Annotation]:
     """The `usable_annotations` of both roles, training cases first, without damaged cases.
 
     A case whose image or label cannot be read, or whose image and label do not match, is set aside in the ledger.
-    Validation cases that are left out because only some of their slices are annotated are logged.
+    Validation cases that are left out because only some of their slices are annotated are logged, and so are training
+    cases that are validation cases under other names: these are left out if there are others.
 
     Raises:
         NotReadyError: no training case is left.
@@ -68,7 +69,22 @@ def readable_annotations(project: Project, images: Images) -> list[Annotation]:
     training, validation = (readable_of_role(project, role, images) for role in ("training", "validation"))
     if not training:
         raise _no_training_case(ledger)
-    return training + validation
+    return _without_judges(training, validation) + validation
+
+
+def _without_judges(training: list[Annotation], validation: list[Annotation]) -> list[Annotation]:
+    """The training cases whose images do not, under other names, judge what is learnt; all if no other is left."""
+    judges = {item.image_sha256: item.image_id for item in validation if item.image_sha256 is not None}
+    for item in training:
+        judge = None if item.image_sha256 is None else judges.get(item.image_sha256)
+        if judge is not None:
+            logger.warning(
+                "%s has the voxels of the validation case '%s': metrics mean nothing where both are learnt from, so "
+                "remove one of them",
+                item.image_id,
+                judge,
+            )
+    return [item for item in training if item.image_sha256 not in judges] or training
 
 
 def check_case(annotation: Annotation, project: Project, image: AnyImage) -> None:

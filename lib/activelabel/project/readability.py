@@ -13,6 +13,7 @@ import numpy as np
 
 from activelabel.data.files.image_files import AnyImage, ImageFiles
 from activelabel.data.files.one_case import one_case
+from activelabel.data.files.state import FileState, state_of
 from activelabel.data.intensities import (
     FEWEST,
     NO_HOUNSFIELD,
@@ -75,7 +76,7 @@ class Snapshot:
     def has_noted(self, image_id: str, image: ImageFiles) -> bool:
         """Whether the present files of an image have been recorded."""
         known = self.images.get(image_id)
-        return known is not None and (known.file_size, known.file_modified_ns) == _state_of(image)
+        return known is not None and _is_as_noted(known, state_of(image))
 
 
 def prepare_case(
@@ -104,20 +105,23 @@ def prepare_case(
 
 
 def note_image(image_id: str, image: AnyImage, ledger: Ledger, volume: Volume | None = None) -> None:
-    """Record the content of an image's files in the ledger, unless size and time, or the digest, are unchanged.
+    """Record the content of an image's files in the ledger, unless their size and times are as they were recorded.
 
     An image whose intensities differ from those of the others is logged.
 
     Raises:
         InvalidInputError: the image cannot be read.
     """
-    state, known = _state_of(ImageFiles.of(image)), ledger.image(image_id)
-    if (known.file_size, known.file_modified_ns) == state:
+    state, known = state_of(ImageFiles.of(image)), ledger.image(image_id)
+    if _is_as_noted(known, state):
+        if known.file_changed_ns is None:  # an earlier version has noted it
+            ledger.note_file_changed(image_id, state.changed_ns)
         return
     volume = volume or read_volume(image)
     intensities = measure_channels(volume.channels)
     numbers = [number for channel in intensities for number in channel.as_tuple()]
-    ledger.record_file(image_id, content_sha256(volume), *state, numbers)
+    size, modified_ns, changed_ns = state
+    ledger.record_file(image_id, content_sha256(volume), size, modified_ns, numbers, changed_ns)
     others = known_intensities(ledger, COMPARED)
     names = [channel.name for channel in ImageFiles.of(image).channels]
     odd = odd_channels({**others, image_id: intensities}, names).get(image_id)
@@ -177,16 +181,23 @@ def known_intensities(ledger: Ledger, limit: int) -> dict[str, ChannelIntensitie
 
 
 def has_changed(image: Image, files: ImageFiles) -> bool:
-    """Whether size or time of an image's files differ from those at its last reading, if there was one."""
+    """Whether size or times of an image's files differ from those at its last reading, if there was one."""
     if image.file_size is None or not all(path.exists() for path in files.paths):
         return False
-    return (image.file_size, image.file_modified_ns) != _state_of(files)
+    return not _is_as_noted(image, state_of(files))
 
 
-def _state_of(files: ImageFiles) -> tuple[int, int]:
-    """The size of an image's files together, and the latest time of a change, in nanoseconds.
+def may_be_touched_only(image: Image, files: ImageFiles) -> bool:
+    """Whether nothing tells that the content of an image's files `has_changed`: their size and time are the same.
 
-    A file that is missing has none: reading the image says so.
+    So it is of all images of a folder that was copied or restored with its times, and of a file in which a program has
+    changed something and put the time back.
     """
-    states = [path.stat() for path in files.paths if path.exists()]
-    return sum(state.st_size for state in states), max((state.st_mtime_ns for state in states), default=0)
+    state = state_of(files)
+    return (image.file_size, image.file_modified_ns) == (state.size, state.modified_ns)
+
+
+def _is_as_noted(image: Image, state: FileState) -> bool:
+    """Whether files in this state are as the ledger knows them; an earlier version did not note when they changed."""
+    noted = image.file_size, image.file_modified_ns, image.file_changed_ns
+    return noted in (state, (state.size, state.modified_ns, None))

@@ -1,5 +1,6 @@
 """The tasks of a server process, not of its children: claiming the project, and looking after its ledger."""
 
+import errno
 import json
 import logging
 import os
@@ -11,7 +12,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from activelabel.data.files.writing import CANNOT_BE_WRITTEN, write_atomically
+from activelabel.data.files.writing import CANNOT_BE_WRITTEN, NO_ROOM, write_atomically
 from activelabel.errors import InvalidInputError, NotReadyError
 from activelabel.project.labels.record_files import write_missing_in_background
 from activelabel.project.log_file import keep_log
@@ -65,12 +66,22 @@ def disk_errors_explained(project: Project) -> Iterator[None]:
         yield
     except OSError as error:
         of_images = is_below(error, Path(project.studies)) and not is_below(error, project.folder)
-        if error.errno not in CANNOT_BE_WRITTEN or of_images:
+        if error.errno not in CANNOT_BE_WRITTEN or (of_images and not _is_of_writing(error, project)):
             raise
+        if of_images:
+            raise InvalidInputError(
+                f"{error.filename or project.studies} cannot be written ({error.strerror}): mend that, or name a "
+                "folder for the project that is not beside the images with --conf project_dir"
+            ) from error
         raise InvalidInputError(
             f"the project folder {project.folder} cannot be written ({error.strerror}): mend that, or name another "
             "with --conf project_dir"
         ) from error
+
+
+def _is_of_writing(error: OSError, project: Project) -> bool:
+    """Whether it was a write beside the images that failed: no image is read there, or no reading fails so."""
+    return error.errno in (*NO_ROOM, errno.EROFS) or is_below(error, project.view_folder / "labels")
 
 
 def claim(project: Project, port: int | None = None) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from activelabel.data.files.image_files import ImageFiles
 from activelabel.data.files.one_case import for_want_of_memory, one_case
+from activelabel.data.files.state import is_of_stamp, stamp_of
 from activelabel.data.grids import Grid
 from activelabel.data.preprocessing import check_prepared_size
 from activelabel.data.volumes import read_grid, read_volume
@@ -21,6 +22,9 @@ from activelabel.store.records.images import Image
 from activelabel.store.records.labels import Annotation
 
 logger = logging.getLogger(__name__)
+
+FOR_MEMORY = "for want of memory"
+"""Instead of the state of its files, of an image that may be usable at the next start."""
 
 
 def set_aside_unreadable(
@@ -75,7 +79,7 @@ def set_aside(
         return
     try:
         image = datastore.image_files(image_id)
-        stamp = None if for_want_of_memory(error) else stamp_of(*image.paths, label)
+        stamp = FOR_MEMORY if for_want_of_memory(error) else stamp_of(*image.paths, label)
     except UnavailableError as unavailable:
         raise unavailable from error
     except ActiveLabelError:
@@ -93,17 +97,26 @@ def readmit_mended(
 ) -> None:
     """Readmit images that were set aside and whose files, or whose labels' files, have changed since.
 
-    Images without a recorded state of their files are readmitted at each start. An image whose files are unknown stays.
+    Images without a recorded state of their files, and those for which the memory was too small, are readmitted at each
+    start. An image whose files are unknown stays.
     """
     for image in ledger.images_set_aside():
         files = files_of(image.id)
         if files is None:
             continue
         label = ledger.current_annotation(image.id)
-        again = at_start and image.set_aside_stamp is None
+        again = at_start and image.set_aside_stamp in (None, FOR_MEMORY)
         if again or may_be_mended(image, files, None if label is None else label_file(label)):
             ledger.mark_readable(image.id)
             logger.info("%s was set aside and is looked at again", image.id)
+
+
+def readmit_for_memory(ledger: Ledger) -> None:
+    """Readmit images for which the memory was too small, whatever their files are: there may be more by now."""
+    for image in ledger.images_set_aside():
+        if image.set_aside_stamp == FOR_MEMORY:
+            ledger.mark_readable(image.id, FOR_MEMORY)
+            logger.info("%s was set aside for want of memory and is looked at again", image.id)
 
 
 def may_be_mended(image: Image, files: ImageFiles, label: Path | None) -> bool:
@@ -113,23 +126,11 @@ def may_be_mended(image: Image, files: ImageFiles, label: Path | None) -> bool:
     """
     if image.unreadable_at is None or not files.exists():
         return False
-    if image.set_aside_stamp is None:
+    if image.set_aside_stamp in (None, FOR_MEMORY):
         newest = max(path.stat().st_mtime for path in files.paths if path.exists())
         return newest > image.unreadable_at.timestamp()
-    return image.set_aside_stamp not in (stamp_of(*files.paths), stamp_of(*files.paths, label))
-
-
-def stamp_of(*files: Path | None) -> str:
-    """Size and time of files; a missing file adds nothing."""
-    return "; ".join(_stamp(file) for file in files if file is not None)
-
-
-def _stamp(file: Path) -> str:
-    try:
-        status = file.stat()
-    except OSError:
-        return "missing"
-    return f"{status.st_size} {status.st_mtime_ns}"
+    stamp = image.set_aside_stamp
+    return not is_of_stamp(stamp, *files.paths) and not is_of_stamp(stamp, *files.paths, label)
 
 
 def _usable_grid(image_id: str, image: ImageFiles, ledger: Ledger, was_scored: bool) -> Grid:
@@ -141,4 +142,13 @@ def _usable_grid(image_id: str, image: ImageFiles, ledger: Ledger, was_scored: b
         known, label = ledger.image_and_label(image_id)
     if label is not None:
         require_same_image(label, known.content_sha256)
+    elif known.content_sha256 is not None:
+        copy = ledger.annotated_copy(image_id, known.content_sha256)
+        if copy is not None:
+            logger.warning(
+                "%s: it has the voxels of '%s', which is annotated: remove one of them, or skip it as one that cannot "
+                "be annotated",
+                image_id,
+                copy,
+            )
     return grid

@@ -59,7 +59,13 @@ class Facts(Database):
             return {image_id: numbers for image_id, numbers in rows if numbers is not None}
 
     def record_file(
-        self, image_id: str, content_sha256: str, size: int, modified_ns: int, intensities: Sequence[float]
+        self,
+        image_id: str,
+        content_sha256: str,
+        size: int,
+        modified_ns: int,
+        intensities: Sequence[float],
+        changed_ns: int | None = None,
     ) -> None:
         """Record the content of an image's file as it was just read. Labels without an image digest get this one.
 
@@ -72,4 +78,13 @@ class Facts(Database):
                 before = update(AnnotationRow).where(AnnotationRow.image_id == image_id)
                 session.execute(before.where(AnnotationRow.image_sha256.is_(None)).values(image_sha256=content_sha256))
             row.content_sha256, row.file_size, row.file_modified_ns = content_sha256, size, modified_ns
-            row.intensities = list(intensities)
+            row.file_changed_ns, row.intensities = changed_ns, list(intensities)
+
+    def note_file_changed(self, image_id: str, changed_ns: int) -> None:
+        """Record when the files of an image last changed, of which the content was recorded without it.
+
+        Raises:
+            NotFoundError: the image was never registered.
+        """
+        with self._writing() as session:
+            image_row(session, image_id).file_changed_ns = changed_ns

@@ -65,6 +65,21 @@ class Images(ImageSync):
         with self._reading() as session:
             return [record_of(row, Image) for row in session.scalars(aside.order_by(ImageRow.id))]
 
+    def annotated_copy(self, image_id: str, content_sha256: str) -> str | None:
+        """The first other image, which is present, with a final label that was drawn on this content."""
+        copies = (
+            select(AnnotationRow.image_id)
+            .join(ImageRow, ImageRow.id == AnnotationRow.image_id)
+            .where(
+                AnnotationRow.image_sha256 == content_sha256,
+                current_final(),
+                AnnotationRow.image_id != image_id,
+                ImageRow.present.is_(True),
+            )
+        )
+        with self._reading() as session:
+            return session.scalar(copies.order_by(AnnotationRow.image_id).limit(1))
+
     def fix_slices(self, image_id: str, axis: int, shape: Sequence[int]) -> Image:
         """Record along which voxel axis an image of this shape is sliced.
 

@@ -12,6 +12,7 @@ import urllib.request
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from email.message import Message
 from pathlib import Path
 from typing import Any
@@ -186,7 +187,7 @@ class ServerImages:
 
     def _fetch_image(self, image_id: str) -> ImageFiles:
         folder = Path(tempfile.mkdtemp(dir=self._folder.name))
-        first, part, parts = Path(), 0, 1
+        first, part, parts, changed = Path(), 0, 1, 0
         while part < parts:
             headers = self._fetch("/datastore/image", {"image": image_id, "part": str(part)}, folder / "part")
             name = Path(headers.get_filename() or "").name
@@ -195,11 +196,12 @@ class ServerImages:
                     f"{self._address}: image '{image_id}' came as {name!r}, which is no image's name"
                 )
             modified = self._number(headers, "X-Image-Modified", 0)
+            changed = max(changed, self._number(headers, "X-Image-Changed", 0))
             os.utime(folder / "part", ns=(modified, modified))  # by which the ledger knows the server's file
             (folder / "part").rename(folder / name)
             first = folder / name if part == 0 else first
             part, parts = part + 1, self._number(headers, "X-Image-Parts", 1)
-        return self._layout.files(str(first))
+        return replace(self._layout.files(str(first)), changed_ns=changed)
 
     def _number(self, headers: Message, name: str, default: int) -> int:
         """The number in a header."""

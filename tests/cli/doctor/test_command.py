@@ -250,3 +250,25 @@ def test_patients_and_splits_are_looked_at(blobs: Callable[[int], Any], tmp_path
     project.ledger.sync_images([f"blob_0{number}" for number in range(4)], 1)
     late = findings(studies, labels="ball", patients="(blob)")["settings and ledger"]
     assert "patient 'blob' has images for" in late.text
+
+
+def test_images_that_are_one_or_look_like_one_are_named(blobs: Callable[[int], Any]) -> None:
+    studies = blobs(2).studies
+    shutil.copy(studies / "blob_00.nii.gz", studies / "Blob_01.nii.gz")
+    found = list(examine("app", str(studies), {"labels": "ball"}))
+    assert all(finding.fit for finding in found if finding.subject in ("files", "same image"))
+    (same,) = (finding.text for finding in found if finding.subject == "same image")
+    assert same.startswith("Blob_01, blob_00 have the same voxels: ")
+    (alike,) = (finding.text for finding in found if finding.subject == "files")
+    assert alike.startswith("Blob_01.nii.gz and blob_01.nii.gz: their names differ only in case")
+
+
+def test_a_project_folder_that_cannot_be_made_or_written_is_named(
+    blobs: Callable[[int], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    studies = blobs(2).studies
+    assert "project folder" not in findings(studies, labels="ball")
+    monkeypatch.setattr(os, "access", lambda path, mode: path != studies)  # as for root on a disk that is read-only
+    found = findings(studies, labels="ball")["project folder"]
+    assert (found.fit, found.text) == (False, f"{studies / 'activelabel'} cannot be made")
+    assert found.advice == "mend that, or name another with --conf project_dir"

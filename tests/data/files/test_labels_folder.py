@@ -46,3 +46,10 @@ def test_labels_of_images_of_one_stem_follow_the_endings(put: Callable[..., Path
     assert found.files == {"a": "a.nii.gz", "a_nrrd": "a.nrrd"}
     ours = find_labels(tmp_path, {"a": "a.nrrd", "a_nii_gz": "a.nii.gz"})
     assert ours.files["a"] == "a.nii.gz", "as a server names its own labels"
+
+
+def test_a_label_is_its_images_in_whatever_spelling_a_disk_gives_its_name(put: Callable[..., Path]) -> None:
+    for known in ("M\u00fcller", "Mu\u0308ller"):
+        for name in ("M\u00fcller.nii.gz", "Mu\u0308ller.nii.gz", "Mu\u0308ller_seg.nrrd"):
+            folder = put(f"{known!a}-{name!a}/{name}").parent / f"{known!a}-{name!a}"
+            assert find_labels(folder, {known: f"{known}.nii.gz"}).files == {known: name}

@@ -1,5 +1,6 @@
 """Every exception that is raised while one case is read becomes a line about that case."""
 
+import errno
 import struct
 import zlib
 
@@ -32,3 +33,10 @@ def test_errors_that_have_a_line_and_interrupts_pass_unchanged() -> None:
         raise UnavailableError("the PACS is away")
     with pytest.raises(KeyboardInterrupt), one_case("case7"):
         raise KeyboardInterrupt
+
+
+def test_a_full_disk_is_no_fault_of_a_case() -> None:
+    with pytest.raises(OSError, match="No space left"), one_case("case7"):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    with pytest.raises(InvalidInputError, match=r"^case7: cannot be read"), one_case("case7"):
+        raise OSError(errno.EIO, "Input/output error")

@@ -1,5 +1,6 @@
 import errno
 import os
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import pytest
 
 from activelabel.data.files.labels_folder import find_labels
 from activelabel.data.files.links import LINKS_OUT
-from activelabel.data.files.studies_folder import find_changed, find_images
+from activelabel.data.files.studies_folder import alike_line, find_changed, find_images
 
 
 def test_images_are_found_in_all_folders_and_the_rest_is_named(put: Callable[..., Path]) -> None:
@@ -265,3 +266,28 @@ def test_the_test_images_of_a_data_set_are_not_learnt_from(put: Callable[..., Pa
     assert find_images(folder, known).files == {"imagesTr~a": "imagesTr/a.nii.gz", **known}, "a project keeps its own"
     assert "imagesTs/" not in find_images(folder, known).passed_over
     assert find_images(put("other/imagesTs/c.nii") / "other").files == {"imagesTs~c": "imagesTs/c.nii"}
+
+
+def test_an_id_has_one_spelling_however_the_disk_spells_the_name(put: Callable[..., Path]) -> None:
+    folder = put("Mu\u0308ller.nii.gz", "deep/e\u0301.nii")
+    assert find_images(folder).files == {"M\u00fcller": "Mu\u0308ller.nii.gz", "deep~\u00e9": "deep/e\u0301.nii"}
+    known = {"Mu\u0308ller": "Mu\u0308ller.nii.gz"}
+    assert "Mu\u0308ller" in find_images(folder, known).files, "as an earlier version has called it"
+
+
+def test_names_that_another_disk_takes_for_one_have_ids_that_no_disk_takes_for_one_and_are_told(
+    put: Callable[..., Path],
+) -> None:
+    folder = put("Mu\u0308ller.nii.gz", "M\u00fcller.nii.gz", "Case.nii.gz", "case.nii.gz", "two.nii", "two.nii.gz")
+    files = find_images(folder).files
+    assert len({unicodedata.normalize("NFC", image_id).casefold() for image_id in files}) == 6
+    line = alike_line(files)
+    assert line is not None
+    both = "Case.nii.gz and case.nii.gz, Mu\u0308ller.nii.gz and M\u00fcller.nii.gz"
+    assert line.startswith(f"{both}: their names differ only in case")
+    assert alike_line(files, ["two", "two_nii"]) is None
+    (late,) = (image_id for image_id in files if files[image_id] == "case.nii.gz")
+    assert alike_line(files, [late]) == (
+        "Case.nii.gz and case.nii.gz: their names differ only in case or in how accents are spelt, and other disks "
+        "take them for one: each is an image with an id of its own; remove what is a copy"
+    )

@@ -3,7 +3,7 @@
 import csv
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -28,8 +28,9 @@ from activelabel.data.volumes import read_grid, read_volume
 from activelabel.errors import InvalidInputError, NotReadyError
 from activelabel.project.export import layouts
 from activelabel.project.export.audit import audit_table
+from activelabel.project.export.cases import ExportedCase
 from activelabel.project.export.folder_images import FolderImages
-from activelabel.project.export.writing import export_dataset
+from activelabel.project.export.writing import Cases, export_dataset
 from activelabel.project.labels.names import resolve_label_names
 from activelabel.project.opening import open_project
 from activelabel.project.readability import note_image
@@ -77,6 +78,44 @@ def test_nnunet_gets_images_labels_its_description_and_the_split(clinic: Clinic)
     assert np.array_equal(voxels(out / "labelsTr/a.nii.gz"), boxes(1, 2))
     assert np.array_equal(voxels(out / "labelsTr/c.nii.gz"), np.where(mask == 1, label, 3))
     assert np.array_equal(voxels(out / "annotatedTr/c.nii.gz"), mask)
+
+
+@pytest.mark.parametrize("how", ["removed", "cut", "replaced"])
+def test_a_case_that_changes_while_it_is_exported_is_named_and_the_rest_goes_on(clinic: Clinic, how: str) -> None:
+    image = clinic.studies / "a.nii.gz"
+    content = image.read_bytes()
+
+    def while_it_runs(cases: Cases) -> Iterator[ExportedCase]:
+        for case in cases:
+            if case.name == "a" and how == "removed":
+                image.unlink()
+            elif case.name == "a":
+                image.write_bytes(content[:200] if how == "cut" else content + b" ")
+            yield case
+
+    out = clinic.folder / "out"
+    made = export_dataset(clinic.project, clinic.images, out, "nnunet", while_it_runs)
+
+    assert (made.training, made.validation, made.partial) == (1, 1, 1)
+    (line,) = made.left_out
+    assert line.startswith(("a: ", "a.nii.gz: "))
+    images = {f"imagesTr/{name}_0000.nii.gz" for name in "bc"} | {f"labelsTr/{name}.nii.gz" for name in "bc"}
+    assert files(out) == images | {"annotatedTr/c.nii.gz", "dataset.json", "splits_final.json", "audit.csv"}
+    assert json.loads((out / "dataset.json").read_text(encoding="utf-8"))["numTraining"] == 2
+    rows = csv.DictReader((out / "audit.csv").read_text(encoding="utf-8").splitlines())
+    assert not any("/a" in row["file"] for row in rows if row["event"] == "file")
+    image.write_bytes(content)
+    assert export_dataset(clinic.project, clinic.images, clinic.folder / "again", "nnunet").validation == 2
+
+
+def test_a_case_that_changes_while_others_are_numbered_after_it_asks_for_another_export(clinic: Clinic) -> None:
+    def while_it_runs(cases: Cases) -> Iterator[ExportedCase]:
+        (clinic.studies / "a.nii.gz").unlink()
+        yield from cases
+
+    with pytest.raises(InvalidInputError, match=r"^a\.nii\.gz: .*; export once more, as the others are numbered"):
+        export_dataset(clinic.project, clinic.images, clinic.folder / "out", "bids", while_it_runs)
+    assert not (clinic.folder / "out").exists()
 
 
 def test_an_image_that_is_no_nifti_becomes_one_at_the_same_place(clinic: Clinic) -> None:
@@ -190,18 +229,29 @@ def test_only_approved_labels_are_exported_where_only_these_are_learnt_from(tmp_
     assert {path for path in files(tmp_path / "one") if "labels" in path} == {"labelsTr/a.nii.gz"}
 
 
-def test_an_export_that_cannot_be_whole_leaves_nothing_behind(clinic: Clinic) -> None:
+def test_a_folder_or_layout_that_is_none_is_refused(clinic: Clinic) -> None:
     with pytest.raises(InvalidInputError, match="--layout dicom: expected one of nnunet, decathlon, bids"):
         export_dataset(clinic.project, clinic.images, clinic.folder / "x", "dicom")
     with pytest.raises(InvalidInputError, match="there is something already: name a folder that is new or empty"):
         export_dataset(clinic.project, clinic.images, clinic.studies, "nnunet")
+
+
+def test_an_image_that_turns_out_to_be_damaged_is_left_out_and_without_any_other_nothing_is_left_behind(
+    clinic: Clinic,
+) -> None:
     whole = SimpleITK.ReadImage(clinic.studies / "b.mha")
     SimpleITK.WriteImage(whole, clinic.studies / "b.mha", useCompression=True)
     content = (clinic.studies / "b.mha").read_bytes()
     (clinic.studies / "b.mha").write_bytes(content[:-40] + bytes(40))  # its header is as it was
-    with pytest.raises(InvalidInputError, match=r"b\.mha"):
-        export_dataset(clinic.project, clinic.images, clinic.folder / "x", "nnunet")
-    assert not (clinic.folder / "x").exists()
+    made = export_dataset(clinic.project, clinic.images, clinic.folder / "x", "nnunet")
+    assert (made.training, made.validation) == (1, 1)
+    assert [line.partition(":")[0] for line in made.left_out] == ["b.mha"]
+    assert not (clinic.folder / "x" / "labelsTr" / "b.nii.gz").exists()
+    for name in ("a", "c"):
+        clinic.ledger.delete_annotation(name)
+    with pytest.raises(NotReadyError, match=r"^there is no label to export: b\.mha"):
+        export_dataset(clinic.project, clinic.images, clinic.folder / "y", "nnunet")
+    assert not (clinic.folder / "y").exists()
 
 
 def _replace(path: Path, change: Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]) -> None:

@@ -42,7 +42,8 @@ from activelabel.store.transfer import TABLES
 
 Export = Callable[[str], Path]
 LAYOUTS = ("nnunet", "decathlon", "bids")
-OF_THIS_DISK = {"file_size", "file_modified_ns", "intensities", "set_aside_stamp", "unreadable_at", "unreadable_reason"}
+OF_THIS_DISK = {"file_size", "file_modified_ns", "file_changed_ns", "intensities", "set_aside_stamp"}
+OF_THIS_DISK |= {"unreadable_at", "unreadable_reason"}
 
 
 class Story(Clinic):

@@ -1,5 +1,6 @@
 """The studies folder: its listing, its labels, and a JSON view that loses no label."""
 
+import errno
 import json
 import os
 import threading
@@ -26,6 +27,7 @@ from activelabel.project.listing import labelled, listed_labels
 from activelabel.project.models.features import features_file, read_features, write_features
 from activelabel.project.models.kept_maps import KeptMaps
 from activelabel.recipes import PreprocessingSettings
+from activelabel.server.datastores import folder_listing
 from activelabel.server.datastores.folder import LedgerDatastore
 from activelabel.store.connection.location import sqlite_url
 from activelabel.store.ledger import Ledger
@@ -762,3 +764,29 @@ def test_an_image_that_is_added_stays_while_an_earlier_change_is_read(
     store._catch_up()
     assert store.get_image_info("sent")["PatientID"] == "p"
     assert store._ledger.image("sent").present
+
+
+def test_on_a_full_disk_the_listing_is_answered_and_is_written_when_there_is_room_again(
+    store: LedgerDatastore, studies: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: Any
+) -> None:
+    store.save_label("a", str(label_file(tmp_path, 1, 2)), "final", {"client_id": "ann"})
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(folder_listing, "UnfinishedFile", full)
+        assert "final" in store.json()["objects"]["a"]["labels"]
+        assert "cannot be written now: [Errno 28] No space left on device" in caplog.text
+    store.json()
+    assert "final" in view(studies)["a"]["labels"]
+
+
+def test_images_of_nearly_one_name_are_named_in_the_log_when_they_come(
+    open_store: Callable[..., LedgerDatastore], studies: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = open_store()
+    assert "differ only in case" not in caplog.text
+    write_image(studies / "A.nii.gz", 4)
+    store.refresh()
+    assert "A.nii.gz and a.nii.gz: their names differ only in case" in caplog.text

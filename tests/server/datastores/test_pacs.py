@@ -20,6 +20,7 @@ from activelabel.annotation.archive import LabelArchive
 from activelabel.annotation.history_reader import HistoryReader
 from activelabel.data.dicom_objects.seg_writing import write_seg
 from activelabel.data.files.channels import ChannelLayout
+from activelabel.data.files.one_case import one_case
 from activelabel.data.given_splits import GivenSplit
 from activelabel.data.grids import Grid
 from activelabel.data.patients.given import GivenPatients
@@ -28,7 +29,7 @@ from activelabel.errors import ForbiddenError, InvalidInputError, NotFoundError,
 from activelabel.project.modality import known_modality
 from activelabel.project.models.features import features_file, read_features, write_features
 from activelabel.project.models.kept_maps import KeptMaps
-from activelabel.project.setting_aside import set_aside_unreadable
+from activelabel.project.setting_aside import set_aside, set_aside_unreadable
 from activelabel.server.datastores import pacs as pacs_datastore
 from activelabel.server.datastores.pacs import PacsDatastore
 from activelabel.server.pacs.channel_series import SeriesRule
@@ -264,6 +265,19 @@ def test_a_series_that_is_no_volume_is_set_aside_and_taken_back_when_it_is_compl
     store.refresh()
     assert site.ledger.image(uid).unreadable_reason is None
     assert voxels(store.get_image_uri(uid)).shape == SHAPE
+
+
+def test_a_series_that_needed_more_memory_than_there_was_is_looked_at_again_at_the_next_start(site: Site) -> None:
+    store = site.open()
+    first, second = site.uids
+    with pytest.raises(InvalidInputError) as raised, one_case(first):
+        raise MemoryError
+    set_aside(first, raised.value, site.ledger, store)
+    site.ledger.mark_unreadable(second, "no volume")
+    store.readmit_mended()
+    assert len(site.ledger.images_set_aside()) == 2
+    store.readmit_mended(at_start=True)
+    assert [image.id for image in site.ledger.images_set_aside()] == [second]
 
 
 def test_a_series_that_was_fetched_too_early_is_fetched_again(site: Site) -> None:

@@ -124,3 +124,13 @@ def test_a_disk_that_takes_no_more_is_507_in_words(number: int, expected: str) -
 )
 def test_a_route_knows_which_client_it_answers(headers: dict[str, str], kind: str) -> None:
     assert ask(lambda: client_kind.get().name, headers=headers) == (200, kind)
+
+
+@pytest.mark.parametrize("body", [b"[" * 100_000, b'{"image": "\xff"}'])
+def test_a_body_that_no_reader_of_json_takes_is_one_line_that_says_so(body: bytes) -> None:
+    def answer(body: dict[str, str]) -> None:
+        raise AssertionError
+
+    status, line = ask(answer, content=body, headers={"content-type": "application/json"})
+    assert status == 400
+    assert str(line).startswith("the body: expected JSON in UTF-8, nested at most some hundred times deep, got other")

@@ -1,6 +1,7 @@
 """The images, tags, params and names that a request may hold."""
 
 import json
+from urllib.parse import parse_qsl, urlencode
 
 import pytest
 
@@ -10,6 +11,7 @@ from activelabel.server.routes.request_checks import (
     SERVERS_LABEL_INFO,
     check_label_info,
     check_params,
+    in_known_spelling,
     parse_label_params,
     parse_params,
     refuse_servers_own,
@@ -171,3 +173,21 @@ def test_sessions_are_uuids() -> None:
     for session_id in ("", "..", "../x", "0f1e", "0F1E2D3C-4B5A-6978-8796-A5B4C3D2E1F0/../../..", "x" * 36):
         with pytest.raises(NotFoundError):
             require_session(session_id)
+
+
+NFC, NFD = "M\u00fcller 1+1", "Mu\u0308ller 1+1"
+
+
+@pytest.mark.parametrize(("known", "sent"), [(NFC, NFD), (NFD, NFC), (NFC, NFC), (NFD, NFD)])
+@pytest.mark.parametrize("field", ["image", "id", "label"])
+def test_an_image_is_found_in_another_spelling_of_its_accents(known: str, sent: str, field: str) -> None:
+    query = urlencode([("tag", "\u00e9"), (field, sent), ("blank", "")]).encode()
+    found = dict(parse_qsl(in_known_spelling(query, lambda: ["other", known]).decode(), keep_blank_values=True))
+    assert found == {"tag": "\u00e9", field: known, "blank": ""}
+
+
+@pytest.mark.parametrize(
+    "query", [b"image=a%20b&image=c", b"", b"%", b"image=%ff", b"image=M%C3%BCller", b"tag=%C3%A9"]
+)
+def test_any_other_query_stays_as_it_was_sent(query: bytes) -> None:
+    assert in_known_spelling(query, lambda: ["a"]) == query

@@ -1,5 +1,6 @@
 """Checks of `activelabel doctor` on the images of a project, in a folder or on a PACS, and on their labels."""
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,7 +10,7 @@ from activelabel.data.files.channels import ONE_CHANNEL, ChannelLayout
 from activelabel.data.files.image_files import ImageFiles
 from activelabel.data.files.labels_folder import find_labels
 from activelabel.data.files.names import ENDINGS
-from activelabel.data.files.studies_folder import FolderContent, find_images, lines_on
+from activelabel.data.files.studies_folder import FolderContent, alike_line, find_images, lines_on, names_of
 from activelabel.data.grids import Grid
 from activelabel.data.intensities import (
     ChannelIntensities,
@@ -95,7 +96,22 @@ def examine_images(folder: Folder, readable: ReadableImages) -> Iterator[Finding
         f"put 3D images ({', '.join(ENDINGS)}) into the folder",
     )
     yield from (Finding("files", True, line) for line in images.lines())
+    alike = alike_line(images.files)
+    if alike is not None:
+        yield Finding("files", True, alike)
+    yield from _copies(readable.contents)
     yield from broken
+
+
+def _copies(contents: Mapping[str, str]) -> Iterator[Finding]:
+    """Report images that are the same one under several names."""
+    by_content = defaultdict[str, list[str]](list)
+    for image_id, content in contents.items():
+        by_content[content].append(image_id)
+    for same in by_content.values():
+        if len(same) > 1:
+            advice = "each is asked for, and none is learnt from while another judges: leave one"
+            yield Finding("same image", True, f"{names_of(same)} have the same voxels: {advice}")
 
 
 def examine_labels(folder: Folder, names: Sequence[str]) -> Iterator[Finding]:

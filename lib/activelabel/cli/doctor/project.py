@@ -1,5 +1,6 @@
 """Checks of `activelabel doctor` on a project: hardware, disk, modality, ledger, cases and model."""
 
+import os
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -78,6 +79,7 @@ def _examine(app_dir: str, studies: str, conf: Mapping[str, str]) -> Iterator[Fi
             yield from parts_of_pacs(project, patients_of(info, given_patients(project.settings)), begun=begun)
         elif Path(studies).is_dir():
             yield from parts_of_folder(project, folder.all_images().files, begun=begun)
+        yield from _folder(project.folder)
         yield from _meaning(project, readable, begun)
         if not begun:
             check_ledger_is_there(project, studies)
@@ -149,6 +151,14 @@ def _disk(studies: Path) -> Finding:
     return Finding(
         "disk", free >= LOW_DISK_GIB, f"{free:.0f} GiB free at {folder}", f"free {LOW_DISK_GIB:.0f} GiB or more"
     )
+
+
+def _folder(folder: Path) -> Iterator[Finding]:
+    """Report a project folder that cannot be made or written, as on a disk for images that is read-only."""
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    if not os.access(there, os.W_OK):
+        text = f"{folder} cannot be {'written' if there == folder else 'made'}"
+        yield Finding("project folder", False, text, "mend that, or name another with --conf project_dir")
 
 
 def _values(labels: LabelMap) -> Iterator[Finding]:

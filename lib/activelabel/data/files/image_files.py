@@ -30,6 +30,7 @@ class ImageFiles:
         shown: the place of the channel that viewers show.
         frame_count: the number of frames that a file of several must have; None for any that is large enough.
         stem: what the names of the channels' own files begin with, before that which tells them apart.
+        changed_ns: for copies of files of another machine, when those were changed there (see `data.files.state`).
     """
 
     path: Path
@@ -37,6 +38,7 @@ class ImageFiles:
     shown: int = 0
     frame_count: int | None = None
     stem: str = ""
+    changed_ns: int | None = None
 
     @classmethod
     def of(cls, image: "AnyImage") -> "ImageFiles":

@@ -5,7 +5,16 @@ from pathlib import Path
 
 from activelabel.data.files.folder_entries import shown_entries
 from activelabel.data.files.links import LINKS_OUT, is_link_out, leads_out
-from activelabel.data.files.names import ending_of, is_dicom, labelled_ids, no_image, plain_id, preference, stem_of
+from activelabel.data.files.names import (
+    ending_of,
+    is_dicom,
+    labelled_ids,
+    no_image,
+    plain_id,
+    preference,
+    spelt,
+    stem_of,
+)
 from activelabel.data.files.studies_folder import LABEL_ENDING, FolderContent
 
 
@@ -24,7 +33,9 @@ def find_labels(
     """
     passed_over: dict[str, str] = {}
     by_path = {path: image_id for image_id, path in images.items()}
-    owners = [(path, _owner(path, images, by_path)) for path in _labels_below(folder, "", passed_over, within)]
+    spelt_as = {spelt(image_id): image_id for image_id in images if not image_id.isascii()}
+    found = _labels_below(folder, "", passed_over, within)
+    owners = [(path, _owner(path, images, by_path, spelt_as)) for path in found]
     owners = [(path, owner) for path, owner in owners if folder / path not in without]
     files: dict[str, str] = {}
     more: dict[str, str] = {}
@@ -38,17 +49,27 @@ def find_labels(
     return FolderContent(folder, dict(sorted(files.items())), passed_over, more)
 
 
-def _owner(path: str, images: Mapping[str, str], by_path: Mapping[str, str]) -> tuple[int, str | None]:
-    """The image to which a label file belongs, after its place among the ids its name may mean, likeliest first."""
-    plain = plain_id(path)
+def _owner(
+    path: str, images: Mapping[str, str], by_path: Mapping[str, str], spelt_as: Mapping[str, str]
+) -> tuple[int, str | None]:
+    """The image to which a label file belongs, after its place among the ids its name may mean, likeliest first.
+
+    `spelt_as` has the ids with accents by their one spelling, as a disk may give the file's name in another one.
+    """
+    plain = _known_as(plain_id(path), spelt_as)
     if plain in images and path.endswith(LABEL_ENDING):  # as a server names its own labels
         return 0, plain
     if path in by_path:
         return 1, by_path[path]
-    for place, image_id in enumerate(labelled_ids(path), start=2):
+    for place, candidate in enumerate(labelled_ids(path), start=2):
+        image_id = _known_as(candidate, spelt_as)
         if image_id in images:
             return place, image_id
     return 0, None
+
+
+def _known_as(image_id: str, spelt_as: Mapping[str, str]) -> str:
+    return image_id if image_id.isascii() else spelt_as.get(spelt(image_id), image_id)
 
 
 def label_files(folder: Path, within: Path | None = None) -> list[Path]:

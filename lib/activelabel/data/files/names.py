@@ -5,6 +5,7 @@ Only this module knows endings. Everything that lists or opens an image or a lab
 
 import hashlib
 import re
+import unicodedata
 from collections.abc import Iterator
 
 NIFTI_ENDINGS = (".nii.gz", ".nii")
@@ -143,8 +144,9 @@ def image_ids(path: str) -> Iterator[str]:
     """The possible ids of an image, from its path below the studies folder; it gets the first free one.
 
     The first is the name without its ending, with `~` for each slash. It does not change when other files are added.
+    Accents are spelt as keyboards write them (NFC), also where a file's name has them apart, as macOS writes them.
     """
-    plain, ending = plain_id(path), ending_of(path).replace(".", "_")
+    plain, ending = spelt(plain_id(path)), ending_of(path).replace(".", "_")
     digest = hashlib.sha256(path.encode()).hexdigest()
     for candidate in (plain, f"{plain}{ending}", f"{plain}{ending}_{digest[:8]}", f"{plain}_{digest}"):
         yield _shortened(candidate, digest)
@@ -152,8 +154,25 @@ def image_ids(path: str) -> Iterator[str]:
 
 def first_id(path: str) -> str:
     """The first of `image_ids`, which is mostly free, without making the others."""
-    plain = plain_id(path)
+    plain = spelt(plain_id(path))
     return plain if 4 * len(plain) <= LONGEST_ID else next(image_ids(path))  # a letter has at most four bytes
+
+
+def spelt(name: str) -> str:
+    """A name with each accent in one sign with its letter, where Unicode has one (NFC)."""
+    return name if name.isascii() else unicodedata.normalize("NFC", name)
+
+
+def folded(name: str) -> str:
+    """What is the same of two names that a file system may take for one: it may know no case, or no spellings."""
+    return name.casefold() if name.isascii() else spelt(spelt(name).casefold())
+
+
+def spellings(name: str) -> tuple[str, ...]:
+    """A name as it is, and in the two spellings of its accents."""
+    if name.isascii():
+        return (name,)
+    return (name, spelt(name), unicodedata.normalize("NFD", name))
 
 
 def plain_id(path: str) -> str:

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 
 import torch
 
+from activelabel.data.files.writing import NO_ROOM
 from activelabel.errors import ActiveLabelError, InvalidInputError
 
 
@@ -13,13 +14,15 @@ def one_case(name: str) -> Iterator[None]:
     """A context for reading and preparing one case: any error becomes one line that names the case.
 
     Raises:
-        InvalidInputError: in place of any other error; errors of this project pass unchanged.
+        InvalidInputError: in place of any other error; errors of this project, and that a disk is full, pass unchanged.
     """
     try:
         yield
     except ActiveLabelError:
         raise
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in NO_ROOM:
+            raise  # no fault of this case, and no other is better off
         if for_want_of_memory(error):
             raise InvalidInputError(
                 f"{name}: it needs more memory than there is: check size and spacing in its header, or free some "

@@ -13,7 +13,7 @@ from activelabel.analysis.harmless_text import in_one_line
 from activelabel.data.files.channels import ONE_CHANNEL, ChannelLayout
 from activelabel.data.files.folder_reading import FolderReading
 from activelabel.data.files.image_files import ImageFiles
-from activelabel.data.files.names import first_id, image_ids, preference
+from activelabel.data.files.names import BETWEEN_FOLDERS, first_id, folded, image_ids, preference
 
 LABEL_ENDING = ".nii.gz"
 """The ending of every label that a server keeps."""
@@ -140,20 +140,42 @@ def _with_ids(paths: Collection[str], known: Mapping[str, str], layout: ChannelL
     new = sorted(sorted(there.difference(given.values())), key=lambda path: (path.count("/"), preference(path)))
     late = []
     # Names of folders are made of ids, and where a file system does not tell `A` from `a`, two of these would be one.
-    taken = {image_id.casefold() for image_id in given}
+    taken = {folded(image_id) for image_id in given}
     for path in new:
         first = first_id(layout.name_of(path))
-        folded = first.casefold()
-        if folded in taken:
+        if folded(first) in taken:
             late.append(path)
         else:
             given[first] = path
-            taken.add(folded)
+            taken.add(folded(first))
     for path in late:  # only now, so that they take no id that another file would get first
-        image_id = next(candidate for candidate in image_ids(layout.name_of(path)) if candidate.casefold() not in taken)
+        image_id = next(candidate for candidate in image_ids(layout.name_of(path)) if folded(candidate) not in taken)
         given[image_id] = path
-        taken.add(image_id.casefold())
+        taken.add(folded(image_id))
     return given
+
+
+def alike_line(files: Mapping[str, str], new: Collection[str] | None = None) -> str | None:
+    """One line on images whose paths differ only in case or in the spelling of accents; None if all differ more.
+
+    Args:
+        files: the paths of all images, by id.
+        new: the ids of those that came; None for all.
+    """
+    # One of two such images has not got the id that its path gives it. So it is of few, and the others are passed fast.
+    others = [id_ for id_ in new or files if not files[id_].replace("/", BETWEEN_FOLDERS).startswith(id_)]
+    forms = {folded(files[image_id]) for image_id in others}
+    by_form = defaultdict[str, list[str]](list)
+    for path in sorted(files.values()) if forms else ():
+        if folded(path) in forms:
+            by_form[folded(path)].append(path)
+    alike = [" and ".join(same) for same in by_form.values() if len(same) > 1]
+    if not alike:
+        return None
+    return (
+        f"{names_of(alike)}: their names differ only in case or in how accents are spelt, and other disks take them "
+        "for one: each is an image with an id of its own; remove what is a copy"
+    )
 
 
 def names_of(paths: Sequence[str]) -> str:

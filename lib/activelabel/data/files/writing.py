@@ -9,7 +9,9 @@ from pathlib import Path
 
 from activelabel.backports import ON_WINDOWS
 
-CANNOT_BE_WRITTEN = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+"""Error numbers of the system for a full disk."""
+CANNOT_BE_WRITTEN = (*NO_ROOM, errno.EROFS, errno.EACCES, errno.EPERM)
 """Error numbers of the system for a full or read-only disk."""
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from activelabel.data.files.image_files import ImageFiles
 from activelabel.data.files.one_case import one_case
+from activelabel.data.files.state import FileState, state_of
 from activelabel.data.label_checking import check_kept_grid
 from activelabel.data.volumes import read_grid, read_volume
 from activelabel.errors import InvalidInputError
@@ -28,6 +29,7 @@ class ExportedCase:
         label: the file of its label, which was compared with its SHA-256.
         annotation: the label in the ledger.
         axis: the axis along which its slices are counted; None if they never were.
+        state: the state of its image's files when they were compared with what the label was drawn on.
     """
 
     name: str
@@ -37,6 +39,7 @@ class ExportedCase:
     label: Path
     annotation: Annotation
     axis: int | None
+    state: FileState
 
     @property
     def is_partial(self) -> bool:
@@ -69,8 +72,11 @@ def _sound_case(label: Annotation, image: Image, project: Project, images: Image
         raise InvalidInputError(reason if reason.startswith(image.id) else f"{image.id}: {reason}")
     files, file = images.image_files(image.id), sound_file(label, project.labels_folder)
     with one_case(image.id):
+        state = state_of(files)
         if has_changed(image, files):
             require_same_image(label, content_sha256(read_volume(files)))
+        else:
+            require_same_image(label, image.content_sha256)
         _check_grid(label, file, files)
     return ExportedCase(
         name=image.id,
@@ -80,6 +86,7 @@ def _sound_case(label: Annotation, image: Image, project: Project, images: Image
         label=file,
         annotation=label,
         axis=image.slice_axis,
+        state=state,
     )
 
 

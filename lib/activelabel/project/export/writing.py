@@ -15,6 +15,7 @@ from activelabel.data.files.image_files import ImageFiles
 from activelabel.data.files.names import ending_of
 from activelabel.data.files.one_case import one_case
 from activelabel.data.files.other_names import AUDIT
+from activelabel.data.files.state import state_of
 from activelabel.data.label_checking import check_label, write_label
 from activelabel.data.labels.arrays import smallest_type
 from activelabel.data.volumes import read_volume
@@ -75,13 +76,17 @@ def export_dataset(
             "each, which is not known: use nnunet or decathlon"
         )
     channels = project.recipe.channels if project.recipe.channel_count > 1 else (modality,)
-    laid = LAYOUTS[layout](cases, project.labels, channels, out.name)
     unfinished = out.with_name(f"{out.name}.part")
     shutil.rmtree(unfinished, ignore_errors=True)
-    files: list[ExportedFile] = []
-    for case in follow(cases):
-        with one_case(case.name):
-            files += _write_case(case, laid, project, unfinished)
+
+    def lay(sound: Cases) -> Layout:
+        return LAYOUTS[layout](sound, project.labels, channels, out.name)
+
+    laid, written, changed = lay(cases), list[ExportedCase](), list[str]()
+    files = _write_cases(follow(cases), laid, project, unfinished, written, changed)
+    if changed:
+        left_out += changed
+        laid, cases = _without_changed(laid, lay, written, changed), written
     write_versions(project, {case.annotation.file for case in cases if not case.is_partial}, unfinished)
     texts = {**laid.texts, AUDIT: audit_table(project, [case.annotation for case in cases], files)}
     for path, text in texts.items():
@@ -96,12 +101,56 @@ def export_dataset(
     return Exported(roles.count("training"), roles.count("validation"), partial, tuple(left_out))
 
 
+def _write_cases(
+    cases: Iterable[ExportedCase],
+    laid: Layout,
+    project: Project,
+    out: Path,
+    written: list[ExportedCase],
+    changed: list[str],
+) -> list[ExportedFile]:
+    """Write cases, which are added to `written`; of each that has changed since it was sound, a line to `changed`."""
+    files: list[ExportedFile] = []
+    for case in cases:
+        try:
+            with one_case(case.name):
+                files += _write_case(case, laid, project, out)
+        except InvalidInputError as error:
+            changed.append(str(error))
+            _remove_case(laid.places[case.name], out)
+        else:
+            written.append(case)
+    return files
+
+
+def _without_changed(before: Layout, lay: Callable[[Cases], Layout], written: Cases, changed: Sequence[str]) -> Layout:
+    """The layout of the cases that were written, since others changed meanwhile.
+
+    Raises:
+        NotReadyError: none was written.
+        InvalidInputError: without the others, those that were written would lie elsewhere.
+    """
+    if not written:
+        raise NotReadyError(f"there is no label to export: {changed[0]}")
+    laid = lay(written)
+    if laid.ignored != before.ignored or any(laid.places[case.name] != before.places[case.name] for case in written):
+        raise InvalidInputError(f"{changed[0]}; export once more, as the others are numbered without it")
+    return laid
+
+
+def _remove_case(place: Place, out: Path) -> None:
+    for path in (*place.images, place.label, place.mask):
+        (out / path).unlink(missing_ok=True)
+
+
 def _write_case(case: ExportedCase, laid: Layout, project: Project, out: Path) -> list[ExportedFile]:
     place = laid.places[case.name]
     masks = (place.mask,) if case.is_partial else ()
     for path in (*place.images, place.label, *masks):
         (out / path).parent.mkdir(parents=True, exist_ok=True)
     is_copy = _write_image(case.image, [out / path for path in place.images])
+    if state_of(case.image) != case.state:
+        raise InvalidInputError(f"{case.name}: its image has changed while it was exported: export once more")
     if case.is_partial:
         _write_partial(case, place, laid.ignored, project, out)
     else:

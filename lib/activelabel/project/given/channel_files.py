@@ -17,7 +17,8 @@ SHOWN = "shown"
 def shown_channel(image: ImageFiles, folder: Path, image_id: str) -> Path:
     """A file in `folder` with the shown channel of an image, made anew if the image's file or the channel has changed.
 
-    It has the time of the image's file, by which a later call knows it.
+    It has the time of the image's file, by which a later call knows it, and is not older than its last change, also
+    one after which the file was given its old time.
 
     Raises:
         InvalidInputError: the image cannot be read.
@@ -25,8 +26,9 @@ def shown_channel(image: ImageFiles, folder: Path, image_id: str) -> Path:
     file = folder / f"{image.channels[image.shown].frame}" / f"{image_id}{LABEL_ENDING}"
     file.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / ".lock"):
-        made_from = image.path.stat().st_mtime_ns
-        if not file.is_file() or file.stat().st_mtime_ns != made_from:
+        status = image.path.stat()
+        made_from = status.st_mtime_ns
+        if not file.is_file() or file.stat().st_mtime_ns != made_from or file.stat().st_ctime_ns < status.st_ctime_ns:
             unfinished = file.with_name(f".{file.name}")
             write_volume(unfinished, read_volume(image))
             os.utime(unfinished, ns=(made_from, made_from))

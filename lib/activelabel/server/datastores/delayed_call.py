@@ -1,8 +1,14 @@
 """A delayed function call that combines all requests during the delay."""
 
+import logging
 import threading
 import time
 from collections.abc import Callable
+
+logger = logging.getLogger(__name__)
+
+AGAIN_SECONDS = 30.0
+"""After that long a function is tried again that found a full or missing disk."""
 
 
 class DelayedCall:
@@ -10,6 +16,8 @@ class DelayedCall:
 
     The delay is at least `share` times the processor time that the function took last, so that it takes no more than
     one part in `share` of a processor, however large the project is.
+
+    A function that raises has still to be run: at the next `flush` or, if a disk was the reason, by itself later.
     """
 
     def __init__(self, call: Callable[[], None], delay_seconds: float, share: float = 0.0) -> None:
@@ -29,9 +37,7 @@ class DelayedCall:
         """Run the function within the delay."""
         with self._lock:
             if self._timer is None:
-                self._timer = threading.Timer(max(self._delay_seconds, self._share * self._took_seconds), self.flush)
-                self._timer.daemon = True
-                self._timer.start()
+                self._start_timer(max(self._delay_seconds, self._share * self._took_seconds))
 
     def flush(self) -> None:
         """Run the function now if it was requested or noted."""
@@ -42,5 +48,24 @@ class DelayedCall:
             timer.cancel()
         if timer is not None or noted:
             began = time.thread_time()
-            self._call()
+            try:
+                self._call()
+            except BaseException:
+                self._noted = True
+                raise
             self._took_seconds = time.thread_time() - began
+
+    def _start_timer(self, seconds: float) -> None:
+        self._timer = threading.Timer(seconds, self._in_time)
+        self._timer.daemon = True
+        self._timer.start()
+
+    def _in_time(self) -> None:
+        """Run the function, which nobody waits for; if a disk is full or gone, once more later."""
+        try:
+            self.flush()
+        except OSError as error:
+            logger.error("%s; this is tried again in %.0f s", error, AGAIN_SECONDS)
+            with self._lock:
+                if self._timer is None:
+                    self._start_timer(AGAIN_SECONDS)

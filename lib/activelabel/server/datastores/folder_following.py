@@ -5,21 +5,19 @@ At the start all of the folder is read, and later what has changed.
 
 import logging
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import ClassVar
 
 from activelabel.annotation.archive import LabelArchive
 from activelabel.data.files.channels import ChannelLayout
 from activelabel.data.files.image_files import ImageFiles
-from activelabel.data.files.studies_folder import FolderContent, find_changed, find_images, lines_on
+from activelabel.data.files.studies_folder import FolderContent, alike_line, find_changed, find_images, lines_on
 from activelabel.data.given_splits import GivenSplit
 from activelabel.data.patients.given import GivenPatients
-from activelabel.data.volumes import read_grid
-from activelabel.errors import InvalidInputError
 from activelabel.prediction.prepared.images import PreparedImages
-from activelabel.project.readability import has_changed
-from activelabel.project.setting_aside import readmit_mended, set_aside, set_aside_unreadable
+from activelabel.project.setting_aside import readmit_mended
+from activelabel.server.datastores.changed_images import ChangedImages
 from activelabel.server.datastores.delayed_call import DelayedCall
 from activelabel.server.datastores.folder_listing import FolderListing
 from activelabel.server.datastores.folder_watch import ToldChanges
@@ -27,8 +25,6 @@ from activelabel.server.datastores.found_labels import FoundLabels
 from activelabel.server.datastores.kept_copies import forget_copies
 from activelabel.server.datastores.listed import ListedImage
 from activelabel.store.ledger import Ledger
-from activelabel.store.records.images import Image
-from activelabel.store.records.labels import Annotation
 
 logger = logging.getLogger(__name__)
 
@@ -39,6 +35,7 @@ class FolderFollowing(FolderListing):
     watches_folder: ClassVar[bool] = True
     _archive: LabelArchive
     _begin: Callable[[], None] | None
+    _changed_images: ChangedImages
     _check_images: Callable[[Collection[str]], None] | None
     _checked: FolderContent | None
     _content: FolderContent | None
@@ -106,6 +103,7 @@ class FolderFollowing(FolderListing):
         came, gone = ({}, {}) if as_before else self._list_changed(content)
         if came or gone:
             self._sync_changed(came, gone)
+            self._say_alike(came)
             self._forget_copies(gone)
         self.readmit_mended()
         self._reconcile_labels()
@@ -157,6 +155,7 @@ class FolderFollowing(FolderListing):
                 self.readmit_mended()
             self._reconcile_labels()
             self._say_passed_over()
+            self._say_alike(found.keys() - shown.keys())
             if self._shown() != before:
                 self._revision += 1
         if self._follows and self.watches_folder:
@@ -204,6 +203,12 @@ class FolderFollowing(FolderListing):
             for image_id, path in self._content.files.items()
         }
 
+    def _say_alike(self, came: Collection[str]) -> None:
+        """Log the images that came and have nearly the name of another one."""
+        line = alike_line(self._content.files, came) if self._follows and came and self._content is not None else None
+        if line is not None:
+            logger.warning("%s", line)
+
     def _say_passed_over(self) -> None:
         """Log each new line of `passed_over`."""
         lines = self.passed_over() if self._follows else []
@@ -223,38 +228,7 @@ class FolderFollowing(FolderListing):
     def _notice_changed(self) -> None:
         """Set aside annotated images whose content or label file has changed since the annotation."""
         labels = [label for label in self._ledger.annotations() if label.image_id in self._datastore.objects]
-        drawn = {label.image_id: label for label in labels}
-        for image in self._usable_of(labels):
-            if has_changed(image, self._files(image.id)):
-                self._look_at_changed(drawn[image.id])
-        usable = {image.id for image in self._usable_of(labels)}
-        for annotation in (label for label in labels if label.image_id in usable):
-            try:
-                self._archive.sound_file(annotation)
-            except InvalidInputError as error:
-                set_aside(annotation.image_id, error, self._ledger, self, self._archive.file(annotation))
-
-    def _look_at_changed(self, label: Annotation) -> None:
-        """Set an annotated image whose file has changed aside if it is not the one on which its label was drawn.
-
-        The grid comes first: once the state of the file is recorded, nobody looks at it again, also after a crash. If
-        the content is another one too, that is the reason in the end.
-        """
-        image_id = label.image_id
-        try:
-            grid = read_grid(self._files(image_id))
-        except InvalidInputError:  # the ledger is told why below
-            grid = None
-        try:
-            if grid is not None:
-                self._archive.check_grid(label, grid)
-        except InvalidInputError as error:
-            set_aside(image_id, error, self._ledger, self, self._archive.file(label))
-        set_aside_unreadable(image_id, self, self._ledger, was_scored=True)
-
-    def _usable_of(self, labels: Iterable[Annotation]) -> list[Image]:
-        """The images of labels, without those that were set aside."""
-        return [image for image in self._ledger.images_of({label.image_id for label in labels}) if image.usable]
+        self._changed_images.set_aside(labels, self._files, self)
 
     def _sync_ledger(self) -> None:
         if self._follows:

@@ -26,6 +26,7 @@ from activelabel.errors import (
 )
 from activelabel.prediction.prepared.images import PreparedImages
 from activelabel.project.given.channel_files import SHOWN, shown_channel
+from activelabel.server.datastores.changed_images import ChangedImages
 from activelabel.server.datastores.delayed_call import DelayedCall
 from activelabel.server.datastores.folder_following import FolderFollowing
 from activelabel.server.datastores.folder_listing import DELAY_SECONDS
@@ -88,6 +89,7 @@ class FolderImages(FolderFollowing):
         """
         self._ledger = ledger
         self._archive = archive
+        self._changed_images = ChangedImages(ledger, archive)
         self._validation_cases = validation_cases
         self._look = DelayedCall(self._catch_up, DELAY_SECONDS, share=LOOK_SHARE)
         self._told = ToldChanges()

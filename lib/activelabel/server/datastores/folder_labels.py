@@ -10,6 +10,7 @@ from activelabel.annotation.archive import Kept
 from activelabel.annotation.coverage import WHOLE
 from activelabel.annotation.history_reader import ORIGINAL
 from activelabel.data.files.behind import write_behind
+from activelabel.data.files.digest import file_sha256
 from activelabel.data.files.studies_folder import LABEL_ENDING
 from activelabel.data.volumes import read_grid
 from activelabel.errors import (
@@ -17,6 +18,7 @@ from activelabel.errors import (
     InvalidInputError,
 )
 from activelabel.project.listing import listed_labels
+from activelabel.project.rebuilding import UNKNOWN
 from activelabel.server.client_info import read_label_info
 from activelabel.server.datastores.folder_images import FolderImages
 from activelabel.server.datastores.listed import (
@@ -104,6 +106,8 @@ class FolderLabels(FolderImages):
             known = shown.labels[tag].info if tag in shown.labels else (shown.noted(NOT_USED) or {}).get(tag, {})
             known = beside.get((image_id, tag), known)
             try:
+                if not known and not name:
+                    self._check_slices_are_known(path, image_id, tag)
                 self._take_in(path, image_id, tag, known, name)
             except ActiveLabelError:
                 if known:
@@ -120,6 +124,19 @@ class FolderLabels(FolderImages):
             if image_id in not_used or shown.noted(NOT_USED) is not None:
                 info = {key: value for key, value in shown.image.info.items() if key != NOT_USED}
                 shown.image.info = {**info, NOT_USED: not_used[image_id]} if image_id in not_used else info
+
+    def _check_slices_are_known(self, path: Path, image_id: str, tag: str) -> None:
+        """Refuse the copy of a label of this project whose record was lost, as it may cover a few slices only.
+
+        Raises:
+            InvalidInputError: it is one.
+        """
+        lost = {label.sha256 for label in self._ledger.history(image_id) if label.annotator == UNKNOWN}
+        if tag == FINAL and lost and file_sha256(path) in lost:
+            raise InvalidInputError(
+                "nobody knows which slices it covers, as its record is lost and so is the listing: draw the image "
+                f"again; or, if all of it was drawn, rename the file to IMAGE_label{LABEL_ENDING}"
+            )
 
     def _take_in(self, path: Path, image_id: str, tag: str, known: Mapping[str, Any], name: str) -> None:
         """Keep a label file that covers the slices in `known`, or the whole volume if `known` names none."""

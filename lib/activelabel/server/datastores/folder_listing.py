@@ -71,8 +71,8 @@ class FolderListing(LocalDatastore):
         self._view.note()
 
     def json(self) -> Any:
-        """The listing, which is written to its file as well, since somebody asks for it."""
-        self._view.flush()
+        """The listing, which is written to its file as well, since somebody asks for it, unless the disk is full."""
+        self._flush_view()
         with self._lock:
             objects = {image_id: shown.as_json() for image_id, shown in self._datastore.objects.items()}
         return {**self._head(), "objects": objects}
@@ -149,8 +149,14 @@ class FolderListing(LocalDatastore):
             (path.parent / CHANGES).unlink(missing_ok=True)  # after the listing, which has them all now
 
     def close(self) -> None:
-        """Write the listing if a write is pending."""
-        self._view.flush()
+        """Write the listing if a write is pending. Without it, the next start makes it of the folder and the ledger."""
+        self._flush_view()
+
+    def _flush_view(self) -> None:
+        try:
+            self._view.flush()
+        except OSError as error:
+            logger.warning("the listing of %s cannot be written now: %s", self._datastore_path, error)
 
 
 def read_objects(listing: Path) -> dict[str, ListedImage]:

@@ -23,6 +23,7 @@ from activelabel.data.patients.given import GivenPatients, check_parts
 from activelabel.data.volumes import read_grid
 from activelabel.errors import ForbiddenError, UnavailableError
 from activelabel.project.given.split import SETTING as SPLIT_SETTING
+from activelabel.project.setting_aside import readmit_for_memory
 from activelabel.server.datastores.folder import LedgerDatastore
 from activelabel.server.datastores.listed import ListedImage
 from activelabel.server.pacs.blind_view import BlindView, Segmentations
@@ -184,6 +185,11 @@ class PacsDatastore(LedgerDatastore):
     def patients(self) -> dict[str, str]:
         """The patient of each series, as far as settings and PACS tell."""
         return patients_of({uid: shown.image.info for uid, shown in self._datastore.objects.items()}, self._patients)
+
+    def readmit_mended(self, at_start: bool = False) -> None:
+        """Readmit, at a start, the images for which the memory was too small."""
+        if at_start:
+            readmit_for_memory(self._ledger)
 
     def add_image(self, image_id: str, image_filename: str, image_info: dict[str, Any]) -> str:
         """Refuse to add an image, which only the PACS can.

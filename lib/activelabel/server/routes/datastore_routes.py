@@ -158,7 +158,8 @@ def download_image(image: str, user: AnyUser, part: Annotated[int | None, Query(
     """Download an image's file as viewers show it.
 
     With `part`, one of its own files, counted from 0: the first names the image, the others are further channels. The
-    header `X-Image-Parts` says how many there are, `X-Image-Modified` when it was changed, in nanoseconds.
+    header `X-Image-Parts` says how many there are, `X-Image-Modified` when it was changed, in nanoseconds, and
+    `X-Image-Changed` when its entry in the folder was.
     """
     store = application().datastore
     require_image(image, store)
@@ -170,7 +171,9 @@ def download_image(image: str, user: AnyUser, part: Annotated[int | None, Query(
         raise NotFoundError(f"image '{image}' has {len(parts)} files: part {part} is not one of them")
     answer = whole_file(parts[part], parts[part].name)
     answer.headers["X-Image-Parts"] = str(len(parts))
-    answer.headers["X-Image-Modified"] = str(parts[part].stat().st_mtime_ns)
+    status = parts[part].stat()
+    answer.headers["X-Image-Modified"] = str(status.st_mtime_ns)
+    answer.headers["X-Image-Changed"] = str(status.st_ctime_ns)
     return answer
 
 

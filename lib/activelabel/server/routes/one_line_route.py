@@ -12,6 +12,7 @@ from fastapi.routing import APIRoute
 from monailabel.config import settings as host_settings
 from monailabel.endpoints.user.auth import DEFAULT_USER, User
 from monailabel.interfaces.exception import MONAILabelException
+from starlette.exceptions import HTTPException as HostHTTPException
 
 from activelabel.data.files.writing import CANNOT_BE_WRITTEN
 from activelabel.errors import (
@@ -22,6 +23,8 @@ from activelabel.errors import (
 from activelabel.login.identity import asking
 from activelabel.project.client_kind import client_kind, kind_of
 from activelabel.server.client_info import NAME_COOKIE, READER_HEADER, client_address, cookie_name, require_reader
+from activelabel.server.routes.request_checks import in_known_spelling
+from activelabel.server.routes.served import application
 from activelabel.server.status import status_of
 
 logger = logging.getLogger(__name__)
@@ -30,6 +33,7 @@ FULL = "the disk is full, so that nothing can be kept: free some room; what was 
 READ_ONLY = "the disk cannot be written, so that nothing can be kept: tell whoever runs the server"
 
 LONGEST_LINE = 600
+_NO_JSON = "the body: expected JSON in UTF-8, nested at most some hundred times deep, got other bytes: send it again"
 
 _HOST_ROLES = [
     host_settings.MONAI_LABEL_AUTH_ROLE_ADMIN,
@@ -68,6 +72,8 @@ class OneLineRoute(APIRoute):
             client_address.set(request.client.host if request.client else "")
             cookie_name.set(unquote(request.cookies.get(NAME_COOKIE, "")).strip())
             client_kind.set(kind_of(request.headers))
+            if b"%" in (query := request.scope["query_string"]):
+                request.scope["query_string"] = in_known_spelling(query, _images)
             try:
                 require_reader(request.headers.get(READER_HEADER))
                 return await handle(request)
@@ -81,10 +87,18 @@ class OneLineRoute(APIRoute):
                 raise
             except MONAILabelException as error:
                 raise HTTPException(400, one_line(str(error.msg))) from error
+            except HostHTTPException as error:
+                if isinstance(error.__cause__, RecursionError | UnicodeDecodeError):  # in FastAPI's own words
+                    raise HTTPException(400, _NO_JSON) from error
+                raise
             except RequestValidationError as error:
                 raise HTTPException(422, one_line(_first_problem(error))) from error
 
         return handle_in_one_line
+
+
+def _images() -> list[str]:
+    return list(application().datastore.list_images())
 
 
 def _when_again(error: ActiveLabelError) -> dict[str, str] | None:

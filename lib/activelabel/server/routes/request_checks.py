@@ -2,19 +2,22 @@
 
 import json
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, NoReturn
+from urllib.parse import parse_qsl, urlencode
 
 from monailabel.interfaces.datastore import Datastore, DefaultLabelTag
 
 from activelabel.backports import ON_WINDOWS
-from activelabel.data.files.names import LONGEST_ID, is_tag
+from activelabel.data.files.names import LONGEST_ID, is_tag, spellings
 from activelabel.errors import ForbiddenError, InvalidInputError, NotFoundError
 from activelabel.store.columns import NAME_LENGTH
 
 _NOT_IN_AN_ID = frozenset("/\\~" + ('<>:"|?*' if ON_WINDOWS else ""))
 """Signs that separate folders, also in ids of images in sub-folders, and those that a file system does not take."""
 _IMAGE_ENDINGS = (".nii", ".gz", ".nrrd", ".mha", ".", " ")
+_IMAGE_FIELDS = frozenset({"image", "id", "label"})
+"""Fields of a query that hold the id of an image."""
 _SESSION = re.compile(r"[0-9a-f-]{36}")
 
 RESERVED_PARAMS = frozenset(
@@ -44,6 +47,22 @@ def require_image(image_id: str, datastore: Datastore) -> None:
         datastore.refresh()  # it may have come a moment ago
     if image_id not in datastore.list_images():
         raise NotFoundError(f"there is no image '{image_id[:80]}': use an id that GET /datastore/?output=all lists")
+
+
+def in_known_spelling(query: bytes, images: Callable[[], Collection[str]]) -> bytes:
+    """The query of a request with each id of an image in the spelling of its accents that is one of `images`.
+
+    Systems differ in how they spell a name: what a person or another program sends may be the same to the eye alone.
+    """
+    fields = parse_qsl(query.decode("latin-1"), keep_blank_values=True)
+    if all(value.isascii() for _, value in fields):
+        return query
+    known = images()
+    spelt = [
+        (key, next((name for name in spellings(value) if name in known), value) if key in _IMAGE_FIELDS else value)
+        for key, value in fields
+    ]
+    return query if spelt == fields else urlencode(spelt).encode()
 
 
 def require_label(image_id: str, tag: str, datastore: Datastore) -> None:

@@ -14,7 +14,8 @@ class Image:
 
     `slice_axis` is the voxel axis along which its slices are counted, `slice_count` their number; both are None until
     they were needed. `patient` is None where unknown. `content_sha256` (of shape and voxels), `file_size`,
-    `file_modified_ns` and `intensities` (see `data.intensities`) describe its file as it was last read.
+    `file_modified_ns`, `file_changed_ns` (see `data.files.state`) and `intensities` (see `data.intensities`) describe
+    its file as it was last read.
     `set_aside_stamp` is the state of its files when it was set aside, or a marker of why.
     """
 
@@ -30,6 +31,7 @@ class Image:
     content_sha256: str | None = None
     file_size: int | None = None
     file_modified_ns: int | None = None
+    file_changed_ns: int | None = None
     intensities: tuple[float, ...] | None = None
     set_aside_stamp: str | None = None
 

@@ -33,9 +33,9 @@ class ImageRow(Base):
 
     `slice_axis` is the voxel axis along which its slices are counted, `slice_count` their number; NULL until needed.
     `patient` is NULL where unknown.
-    `content_sha256`, `file_size`, `file_modified_ns` and `intensities` describe its file as it was last read, NULL
-    before. `set_aside_stamp` is the state of its files when it was set aside, or a marker of why (see
-    `server.pacs.series_images`); NULL if it was not recorded.
+    `content_sha256`, `file_size`, `file_modified_ns`, `file_changed_ns` (see `data.files.state`) and `intensities`
+    describe its file as it was last read, NULL before. `set_aside_stamp` is the state of its files when it was set
+    aside, or a marker of why (see `server.pacs.series_images`); NULL if it was not recorded.
     """
 
     __tablename__ = "images"
@@ -74,6 +74,7 @@ class ImageRow(Base):
     content_sha256: Mapped[str | None] = mapped_column(String(64))
     file_size: Mapped[int | None] = mapped_column(BigInteger)
     file_modified_ns: Mapped[int | None] = mapped_column(BigInteger)
+    file_changed_ns: Mapped[int | None] = mapped_column(BigInteger)
     intensities: Mapped[list[float] | None] = mapped_column(JSON(none_as_null=True))
     set_aside_stamp: Mapped[str | None] = mapped_column(Text)
 

@@ -13,6 +13,7 @@ from sqlalchemy import (
     String,
     Text,
     UniqueConstraint,
+    text,
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -39,6 +40,12 @@ class AnnotationRow(Base):
         UniqueConstraint("image_id", "tag", "version"),
         unique_where("uq_annotations_current", "image_id", "tag", where="superseded_at IS NULL AND deleted_at IS NULL"),
         Index("ix_annotations_round_number", "round_number"),
+        Index(
+            "ix_annotations_image_sha256",
+            "image_sha256",
+            sqlite_where=text("image_sha256 IS NOT NULL"),
+            postgresql_where=text("image_sha256 IS NOT NULL"),
+        ),
     )
 
     id: Mapped[int] = mapped_column(Integer, primary_key=True)
