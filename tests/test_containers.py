@@ -70,7 +70,7 @@ def test_what_is_copied_exists_and_goes_to_the_builder(target: str) -> None:
 
 
 @pytest.mark.parametrize("target", ["pacs", "server"])
-def test_it_runs_as_a_user_without_privileges_and_says_whether_it_is_well(target: str) -> None:
+def test_a_container_runs_as_a_user_without_privileges_and_has_a_health_check(target: str) -> None:
     names = [word for word, _ in steps(target)]
     assert value_of(target, "USER") in ("orthanc", "activelabel")
     assert names.index("USER") < names.index("ENTRYPOINT")

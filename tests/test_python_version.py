@@ -6,6 +6,8 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
+from typing import NoReturn
 
 import pytest
 
@@ -26,6 +28,19 @@ def test_another_python_is_refused_with_what_is_needed_and_what_came(version: tu
     assert "needs Python 3.10 to 3.12" in line
     assert ".".join(map(str, version)) in line
     assert "\n" not in line
+
+
+def test_ctrl_c_while_the_command_imports_its_modules_is_one_line_and_exit_code_130(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Interrupted(ModuleType):
+        def __getattr__(self, name: str) -> NoReturn:
+            raise KeyboardInterrupt
+
+    monkeypatch.setitem(sys.modules, "activelabel.cli.main", Interrupted("activelabel.cli.main"))
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert (ended.value.code, capsys.readouterr().err) == (130, "stopped\n")
 
 
 def test_the_command_refuses_an_unfit_python_with_exit_code_2_before_it_reads_its_options(

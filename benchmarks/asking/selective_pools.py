@@ -17,11 +17,11 @@ from activelabel.data.label_checking import check_label
 from activelabel.data.preprocessing import prepare_image, prepare_label
 from activelabel.data.volumes import Volume, read_volume
 from activelabel.networks import build_network
-from activelabel.prediction.devices.precision import choose_precision
 from activelabel.prediction.predictor import Predictor
 from activelabel.prediction.windows import Size3D
 from activelabel.recipes import NetworkSettings, PreprocessingSettings, RegionSettings
 from benchmarks.machine import DATA
+from benchmarks.training.steps import Example, learn
 
 Key = tuple[str, str, str]
 """The kind of a score: measure, region, aggregation."""
@@ -29,7 +29,6 @@ REGIONS = ("everything", "target", "boundary")
 KEYS: list[Key] = list(product(MEASURES, REGIONS, ("total", "mean")))
 AXIAL = 2  # of an image in RAS order
 COARSEST = 8  # voxels per side of a bottleneck voxel: the product of the strides
-CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True)
@@ -95,26 +94,19 @@ def hippocampus_cases() -> list[Case]:
     return cases
 
 
-def train(design: Design, examples: Sequence[tuple[Tensor, Tensor]], seed: int) -> nn.Module:
+def train(design: Design, examples: Sequence[Example], seed: int) -> nn.Module:
     """A network trained on images and labels, each `(1, *window_size)`, in random order."""
     torch.manual_seed(seed)
     network = build_network(design.network, design.classes).train()
     # Dice over the batch: a slice without tumour then teaches too.
     loss = DiceCELoss(include_background=False, to_onehot_y=True, softmax=True, batch=True)
-    optimiser = torch.optim.Adam(network.parameters(), design.learning_rate)
-    low_precision = choose_precision("auto", CPU).dtype == torch.bfloat16
-    for _ in range(design.steps):
-        chosen = [examples[index] for index in torch.randperm(len(examples))[: design.batch_size]]
-        images, labels = (torch.stack(tensors) for tensors in zip(*chosen, strict=True))
-        with torch.autocast("cpu", torch.bfloat16, enabled=low_precision):
-            logits = network(images)
-        optimiser.zero_grad()
-        loss(logits.float(), labels).backward()
-        optimiser.step()
-    return network.eval()
+    batches = (
+        [examples[index] for index in torch.randperm(len(examples))[: design.batch_size]] for _ in range(design.steps)
+    )
+    return learn(network, batches, loss, design.learning_rate).eval()
 
 
-def slice_examples(case: Case, window_size: Size3D, slices: Sequence[int]) -> list[tuple[Tensor, Tensor]]:
+def slice_examples(case: Case, window_size: Size3D, slices: Sequence[int]) -> list[Example]:
     """Some slices of a case, each an example, padded or cut to the window."""
     w, h, _ = window_size
     fit = ResizeWithPadOrCrop((w, h, -1))
@@ -122,7 +114,7 @@ def slice_examples(case: Case, window_size: Size3D, slices: Sequence[int]) -> li
     return [(image[..., index : index + 1], label[..., index : index + 1]) for index in slices]
 
 
-def volume_example(case: Case, window_size: Size3D) -> tuple[Tensor, Tensor]:
+def volume_example(case: Case, window_size: Size3D) -> Example:
     """A whole case, padded or cut to the window."""
     fit = ResizeWithPadOrCrop(window_size)
     return fit(case.image).as_tensor(), fit(case.label).as_tensor()

@@ -23,11 +23,12 @@ from activelabel.data.label_checking import check_label
 from activelabel.data.preprocessing import prepare_image, prepare_label
 from activelabel.data.volumes import read_volume
 from activelabel.networks.unet import build_unet
-from activelabel.prediction.devices.precision import PrecisionName, choose_precision
+from activelabel.prediction.devices.precision import PrecisionName
 from activelabel.prediction.predictor import Predictor
 from activelabel.prediction.racing import race
 from activelabel.recipes import load_recipe
 from benchmarks.machine import DATA
+from benchmarks.training.steps import Example, learn
 
 RECIPE = load_recipe("quick")
 LABELS = ("anterior", "posterior")
@@ -60,20 +61,11 @@ def train(files: Sequence[Path], steps: int) -> nn.Module:
     network = build_unet(RECIPE.network, 1 + len(LABELS)).train()
     cases = [load_case(file) for file in files]
     loss = DiceCELoss(to_onehot_y=True, softmax=True)
-    optimiser = torch.optim.Adam(network.parameters(), RECIPE.training.learning_rate)
-    low_precision = choose_precision("auto", torch.device("cpu")).dtype == torch.bfloat16
-    for step in range(steps):
-        chosen = [cases[(2 * step + item) % len(cases)] for item in range(2)]
-        images, labels = (torch.stack(tensors) for tensors in zip(*chosen, strict=True))
-        with torch.autocast("cpu", torch.bfloat16, enabled=low_precision):
-            logits = network(images)
-        optimiser.zero_grad()
-        loss(logits.float(), labels).backward()
-        optimiser.step()
-    return network
+    batches = ([cases[(2 * step + item) % len(cases)] for item in range(2)] for step in range(steps))
+    return learn(network, batches, loss, RECIPE.training.learning_rate)
 
 
-def load_case(file: Path) -> tuple[Tensor, Tensor]:
+def load_case(file: Path) -> Example:
     """Image and label, padded or cut to the window: both `(1, *window_size)`."""
     volume = read_volume(file)
     label = check_label(file.parents[1] / "labels" / file.name, volume.grid, LABELS)

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+import typer
 from typer.testing import CliRunner
 
 import activelabel as activelabel_package
@@ -44,6 +45,22 @@ def model(tmp_path: Path) -> Path:
 def activelabel(*arguments: object) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", "from activelabel.cli.main import main; main()", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, encoding="utf-8", timeout=300)
+
+
+def test_ctrl_c_in_a_command_is_one_line_and_exit_code_130(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    interrupted = typer.Typer()
+
+    @interrupted.command()
+    def wait() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("activelabel.cli.main.app", interrupted)
+    monkeypatch.setattr("sys.argv", ["activelabel"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert (ended.value.code, capsys.readouterr().err.strip()) == (130, "stopped")
 
 
 def test_score_writes_table_maps_and_pictures(blobs: Callable[[int], Any], model: Path, tmp_path: Path) -> None:

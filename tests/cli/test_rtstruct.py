@@ -40,7 +40,7 @@ def run(monkeypatch: pytest.MonkeyPatch, folder: Path, **changed: str) -> None:
     main()
 
 
-def test_it_is_read_back(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+def test_an_rtstruct_of_a_label_is_read_back(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
     with pytest.raises(SystemExit) as ended:
         run(monkeypatch, folder, author="Ann")
     assert not ended.value.code

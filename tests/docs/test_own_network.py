@@ -33,7 +33,7 @@ def recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder / "segresnet.toml"
 
 
-def test_it_trains_is_recorded_and_scores(
+def test_the_network_of_the_page_trains_is_recorded_and_scores(
     recipe: Path, blobs: Callable[[int], object], make_study: Callable[..., Study]
 ) -> None:
     study = make_study(blobs(5), recipe=str(recipe))

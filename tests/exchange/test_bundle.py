@@ -66,7 +66,7 @@ def assert_same_masks(model: Exported, images: Path, masks: Path) -> None:
         assert len(np.unique(expected)) == 3  # each class, or the comparison would say little
 
 
-def test_it_gives_the_same_masks_where_the_app_is_not_installed(
+def test_a_bundle_gives_the_same_masks_where_the_app_is_not_installed(
     make_exported: MakeExported, images: Path, tmp_path: Path
 ) -> None:
     model = make_exported(
@@ -108,7 +108,7 @@ def parsed(bundle: Path, **changes: Any) -> Iterator[ConfigParser]:
     ],
     ids=["resampled", "LPS", "z-scored", "coronal slices last"],
 )
-def test_it_gives_the_same_masks_whatever_the_preprocessing(
+def test_a_bundle_gives_the_same_masks_whatever_the_preprocessing(
     make_exported: MakeExported,
     images: Path,
     tmp_path: Path,
@@ -143,7 +143,7 @@ def with_channels(folder: Path, in_frames: bool) -> Path:
 
 @pytest.mark.parametrize("in_frames", [True, False], ids=["one file", "a file each"])
 @pytest.mark.parametrize("intensity", [("window", "zscore"), "zscore", "window"], ids=str)
-def test_it_gives_the_same_masks_of_several_channels(
+def test_a_bundle_gives_the_same_masks_of_several_channels(
     make_exported: MakeExported, images: Path, tmp_path: Path, in_frames: bool, intensity: Any
 ) -> None:
     model = make_exported(channels=("CT", "PET"), intensity=intensity, spacing_mm=(1.1, 1.1, 2.0))
@@ -252,7 +252,7 @@ def test_its_weights_can_be_read_without_code(make_exported: MakeExported, tmp_p
     assert weights.keys() == model.network.state_dict().keys()
 
 
-def test_it_has_a_card_and_a_licence(make_exported: MakeExported, tmp_path: Path) -> None:
+def test_a_bundle_has_a_card_and_a_licence(make_exported: MakeExported, tmp_path: Path) -> None:
     write_bundle(make_exported(), tmp_path / "bundle")
     assert (tmp_path / "bundle" / "docs" / "README.md").read_text(encoding="utf-8") == "# tiny-7\n"
     assert (tmp_path / "bundle" / "docs" / "license.txt").read_text(encoding="utf-8") == "CC-BY-4.0\n"

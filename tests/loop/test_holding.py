@@ -12,12 +12,14 @@ import pytest
 
 from activelabel.acquisition.score import ImageScores, Score
 from activelabel.loop import holding
-from activelabel.loop.holding import Holding, release_of_dead, this_machine
+from activelabel.loop.holding import Holding
 from activelabel.loop.written_behind import ScoresBehind
 from activelabel.names import ScoreKind
 from activelabel.store.connection.location import sqlite_url
 from activelabel.store.ledger import Ledger
+from activelabel.store.work import worker_names
 from activelabel.store.work.claims import Job
+from activelabel.store.work.worker_names import release_of_dead, this_machine
 
 KIND = ScoreKind("variance")
 JOB = Job("score", 1, KIND)
@@ -222,7 +224,7 @@ def test_a_copy_of_this_machine_with_the_same_name_is_another_one(
     ended.wait()
     with monkeypatch.context() as copy:
         (tmp_path / "boot").write_text("11111111-2222-3333-4444-555555555555\n", encoding="ascii")
-        copy.setattr(holding, "_BOOT_ID", tmp_path / "boot")
+        copy.setattr(worker_names, "_BOOT_ID", tmp_path / "boot")
         lives_there = f"{this_machine()}:{ended.pid}:0a"
     ledger.claim_images(JOB, lives_there, 3600)
     release_of_dead(ledger)

@@ -57,7 +57,7 @@ def test_all_scores_are_written_in_order_by_one_other_thread_and_together(notes:
     assert threading.get_ident() not in notes.threads
 
 
-def test_they_are_written_while_others_are_computed(notes: Notes, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_scores_are_written_while_others_are_computed(notes: Notes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(written_behind, "WAIT_SECONDS", 0.01)
     with behind(notes) as written:
         written.add("a", SCORES, 5)

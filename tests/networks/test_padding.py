@@ -100,7 +100,7 @@ def test_upsampling_equals_that_of_a_longer_input_cut_to_size(stride: tuple[int,
 
 @pytest.mark.parametrize("channels_last", [False, True])
 @pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
-def test_it_trains_in_either_precision_and_layout(channels_last: bool, precision: torch.dtype) -> None:
+def test_repeated_padding_trains_in_either_precision_and_layout(channels_last: bool, precision: torch.dtype) -> None:
     network = network_of(settings_of("unet", "repeated"))
     assert_it_trains(network, channels_last, precision)
 

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from activelabel.errors import InvalidInputError, UnavailableError
-from activelabel.work.launching import Fleet, RayWorkers, _check_answer, keep_fleet
+from activelabel.work.launching import Fleet, RayWorkers, keep_fleet
+from activelabel.work.ray_cluster import check_answer
 from activelabel.work.tries import ImagesLeftError
 
 ray = pytest.importorskip("ray", reason="the extra `ray` is not installed")
@@ -193,7 +194,7 @@ def test_an_address_of_ipv6_is_asked_without_its_brackets() -> None:
     except OSError:
         pytest.skip("this machine has no IPv6")
     with listening:
-        _check_answer(f"[::1]:{listening.getsockname()[1]}")
+        check_answer(f"[::1]:{listening.getsockname()[1]}")
 
 
 def test_the_cluster_of_this_machine_is_found_without_an_address(cluster: Any) -> None:

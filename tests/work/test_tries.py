@@ -64,7 +64,7 @@ def test_while_a_server_is_down_no_image_is_left_to_others(turns: Turns) -> None
     turns.shelf.is_down = True
     for _ in range(3 * SERVER_TRIES):
         assert turns.take("a", "b")
-    assert turns.tries.refused == {}
+    assert turns.tries.left_to_others == {}
     turns.shelf.is_down = False
     assert not turns.take("a", "b")
     assert turns.got == ["c", "a", "b"]
@@ -76,9 +76,9 @@ def test_an_image_that_is_not_given_is_left_to_others_while_others_are_given_alt
     turns.shelf.broken = {"a"}
     for _ in range(SERVER_TRIES - 1):
         assert turns.take("a")
-        assert turns.tries.refused == {}
+        assert turns.tries.left_to_others == {}
     assert not turns.take("a")
-    assert turns.tries.refused.keys() == {"a"}
+    assert turns.tries.left_to_others.keys() == {"a"}
 
 
 def test_an_image_that_was_given_meanwhile_is_counted_anew(turns: Turns) -> None:
@@ -90,21 +90,21 @@ def test_an_image_that_was_given_meanwhile_is_counted_anew(turns: Turns) -> None
     turns.shelf.broken = {"a"}
     for _ in range(SERVER_TRIES - 1):
         assert turns.take("a", "b")
-    assert turns.tries.refused == {}
+    assert turns.tries.left_to_others == {}
     turns.take("a", "b")
-    assert turns.tries.refused.keys() == {"a"}
+    assert turns.tries.left_to_others.keys() == {"a"}
 
 
 def test_what_was_refused_is_tried_again_once_a_server_is_back(turns: Turns) -> None:
     turns.shelf.broken = {"a"}
     for _ in range(SERVER_TRIES):
         turns.take("a", "b")
-    assert turns.tries.refused.keys() == {"a"}
+    assert turns.tries.left_to_others.keys() == {"a"}
     turns.shelf.is_down, turns.shelf.broken = True, set()
     assert turns.take("a", "b")
     turns.shelf.is_down = False
     assert turns.take("a", "b")  # a comes with the next turn
-    assert turns.tries.refused == {}
+    assert turns.tries.left_to_others == {}
     turns.take("a")
     assert turns.got[-2:] == ["b", "a"]
 

@@ -44,7 +44,7 @@ from activelabel.project.setting_aside import set_aside
 from activelabel.work.images import ServerImages, SharedFolder
 from activelabel.work.opening import Wanted, ledger_url
 from activelabel.work.token_file import read_token
-from activelabel.work.tries import ImagesLeftError
+from activelabel.work.tries import ImagesLeftError, LeftToOthers
 from activelabel.work.worker import Worker, check_kind, images_left, left_to_do
 
 TINY = Path(__file__).parents[1] / "support" / "tiny.toml"
@@ -592,7 +592,7 @@ def test_a_worker_that_waits_for_more_tries_later_what_a_server_did_not_give(
     worker.until_done = False
 
     def mend_when_refused() -> bool:
-        if first in worker._tries.refused:
+        if first in worker._tries.left_to_others:
             ODD.pop(first, None)
         return left_to_do(modelled, "score") == 0
 
@@ -628,12 +628,12 @@ def test_a_worker_that_left_an_image_to_others_who_have_done_it_does_not_end_bec
 ) -> None:
     worker = worker_of(modelled, "prepare")
     assert worker_of(modelled, "prepare").run() == 4
-    worker._tries.refused[NAMES[0]] = worker._passing.failed[NAMES[0]] = UnavailableError("no answer")
-    worker._tries._refused_at[NAMES[0]] = time.monotonic()
+    worker._passing.failed[NAMES[0]] = error = UnavailableError("no answer")
+    worker._tries.left_to_others[NAMES[0]] = LeftToOthers(error, time.monotonic())
     modelled.ledger.sync_images([*NAMES, "new"], 1)
     assert left_to_do(modelled, "prepare") == 1
     assert worker._looks_back()
-    assert (images_left(modelled, "prepare"), worker._tries.refused, worker._passing.failed) == ({"new"}, {}, {})
+    assert (images_left(modelled, "prepare"), worker._tries.left_to_others, worker._passing.failed) == ({"new"}, {}, {})
 
 
 def test_what_is_left_is_named_by_kind(modelled: Project) -> None:

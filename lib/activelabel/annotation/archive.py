@@ -12,12 +12,13 @@ from activelabel.annotation.finishing import Finishing, Verdict
 from activelabel.annotation.history_reader import ORIGINAL, HistoryReader
 from activelabel.annotation.label_files import LabelFiles, annotation_of, new_name
 from activelabel.annotation.label_info import LabelInfo
+from activelabel.annotation.merging import merged
 from activelabel.annotation.repeats import repeated_label
 from activelabel.annotation.second_readings import COVERAGE, SecondReadings
 from activelabel.data.grids import Grid
 from activelabel.data.label_checking import check_kept_grid, check_label
 from activelabel.data.labels.label_map import label_map_of
-from activelabel.data.labels.partial_labels import PartialLabel, merge
+from activelabel.data.labels.partial_labels import PartialLabel
 from activelabel.data.slice_places import slice_places
 from activelabel.data.slices import SlicePlane
 from activelabel.errors import AskedBackError, InvalidInputError, NotFoundError
@@ -213,24 +214,12 @@ class LabelArchive:
         verdict = self._finishing.judge(sent, coverage, history.shown, case, counts)
         if verdict.reason is not None:
             return self._drafts.keep(sent, query, verdict, name)
-        label, merged_with = self._merged(sent, coverage, case)
+        label, merged_with = merged(sent, coverage, case, self._reader)
         self._ask_back(sent, query, coverage.beside, verdict, name)
         kept = self._record_final(sent, coverage, label, merged_with, verdict, case, name)
         if coverage.slices is not None:
             self._drafts.carry_over(sent, coverage.slices)
         return kept
-
-    def _merged(self, sent: SentLabel, coverage: Coverage, case: CaseHistory) -> tuple[PartialLabel, int | None]:
-        """The label that counts from now on, and the version of the label with which it is merged, 0 for none.
-
-        The version is None for a label of the whole volume, which is merged with nothing.
-        """
-        if coverage.slices is None:
-            return PartialLabel(sent.array, sent.axis, sent.all_slices), None
-        current = case.current()
-        self._check_same_image(case, current)
-        label = merge(self._partial(current, sent), sent.array, sent.axis, coverage.slices)
-        return label, 0 if current is None else current.version
 
     def _record_final(
         self,
@@ -277,21 +266,6 @@ class LabelArchive:
         line = asked_back(sent.image_id, beside, lambda slices: slices_named(places, slices, client_kind.get()))
         self._drafts.keep(sent, query, replace(verdict, reason=DraftReason.UNCONFIRMED, why=line), name)
         raise AskedBackError(line)
-
-    def _check_same_image(self, case: CaseHistory, current: Annotation | None) -> None:
-        """Refuse to merge slices that were drawn on two images of one name."""
-        drawn_on = None if current is None else current.image_sha256
-        if drawn_on is not None and case.image.content_sha256 not in (None, drawn_on):
-            raise InvalidInputError(
-                f"label of '{case.image.id}': its earlier slices were drawn on another image of this name: put that "
-                'file back, or delete the label first, or send a whole volume, "annotated_slices": "all"'
-            )
-
-    def _partial(self, current: Annotation | None, sent: SentLabel) -> PartialLabel | None:
-        if current is None:
-            return None
-        slices = sent.all_slices if current.slices is None else frozenset(current.slices)
-        return PartialLabel(self._reader.read(current, sent.image), sent.axis, slices)
 
 
 def open_archive(project: Project) -> LabelArchive:

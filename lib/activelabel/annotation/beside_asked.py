@@ -8,6 +8,9 @@ the organ.
 from collections.abc import Callable, Collection, Mapping, Sequence, Set
 
 Move = Callable[[int], int]
+"""From the index of a slice to the one on which a reader who miscounts would draw."""
+MOST_NAMED = 3
+"""The most slices that a line names."""
 
 
 def drawn_beside(asked: Collection[int], empty: Set[int], drawn: Set[int], count: int) -> dict[int, int]:
@@ -43,10 +46,6 @@ def _miscounts(count: int) -> Sequence[Move]:
         lambda index: count - index,
         lambda index: count - 2 - index,
     )
-
-
-MOST_NAMED = 3
-"""The most slices that a line names."""
 
 
 def asked_back(image_id: str, beside: Mapping[int, int], name: Callable[[Sequence[int]], str]) -> str:

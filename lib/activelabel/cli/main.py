@@ -142,7 +142,7 @@ app.add_typer(model, name="model")
 
 
 def main() -> None:
-    """Run the command. A user error, wrong use included, is printed as one line, and gives exit code 2."""
+    """Run the command. A user error, wrong use included, is printed as one line, and gives exit code 2; Ctrl-C 130."""
     import_monai_lean()
     try:
         code = app(prog_name="activelabel", standalone_mode=False)
@@ -162,9 +162,13 @@ def main() -> None:
     except typer.Abort as error:
         say("stopped", "red")
         raise SystemExit(1) from error
+    if code == _STOPPED:
+        say("stopped", "red")
     raise SystemExit(code if isinstance(code, int) else 0)
 
 
+_STOPPED = 130
+"""What typer makes of Ctrl-C."""
 _WRONG_USE = cast(type[Exception], typer.BadParameter.__bases__[0])
 """click's error for wrong use; some versions of typer have their own copy of click."""
 

@@ -11,7 +11,7 @@ import torch
 
 from activelabel.errors import InvalidInputError
 from activelabel.exchange.exported import Exported
-from activelabel.exchange.traced import no_form
+from activelabel.exchange.traced import not_exportable
 
 PACKAGES = ("onnx", "onnxscript", "onnxruntime")
 _RELATIVE, _ABSOLUTE = 1e-3, 1e-4
@@ -50,7 +50,7 @@ def _exported(model: Exported) -> bytes:
                 dynamic_shapes=({0: torch.export.Dim("batch")},),
             )
         except Exception as error:  # the exporter raises what the network's operations make it raise
-            raise no_form("ONNX", error) from error
+            raise not_exportable("ONNX", error) from error
     assert program is not None
     described = {
         "description": model.description.model_dump(mode="json"),
@@ -78,8 +78,8 @@ def _compare(model: Exported, content: bytes) -> None:
                 expected = model.network(windows).numpy()
             if not np.allclose(given, expected, rtol=_RELATIVE, atol=_ABSOLUTE):
                 apart = float(np.abs(given - expected).max())
-                raise no_form("ONNX", f"onnxruntime differs by up to {apart:.3g} from the network")
+                raise not_exportable("ONNX", f"onnxruntime differs by up to {apart:.3g} from the network")
     except InvalidInputError:
         raise
     except Exception as error:  # onnxruntime raises classes of its own
-        raise no_form("ONNX", error) from error
+        raise not_exportable("ONNX", error) from error

@@ -26,15 +26,15 @@ def torchscript(model: Exported) -> bytes:
             script = torch.jit.trace(model.network, model.example(1), check_trace=False)
             given, expected = script(other), model.network(other)
         except Exception as error:  # a network may raise anything
-            raise no_form("TorchScript", error) from error
+            raise not_exportable("TorchScript", error) from error
         if not torch.allclose(given, expected, rtol=_RELATIVE, atol=_ABSOLUTE):
-            raise no_form("TorchScript", "it gives another result for another batch")
+            raise not_exportable("TorchScript", "it gives another result for another batch")
         content = io.BytesIO()
         torch.jit.save(script, content)
     return content.getvalue()
 
 
-def no_form(form: str, reason: object) -> InvalidInputError:
+def not_exportable(form: str, reason: object) -> InvalidInputError:
     """The error for a network that cannot be written in a form, in one line."""
     line = " ".join((str(reason).strip() or type(reason).__name__).splitlines()[0].split())[:200]
     return InvalidInputError(

@@ -1,4 +1,4 @@
-"""The login of workers: who may write the ledger lets itself in, with a token that it puts there."""
+"""The login of workers: a worker, which can write the ledger, puts a token there that the server accepts."""
 
 import hashlib
 import secrets
@@ -9,14 +9,15 @@ from datetime import timedelta
 from activelabel.store.ledger import Ledger
 
 LASTS = timedelta(hours=12)
-"""How long a token is valid: much longer than it is used, for the sake of clocks that differ."""
+"""How long a token is valid: much longer than it is used, as the clocks of machines differ."""
 RENEWED_SECONDS = 3600.0
+"""How long a token is used."""
 
 
 class WorkerPass:
     """The token of a worker for the server of its ledger, with the role `worker`.
 
-    It is made when it is first needed, and another one every hour. The ledger keeps its hash only.
+    It is made when it is first needed, and replaced after `RENEWED_SECONDS`. The ledger keeps only its hash.
     """
 
     def __init__(self, ledger: Ledger) -> None:
@@ -39,9 +40,10 @@ class WorkerPass:
             return self._token
 
     def renew(self, refused: str) -> None:
-        """Make another token at the next call, unless that was done since: the server does not take this one.
+        """Have the next call make another token, because the server has refused this one.
 
-        It has expired in a machine that slept, or the ledger that knew it was replaced by a copy.
+        It expired while the machine slept, or the ledger was replaced by an earlier copy. Another thread may have
+        replaced the token already; then nothing happens.
         """
         with self._lock:
             if self._token == refused:

@@ -4,28 +4,21 @@ The server's own children and the workers of other machines use it alike, so tha
 """
 
 import logging
-import os
-import secrets
-import socket
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from types import TracebackType
-
-import psutil
 
 from activelabel.acquisition.score import ImageScores
 from activelabel.errors import ActiveLabelError
 from activelabel.store.ledger import Ledger
 from activelabel.store.records.work import WHOLE_JOB, Claim, WorkKind
 from activelabel.store.work.claims import Job
+from activelabel.store.work.worker_names import release_of_dead, worker_name
 
 logger = logging.getLogger(__name__)
-
-_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 LEASE_SECONDS = 60.0
 """How long a claim holds without a heartbeat."""
@@ -39,36 +32,6 @@ CLAIMED_AT_MOST = 64
 """The most images that are claimed at once."""
 LOOK_AGAIN_SECONDS = 0.5
 """The pause before a process that found every image held by others looks again."""
-
-
-def this_machine() -> str:
-    """The name of this machine, and on Linux the boot and the space in which its process ids mean something.
-
-    Machines that were copied from one image have one name, but each start of a system has a number of its own.
-    """
-    try:
-        space = os.readlink("/proc/self/ns/pid")
-        boot = _BOOT_ID.read_text(encoding="ascii").strip()
-    except OSError:
-        return socket.gethostname()
-    return f"{socket.gethostname()}/{boot[:8]}-{''.join(filter(str.isdigit, space))}"
-
-
-def worker_name() -> str:
-    """A name for this process's claims that no other process has."""
-    return f"{this_machine()}:{os.getpid()}:{secrets.token_hex(3)}"
-
-
-def release_of_dead(ledger: Ledger) -> None:
-    """Give back what processes of this machine held that live no more, without waiting until it expires.
-
-    What they held before the machine was started again is left to expire: another one may be a copy of this machine,
-    with the same name and id, and its processes may live.
-    """
-    for worker in {claim.worker for claim in ledger.claims()}:
-        machine, _, rest = worker.rpartition(":")[0].rpartition(":")
-        if machine == this_machine() and rest.isdigit() and not psutil.pid_exists(int(rest)):
-            ledger.release_claims(worker)
 
 
 @contextmanager

@@ -17,8 +17,9 @@ from activelabel.prediction.devices.fastest_copy import fastest_copy
 from activelabel.prediction.devices.freed_memory import keep_freed_memory
 from activelabel.prediction.devices.precision import PrecisionName
 from activelabel.prediction.dropout import Draw, RandomDropout, keep_last_random, monte_carlo_dropout, random_layers
+from activelabel.prediction.network_check import class_count
 from activelabel.prediction.sharing import SharedFeatures, SplitNetwork, each_repeated, split_before_dropout
-from activelabel.prediction.windows import Size3D, WindowedVolume, WindowGrid, image_size, window_grid
+from activelabel.prediction.windows import Size3D, WindowedVolume, WindowGrid, image_size, small_together, window_grid
 
 logger = logging.getLogger(__name__)
 
@@ -91,7 +92,7 @@ class Predictor:
         self._limit = BatchLimit(window_size[0] * window_size[1] * window_size[2], self._device)
         with torch.no_grad(), self._autocast():
             empty = self._empty_windows()
-            self.classes = _class_count(self._network, empty) + overlapping
+            self.classes = class_count(self._network, empty) + overlapping
             if last_layers is not None:
                 keep_last_random(self._network, last_layers, empty)
         logger.info("prediction in %s, windows of %s voxels on %s", self.precision, window_size, self._device)
@@ -198,24 +199,9 @@ class Predictor:
         if repeats:
             yield from (self.sample(image, repeats, seed) for image in images)
             return
-        for batch in self._batches(images):
+        for batch in small_together(images, self.is_small, self._limit.items):
             for probabilities in self.all_probabilities(batch):
                 yield MonteCarloStatistics.of_single_pass(probabilities, self.overlapping)
-
-    def _batches(self, images: Sequence[Tensor]) -> Iterator[list[Tensor]]:
-        """The images in order, those that lie in one window together, each of the others by itself."""
-        batch: list[Tensor] = []
-        for image in images:
-            is_small = self.is_small(image)
-            if batch and (not is_small or len(batch) == self._limit.items):
-                yield batch
-                batch = []
-            batch.append(image)
-            if not is_small:
-                yield batch
-                batch = []
-        if batch:
-            yield batch
 
     def _add_repeats(
         self,
@@ -306,20 +292,3 @@ class Predictor:
 
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self._device.type, torch.bfloat16, enabled=self.precision.dtype == torch.bfloat16)
-
-
-def _class_count(network: nn.Module, empty: Tensor) -> int:
-    size = tuple(empty.shape[2:])
-    try:
-        logits = network(empty)
-    except RuntimeError as error:
-        problem = str(error).partition("\n")[0]
-        raise InvalidInputError(
-            f"window_size: the network does not take windows of {size} voxels: {problem}"
-        ) from error
-    if not isinstance(logits, Tensor) or logits.shape[:1] + logits.shape[2:] != empty.shape[:1] + empty.shape[2:]:
-        got = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
-        raise InvalidInputError(f"the network must give (2, C, {size[0]}, {size[1]}, {size[2]}) logits, got {got}")
-    if logits.shape[1] < 2:
-        raise InvalidInputError("the network must tell apart 2 classes or more, background first, got 1")
-    return logits.shape[1]

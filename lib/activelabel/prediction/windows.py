@@ -1,7 +1,7 @@
-"""The places of the windows in a volume, and the windows that hold nothing."""
+"""The places of the windows in a volume, the windows that hold nothing, and images that lie in one window."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 
@@ -127,3 +127,22 @@ def holds_nothing(window: Tensor) -> bool:
     """
     flat = window.flatten(1)
     return bool((flat.amin(dim=1) == flat.amax(dim=1)).all())
+
+
+def small_together(images: Sequence[Tensor], is_small: Callable[[Tensor], bool], most: int) -> Iterator[list[Tensor]]:
+    """The images in order, in groups: up to `most` small ones that follow each other, each of the others by itself.
+
+    The one window of a small image would leave most of a processor or a GPU idle.
+    """
+    group: list[Tensor] = []
+    for image in images:
+        small = is_small(image)
+        if group and (not small or len(group) == most):
+            yield group
+            group = []
+        group.append(image)
+        if not small:
+            yield group
+            group = []
+    if group:
+        yield group

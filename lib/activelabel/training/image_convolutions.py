@@ -17,14 +17,14 @@ from torch.nn import functional
 from activelabel.prediction.devices.replaceable import is_plain
 
 _MOST_CHANNELS = 4
-"""Of an image: with more, there is more to copy, and torch fills its vectors."""
+"""The most channels of an image: with more there is more to copy, and torch itself is fast."""
 
 _MOST_VALUES = 1 << 23
-"""Of the matrix of what the kernels see: a larger one would take too much memory."""
+"""The most values in the matrix of what the kernels see: a larger one would take too much memory."""
 
 
 def is_of_image(layer: nn.Module) -> TypeGuard[nn.Conv3d]:
-    """Whether `ImageConvolution` can replace a layer: one from so few channels as an image has."""
+    """Whether `ImageConvolution` can replace a layer: one with few input channels, as an image has."""
     if not is_plain(layer, nn.Conv3d) or layer.in_channels > _MOST_CHANNELS or layer.groups != 1:
         return False
     return set(layer.dilation) == {1} and layer.padding_mode == "zeros" and not isinstance(layer.padding, str)

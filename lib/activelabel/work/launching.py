@@ -13,9 +13,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import psutil
-
 from activelabel.errors import ActiveLabelError, InvalidInputError, NotReadyError, UnavailableError
+from activelabel.work.ray_cluster import connect
 from activelabel.work.tries import RARELY_SECONDS, ImagesLeftError
 
 logger = logging.getLogger(__name__)
@@ -23,8 +22,6 @@ logger = logging.getLogger(__name__)
 Task = Callable[[Callable[[], bool]], int]
 """What a worker does until the given function says that it is stopped; it returns how many pieces were done."""
 
-CLIENT = "ray://"
-"""What the address of Ray's own server for clients begins with: it serves machines that are no nodes of the cluster."""
 _ANSWER_SECONDS = 10
 
 
@@ -98,7 +95,7 @@ class RayWorkers:
         self._given_up_at = 0.0
         self.done = 0
         self.given_up: ImagesLeftError | None = None
-        _connect(ray, fleet)
+        connect(ray, fleet.address, math.ceil((fleet.most or os.cpu_count() or 1) * fleet.cpus))
         self.most = fleet.most or fleet.room(ray.cluster_resources())
         self._actor = ray.remote(max_concurrency=2, num_cpus=fleet.cpus, num_gpus=fleet.gpus)(_Actor)
 
@@ -209,55 +206,6 @@ class RayWorkers:
             return str(self._ray.get(started.place, timeout=_ANSWER_SECONDS)[0])
         except (self._ray.exceptions.RayError, TimeoutError):
             return "a node that is gone"
-
-
-def _connect(ray: Any, fleet: Fleet) -> None:
-    """Start Ray on this machine, or connect to the cluster of the fleet's address.
-
-    Raises:
-        InvalidInputError: no cluster answers at the address, it has another version of Ray or Python, or this machine
-            is none of its nodes.
-    """
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it would report to its makers
-    address = fleet.address
-    if not address:
-        cores = math.ceil((fleet.most or os.cpu_count() or 1) * fleet.cpus)
-        ray.init(num_cpus=cores, include_dashboard=False, logging_level="warning", ignore_reinit_error=True)
-        return
-    if address != "auto":  # Ray looks for the cluster of this machine
-        _check_answer(address)
-    if not address.startswith(CLIENT) and not _is_node():  # Ray itself would end this process with a stack of its own
-        raise InvalidInputError(
-            f"--ray-address {address}: this machine is no node of a Ray cluster: run this on one of its nodes, or give "
-            f"the address of its server for clients, {CLIENT}HOST:10001"
-        )
-    try:
-        ray.init(address=address, logging_level="warning", ignore_reinit_error=True)
-    except (ConnectionError, TimeoutError, RuntimeError, ValueError) as error:
-        line = " ".join(str(error).split())[:300]
-        raise InvalidInputError(f"--ray-address {address}: no Ray cluster for this worker answers ({line})") from error
-
-
-def _check_answer(address: str) -> None:
-    """Check that something answers at an address, for which Ray itself would wait more than ten minutes.
-
-    Raises:
-        InvalidInputError: nothing does.
-    """
-    host, _, port = address.removeprefix(CLIENT).rpartition(":")
-    if not (host and port.isascii() and port.isdigit()):
-        raise InvalidInputError(f"--ray-address {address}: expected auto, HOST:6379, or {CLIENT}HOST:10001")
-    if host.startswith("[") and host.endswith("]"):
-        host = host[1:-1]  # an address of IPv6
-    try:
-        socket.create_connection((host, int(port)), _ANSWER_SECONDS).close()
-    except (OSError, OverflowError, ValueError) as error:  # a name that cannot be one is a UnicodeError
-        raise InvalidInputError(f"--ray-address {address}: nothing answers there ({error}): is Ray up?") from error
-
-
-def _is_node() -> bool:
-    """Whether a Ray cluster has a node on this machine."""
-    return any(process.info["name"] in ("raylet", "raylet.exe") for process in psutil.process_iter(["name"]))
 
 
 def keep_fleet(

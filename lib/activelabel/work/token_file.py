@@ -1,4 +1,4 @@
-"""The token of a worker in a file, where it does not let itself in by the ledger."""
+"""A token of the server in a file, for a worker that does not get one through the ledger."""
 
 from pathlib import Path
 
@@ -9,15 +9,15 @@ class TokenFile:
     """The token in a file, which is read each time, since tokens expire and are replaced."""
 
     def __init__(self, file: str) -> None:
-        """Read it once, so that a wrong file is said at once; see `read_token`."""
+        """Read it once, so that a wrong file is an error at the start; raises the errors of `read_token`."""
         self._file = file
         read_token(file)
 
     def __call__(self) -> str:
-        """The token that is there now.
+        """The token that the file holds now.
 
         Raises:
-            UnavailableError: there is none now: it is perhaps being replaced, and no image is to blame.
+            UnavailableError: it holds none, perhaps because it is being replaced: the worker waits and tries again.
         """
         try:
             return read_token(self._file)

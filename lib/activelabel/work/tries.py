@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 
 from activelabel.errors import ActiveLabelError, NotFoundError, UnavailableError
 from activelabel.loop.passing_over import PassingOver
@@ -34,23 +35,30 @@ class ImagesLeftError(ActiveLabelError):
         self.left = left
 
 
+@dataclass(frozen=True)
+class LeftToOthers:
+    """Why a worker leaves an image to others for a while, and since when, by `time.monotonic`."""
+
+    error: ActiveLabelError
+    since: float
+
+
 class Tries:
     """The images that a worker has passed over.
 
     A try counts only if another image could be had: while none can, it is the folder, the server or the PACS.
 
     Attributes:
-        refused: why those could not be had that this worker leaves to others for a while.
+        left_to_others: the images that this worker has tried in vain so often that it waits before it tries them again.
         gives_up: whether all that is left is missing, so that the worker ends.
     """
 
     def __init__(self, ledger: Ledger, images: DescribedImages, passing: PassingOver) -> None:
-        self.refused: dict[str, ActiveLabelError] = {}
+        self.left_to_others: dict[str, LeftToOthers] = {}
         self.gives_up = False
         self._ledger = ledger
         self._images = images
         self._passing = passing
-        self._refused_at: dict[str, float] = {}
         self._found_before = 0
         self._asked_last = ""
         self._is_down = False
@@ -64,13 +72,13 @@ class Tries:
         Raises:
             NotFoundError: a first image is not there, or with `until_done`, all that is left is not, after some tries.
         """
-        failed = {one: error for one, error in self._passing.failed.items() if one not in self.refused}
+        failed = {one: error for one, error in self._passing.failed.items() if one not in self.left_to_others}
         missing = [error for error in failed.values() if isinstance(error, NotFoundError)]
         nothing_is_there = bool(missing) and not (any_done or self._passing.read)
         gives_others = not nothing_is_there and self._gives_others(failed)
         comes_back = self._forget_old() or self._forget_after_outage(failed, gives_others)
         self._passing.failed.clear()
-        self._passing.failed.update(self.refused)
+        self._passing.failed.update({one: left.error for one, left in self.left_to_others.items()})
         if nothing_is_there:
             raise missing[0]
         self._count(failed, gives_others)
@@ -87,7 +95,7 @@ class Tries:
     def forget(self, done: Collection[str]) -> None:
         """Forget images that were left to others, and that others have done."""
         for image_id in done:
-            del self.refused[image_id], self._refused_at[image_id]
+            del self.left_to_others[image_id]
             self._passing.failed.pop(image_id, None)
             self._passing.tries.pop(image_id, None)
 
@@ -114,24 +122,25 @@ class Tries:
             "%s is left to others: it was tried %d times in vain (%s); this worker tries it again in %.0f minutes",
             image_id, tries, error, RARELY_SECONDS / 60,
         )  # fmt: skip
-        self.refused[image_id] = self._passing.failed[image_id] = error
-        self._refused_at[image_id] = time.monotonic()
+        self.left_to_others[image_id] = LeftToOthers(error, time.monotonic())
+        self._passing.failed[image_id] = error
         return True
 
     def _forget_old(self) -> bool:
-        """Let images be tried again that were refused a while ago; whether there were any."""
-        old = [one for one, since in self._refused_at.items() if time.monotonic() - since >= RARELY_SECONDS]
+        """Let images be tried again that were left to others a while ago; whether there were any."""
+        now = time.monotonic()
+        old = [one for one, left in self.left_to_others.items() if now - left.since >= RARELY_SECONDS]
         self.forget(old)
         return bool(old)
 
     def _forget_after_outage(self, failed: Mapping[str, ActiveLabelError], gives_others: bool) -> bool:
-        """Once others can be had again after none could, let all be tried again; whether any had been refused."""
+        """Once others can be had again after none could, let all be tried again; whether there were any."""
         was_down, self._is_down = self._is_down, not gives_others and (self._is_down or bool(failed))
         if not was_down or self._is_down:
             return False
-        refused = list(self.refused)
-        self.forget(refused)
-        return bool(refused)
+        left = list(self.left_to_others)
+        self.forget(left)
+        return bool(left)
 
     def _gives_others(self, failed: Mapping[str, ActiveLabelError]) -> bool:
         """Whether another image was found since the last turn that ended, or can be had now if some have failed.
@@ -146,7 +155,7 @@ class Tries:
     def _another_can_be_had(self, failed: Mapping[str, ActiveLabelError]) -> bool:
         """Ask for an image that none of those is, another one each time: what was had before may be kept here."""
         others = [image.id for image in self._ledger.images() if image.usable and image.id not in failed]
-        others = [one for one in others if one not in self.refused]
+        others = [one for one in others if one not in self.left_to_others]
         if not others:
             return False
         asked = self._asked_last = next((one for one in others if one > self._asked_last), others[0])

@@ -120,13 +120,13 @@ class Worker:
         passed_over = self._tries.after_turn(any_done=bool(self.done), until_done=self.until_done)
         if passed_over:
             logger.warning("images are passed over; they are tried again in %d s", RETRY_SECONDS)
-        refused = self._tries.refused
-        left = left_to_do(self.project, self.kind) if refused else 0
-        if self.until_done and not passed_over and 0 < left <= len(refused):
+        in_vain = self._tries.left_to_others
+        left = left_to_do(self.project, self.kind) if in_vain else 0
+        if self.until_done and not passed_over and 0 < left <= len(in_vain):
             ids = images_left(self.project, self.kind)
-            self._tries.forget(refused.keys() - ids)
-            if ids and ids == refused.keys():
-                names, why = ", ".join(sorted(ids)[:3]), refused[min(ids)]
+            self._tries.forget(in_vain.keys() - ids)
+            if ids and ids == in_vain.keys():
+                names, why = ", ".join(sorted(ids)[:3]), in_vain[min(ids)].error
                 text = f"{self.done} done, {len(ids)} left that this worker could not get ({names}): {why}"
                 raise ImagesLeftError(text, self.done, len(ids))
         return passed_over or (left > 0 and not self._passing.read)

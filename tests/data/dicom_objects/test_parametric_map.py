@@ -55,7 +55,7 @@ def test_each_frame_lies_where_its_slice_does(series: Path, flipped: bool) -> No
         np.testing.assert_array_equal(frame, slices[round((height - 30) / 2.5)])
 
 
-def test_it_says_what_the_numbers_are_and_where_they_come_from(series: Path) -> None:
+def test_a_parametric_map_says_what_its_numbers_are_and_where_they_come_from(series: Path) -> None:
     made, slices = made_for(series)
     assert made.SOPClassUID == ParametricMapStorage
     assert (made.StudyInstanceUID, made.ReferencedSeriesSequence[0].SeriesInstanceUID) == (f"{SERIES}.1", SERIES)

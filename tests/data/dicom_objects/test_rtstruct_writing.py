@@ -69,7 +69,7 @@ def test_a_label_comes_back_voxel_for_voxel_and_its_structures_overlap(series: P
     np.testing.assert_array_equal(back.array, np.where(array == 3, 0, array))
 
 
-def test_it_says_whose_it_is_and_on_which_slice_each_contour_lies(series: Path) -> None:
+def test_an_rtstruct_names_its_patient_and_series_and_the_slice_of_each_contour(series: Path) -> None:
     dataset = written(series, drawn())
     assert dataset is not None
     sources = {str(source.SOPInstanceUID): source for source in map(pydicom.dcmread, series.iterdir())}

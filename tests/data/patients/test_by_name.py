@@ -59,8 +59,8 @@ def test_a_patient_is_shared_by_several_images_only() -> None:
 def test_people_are_told_once_with_two_images_of_the_first() -> None:
     images = ["sub-2_a", "sub-1_b", "sub-1_a", "sub-2_b", "sub-3_a"]
     assert grouped_line(images) == (
-        "'sub-1' has 2 images by their names ('sub-1_a', 'sub-1_b'), and so for 1 more: all images of a patient learn, "
-        "or all judge; if they are others, say so with --conf patients (docs/files.md)"
+        "'sub-1' has 2 images by their names ('sub-1_a', 'sub-1_b'), as has 1 other patient: all images of a patient "
+        "are for training, or all for validation; if the names mislead, say so with --conf patients (docs/files.md)"
     )
     line = overlooked_line(images[1:3])
     assert line is not None

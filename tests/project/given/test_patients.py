@@ -72,7 +72,7 @@ def test_a_new_project_keeps_in_its_ledger_by_which_names_it_tells_patients(
     assert patients is not None
     assert patients.of_all([*IMAGES, "x"]) == dict.fromkeys(IMAGES, "sub-1")
     assert "'sub-1' has 2 images by their names" in caplog.text
-    assert "all images of a patient learn, or all judge" in caplog.text
+    assert "all images of a patient are for training, or all for validation" in caplog.text
 
 
 def test_a_project_that_began_with_a_setting_does_not_go_by_names_when_it_is_left_out(ledger: Ledger) -> None:

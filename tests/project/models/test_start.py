@@ -36,13 +36,13 @@ def test_later_weights_take_their_place_and_the_earlier_file_stays(study: Study)
     assert (study.project.folder / "start" / first).read_bytes() == before
 
 
-def test_they_can_be_taken_back(study: Study) -> None:
+def test_weights_that_a_training_begins_with_can_be_taken_back(study: Study) -> None:
     keep_start(study.project, some_weights(study, 0.25), "encoder.pt")
     forget_start(study.project)
     assert start_weights(study.project) is None
 
 
-def test_there_are_none_at_first(study: Study) -> None:
+def test_a_new_project_has_no_weights_that_a_training_begins_with(study: Study) -> None:
     assert start_weights(study.project) is None
 
 

@@ -119,7 +119,7 @@ def watched(tmp_path: Path) -> Iterator[tuple[FolderWatch, Noting]]:
     watch.join()
 
 
-def test_it_is_told_what_has_changed(watched: tuple[FolderWatch, Noting], tmp_path: Path) -> None:
+def test_a_watch_tells_what_has_changed_in_the_folder(watched: tuple[FolderWatch, Noting], tmp_path: Path) -> None:
     _, watcher = watched
     image, other = tmp_path / "a.nii.gz", tmp_path / "b.nii.gz"
     image.touch()

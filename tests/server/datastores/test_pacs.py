@@ -418,7 +418,7 @@ def test_contours_of_a_planning_system_become_a_label_with_the_structures_that_h
     expected = np.zeros(SHAPE, np.uint8)
     expected[2:5, 2:4, 2:4] = 2
     np.testing.assert_array_equal(voxels(store.get_label_uri(uid, "final")), expected)
-    ((series, reason),) = store.refused_segs.items()
+    ((series, reason),) = store.exchange.refused.items()
     assert series == foreign.SeriesInstanceUID
     assert "none of its structures (BODY) is one of liver, spleen, kidneys" in reason
     store.refresh()
@@ -491,7 +491,7 @@ def test_a_seg_belongs_to_the_user_logged_in_when_it_was_sent_and_answers_no_oth
     store = site.open(asks_slices=True)
     uid = site.uids[0]
     site.ledger.grant_lease("carol", uid, 60, "random_slices", slices=[1, 3])
-    store.note_sender([site.store_drawing(uid, site.drawing(1), author="carol")], "ann")
+    store.exchange.note_sender([site.store_drawing(uid, site.drawing(1), author="carol")], "ann")
     store.refresh()
     (annotation,) = site.ledger.annotations()
     assert annotation.annotator == "ann"
@@ -518,12 +518,12 @@ def test_a_seg_of_one_stroke_is_a_draft_also_after_a_restart_until_it_is_exporte
     first = site.store_drawing(uid, site.drawing(3), author="")
     store.refresh()
     assert site.ledger.annotations() == []
-    assert store.draft_segs[first].startswith("kept as a draft: something is drawn on 1 of 6 slices")
+    assert store.exchange.drafts[first].startswith("kept as a draft: something is drawn on 1 of 6 slices")
     (draft,) = site.ledger.open_drafts()
     assert draft.annotator == "10.0.0.7"
     np.testing.assert_array_equal(voxels(store.get_label_uri(uid, "original")), voxels(site.drawing(3)))
     restarted = site.open(finished_by=FinishedBy.ESTIMATE)
-    assert (site.ledger.annotations(), restarted.draft_segs) == ([], {})
+    assert (site.ledger.annotations(), restarted.exchange.drafts) == ([], {})
     site.store_drawing(uid, site.drawing(3), author="")
     restarted.refresh()
     (annotation,) = site.ledger.annotations()
@@ -539,8 +539,8 @@ def test_a_seg_drawn_outside_the_query_is_a_draft_until_it_is_exported_again(sit
     first = site.store_drawing(uid, site.drawing(2), author="")
     store.refresh()
     assert site.ledger.annotations() == []
-    assert "was asked for and came back empty" in store.draft_segs[first]
-    assert store.refused_segs == {}
+    assert "was asked for and came back empty" in store.exchange.drafts[first]
+    assert store.exchange.refused == {}
     np.testing.assert_array_equal(voxels(store.get_label_uri(uid, "original")), voxels(site.drawing(2)))
     site.store_drawing(uid, site.drawing(2), author="")
     store.refresh()

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset, FileDataset
 
-from activelabel.data.dicom.guard import check_file, check_together, check_values, open_object
+from activelabel.data.dicom.guard import check_together, check_values, open_object
+from activelabel.data.dicom.headers import check_meaning, check_one_place, read_header
 from activelabel.data.dicom.stack import Stack, check_stack
 from activelabel.errors import InvalidInputError
 
@@ -59,18 +60,18 @@ def stacked_frames(folder: Path) -> tuple[list[Frame], NDArray[np.float64]]:
     Raises:
         InvalidInputError: as `read_frames`, but for voxels that cannot be decoded.
     """
-    headers = [(path, _read_header(path)) for path in sorted(folder.iterdir()) if not path.name.startswith(".")]
+    headers = [(path, read_header(path)) for path in sorted(folder.iterdir()) if not path.name.startswith(".")]
     series = {str(header.get("SeriesInstanceUID")) for _, header in headers}
     if len(series) != 1:
         raise InvalidInputError(
             f"{folder.name}: the folder holds {len(series)} DICOM series, expected one: give each a folder of its own"
         )
     for path, header in headers:
-        _check_meaning(folder.name, path, header)
+        check_meaning(folder.name, path, header)
     check_together(folder.name, [check_values(path, header) for path, header in headers])
     frames = [frame for path, header in headers for frame in _frames(folder.name, path, header)]
     _check_alike(folder.name, frames)
-    _check_one_place(folder.name, headers)
+    check_one_place(folder.name, headers)
     orientation = _unit_axes(np.mean([frame.orientation for frame in frames], axis=0))
     normal = np.cross(orientation[0], orientation[1])
     frames.sort(key=lambda frame: float(frame.position_mm @ normal))
@@ -82,17 +83,6 @@ def stacked_frames(folder: Path) -> tuple[list[Frame], NDArray[np.float64]]:
     affine_lps = np.eye(4)
     affine_lps[:3] = np.stack([rows * between_columns, columns * between_rows, step, positions[0]], axis=1)
     return frames, np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine_lps
-
-
-def _read_header(path: Path) -> FileDataset:
-    check_file(path)
-    try:
-        header = open_object(path, stop_before_pixels=True)
-        for name in ("NumberOfFrames", "SamplesPerPixel"):
-            header.get(name)  # is converted only now
-        return header
-    except Exception as error:  # a damaged file may raise anything: KeyError, struct.error, RecursionError
-        raise InvalidInputError(f"{path.name}: cannot be read as DICOM ({error}): send the series again") from error
 
 
 def _frames(series: str, path: Path, header: FileDataset) -> Iterator[Frame]:
@@ -161,59 +151,6 @@ def _frame(series: str, path: Path, index: int, header: Dataset, attributes: Dat
     )
     position_mm = numbers("ImagePositionPatient", 3)
     return Frame(path, index, header, position_mm, orientation, spacing_mm, slope, intercept, attributes)
-
-
-def _check_meaning(series: str, path: Path, header: Dataset) -> None:
-    """Refuse a file without grey values, or with values of another meaning than usual."""
-    if "Rows" not in header:
-        kind = getattr(header.get("SOPClassUID"), "name", "another kind of object")
-        raise InvalidInputError(f"series {series}: {path.name} is no image ({kind}): take it out of the series")
-    photometric = header.get("PhotometricInterpretation", "MONOCHROME2")
-    if photometric == "MONOCHROME1":
-        raise InvalidInputError(
-            f"series {series}: {path.name} is MONOCHROME1 (low values are bright), expected MONOCHROME2 as in all "
-            "other images: convert the series"
-        )
-    if photometric != "MONOCHROME2" or int(header.get("SamplesPerPixel", 1)) != 1:
-        raise InvalidInputError(
-            f"series {series}: {path.name} is {photometric}, expected one grey value a voxel (MONOCHROME2): export the "
-            "images themselves, no picture of them"
-        )
-    if header.get("ModalityLUTSequence"):
-        raise InvalidInputError(
-            f"series {series}: {path.name} gives its values by a table (ModalityLUTSequence), expected RescaleSlope "
-            "and RescaleIntercept: convert the series"
-        )
-    _check_bits(series, path, header)
-
-
-def _check_bits(series: str, path: Path, header: Dataset) -> None:
-    """Refuse values that do not lie in the lowest bits, as very old files have them: ITK and pydicom read others."""
-    allocated, stored, high = (header.get(name) for name in ("BitsAllocated", "BitsStored", "HighBit"))
-    if all(isinstance(bits, int) for bits in (allocated, stored, high)) and stored < allocated and high != stored - 1:
-        raise InvalidInputError(
-            f"series {series}: {path.name} has HighBit {high} where {stored} bits are stored (BitsStored), expected "
-            f"{stored - 1}: convert the series"
-        )
-
-
-def _check_one_place(series: str, headers: Sequence[tuple[Path, Dataset]]) -> None:
-    """Refuse parts in different frames of reference, between which positions say nothing.
-
-    Where each file has another, a program that replaces identifiers has lost them, and the positions hold.
-    """
-    frames = [str(header.get("FrameOfReferenceUID") or "") for _, header in headers]
-    known = set(frames) - {""}
-    if 1 < len(known) < len(headers):
-        names = [
-            next(path.name for (path, _), frame in zip(headers, frames, strict=True) if frame == uid)
-            for uid in sorted(known)[:2]
-        ]
-        raise InvalidInputError(
-            f"series {series}: it has {len(known)} frames of reference (FrameOfReferenceUID of {names[0]} and "
-            f"{names[1]}), expected one, as nobody knows how its parts lie to each other: send each as a series of its "
-            "own"
-        )
 
 
 def _check_alike(series: str, frames: Sequence[Frame]) -> None:

@@ -1,4 +1,6 @@
-"""Writing files that reach the disk behind whoever writes them: copies and records, which can be made again."""
+"""Writes files without a wait for the disk, for copies and records, which can be made again: they are made
+durable soon after, by a thread.
+"""
 
 import atexit
 import contextlib
@@ -18,6 +20,7 @@ logger = logging.getLogger(__name__)
 AT_THE_END_SECONDS = 5.0
 """How long a process that ends waits until the disk has what it wrote."""
 _AT_ONCE = 100
+"""The most files that the thread looks at together, so that each of their folders is synced once."""
 
 
 def write_behind(path: Path, content: bytes) -> None:
@@ -35,7 +38,10 @@ def write_behind(path: Path, content: bytes) -> None:
 
 
 def wait_for_disk(seconds: float = AT_THE_END_SECONDS) -> bool:
-    """Wait until the disk has what `write_behind` wrote, at most so long; return whether it has. It takes no lock."""
+    """Wait until the disk has what `write_behind` wrote, for at most `seconds`; return whether it has.
+
+    It takes no lock.
+    """
     deadline = time.monotonic() + seconds
     while _syncing.rest and time.monotonic() < deadline:
         time.sleep(0.002)
@@ -43,7 +49,7 @@ def wait_for_disk(seconds: float = AT_THE_END_SECONDS) -> bool:
 
 
 class _Syncing:
-    """One thread, begun at the first file, that has one file after the other survive a power cut.
+    """A thread, started with the first file, after which files survive a power cut.
 
     It is a daemon: a disk that stands still does not keep the process from ending.
     """
@@ -56,11 +62,11 @@ class _Syncing:
 
     @property
     def rest(self) -> int:
-        """The number of files that the thread has still to look at."""
+        """The number of files that the disk may not have yet."""
         return self._handed - self._done
 
     def hand_over(self, path: Path) -> None:
-        """Add a file. If the thread cannot be started, that is a warning, and the next file's call tries again."""
+        """Add a file. If the thread cannot be started, this warns, and the next call tries to start it again."""
         with self._lock:
             self._handed += 1
             self._files.put(path)
@@ -85,7 +91,7 @@ class _Syncing:
             self._done += len(paths)
 
     def _more(self) -> Iterator[Path]:
-        """What else waits: files of one folder, whose names then take one wait."""
+        """The files that wait too."""
         with contextlib.suppress(queue.Empty):
             for _ in range(_AT_ONCE - 1):
                 yield self._files.get_nowait()
@@ -115,7 +121,7 @@ _syncing = _Syncing()
 
 
 def _begin_anew() -> None:
-    """A forked child has no such thread; what its parent handed over, its parent's thread looks at."""
+    """Start without files in a forked child, which has no such thread; the parent's files are left to the parent."""
     global _syncing
     _syncing = _Syncing()
 

@@ -1,4 +1,4 @@
-r"""Patients as common data sets name them: a project whose patients nobody tells begins with these.
+r"""Patients by the file names of common data sets, for a new project in whose settings nobody names the patients.
 
 Images of one patient in two parts of a split make a model look better than it is, so what a name may mean counts as a
 patient; an image whose name tells none is a patient of its own.
@@ -7,6 +7,8 @@ patient; an image whose name tells none is a patient of its own.
 import re
 from collections import defaultdict
 from collections.abc import Iterable
+
+from activelabel.data.patients.wording import like_others
 
 NAMES, IMAGES = "names", "images"
 """Values of the setting: patients by the names of images, or each image is a patient of its own."""
@@ -38,27 +40,27 @@ def shared_by_name(image_ids: Iterable[str]) -> dict[str, list[str]]:
 
 
 def grouped_line(image_ids: Iterable[str]) -> str | None:
-    """What people should know who told no patients, where names tell them; None if no patient has several images."""
+    """The line for people who have not named the patients; None if no patient has several images by their names."""
     if (first := _first_shared(image_ids)) is None:
         return None
     return (
-        f"{first}: all images of a patient learn, or all judge; if they are others, say so with --conf patients "
-        "(docs/files.md)"
+        f"{first}: all images of a patient are for training, or all for validation; if the names mislead, "
+        "say so with --conf patients (docs/files.md)"
     )
 
 
 def overlooked_line(image_ids: Iterable[str]) -> str | None:
-    """What a project overlooks in which each image is a patient of its own; None if no patient has several images."""
+    """The line for a project in which each image is a patient of its own; None if no patient has several images."""
     if (first := _first_shared(image_ids)) is None:
         return None
     return (
-        f"{first}, and each counts as a patient of its own, so that one may judge what another has taught: begin "
-        "another project (--conf project_dir), which tells patients by these names"
+        f"{first}, and each counts as a patient of its own, so that a model may be judged by patients from whom it has "
+        "learnt: begin another project (--conf project_dir), which tells patients by these names"
     )
 
 
 def _first_shared(image_ids: Iterable[str]) -> str | None:
     for patient, images in (shared := shared_by_name(image_ids)).items():
-        more = f", and so for {len(shared) - 1} more" if len(shared) > 1 else ""
-        return f"'{patient}' has {len(images)} images by their names ('{images[0]}', '{images[1]}'){more}"
+        others = like_others(shared, "has", "have")
+        return f"'{patient}' has {len(images)} images by their names ('{images[0]}', '{images[1]}'){others}"
     return None

@@ -14,6 +14,7 @@ from activelabel.data.case_names import names_of, written_name
 from activelabel.data.files.studies_folder import FolderContent
 from activelabel.data.given_splits import GivenSplit, SplitRole
 from activelabel.data.patients.by_name import BY_NAMES, IMAGES, NAMES
+from activelabel.data.patients.wording import like_others
 from activelabel.errors import InvalidInputError
 
 TABLE_ENDINGS = (".csv", ".tsv", ".txt")
@@ -135,11 +136,11 @@ def check_parts(split: GivenSplit, patients: Mapping[str, str], where: str, *, b
     shared = {patient: roles for patient, roles in sorted(parts.items()) if len(roles) > 1}
     for patient, roles in shared.items():
         shown = " and ".join(f"{role} ('{name}')" for role, name in roles.items())
-        more = f", and {len(shared) - 1} other patients are too" if len(shared) > 1 else ""
-        others = f", or, if the names mislead, say {SETTING} {IMAGES}" if by_names else ""
+        others = like_others(shared, "is", "are")
+        otherwise = f", or, if the names mislead, say {SETTING} {IMAGES}" if by_names else ""
         raise InvalidInputError(
-            f"{where} {split.file}: patient '{patient}' is for {shown}{more}: give all images of a patient one "
-            f"role{others}"
+            f"{where} {split.file}: patient '{patient}' is for {shown}{others}: give all images of a patient "
+            f"one role{otherwise}"
         )
 
 

@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping
 
 from activelabel.data.patients.by_name import BY_NAMES, IMAGES, NAMES
 from activelabel.data.patients.given import SETTING, GivenPatients, patients_by_names, read_patients
+from activelabel.data.patients.wording import like_others
 from activelabel.errors import InvalidInputError
 from activelabel.project.settings import Settings
 from activelabel.store.ledger import Ledger
@@ -104,10 +105,10 @@ def check_patients(given: GivenPatients, ledger: Ledger) -> None:
     """
     shared = patients_with_two_roles(ledger, given.of_all(image.id for image in ledger.images()))
     for patient, images in shared.items():
-        more = f", and {len(shared) - 1} other patients have both" if len(shared) > 1 else ""
+        others = like_others(shared, "has", "have")
         shown = " and ".join(f"{role} ('{image_id}')" for role, image_id in images.items())
         raise InvalidInputError(
-            f"{SETTING} {given.setting}: patient '{patient}' has images for {shown}{more}, drawn when the project "
+            f"{SETTING} {given.setting}: patient '{patient}' has images for {shown}{others}, drawn when the project "
             "began, and roles never change: begin another project with --conf project_dir, or leave the setting out"
         )
 
@@ -124,12 +125,12 @@ def divided_line(patients: GivenPatients, ledger: Ledger, images: Collection[str
         found[told[image_id]].setdefault(role, image_id)
     divided = {patient: roles for patient, roles in sorted(found.items()) if len(roles) > 1}
     for patient, roles in divided.items():
-        more = f", and so have {len(divided) - 1} more" if len(divided) > 1 else ""
+        others = like_others(divided, "has", "have")
         shown = " and ".join(f"{role} ('{image_id}')" for role, image_id in sorted(roles.items()))
         return (
-            f"patient '{patient}' has images for {shown} by their names{more}: they got their roles before names told "
-            "patients, and roles never change, so that one may judge what another has taught: begin another project "
-            f"(--conf project_dir), or, if the names mislead, say {SETTING} {IMAGES}"
+            f"patient '{patient}' has images for {shown} by their names{others}: they got their roles before names "
+            "told patients, and roles never change, so that models may be judged by patients from whom they have "
+            f"learnt: begin another project (--conf project_dir), or, if the names mislead, say {SETTING} {IMAGES}"
         )
     return None
 

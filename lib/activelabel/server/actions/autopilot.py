@@ -2,13 +2,13 @@
 
 from activelabel.loop.autopilot import Autopilot
 from activelabel.loop.due import Situation, Work, read_situation
-from activelabel.loop.holding import release_of_dead
 from activelabel.loop.scoring import scored_measure
 from activelabel.project.project import Project
 from activelabel.server.datastores.folder import LedgerDatastore
 from activelabel.server.host_tasks import HostTasks
 from activelabel.server.task_names import TRAINER
 from activelabel.server.tasks.scoring import PROXY
+from activelabel.store.work.worker_names import release_of_dead
 
 
 def build_autopilot(project: Project, datastore: LedgerDatastore) -> Autopilot | None:

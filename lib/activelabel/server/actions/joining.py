@@ -1,4 +1,7 @@
-"""Joins requests for the same file: it is made once, and each gets a copy of its own, as each removes it once sent."""
+"""Answers simultaneous requests for the same file with one computation.
+
+Each request gets a copy of its own, because the file of a request is removed after it was sent.
+"""
 
 import shutil
 import tempfile
@@ -9,26 +12,26 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 Made: TypeAlias = tuple[str, dict[str, Any]]
-"""A file, and what is told of it."""
+"""The path of a file, and what the answer says of it."""
 
 
 class Joined:
-    """Files that are being made now, for whoever asks for them before they are."""
+    """The files that are being made, and the requests that wait for each."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._waiting: dict[Hashable, list[Future[Made]]] = {}
 
     def make(self, key: Hashable, make: Callable[[], Made]) -> Made:
-        """Make the file of a key, or wait until another thread has, and take a copy of its file.
+        """Make the file of a key; if another thread is making it, wait and return a copy of that file.
 
-        What goes wrong with the one that makes it goes wrong with all.
+        If `make` raises an error, all that wait get the same error.
         """
         mine: Future[Made] = Future()
         with self._lock:
-            is_made = key in self._waiting
+            is_being_made = key in self._waiting
             self._waiting.setdefault(key, []).append(mine)
-        if is_made:
+        if is_being_made:
             return mine.result()
         try:
             file, told = make()
@@ -41,7 +44,7 @@ class Joined:
         return file, told
 
     def _end(self, key: Hashable) -> list["Future[Made]"]:
-        """Those that wait; whoever asks from now on makes it again."""
+        """The requests that wait for the file, which is not being made any more: the next request makes it again."""
         with self._lock:
             return self._waiting.pop(key)[1:]
 
@@ -49,7 +52,7 @@ class Joined:
 def _give(other: "Future[Made]", file: str, told: dict[str, Any]) -> None:
     try:
         other.set_result((_copy(file), {**told}))
-    except OSError as error:  # the disk is full, say: the one that has made it has its file
+    except OSError as error:  # such as a full disk, which does not concern who made the file
         other.set_exception(error)
 
 

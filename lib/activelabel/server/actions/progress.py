@@ -149,8 +149,8 @@ class ProgressReader:
 def dice_interval(runs_folder: Path, version: int, dice: float | None) -> tuple[float, float] | None:
     """The 95 % bootstrap interval, over the validation cases of a model's training, of its Dice.
 
-    None if it is not known: the model was not trained here, there were fewer than two cases with a number, or `dice`
-    is not theirs, since the model was measured again by other cases.
+    None if it is not known: the model was not trained here, fewer than two cases have a Dice, or `dice` is not the mean
+    of these cases, because the model was measured again on others.
     """
     for file in runs_folder.glob(f"*_model_{version}/{VALIDATION_FILE}"):
         try:
@@ -160,9 +160,9 @@ def dice_interval(runs_folder: Path, version: int, dice: float | None) -> tuple[
             return None
         rows = [list(classes.values()) for classes in cases.values() if mean_dice(classes) is not None]
         if len(rows) > 1 and dice is not None:
-            theirs = case_metrics(cases, next(iter(cases.values())))["dice"]
-            is_theirs = theirs is not None and np.isclose(dice, theirs)
-            return class_mean_interval(np.array(rows, dtype=np.float64)) if is_theirs else None  # None is read as NaN
+            of_these_cases = case_metrics(cases, next(iter(cases.values())))["dice"]
+            is_mean = of_these_cases is not None and np.isclose(dice, of_these_cases)
+            return class_mean_interval(np.array(rows, dtype=np.float64)) if is_mean else None  # None is read as NaN
     return None
 
 

@@ -9,7 +9,6 @@ import logging
 import threading
 import time
 from collections.abc import Collection, Hashable, Mapping
-from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, ClassVar
@@ -17,13 +16,12 @@ from typing import Any, ClassVar
 from monailabel.datastore.local import DataModel
 
 from activelabel.annotation.archive import Kept, LabelArchive
-from activelabel.data.dicom_objects.rtstruct_writing import rtstruct_uid, write_rtstruct
 from activelabel.data.files.image_files import ImageFiles
 from activelabel.data.files.studies_folder import lines_on
 from activelabel.data.given_splits import GivenSplit
 from activelabel.data.patients.given import GivenPatients, check_parts
 from activelabel.data.volumes import read_grid
-from activelabel.errors import ForbiddenError, NotFoundError, UnavailableError
+from activelabel.errors import ForbiddenError, UnavailableError
 from activelabel.project.given.split import SETTING as SPLIT_SETTING
 from activelabel.project.setting_aside import readmit_for_memory
 from activelabel.server.datastores.folder import LedgerDatastore
@@ -31,6 +29,7 @@ from activelabel.server.datastores.listed import ListedImage
 from activelabel.server.pacs.blind_view import BlindView, Segmentations
 from activelabel.server.pacs.channel_series import SeriesRule
 from activelabel.server.pacs.client import Pacs
+from activelabel.server.pacs.label_rtstruct import label_rtstruct
 from activelabel.server.pacs.modality import find_out
 from activelabel.server.pacs.patients import patients_of
 from activelabel.server.pacs.raw_label import nifti_of_raw
@@ -53,6 +52,7 @@ class PacsDatastore(LedgerDatastore):
 
     Attributes:
         pacs: the PACS.
+        exchange: sends labels to it, and takes in those that others stored there.
     """
 
     watches_folder: ClassVar[bool] = False
@@ -90,7 +90,7 @@ class PacsDatastore(LedgerDatastore):
         self._rule = rule
         self._series = SeriesImages(pacs, cache, rule, ledger, self._tags)
         self._segmentations = Segmentations(pacs, lambda uid: uid in self._datastore.objects)
-        self._exchange = SegExchange(pacs, cache, ledger, archive, self.image_files)
+        self.exchange = SegExchange(pacs, cache, ledger, archive, self.image_files)
         self._problem: str | None = None
         self._looking = threading.Lock()
         view.mkdir(parents=True, exist_ok=True)
@@ -119,34 +119,20 @@ class PacsDatastore(LedgerDatastore):
             **super().status(),
             "pacs": self.pacs.address,
             "pacs_problem": self._problem,
-            "pacs_refused": self.refused_segs,
+            "pacs_refused": self.exchange.refused,
         }
 
     @property
     def revision(self) -> Hashable:
         """A value that changes as that of a folder does, and also with the state of the PACS."""
-        return super().revision, self._problem, tuple(self.refused_segs.items())
-
-    @property
-    def refused_segs(self) -> dict[str, str]:
-        """By series, why a SEG in the PACS is not used as a label."""
-        return dict(self._exchange.refused)
-
-    @property
-    def draft_segs(self) -> dict[str, str]:
-        """By series, why a SEG in the PACS is a draft."""
-        return dict(self._exchange.drafts)
-
-    def note_sender(self, series: Collection[str], name: str) -> None:
-        """Record who sends these series to the PACS: the annotator of each SEG, whatever author the SEG names."""
-        self._exchange.senders.update(dict.fromkeys(series, name))
+        return super().revision, self._problem, tuple(self.exchange.refused.items())
 
     def blind_view(self, images: Collection[str], person: str) -> BlindView | None:
         """The view of the PACS for a person who reads these images blind; None if they may see everything."""
         studies = {study for image_id in images if (study := self._series.study_of(image_id)) is not None}
         if not studies:
             return None
-        own = {series for image_id in images for series in self._exchange.series_of(image_id, person)}
+        own = {series for image_id in images for series in self.exchange.series_of(image_id, person)}
         return BlindView(frozenset(studies), frozenset(own), self._segmentations.contain)
 
     # Images
@@ -170,9 +156,9 @@ class PacsDatastore(LedgerDatastore):
                 self._series.take_over(grouped, annotated)
                 self._reconcile_datastore()
                 studies = {uid: channels[0].study_uid for uid, channels in grouped.channels.items()}
-                for kept in self._exchange.take_in(segs, studies):
+                for kept in self.exchange.take_in(segs, studies):
                     self._show_kept(kept, {})
-                self._exchange.send_missing(segs, studies)
+                self.exchange.send_missing(segs, studies)
             except UnavailableError as error:
                 if str(error) != self._problem:
                     logger.warning("%s", error)
@@ -264,14 +250,7 @@ class PacsDatastore(LedgerDatastore):
         """
         file, annotation = self.label_file(image_id, tag), self._ledger.current_annotation(image_id, tag)
         assert annotation is not None
-        series, made = self.series_folder(image_id), annotation.created_at
-        uid = rtstruct_uid(annotation.sha256, image_id)
-        dataset = write_rtstruct(file, series, self._archive.labels, uid, annotation.annotator, made)
-        if dataset is None:
-            raise NotFoundError(f"image '{image_id}': nothing is drawn in its label, so there is no RTSTRUCT of it")
-        content = BytesIO()
-        dataset.save_as(content, write_like_original=False)
-        return content.getvalue()
+        return label_rtstruct(file, annotation, self.series_folder(image_id), self._archive.labels)
 
     def series_folder(self, image_id: str) -> Path:
         """The folder with the shown series' DICOM files, fetched if necessary. Raises as `SeriesImages.slices`."""
@@ -286,7 +265,7 @@ class PacsDatastore(LedgerDatastore):
     def _send_current(self, image_id: str) -> None:
         annotation = self._ledger.current_annotation(image_id, FINAL)
         if annotation is not None and self._follows:
-            self._exchange.send(annotation, self._series.study_of(image_id))
+            self.exchange.send(annotation, self._series.study_of(image_id))
 
     # Updates from the PACS
 

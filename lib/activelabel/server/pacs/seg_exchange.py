@@ -43,8 +43,6 @@ class SegExchange:
     """Exchanges labels between the ledger and a PACS. Only `send` may run in several threads at once.
 
     Attributes:
-        refused: by series, why a SEG that others stored is not used as a label; since the start of the server.
-        drafts: by series, why a SEG is kept as a draft; since the start of the server.
         senders: by series, the user who stored a SEG through this server.
     """
 
@@ -62,11 +60,25 @@ class SegExchange:
         self._ledger = ledger
         self._archive = archive
         self._files_of = files_of
-        self.refused: dict[str, str] = {}
-        self.drafts: dict[str, str] = {}
+        self._refused: dict[str, str] = {}
+        self._drafts: dict[str, str] = {}
         self.senders: dict[str, str] = {}
         self._judged: set[str] = set()  # series of SEGs that were taken in, refused, or are ours
         self._settled: set[int] = set()  # annotations that were sent, or never can be
+
+    @property
+    def refused(self) -> dict[str, str]:
+        """By series, why a SEG that others stored is not used as a label; since the start of the server."""
+        return dict(self._refused)
+
+    @property
+    def drafts(self) -> dict[str, str]:
+        """By series, why a SEG is kept as a draft; since the start of the server."""
+        return dict(self._drafts)
+
+    def note_sender(self, series: Collection[str], name: str) -> None:
+        """Record who sends these series to the PACS: the annotator of each SEG, whatever author the SEG names."""
+        self.senders.update(dict.fromkeys(series, name))
 
     def take_in(self, segs: Sequence[Series], studies: Mapping[str, str]) -> list[Kept]:
         """Keep new SEGs as final labels of their images, or as drafts, oldest first.
@@ -160,7 +172,7 @@ class SegExchange:
                     raise InvalidInputError(f"it says that it was drawn on {len(drawn_on)} images, expected one")
                 kept.append(self._keep(series, seg, image_id))
             except InvalidInputError as error:
-                self.refused[series.uid] = str(error)
+                self._refused[series.uid] = str(error)
                 logger.warning("the %s %s of %s is not used: %s", seg.get("Modality"), series.uid, image_id, error)
         return kept
 
@@ -185,7 +197,7 @@ class SegExchange:
             except AskedBackError:
                 kept = self._ledger.open_drafts(image_id)[-1]  # the one that was just kept
         if isinstance(kept, Draft):
-            self.drafts[series.uid] = kept.why
+            self._drafts[series.uid] = kept.why
         what = "draft" if isinstance(kept, Draft) else "label"
         kind = seg.get("Modality")
         logger.info("took in the %s %s as %s %d of %s", kind, series.uid, what, kept.version, image_id)

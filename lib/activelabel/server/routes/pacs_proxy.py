@@ -40,16 +40,16 @@ async def pass_to_pacs(request: Request, path: str) -> Response:
     body = await request.body()
     who = asking.get()
     if who is not None and request.method == "POST":
-        datastore.note_sender(sent_series(body, headers.get("content-type", "")), who.name)
-    refused, drafts = set(datastore.refused_segs), set(datastore.draft_segs)
+        datastore.exchange.note_sender(sent_series(body, headers.get("content-type", "")), who.name)
+    refused, drafts = set(datastore.exchange.refused), set(datastore.exchange.drafts)
     sent = (request.method, service, path, request.url.query, body, headers)
     answer, content = await run_in_threadpool(_answer_to_show, datastore, *sent)
     if request.method == "POST" and answer.ok:
         await run_in_threadpool(datastore.refresh)
-        for series, line in datastore.refused_segs.items():
+        for series, line in datastore.exchange.refused.items():
             if series not in refused:
                 raise InvalidInputError(f"the PACS has it, but it is not used as a label: {line}")
-        for series, line in datastore.draft_segs.items():
+        for series, line in datastore.exchange.drafts.items():
             if series not in drafts:
                 raise NotReadyError(f"the PACS has it, {line}")
     return Response(content, answer.status_code, media_type=answer.headers.get("content-type"))
