@@ -1,7 +1,6 @@
 """Uncertainty scoring from prepared volumes, and too little memory, for `run.py`."""
 
 import logging
-import math
 import os
 import tempfile
 import time
@@ -15,7 +14,6 @@ from torch import Tensor, nn
 from activelabel.data.grids import Grid
 from activelabel.data.preprocessing import PreparedImage
 from activelabel.errors import InvalidInputError
-from activelabel.prediction import batching
 from activelabel.prediction.image_scores import image_class_scores, image_scores
 from activelabel.prediction.predictor import Predictor
 from activelabel.prediction.prepared.ahead import Ahead, preparing_threads
@@ -99,7 +97,7 @@ def score(predictor: Predictor, image: PreparedImage, recipe: Recipe, repeats: i
 
 def seconds_a_window(conditions: Conditions, network: nn.Module, window: Size3D, predictor: Predictor) -> float:
     """Seconds for one window in a batch as the predictor makes them, without dropout."""
-    batch = 2 if conditions.small else batching.BatchLimit(math.prod(window), conditions.device).items
+    batch = 2 if conditions.small else predictor.windows_at_once
     images = noise((batch, 1, *window), conditions.device).to(memory_format=torch.channels_last_3d)
     network = network.to(memory_format=torch.channels_last_3d)
     return conditions.seconds_of(lambda: predict(network, images, predictor.precision.dtype)) / batch

@@ -10,7 +10,6 @@ one number a volume; ours gives every measure over every region, of the volume a
 import argparse
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -26,7 +25,7 @@ from activelabel.networks.unet import build_unet
 from activelabel.prediction.devices.precision import choose_precision
 from activelabel.prediction.windows import Size3D
 from activelabel.recipes import load_recipe
-from benchmarks.machine import DATA, cpu_name
+from benchmarks.machine import DATA, cpu_name, peak_megabytes
 from benchmarks.scoring.arms import ARMS, CPU, SEED, Job, autocast
 
 HOSTS = ("host v1", "host v2")
@@ -145,11 +144,6 @@ def run_arm(arm: str, size: Size, repeats: int, folder: Path) -> None:
     before = peak_megabytes()
     took = ARMS[arm](job)
     print(json.dumps({**asdict(took), "peak_mb": peak_megabytes(), "before_mb": before}))
-
-
-def peak_megabytes() -> float:
-    """The largest resident set of this process so far."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def write_images(size: Size, folder: Path) -> None:

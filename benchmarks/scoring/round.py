@@ -13,7 +13,7 @@ Arms of ours: `all` makes all repeats for each volume; `racing` only for those t
 `last` has one random layer, the last, so that the rest runs once (`prediction.random_layers = 1`); `single` is a pass
 without dropout (`prediction.repeats = 0`). Bare passes are the engine's own: its layout, shared part, masks and
 batches; `plain` ones those of the network as it was built, in float32, with the same masks and batches, as in
-`scoring.py`.
+`scoring.py`. Each arm's seconds are printed as it ends, with the most memory that this process has had until then.
 
 The size `ct` has volumes of 512x512x397 voxels; `--shrink 4` makes them a quarter along each axis, in windows of 32.
 """
@@ -59,7 +59,7 @@ from activelabel.project.models.publishing import publish_model
 from activelabel.project.opening import open_project
 from activelabel.recipes import Recipe, load_recipe
 from activelabel.store.ledger import Ledger
-from benchmarks.machine import DATA, cpu_name
+from benchmarks.machine import DATA, cpu_name, peak_megabytes
 from benchmarks.scoring.arms import CPU, OVERLAP, SEED, HostInference, prepare
 from benchmarks.training.arms import Files
 
@@ -114,12 +114,12 @@ PARTS = ("read", "prepare", "forward", "statistics", "ledger")
 
 def main() -> None:
     """Read the command line, and print a table for each size."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser, arms = argparse.ArgumentParser(description=__doc__.splitlines()[0]), [*ARMS, "bare", "plain", "host"]
     parser.add_argument("--sizes", nargs="+", choices=sizes(1), default=list(sizes(1)))
     parser.add_argument("--volumes", type=int, help="how many, instead of 100, 40 and 2")
     parser.add_argument("--shrink", type=int, default=1, help="makes CT-sized volumes smaller along each axis")
     parser.add_argument("--precision", nargs="+", choices=get_args(PrecisionName), default=["auto"])
-    parser.add_argument("--arms", nargs="+", choices=(*ARMS, "bare", "host"), default=[*ARMS, "bare", "host"])
+    parser.add_argument("--arms", nargs="+", choices=arms, default=arms)
     parser.add_argument(
         "--groups", type=int, default=2, help="in how many groups of volumes the arms take turns; racing is within one"
     )
@@ -172,19 +172,25 @@ def measure(size: Size, work: Path, arms: Collection[str], count: int) -> dict[s
     network = build_network(recipe.network, CLASSES).eval()
     files = write_images(size, recipe, work / "images")
     groups = [files[first::count] for first in range(min(count, len(files)))]
+
+    def note(arm: str, took: Took) -> None:
+        found[arm] += took
+        print(f"  {arm}: {took.processor:.2f} s of the processor, peak {peak_megabytes():.0f} MB", flush=True)
+
     for number, group in enumerate(groups):
         for (name, own), precision in product(arms_of(recipe).items(), size.precisions):
             if name not in arms:
                 continue
             folder = work / f"{name}_{precision}_{number}"
             for turn, took in enumerate(rounds(own, size, precision, network, group, folder), start=1):
-                found[f"{name}, {precision}, round {turn}"] += took
+                note(f"{name}, {precision}, round {turn}", took)
         if "bare" in arms:
             for precision in size.precisions:
-                found[f"bare, {precision}"] += bare(recipe, size, precision, network, group)
-            found["bare, plain"] += bare(recipe, size, "float32", network, group, plain=True)
+                note(f"bare, {precision}", bare(recipe, size, precision, network, group))
+        if "plain" in arms:
+            note("bare, plain", bare(recipe, size, "float32", network, group, plain=True))
         if "host" in arms:
-            found["host"] += host(recipe, size, network, group, work / f"host_{number}")
+            note("host", host(recipe, size, network, group, work / f"host_{number}"))
     return dict(found)
 
 

@@ -1,6 +1,7 @@
 """Jobs, and their halving when memory does not suffice."""
 
 import logging
+import math
 from collections.abc import Callable
 
 import pytest
@@ -8,7 +9,7 @@ import torch
 from torch import Tensor
 
 from activelabel.errors import InvalidInputError
-from activelabel.prediction.batching import BatchLimit, Job
+from activelabel.prediction.batching import BatchLimit, Job, gpu_items
 
 CPU = torch.device("cpu")
 CPU_MESSAGE = "[enforce fail at alloc_cpu.cpp:121] DefaultCPUAllocator: can't allocate memory: you tried to allocate"
@@ -38,6 +39,29 @@ def test_a_cpu_batch_has_about_a_million_voxels_and_two_windows(window_voxels: i
     assert BatchLimit(window_voxels, CPU).items == expected
 
 
+GB = 10**9
+
+
+@pytest.mark.parametrize(
+    ("window", "free_bytes", "expected"),
+    [
+        ((96, 96, 96), 8 * GB, 4),  # 4 GB for windows of 0.91
+        ((96, 96, 96), 130 * GB, 18),  # 71 would fit: 16.8 million voxels
+        ((192, 192, 32), 130 * GB, 14),
+        ((40, 56, 40), 130 * GB, 64),
+        ((512, 512, 512), 130 * GB, 1),
+        ((96, 96, 96), GB, 1),
+    ],
+)
+def test_a_gpu_batch_fits_into_half_of_its_memory_and_into_what_its_kernels_count(
+    window: tuple[int, int, int], free_bytes: int, expected: int
+) -> None:
+    """With 64 channels, the most of a recipe's values at full resolution, a batch stays below 2^31 values."""
+    items, voxels = gpu_items(math.prod(window), free_bytes), math.prod(window)
+    assert items == expected
+    assert items == 1 or 64 * items * voxels < 2**31
+
+
 def test_jobs_hold_all_repeats_of_as_many_windows_as_fit() -> None:
     assert list(limit_of(7).jobs([0, 1, 2, 3, 4], range(3))) == [
         Job((0, 1), (0, 1, 2)),
@@ -55,7 +79,16 @@ def test_a_job_above_the_limit_is_split_by_repeats_then_by_windows() -> None:
 
 
 @pytest.mark.parametrize(
-    "error", [torch.OutOfMemoryError("CUDA out of memory."), RuntimeError(CPU_MESSAGE), MemoryError()]
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory."),
+        RuntimeError(CPU_MESSAGE),
+        MemoryError(),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+        RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
+        RuntimeError("GET was unable to find an engine to execute this computation"),
+        RuntimeError("CUDA error: out of memory"),
+    ],
 )
 def test_out_of_memory_halves_warns_and_loses_nothing(error: Exception, caplog: pytest.LogCaptureFixture) -> None:
     limit = limit_of(8)

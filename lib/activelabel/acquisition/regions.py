@@ -73,8 +73,8 @@ def _dilated_along(mask: Tensor, axis: int, reach: int) -> Tensor:
     return mask
 
 
-def seen_voxels(shape: Sequence[int], kernel: int) -> Tensor:
-    """Voxels that a network judges by the image rather than by its padding: bool of `shape`.
+def seen_voxels(shape: Sequence[int], kernel: int, device: torch.device | None = None) -> Tensor:
+    """Voxels that a network judges by the image rather than by its padding: bool of `shape`, on `device` or the CPU.
 
     At least half of the cube of `kernel` voxels a side around such a voxel lies in the image. Where an axis of the
     image is shorter than the cube, the cube is cut to the axis. In the middle of a face a little more than half of the
@@ -82,7 +82,7 @@ def seen_voxels(shape: Sequence[int], kernel: int) -> Tensor:
     """
     sides = []
     for axis, size in enumerate(shape):
-        place = torch.arange(size)
+        place = torch.arange(size, device=device)
         inside = (place + kernel // 2).clamp_max(size - 1) - (place - kernel // 2).clamp_min(0) + 1
         sides.append((inside / min(kernel, size)).view([-1 if other == axis else 1 for other in range(len(shape))]))
     return functools.reduce(operator.mul, sides) >= 0.5
@@ -93,7 +93,7 @@ def predicted_object(mean: Tensor, kernel: int = 11) -> Tensor:
 
     Its size follows the prediction, however much of the image surrounds it. Raises what `dilated_foreground` does.
     """
-    return dilated_foreground(mean, kernel) & seen_voxels(mean.shape[1:], kernel).to(mean.device)
+    return dilated_foreground(mean, kernel) & seen_voxels(mean.shape[1:], kernel, mean.device)
 
 
 REGIONS: dict[str, Callable[[Tensor, RegionSettings], Tensor]] = {
@@ -110,7 +110,7 @@ def regions_of(statistics: MonteCarloStatistics, names: Sequence[str], settings:
     found: dict[str, Tensor] = {}
     for name in names:
         if name == "object" and "dilated_foreground" in found and settings.object_kernel == settings.dilation_kernel:
-            seen = seen_voxels(statistics.mean.shape[1:], settings.object_kernel).to(statistics.mean.device)
+            seen = seen_voxels(statistics.mean.shape[1:], settings.object_kernel, statistics.mean.device)
             found[name] = found["dilated_foreground"] & seen
         else:
             found[name] = region_of(statistics, name, settings)

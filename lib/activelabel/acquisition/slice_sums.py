@@ -11,7 +11,8 @@ from activelabel.acquisition.regions import predicted_foreground, regions_of
 from activelabel.acquisition.uncertainty import MonteCarloStatistics
 from activelabel.recipes import RegionSettings
 
-_PART_VOXELS = 1 << 17
+_PART_VOXELS = {"cpu": 1 << 17, "cuda": 1 << 23}
+"""A GPU would spend its time on starting kernels for small parts; so many voxels take 1 GB."""
 
 
 def slice_sums(
@@ -28,12 +29,12 @@ def slice_sums(
     With `by_class` more regions follow: the voxels predicted as foreground, and for each foreground class all voxels,
     weighted by its probability.
 
-    Part by part, so that all maps of a part lie in a processor's cache at once; the slices of a part lie behind each
-    other in memory.
+    Part by part, so that on a processor all maps of a part lie in its cache at once; the slices of a part lie behind
+    each other in memory.
     """
     masks = regions_of(statistics, regions, settings)
     shape = statistics.mean.shape[1:]
-    thickness = max(_PART_VOXELS // math.prod(shape[1:]), 1)
+    thickness = max(_PART_VOXELS[statistics.mean.device.type] // math.prod(shape[1:]), 1)
     sums: list[Tensor] = []
     for first in range(0, shape[0], thickness):
         part = slice(first, first + thickness)

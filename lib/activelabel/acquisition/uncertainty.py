@@ -19,8 +19,9 @@ from activelabel.acquisition import overlapping as of_overlapping
 from activelabel.acquisition.overlapping import entr
 from activelabel.recipes import LEAST_REPEATS, needs_repeats
 
-# Values that are updated together: their temporaries then fit into a processor's second-level cache.
-_BLOCK_VALUES = 1 << 17
+# Values that are updated together: their temporaries then fit into a processor's second-level cache. A GPU has no use
+# for small blocks: to start so many kernels would take longer than their work.
+_BLOCK_VALUES = {"cpu": 1 << 17, "cuda": 1 << 24}
 _LEAST_BLOCK_VOXELS = 1 << 10
 # Its exponential is 0 in single precision: no product of 0 and minus infinity comes up.
 _LEAST_LOGIT = -200.0
@@ -146,7 +147,7 @@ class MonteCarloStatistics:
                 f"every repeat must be {tuple(self._mean.shape)} as the first, got {tuple(samples.shape[1:])}"
             )
         repeats, classes = samples.shape[:2]
-        at_once = max(_BLOCK_VALUES // (repeats * classes), _LEAST_BLOCK_VOXELS)
+        at_once = max(_BLOCK_VALUES[samples.device.type] // (repeats * classes), _LEAST_BLOCK_VOXELS)
         blocks = zip(
             samples.reshape(repeats, classes, -1).split(at_once, dim=2),
             self._mean.view(classes, -1).split(at_once, dim=1),

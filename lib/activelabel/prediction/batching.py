@@ -19,6 +19,16 @@ _CPU_SMALLEST_BATCH = 2
 # A generous estimate of what a 3D U-Net takes on a GPU; the halving below does the rest.
 _GPU_BYTES_PER_VOXEL = 1024
 _GPU_LARGEST_BATCH = 64
+# So many voxels keep any GPU busy. With 64 channels they are half of what fits into the 31 bits by which some of
+# torch's kernels count, and which a batch that fills a large GPU would exceed.
+_GPU_MOST_VOXELS = 1 << 24
+# What other libraries than torch's allocator say, and cuDNN when it has too little memory for any of its ways.
+_GPU_IS_FULL = (
+    "CUDA error: out of memory",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_ALLOC_FAILED",
+    "unable to find an engine to execute this computation",
+)
 
 
 @dataclass(frozen=True)
@@ -46,8 +56,9 @@ class BatchLimit:
     def __init__(self, window_voxels: int, device: torch.device) -> None:
         if device.type == "cuda":
             free_bytes, _ = torch.cuda.mem_get_info(device)
-            fitting = free_bytes // 2 // (_GPU_BYTES_PER_VOXEL * window_voxels)
-            self.items = min(max(fitting, 1), _GPU_LARGEST_BATCH)
+            # What torch keeps for its next values is free as well.
+            kept_bytes = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+            self.items = gpu_items(window_voxels, free_bytes + kept_bytes)
         else:
             self.items = max(_CPU_VOXELS // window_voxels, _CPU_SMALLEST_BATCH)
 
@@ -90,6 +101,14 @@ class BatchLimit:
             waiting.appendleft(job)
 
 
+def gpu_items(window_voxels: int, free_bytes: int) -> int:
+    """How many windows go through a network at once on a GPU with so much free memory: 1 or more."""
+    fitting = free_bytes // 2 // (_GPU_BYTES_PER_VOXEL * window_voxels)
+    return max(min(fitting, _GPU_LARGEST_BATCH, _GPU_MOST_VOXELS // window_voxels), 1)
+
+
 def _is_out_of_memory(error: MemoryError | RuntimeError) -> bool:
-    """Whether memory ran out: CUDA has a class for it, torch on a CPU raises a plain `RuntimeError`."""
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)
+    """Whether memory ran out: torch on CUDA has a class for it, CUDA's libraries and a CPU a plain `RuntimeError`."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    return any(said in str(error) for said in ("DefaultCPUAllocator", *_GPU_IS_FULL))

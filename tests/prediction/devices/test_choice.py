@@ -3,7 +3,7 @@
 import json
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -11,10 +11,11 @@ import torch
 from torch import nn
 
 from activelabel.prediction.devices import choice as choice_module
-from activelabel.prediction.devices.choice import Choice, Work, measured_choice, seconds_of_run
+from activelabel.prediction.devices.choice import Choice, Runs, Work, least_seconds, measured_choice
 
 CPU, FLOAT32, BFLOAT16 = torch.device("cpu"), torch.float32, torch.bfloat16
 SHAPE = (2, 1, 8, 8, 8)
+TURNS = 7
 WAYS = [(layout, dtype) for dtype in ("bfloat16", "float32") for layout in ("channels_last_3d", "contiguous")]
 
 
@@ -25,7 +26,7 @@ class FakeTimer:
         self._seconds = seconds
         self.asked = 0
 
-    def __call__(self, network: nn.Module, way: Choice) -> float:
+    def __call__(self, way: Choice) -> float:
         self.asked += 1
         return self._seconds.get((way.layout, way.precision), 9.0)
 
@@ -35,7 +36,7 @@ def test_the_fastest_way_is_chosen_and_measured_once(fastest: tuple[str, str], t
     timer, file, network = FakeTimer({fastest: 1.0}), tmp_path / "layouts.json", nn.Conv3d(1, 2, 3)
     chosen = [measured_choice("pass", network, SHAPE, [BFLOAT16, FLOAT32], CPU, file, timer) for _ in range(3)]
     assert chosen == [Choice(*fastest)] * 3
-    assert timer.asked == 4
+    assert timer.asked == 4 * TURNS
     (key,) = json.loads(file.read_text(encoding="utf-8"))
     assert key.startswith(f"torch {torch.__version__} pass on cpu bfloat16/float32 2x1x8x8x8 ")
 
@@ -47,7 +48,7 @@ def test_another_work_network_shape_or_precision_is_measured_by_itself(tmp_path:
     measured_choice("pass", nn.Conv3d(1, 4, 3), SHAPE, [FLOAT32], CPU, file, timer)
     measured_choice("pass", network, (4, 1, 8, 8, 8), [FLOAT32], CPU, file, timer)
     measured_choice("pass", network, SHAPE, [BFLOAT16], CPU, file, timer)
-    assert timer.asked == 10
+    assert timer.asked == 10 * TURNS
     assert len(json.loads(file.read_text(encoding="utf-8"))) == 5
 
 
@@ -59,7 +60,7 @@ def test_choices_of_another_version_of_torch_are_measured_again_and_removed(
     measured_choice("pass", network, SHAPE, [FLOAT32], CPU, file, timer)
     monkeypatch.setattr(torch, "__version__", "2.130")
     measured_choice("pass", network, SHAPE, [FLOAT32], CPU, file, timer)
-    assert timer.asked == 4
+    assert timer.asked == 4 * TURNS
     (key,) = json.loads(file.read_text(encoding="utf-8"))
     assert key.startswith("torch 2.130 ")
 
@@ -103,37 +104,116 @@ def test_measuring_leaves_weights_gradients_statistics_mode_and_random_numbers_a
     assert not any(layer.training for layer in network.modules())
 
 
+class Clock:
+    """Hours that pass only while a way runs: each takes its own seconds, longer by what others do at that time."""
+
+    def __init__(self, seconds: Mapping[Choice, float], busy: Callable[[float], float] = lambda now: 0.0) -> None:
+        self._seconds, self._busy = seconds, busy
+        self.now = 0.0
+        self.order: list[Choice] = []
+
+    def perf_counter(self) -> float:
+        """As `time.perf_counter`."""
+        return self.now
+
+    def run(self, way: Choice) -> float:
+        """The seconds of a run."""
+        self.order.append(way)
+        taken = self._seconds[way] + self._busy(self.now)
+        self.now += taken
+        return taken
+
+
+@pytest.fixture
+def set_clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[Clock], Clock]:
+    """Puts a clock in place of the machine's."""
+
+    def put(clock: Clock) -> Clock:
+        monkeypatch.setattr(choice_module, "time", clock)
+        return clock
+
+    return put
+
+
+FIRST, SECOND = Choice("channels_last_3d", "bfloat16"), Choice("contiguous", "float32")
+
+
+@pytest.mark.parametrize("faster", [FIRST, SECOND])
+def test_what_others_do_for_some_turns_changes_no_order(faster: Choice, set_clock: Callable[[Clock], Clock]) -> None:
+    """Others make the first, or the last runs three times as long: so would those of a way that is measured alone."""
+    own = {way: 0.1 if way is faster else 0.12 for way in (FIRST, SECOND)}
+    for is_busy in (lambda now: now < 1, lambda now: now > 0.5):
+        clock = set_clock(Clock(own, lambda now, is_busy=is_busy: 0.2 * is_busy(now)))  # type: ignore[misc]
+        assert least_seconds(clock.run, [FIRST, SECOND]) == pytest.approx(own)
+
+
+def test_ways_take_turns_forwards_and_backwards(set_clock: Callable[[Clock], Clock]) -> None:
+    clock = set_clock(Clock({FIRST: 0.1, SECOND: 0.1}))
+    least_seconds(clock.run, [FIRST, SECOND])
+    assert clock.order == [FIRST, SECOND, SECOND, FIRST] * 3 + [FIRST, SECOND]
+
+
+def test_a_slow_network_has_two_turns(set_clock: Callable[[Clock], Clock]) -> None:
+    clock = set_clock(Clock({FIRST: 10.0, SECOND: 10.0}))
+    least_seconds(clock.run, [FIRST, SECOND])
+    assert len(clock.order) == 4
+
+
+def test_a_way_for_which_memory_does_not_suffice_takes_forever_and_no_second_turn(
+    set_clock: Callable[[Clock], Clock],
+) -> None:
+    clock = set_clock(Clock({FIRST: math.inf, SECOND: 0.1}))
+    clock.run = lambda way: Clock.run(clock, way) if way is SECOND else _full(clock, way)  # type: ignore[method-assign]
+    assert least_seconds(clock.run, [FIRST, SECOND]) == {FIRST: math.inf, SECOND: 0.1}
+    assert clock.order.count(FIRST) == 1
+
+
+def _full(clock: Clock, way: Choice) -> float:
+    clock.order.append(way)
+    return math.inf
+
+
+@pytest.mark.parametrize(("seconds", "chosen"), [(0.94, "bfloat16"), (0.96, "float32"), (1.5, "float32")])
+def test_float32_stays_unless_another_precision_is_faster_by_a_twentieth(seconds: float, chosen: str) -> None:
+    timer = FakeTimer({("channels_last_3d", "bfloat16"): seconds, ("contiguous", "float32"): 1.0})
+    found = measured_choice("pass", nn.Conv3d(1, 2, 3), SHAPE, [BFLOAT16, FLOAT32], CPU, None, timer)
+    assert found.precision == chosen
+
+
+def test_where_float32_has_too_little_memory_another_precision_is_chosen() -> None:
+    timer = FakeTimer({(layout, dtype): math.inf if dtype == "float32" else 2.0 for layout, dtype in WAYS})
+    found = measured_choice("pass", nn.Conv3d(1, 2, 3), SHAPE, [BFLOAT16, FLOAT32], CPU, None, timer)
+    assert found == Choice("channels_last_3d", "bfloat16")
+
+
 class Slow(nn.Module):
     """A network whose pass takes a tenth of a second."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.runs: list[bool] = []
+        self.weight = nn.Parameter(torch.ones(()))
+        self.is_mixed = False
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        self.runs.append(torch.is_autocast_enabled("cpu"))
         time.sleep(0.1)
-        return images
+        if self.is_mixed != torch.is_autocast_enabled("cpu"):
+            raise AssertionError("another precision was asked for")
+        return images * self.weight
 
 
-def test_a_run_of_a_slow_network_is_measured_in_bounded_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(choice_module, "_MOST_SECONDS", 0.05)
-    network = Slow()
-    assert seconds_of_run("pass", network, SHAPE, Choice("contiguous", "bfloat16"), CPU) >= 0.1
-    assert network.runs == [True, True], "the first run does not count, the second does"
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("work", ["pass", "step"])
+def test_the_seconds_of_a_run_are_those_of_its_pass(work: Work, precision: str) -> None:
+    network, way = Slow(), Choice("contiguous", precision)
+    network.is_mixed = precision == "bfloat16"
+    assert 0.1 <= Runs(work, network, SHAPE, [way], CPU).seconds(way) < 60
+    assert network.weight.grad is None
 
 
-def test_the_mean_of_five_runs_counts_after_two(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(choice_module, "_MOST_SECONDS", 600.0)  # a busy machine may take more than two
-    network = Slow()
-    assert seconds_of_run("pass", network, SHAPE, Choice("contiguous", "float32"), CPU) >= 0.1
-    assert len(network.runs) == 7
-    assert not any(network.runs)
-
-
-def test_a_way_for_which_memory_does_not_suffice_takes_forever() -> None:
+def test_a_run_for_which_memory_does_not_suffice_takes_forever() -> None:
     class Full(nn.Module):
         def forward(self, images: torch.Tensor) -> torch.Tensor:
             raise torch.OutOfMemoryError("too little")
 
-    assert seconds_of_run("pass", Full(), SHAPE, Choice("contiguous", "float32"), CPU) == math.inf
+    way = Choice("contiguous", "float32")
+    assert Runs("pass", Full(), SHAPE, [way], CPU).seconds(way) == math.inf

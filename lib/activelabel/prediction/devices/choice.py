@@ -10,7 +10,6 @@ import itertools
 import json
 import logging
 import math
-import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -32,10 +31,12 @@ LAYOUTS: Mapping[str, torch.memory_format] = {
     "channels_last_3d": torch.channels_last_3d,
     "contiguous": torch.contiguous_format,
 }
-_WARM_UP, _MEASURED = 2, 5
-"""Runs before and while the time is taken: in the first ones CUDA chooses its kernels."""
+_LEAST_TURNS, _TURNS = 2, 7
+"""How often each way is run. In the first turn CUDA chooses its kernels, which takes longer than any later run."""
 _MOST_SECONDS = 2.0
-"""After so long no further run of a way begins; a large network then has two runs, of which one counts."""
+"""After so long for each way no further turn begins but the second."""
+_LEAST_GAIN = 0.05
+"""By what share of its time another precision must be faster than float32, which is exact, to be chosen."""
 _MOST_KEPT = 64
 """How many choices a file keeps; a project has one for each kind of model, each work and each GPU."""
 
@@ -59,8 +60,8 @@ class Choice:
         return dtype
 
 
-Measure = Callable[[nn.Module, Choice], float]
-"""From a network and a way to run it to the seconds of a run."""
+Measure = Callable[[Choice], float]
+"""Runs a network once in a way, and gives the seconds; infinite if memory does not suffice."""
 
 
 def measured_choice(
@@ -74,6 +75,7 @@ def measured_choice(
 ) -> Choice:
     """The fastest way to run a `network` on a device, on batches of a `shape` (B, C, *S).
 
+    Where float32 is nearly as fast as the others, it is chosen: for a few hundredths nobody wants rounded values.
     It is kept in `file` for this work, device, network, shape, these precisions and this version of torch; None keeps
     none. A file that is damaged counts as empty. Choices of other versions of torch are removed when one is written. A
     way for which there is too little memory is not chosen; if there is too little for any, it is the first.
@@ -85,7 +87,7 @@ def measured_choice(
         dtypes: the precisions among which is chosen.
         device: where it runs.
         file: where choices are kept.
-        measure: by default `seconds_of_run`.
+        measure: by default that of `Runs`.
     """
     ways = [Choice(layout, _name(dtype)) for dtype, layout in itertools.product(dtypes, LAYOUTS)]
     key = _key(work, network, shape, dtypes, device)
@@ -93,9 +95,9 @@ def measured_choice(
     for way in ways:
         if kept.get(key) == [way.layout, way.precision]:
             return way
-    measure = measure or (lambda copied, way: seconds_of_run(work, copied, shape, way, device))
-    seconds = {way: measure(copy.deepcopy(network), way) for way in ways}
-    chosen = min(ways, key=lambda way: seconds[way])
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        seconds = least_seconds(measure or Runs(work, network, shape, ways, device).seconds, ways)
+    chosen = _fastest(seconds)
     shown = ", ".join(f"{way.precision} {way.layout} {value * 1000:.1f} ms" for way, value in seconds.items())
     logger.info("a %s on %s: %s; chosen: %s %s", work, _device_name(device), shown, chosen.precision, chosen.layout)
     if file is not None and math.isfinite(seconds[chosen]):
@@ -114,15 +116,65 @@ def kept_precision(
     return ways.get(found[-1]) if found else None
 
 
-def seconds_of_run(work: Work, network: nn.Module, shape: Sequence[int], way: Choice, device: torch.device) -> float:
-    """The mean seconds of a run, infinite if memory does not suffice; torch's random numbers stay as they were."""
-    network.to(memory_format=way.memory_format).train(work == "step")
-    try:
-        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-            images = torch.rand(*shape, device=device)
-            return _mean_seconds(lambda: _run(work, network, images, way), device)
-    except torch.OutOfMemoryError:
-        return math.inf
+def least_seconds(measure: Measure, ways: Sequence[Choice]) -> dict[Choice, float]:
+    """The least seconds of a run in each way, infinite for those for which memory does not suffice.
+
+    The ways take turns, forwards and backwards, and the least counts: what else a machine does makes runs longer, and
+    falls on all ways alike. Of ways that were measured one after the other, it would change the order.
+    """
+    started, least = time.perf_counter(), dict.fromkeys(ways, math.inf)
+    left = list(ways)
+    for turn in range(_TURNS):
+        if turn >= _LEAST_TURNS and time.perf_counter() - started > _MOST_SECONDS * len(ways):
+            break
+        for way in list(left):
+            seconds = measure(way)
+            least[way] = min(least[way], seconds)
+            if math.isinf(seconds):
+                left.remove(way)
+                least[way] = math.inf
+        left.reverse()
+    return least
+
+
+def _fastest(seconds: Mapping[Choice, float]) -> Choice:
+    """The way with the least seconds, or the first; of float32, if no other is faster by `_LEAST_GAIN`."""
+    fastest = min(seconds, key=lambda way: seconds[way])
+    exact = [way for way in seconds if way.dtype is torch.float32]
+    if exact:
+        of_exact = min(exact, key=lambda way: seconds[way])
+        if math.isfinite(seconds[of_exact]) and seconds[fastest] > (1 - _LEAST_GAIN) * seconds[of_exact]:
+            return of_exact
+    return fastest
+
+
+class Runs:
+    """Single runs of copies of a network on the same images, whose time is taken."""
+
+    def __init__(
+        self, work: Work, network: nn.Module, shape: Sequence[int], ways: Sequence[Choice], device: torch.device
+    ) -> None:
+        self._work = work
+        self._device = device
+        self._shape = shape
+        self._networks = {
+            way: copy.deepcopy(network).to(memory_format=way.memory_format).train(work == "step") for way in ways
+        }
+
+    def seconds(self, way: Choice) -> float:
+        """The seconds of a run; infinite if memory does not suffice."""
+        network = self._networks[way]
+        try:
+            images = torch.rand(*self._shape, device=self._device)
+            _wait(self._device)
+            begun = time.perf_counter()
+            _run(self._work, network, images, way)
+            _wait(self._device)
+            return time.perf_counter() - begun
+        except torch.OutOfMemoryError:
+            return math.inf
+        finally:
+            network.zero_grad(set_to_none=True)
 
 
 def _run(work: Work, network: nn.Module, images: torch.Tensor, way: Choice) -> None:
@@ -132,17 +184,6 @@ def _run(work: Work, network: nn.Module, images: torch.Tensor, way: Choice) -> N
         logits = network(images)
     if work == "step":
         logits.float().square().mean().backward()
-
-
-def _mean_seconds(run: Callable[[], None], device: torch.device) -> float:
-    """The mean of the runs after the warm-up; of the last one, if there is time for no more."""
-    started, taken = time.perf_counter(), list[float]()
-    while len(taken) < 2 or (len(taken) < _WARM_UP + _MEASURED and time.perf_counter() - started < _MOST_SECONDS):
-        begun = time.perf_counter()
-        run()
-        _wait(device)
-        taken.append(time.perf_counter() - begun)
-    return statistics.fmean(taken[_WARM_UP:] or taken[-1:])
 
 
 def _key(
