@@ -55,9 +55,9 @@ def in_known_spelling(query: bytes, images: Callable[[], Collection[str]]) -> by
     Systems differ in how they spell a name: what a person or another program sends may be the same to the eye alone.
     """
     fields = parse_qsl(query.decode("latin-1"), keep_blank_values=True)
-    if all(value.isascii() for _, value in fields):
+    if all(value.isascii() for key, value in fields if key in _IMAGE_FIELDS):  # a reader's name may have an accent
         return query
-    known = images()
+    known = set(images())
     spelt = [
         (key, next((name for name in spellings(value) if name in known), value) if key in _IMAGE_FIELDS else value)
         for key, value in fields
