@@ -123,7 +123,10 @@ class CaseHistories(Database):
             NotFoundError: the image was never registered.
         """
         with self._reading() as session:
-            return CaseRows.read(session, image_id).history(self._clock())
+            known = session.info.get((CaseHistory, image_id))  # of the same transaction, so it says the same
+            history = known or CaseRows.read(session, image_id).history(self._clock())
+            session.info[CaseHistory, image_id] = history
+            return history
 
     def image_and_label(self, image_id: str) -> tuple[Image, Annotation | None]:
         """An image, and its final label, of whatever state; None if it has none.
