@@ -15,11 +15,12 @@ from activelabel.errors import InvalidInputError
 
 SHAPE = (4, 3, 2)
 VOXELS = np.arange(24).reshape(SHAPE)
+VOXELS_OF_BYTES = VOXELS.astype(np.uint8)
 AFFINE = np.array([[-0.7, 0, 0, 100], [0, -0.7, 0, 120], [0, 0, 2.5, -300], [0, 0, 0, 1.0]])
 LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
-def content(array: NDArray[np.generic] = VOXELS.astype(np.uint8), affine: NDArray[np.float64] = AFFINE) -> bytearray:
+def content(array: NDArray[np.generic] = VOXELS_OF_BYTES, affine: NDArray[np.float64] = AFFINE) -> bytearray:
     """A file of which both forms of the affine say the same."""
     image = nibabel.Nifti1Image(array, affine, dtype=array.dtype)
     image.set_qform(affine, code=1)
