@@ -89,6 +89,16 @@ def test_whatever_has_to_be_interpreted_is_left_to_the_libraries(change: str) ->
     assert agreed_volume(changed) is None
 
 
+@pytest.mark.parametrize("change", ["another spacing", "a negative length", "a sheared axis", "no number"])
+def test_the_rows_alone_are_believed_only_at_right_angles_and_with_their_spacing(change: str) -> None:
+    without_rotation = content()
+    without_rotation[252:254] = bytes(2)
+    assert agreed_volume(without_rotation) is not None
+    offset, new = CHANGES[change]
+    without_rotation[offset : offset + len(new)] = new
+    assert agreed_volume(without_rotation) is None
+
+
 def test_a_file_without_its_last_voxel_is_refused(tmp_path: Path) -> None:
     cut = content()[:-1]
     assert agreed_volume(cut) is None
