@@ -161,12 +161,14 @@ def write_label(path: Path, array: LabelArray, affine_ras: NDArray[np.float64]) 
 
 def label_file_of(array: LabelArray, affine_ras: NDArray[np.float64]) -> bytes:
     """The content of a compressed NIfTI of `array` (W, H, D); the same array and affine give the same bytes."""
-    image = nibabel.Nifti1Image(array, affine_ras)
-    image.header.set_xyzt_units("mm")
+    header = nibabel.Nifti1Header()  # alone: an image of nibabel's would set each of its fields several times
+    header.set_data_dtype(array.dtype)
+    header.set_data_shape(array.shape)
+    header.set_xyzt_units("mm")
     # Both forms, so that ITK (which may look at the qform) and nibabel (the sform) put it at the same place.
-    image.set_qform(affine_ras, code="scanner")
-    image.set_sform(affine_ras, code="scanner")
-    return gzip.compress(_content(image.header, array), _LEVEL, mtime=0)
+    header.set_qform(affine_ras, code="scanner")
+    header.set_sform(affine_ras, code="scanner")
+    return gzip.compress(_content(header, array), _LEVEL, mtime=0)
 
 
 def _content(header: nibabel.Nifti1Header, array: LabelArray) -> bytes:

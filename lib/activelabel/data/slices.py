@@ -1,6 +1,7 @@
 """Slices of an image: indices along one axis of the image's own voxels, however a network sees them."""
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Literal
 
 import nibabel
@@ -15,6 +16,7 @@ SlicePlane = Literal["acquisition", "sagittal", "coronal", "axial"]
 
 PLANES: tuple[Plane, Plane, Plane] = ("sagittal", "coronal", "axial")
 _SAME_POSITION = 1e-6
+_KNOWN_AFFINES = 1024
 
 
 def slice_axis(grid: Grid, plane: SlicePlane = "acquisition") -> int:
@@ -25,8 +27,8 @@ def slice_axis(grid: Grid, plane: SlicePlane = "acquisition") -> int:
     """
     if plane != "acquisition":
         return _anatomical_axes(grid).index(PLANES.index(plane))
-    towards_head = _anatomical_axes(grid).index(PLANES.index("axial"))
-    return max(range(3), key=lambda axis: (round(grid.spacing_mm[axis], 3), axis == towards_head, axis))
+    towards_head, spacing_mm = _anatomical_axes(grid).index(PLANES.index("axial")), grid.spacing_mm
+    return max(range(3), key=lambda axis: (round(spacing_mm[axis], 3), axis == towards_head, axis))
 
 
 def plane_name(grid: Grid, axis: int) -> Plane:
@@ -90,4 +92,11 @@ def prepared_axis(prepared: Grid, original: Grid, axis: int) -> int:
 
 def _anatomical_axes(grid: Grid) -> list[int]:
     """For each axis of the grid, the nearest axis of the patient (0 right, 1 anterior, 2 superior)."""
-    return [int(axis) for axis in nibabel.orientations.io_orientation(grid.affine_ras)[:, 0]]
+    return list(_axes_of(np.ascontiguousarray(grid.affine_ras, dtype=np.float64).tobytes()))
+
+
+@lru_cache(_KNOWN_AFFINES)
+def _axes_of(affine_ras: bytes) -> tuple[int, ...]:
+    """The same from the bytes of the affine: an image is asked about several times from its query to its label."""
+    affine = np.frombuffer(affine_ras).reshape(4, 4)
+    return tuple(int(axis) for axis in nibabel.orientations.io_orientation(affine)[:, 0])

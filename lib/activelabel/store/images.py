@@ -12,6 +12,7 @@ from activelabel.store.columns import UtcDateTime
 from activelabel.store.image_sync import ImageSync
 from activelabel.store.lookup import image_row, image_rows, in_pieces, record_of
 from activelabel.store.pool import active, counting, current_final, in_pool, unfinished
+from activelabel.store.records.case import CaseHistory
 from activelabel.store.records.images import Image, Role, SlicesTaken
 from activelabel.store.schema.images import ImageRow
 from activelabel.store.schema.labels import AnnotationRow
@@ -36,7 +37,8 @@ class Images(ImageSync):
             NotFoundError: the image was never registered.
         """
         with self._reading() as session:
-            return record_of(image_row(session, image_id), Image)
+            case: CaseHistory | None = session.info.get((CaseHistory, image_id))  # of the same transaction
+            return record_of(image_row(session, image_id), Image) if case is None else case.image
 
     def images(self) -> list[Image]:
         """All images ever registered, absent ones included, by id."""
@@ -89,10 +91,9 @@ class Images(ImageSync):
             NotFoundError: the image was never registered.
             InvalidInputError: the file is not the one whose slices were annotated: the number of slices differs.
         """
-        with self._reading() as session:
-            row = image_row(session, image_id)
-            if (row.slice_axis, row.slice_count) == (axis, shape[axis]):
-                return record_of(row, Image)
+        known = self.image(image_id)
+        if (known.slice_axis, known.slice_count) == (axis, shape[axis]):
+            return known
         with self._writing() as session:
             row = image_row(session, image_id)
             if row.slice_axis is None or not _goes_by_slices(session, image_id):

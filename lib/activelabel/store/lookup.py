@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterator
 from dataclasses import fields
 from enum import Enum
+from types import SimpleNamespace
 from typing import Any, TypeVar, get_args, get_type_hints
 
 from sqlalchemy import Row, bindparam, select
@@ -36,10 +37,10 @@ _fields: dict[type[Any], tuple[tuple[str, type[Enum] | None], ...]] = {}
 """For each kind of record: the names of its fields, and the enum of each field that holds an enum member."""
 
 
-def record_of(row: Base | Row[Any], kind: type[Record], **other: Any) -> Record:
+def record_of(row: Base | Row[Any] | SimpleNamespace, kind: type[Record], **other: Any) -> Record:
     """The frozen record of a row: each field from the column of its name, lists as tuples, words as enum members.
 
-    A plain row of the same columns will do. `other` holds the fields that do not come from a column of the same name.
+    Plain values of the same columns will do. `other` holds the fields that do not come from a column of the same name.
     """
     known = _fields.get(kind)
     if known is None:
@@ -78,9 +79,14 @@ def image_row(session: Session, image_id: str) -> ImageRow:
     held: ImageRow | None = session.info.get(image_id)  # so that the session does not read it twice
     row = held or session.scalar(_IMAGE_ROW, {"image": image_id})
     if row is None:
-        raise NotFoundError(f"image '{image_id}': not in the ledger; expected the id of an image of this study")
+        raise no_such_image(image_id)
     session.info[image_id] = row
     return row
+
+
+def no_such_image(image_id: str) -> NotFoundError:
+    """The error for an image that was never registered."""
+    return NotFoundError(f"image '{image_id}': not in the ledger; expected the id of an image of this study")
 
 
 def model_row(session: Session, version: int) -> ModelVersionRow:

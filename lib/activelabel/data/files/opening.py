@@ -18,6 +18,7 @@ from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError
 from numpy.typing import NDArray
 
+from activelabel.data.files.agreed_volumes import agreed_volume
 from activelabel.data.files.guard import check_file
 from activelabel.data.files.names import ENDINGS, NIFTI_ENDINGS, ending_of, no_image, stem_of
 from activelabel.data.grids import Grid, has_inverse
@@ -76,6 +77,10 @@ def open_voxels(path: Path) -> tuple[NDArray[np.float32], Header]:
         InvalidInputError: as `open_header`, or the file is truncated or damaged.
     """
     unpacked = _check_file(path, whole=True)
+    agreed = None if unpacked is None else agreed_volume(unpacked.getbuffer())
+    if agreed is not None:
+        array, affine = agreed
+        return array, Header(array.shape, affine, (), 1, {})
     if _is_nifti(path):
         image = _load_nifti(path, unpacked)
         header = _nifti_header(path, image)

@@ -83,6 +83,7 @@ class LedgerDatastore(FolderLabels):
         except InvalidInputError as error:  # damaged since it was asked for; without this it would be asked for again
             set_aside_unreadable(image_id, self, self._ledger, was_scored=True)
             raise InvalidInputError(f"{error}; it is set aside, ask for another") from error
+        self._ledger.case_history(image_id)  # by one look, in which whatever else is asked of the image is known
         note_image(image_id, image, self._ledger)
         try:
             kept = self._archive.keep(image_id, tag, file, grid, read_label_info(info), decided=decided)

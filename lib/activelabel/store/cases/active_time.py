@@ -5,6 +5,7 @@ the query, so that no number of heartbeats makes more of an hour than an hour.
 """
 
 from collections.abc import Iterable
+from types import SimpleNamespace
 
 from sqlalchemy import func, select
 
@@ -68,7 +69,7 @@ class ActiveTime(Database):
 
 
 def active_seconds_since_label(
-    query: LeaseRow, queries: Iterable[LeaseRow], labels: Iterable[AnnotationRow]
+    query: SimpleNamespace, queries: Iterable[SimpleNamespace], labels: Iterable[SimpleNamespace]
 ) -> float | None:
     """The active seconds of a query and of the earlier ones of its annotator and image that no label has answered.
 

@@ -3,17 +3,17 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import TypeVar
+from types import SimpleNamespace
+from typing import Any
 
-from sqlalchemy import Select, null, select
-from sqlalchemy.orm import Session
+from sqlalchemy import Connection, Select, bindparam, null, select, update
 
 from activelabel.errors import NotFoundError
 from activelabel.store.cases.active_time import active_seconds_since_label
 from activelabel.store.cases.case_records import RecordsByFile, records_of
 from activelabel.store.cases.case_rows import CaseRows
-from activelabel.store.cases.label_rows import copy_label, current_row
-from activelabel.store.cases.leases import end_leases
+from activelabel.store.cases.label_rows import add_label, copied, current_row
+from activelabel.store.cases.leases import end_read_leases
 from activelabel.store.cases.new_annotation import NewAnnotation
 from activelabel.store.cases.readings import end_comparison, record_reading
 from activelabel.store.cases.rounds import begin_round
@@ -27,9 +27,12 @@ from activelabel.store.records.labels import FINAL, SECOND, Annotation
 from activelabel.store.schema.images import ImageRow
 from activelabel.store.schema.labels import AnnotationRow, DraftRow
 from activelabel.store.schema.models import ModelAnnotationRow
-from activelabel.store.schema.queries import LeaseRow
+from activelabel.store.schema.queries import SkipRow
 
-Numbered = TypeVar("Numbered", AnnotationRow, DraftRow)
+_END_DRAFT = update(DraftRow).where(DraftRow.id == bindparam("draft")).values(ended_at=bindparam("now"))
+_BRING_BACK = (
+    update(SkipRow).where(SkipRow.id == bindparam("skip")).values(ended_at=bindparam("now"), ended_by=bindparam("name"))
+)
 
 
 class LabelChangedError(Exception):
@@ -64,29 +67,26 @@ class Annotations(Database):
         given = checked_slices(new.slices)
         now = self._clock()
         with self._writing() as session:
-            case = CaseRows.read(session, new.image_id)
+            connection, case = session.connection(), CaseRows.read(session, new.image_id)
             before = case.history(now)
             _check_unchanged(before, new)
             covered = None if given is not None and len(given) == case.image.slice_count else given
             answers = new.tag in (FINAL, SECOND)
             answered = _answered(case, new.annotator, covered) if answers else []
-            end_leases(session, (lease for lease in answered if lease.ended_at is None), "saved", now)
-            replaced = before.current(new.tag)
-            if replaced is not None:
-                _row(case.labels, replaced.id).superseded_at = now
-                session.flush()
-            row = _new_row(session, new, case, covered, answered[0] if answered else None, now)
-            session.add(row)
-            session.flush()
+            end_read_leases(connection, (lease for lease in answered if lease.ended_at is None), now)
+            number = (case.newest_round or begin_round(session, None, now)).number
+            values = _new_values(new, case, covered, number, answered[0] if answered else None, now)
+            row = add_label(connection, case.labels, values)
             if answers:
-                _end_drafts(case, row, new.finishes)
+                _end_drafts(connection, case, row, new.finishes)
             if new.tag == FINAL:
-                _end_set_aside(case, row)
-            after = replace(case, labels=[*case.labels, row])
+                _end_set_aside(connection, case, row)
+            labels = [*case.labels, row]
             if new.shown_as is not None and _is_shown_as(before, row, new.shown_as):
-                after = replace(after, labels=[*after.labels, copy_label(session, row, new.shown_as)])
+                labels.append(add_label(connection, labels, copied(row, new.shown_as)))
+            after = replace(case, labels=labels)
             if new.compared is not None:
-                record_reading(session, row, new.compared, now)
+                record_reading(session, session.get_one(AnnotationRow, row.id), new.compared, now)
                 after = CaseRows.read(session, new.image_id)
             return record_of(row, Annotation), records_of(session, after)
 
@@ -178,45 +178,44 @@ def _check_unchanged(case: CaseHistory, new: NewAnnotation) -> None:
         raise LabelChangedError(f"image '{new.image_id}': a reviewer has decided between its readings")
 
 
-def _row(rows: Iterable[Numbered], number: int) -> Numbered:
-    return next(row for row in rows if row.id == number)
-
-
-def _new_row(
-    session: Session, new: NewAnnotation, case: CaseRows, covered: Slices, query: LeaseRow | None, now: datetime
-) -> AnnotationRow:
+def _new_values(
+    new: NewAnnotation,
+    case: CaseRows,
+    covered: Slices,
+    round_number: int,
+    query: SimpleNamespace | None,
+    now: datetime,
+) -> dict[str, Any]:
     image = case.image
-    newest_round = case.newest_round or begin_round(session, None, now)
-    return AnnotationRow(
-        image_id=new.image_id,
-        tag=new.tag,
-        version=max((row.version for row in case.labels if row.tag == new.tag), default=0) + 1,
-        file=new.file,
-        sha256=new.sha256,
-        slices=covered and list(covered),
-        covered_slices=image.slice_count if covered is None else len(covered),
-        foreground_slices=new.foreground_slices,
-        annotator=new.annotator,
-        seconds=None if query is None else (now - query.granted_at).total_seconds(),
-        lease_id=None if query is None else query.id,
-        round_number=newest_round.number,
-        created_at=now,
-        unchanged_from=new.unchanged_from,
-        label_names=new.label_names and list(new.label_names),
-        image_sha256=image.content_sha256,
-        file_size=new.file_stamp and new.file_stamp[0],
-        file_modified_ns=new.file_stamp and new.file_stamp[1],
-        coverage=None if new.coverage is None else new.coverage.value,
-        active_seconds=None if query is None else active_seconds_since_label(query, case.queries, case.labels),
-    )
+    return {
+        "image_id": new.image_id,
+        "tag": new.tag,
+        "file": new.file,
+        "sha256": new.sha256,
+        "slices": covered and list(covered),
+        "covered_slices": image.slice_count if covered is None else len(covered),
+        "foreground_slices": new.foreground_slices,
+        "annotator": new.annotator,
+        "seconds": None if query is None else (now - query.granted_at).total_seconds(),
+        "lease_id": None if query is None else query.id,
+        "round_number": round_number,
+        "created_at": now,
+        "unchanged_from": new.unchanged_from,
+        "label_names": new.label_names and list(new.label_names),
+        "image_sha256": image.content_sha256,
+        "file_size": new.file_stamp and new.file_stamp[0],
+        "file_modified_ns": new.file_stamp and new.file_stamp[1],
+        "coverage": None if new.coverage is None else new.coverage.value,
+        "active_seconds": None if query is None else active_seconds_since_label(query, case.queries, case.labels),
+    }
 
 
-def _is_shown_as(before: CaseHistory, row: AnnotationRow, tag: str) -> bool:
+def _is_shown_as(before: CaseHistory, row: SimpleNamespace, tag: str) -> bool:
     """Whether a new label also becomes the current label under `tag`, which clients open with the image."""
     return row.slices is not None or before.shows(tag, row.tag) or before.shows_draft(tag)
 
 
-def _answered(case: CaseRows, annotator: str, covered: Slices) -> Sequence[LeaseRow]:
+def _answered(case: CaseRows, annotator: str, covered: Slices) -> Sequence[SimpleNamespace]:
     """The leases that a final annotation answers; the annotation belongs to the first."""
     answered = {label.lease_id for label in case.labels}
     unanswered = (lease for lease in case.queries if lease.annotator == annotator and lease.id not in answered)
@@ -229,15 +228,16 @@ def _covers(covered: Slices, leased: list[int] | None) -> bool:
     return covered is None or (leased is not None and set(covered).issuperset(leased))
 
 
-def _end_drafts(case: CaseRows, row: AnnotationRow, finishes: int | None) -> None:
+def _end_drafts(connection: Connection, case: CaseRows, row: SimpleNamespace, finishes: int | None) -> None:
     """End the drafts that a final label finishes."""
     covered = None if row.slices is None else tuple(row.slices)
     for draft in case.drafts:
         is_own = draft.annotator == row.annotator and draft.ended_at is None
-        if draft.id == finishes or (is_own and _covers(covered, draft.slices)):
-            draft.ended_at = draft.ended_at or row.created_at
+        if draft.ended_at is None and (draft.id == finishes or (is_own and _covers(covered, draft.slices))):
+            draft.ended_at = row.created_at
+            connection.execute(_END_DRAFT, {"draft": draft.id, "now": draft.ended_at})
 
 
-def _end_set_aside(case: CaseRows, row: AnnotationRow) -> None:
+def _end_set_aside(connection: Connection, case: CaseRows, row: SimpleNamespace) -> None:
     for skip in case.set_aside if row.slices is None else ():
-        skip.ended_at, skip.ended_by = row.created_at, row.annotator
+        connection.execute(_BRING_BACK, {"skip": skip.id, "now": row.created_at, "name": row.annotator})

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from types import SimpleNamespace
 from typing import Any
 
 from sqlalchemy import select
@@ -10,9 +11,6 @@ from sqlalchemy.orm import Session
 
 from activelabel.store.cases.case_rows import CaseRows
 from activelabel.store.schema.base import Base
-from activelabel.store.schema.labels import AnnotationRow, DraftRow
-from activelabel.store.schema.queries import LeaseRow
-from activelabel.store.schema.reviews import ReadingRow, ReviewRow
 from activelabel.store.schema.study import RoundRow
 
 LabelRecord = dict[str, Any]
@@ -36,65 +34,73 @@ def records_in(session: Session, image_id: str) -> RecordsByFile:
 
 def records_of(session: Session, case: CaseRows) -> RecordsByFile:
     """The same from rows that were read already."""
-    image = values_of(case.image, _OF_IMAGE)
-    rows = defaultdict[str, list[AnnotationRow | DraftRow]](list)
-    for label in case.labels:
-        rows[label.file].append(label)
-    for draft in case.drafts:
-        rows[draft.file].append(draft)
+    image = {key: as_json(getattr(case.image, key)) for key in _OF_IMAGE}
+    labels, drafts = _by_file(case.labels), _by_file(case.drafts)
     queries = {row.id: row for row in case.queries}
     rounds = _rounds_of(session, case)
     reviews = [review for review in case.reviews if review.outcome is not None]
-    return {
-        file: {
-            "image": image,
-            **_record(of_file, queries, rounds),
-            "reviews": _reviews_of(of_file, reviews),
-            "readings": _readings_of(of_file, case.readings),
-        }
-        for file, of_file in rows.items()
-    }
+    found = {}
+    for file in {**labels, **drafts}:
+        record = _record(labels.get(file, ()), drafts.get(file, ()), queries, rounds, reviews, case.readings)
+        found[file] = {"image": image, **record}
+    return found
 
 
-def _rounds_of(session: Session, case: CaseRows) -> dict[int, RoundRow]:
+def _by_file(rows: Iterable[SimpleNamespace]) -> Mapping[str, Sequence[SimpleNamespace]]:
+    found = defaultdict[str, list[SimpleNamespace]](list)
+    for row in rows:
+        found[row.file].append(row)
+    return found
+
+
+def _rounds_of(session: Session, case: CaseRows) -> dict[int, SimpleNamespace]:
     """The rounds to which queries and labels of a case belong; mostly all to the newest one, which is read already."""
     newest = case.newest_round
     known = {} if newest is None else {newest.number: newest}
     numbers = {query.round_number for query in case.queries} | {label.round_number for label in case.labels}
     older = numbers - known.keys()
     if older:
-        known.update((row.number, row) for row in session.scalars(select(RoundRow).where(RoundRow.number.in_(older))))
+        rows = session.execute(select(RoundRow.__table__).where(RoundRow.number.in_(older)))
+        known.update((row.number, SimpleNamespace(**row._mapping)) for row in rows)
     return known
 
 
 def _record(
-    rows: Sequence[AnnotationRow | DraftRow], all_queries: Mapping[int, LeaseRow], all_rounds: Mapping[int, RoundRow]
+    labels: Sequence[SimpleNamespace],
+    drafts: Sequence[SimpleNamespace],
+    all_queries: Mapping[int, SimpleNamespace],
+    all_rounds: Mapping[int, SimpleNamespace],
+    reviews: Iterable[SimpleNamespace],
+    readings: Iterable[SimpleNamespace],
 ) -> LabelRecord:
-    queries = [all_queries[id_] for id_ in sorted({row.lease_id for row in rows if row.lease_id is not None})]
-    numbers = {row.round_number for row in rows if isinstance(row, AnnotationRow)}
-    rounds = [all_rounds[number] for number in sorted(numbers | {query.round_number for query in queries})]
+    """The record of a file: its rows, and what belongs to them.
+
+    These are queries, rounds, ended reviews, and comparisons of these labels as second readings.
+    """
+    asked = {row.lease_id for row in (*labels, *drafts) if row.lease_id is not None}
+    queries = [all_queries[id_] for id_ in sorted(asked)]
+    numbers = {row.round_number for row in (*labels, *queries)}
+    ids = {row.id for row in labels}
     return {
-        "annotations": [values_of(row) for row in rows if isinstance(row, AnnotationRow)],
-        "drafts": [values_of(row) for row in rows if isinstance(row, DraftRow)],
-        "queries": [values_of(row) for row in queries],
-        "rounds": [values_of(row) for row in rounds],
+        "annotations": _values_of(labels),
+        "drafts": _values_of(drafts),
+        "queries": _values_of(queries),
+        "rounds": _values_of(all_rounds[number] for number in sorted(numbers)),
+        "reviews": _values_of(review for review in reviews if review.annotation_id in ids),
+        "readings": _values_of(reading for reading in readings if reading.second_id in ids),
     }
 
 
-def _reviews_of(rows: Sequence[AnnotationRow | DraftRow], reviews: Sequence[ReviewRow]) -> list[dict[str, Any]]:
-    """The ended reviews of these annotations."""
-    ids = {row.id for row in rows if isinstance(row, AnnotationRow)}
-    return [values_of(review) for review in reviews if review.annotation_id in ids]
+def _values_of(rows: Iterable[SimpleNamespace]) -> list[dict[str, Any]]:
+    return [{key: as_json(value) for key, value in vars(row).items() if key not in _FILE_COLUMNS} for row in rows]
 
 
-def _readings_of(rows: Sequence[AnnotationRow | DraftRow], readings: Sequence[ReadingRow]) -> list[dict[str, Any]]:
-    """The comparisons of these annotations as second readings."""
-    ids = {row.id for row in rows if isinstance(row, AnnotationRow)}
-    return [values_of(reading) for reading in readings if reading.second_id in ids]
+def values_of(row: Base) -> dict[str, Any]:
+    """The columns of a row as JSON values."""
+    keys = (column.key for column in row.__mapper__.column_attrs)
+    return {key: as_json(getattr(row, key)) for key in keys if key not in _FILE_COLUMNS}
 
 
-def values_of(row: Base, keys: Iterable[str] | None = None) -> dict[str, Any]:
-    """The columns of a row as JSON values: all columns, or those in `keys`."""
-    wanted = [column.key for column in row.__mapper__.column_attrs] if keys is None else keys
-    values = {key: getattr(row, key) for key in wanted if key not in _FILE_COLUMNS}
-    return {key: value.isoformat() if isinstance(value, datetime) else value for key, value in values.items()}
+def as_json(value: Any) -> Any:
+    """A value of a column as JSON has it: a time as text."""
+    return value.isoformat() if isinstance(value, datetime) else value

@@ -1,17 +1,18 @@
 """All rows of one image, read by one statement, and one more for each kind of row that the image has."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from types import SimpleNamespace
 from typing import Any
 
-from sqlalchemy import BindParameter, ColumnElement, Executable, Select, and_, bindparam, func, select
+from sqlalchemy import BindParameter, ColumnElement, Row, and_, bindparam, func, select
 from sqlalchemy.orm import Session
 
 from activelabel.store.case_states import Verdict
 from activelabel.store.cases.leases import lease_record
 from activelabel.store.database import Database
-from activelabel.store.lookup import image_row, record_of
+from activelabel.store.lookup import no_such_image, record_of
 from activelabel.store.pool import current_final, set_aside
 from activelabel.store.records.case import CaseHistory
 from activelabel.store.records.images import Image
@@ -34,48 +35,23 @@ def _of_image(kind: type[Any]) -> ColumnElement[bool]:
 
 _THERE_ARE = [select(kind.id).where(_of_image(kind)).exists() for kind in _KINDS]
 _CASE = (
-    select(ImageRow, RoundRow, *_THERE_ARE)
+    select(ImageRow.__table__, RoundRow.__table__, *_THERE_ARE)
     .outerjoin(RoundRow, RoundRow.number == select(func.max(RoundRow.number)).scalar_subquery())
     .where(ImageRow.id == _IMAGE)
 )
-_CASE_VALUES = select(ImageRow.__table__, *_THERE_ARE).where(ImageRow.id == _IMAGE)
-
-
-def _of_kinds(*, mapped: bool) -> dict[type[Any], Select[Any]]:
-    """What reads the rows of each kind: as objects, which a write changes, or as plain rows, which cost less."""
-    return {
-        kind: select(kind if mapped else kind.__table__).where(_of_image(kind)).order_by(kind.id) for kind in _KINDS
-    }
-
-
-_ROWS, _VALUES = _of_kinds(mapped=True), _of_kinds(mapped=False)
+_ROWS = {kind: select(kind.__table__).where(_of_image(kind)).order_by(kind.id) for kind in _KINDS}
 _WITH_LABEL = (
     select(ImageRow, AnnotationRow)
     .outerjoin(AnnotationRow, and_(AnnotationRow.image_id == ImageRow.id, current_final()))
     .where(ImageRow.id == _IMAGE)
 )
 """Built once: they are executed several times with every label."""
+_IMAGE_COLUMNS, _ROUND_COLUMNS = (tuple(table.__table__.columns.keys()) for table in (ImageRow, RoundRow))
 
 
-def _read(session: Session, statement: Executable, image_id: str) -> Any:
-    """The only row that a statement about an image finds.
-
-    Raises:
-        NotFoundError: the image was never registered.
-    """
-    row = session.execute(statement, {"image": image_id}).one_or_none()
-    if row is None:
-        image_row(session, image_id)  # raises
-    assert row is not None
-    return row
-
-
-def _read_kinds(
-    read: Callable[..., Any], statements: Mapping[type[Any], Select[Any]], image_id: str, there_are: Iterable[bool]
-) -> Iterator[Sequence[Any]]:
-    """The rows of each kind in turn; no statement for a kind of which the image has none."""
-    for statement, any_row in zip(statements.values(), there_are, strict=True):
-        yield read(statement, {"image": image_id}).all() if any_row else ()
+def _plain(rows: Iterable[Row[Any]]) -> list[SimpleNamespace]:
+    """Rows that may be changed; objects of the tables cost several times as much to read and to write."""
+    return [SimpleNamespace(**row._mapping) for row in rows]
 
 
 @dataclass(frozen=True)
@@ -93,14 +69,14 @@ class CaseRows:
         readings: every comparison of readings.
     """
 
-    image: ImageRow
-    newest_round: RoundRow | None
-    labels: Sequence[AnnotationRow]
-    drafts: Sequence[DraftRow]
-    queries: Sequence[LeaseRow]
-    set_aside: Sequence[SkipRow]
-    reviews: Sequence[ReviewRow]
-    readings: Sequence[ReadingRow]
+    image: SimpleNamespace
+    newest_round: SimpleNamespace | None
+    labels: Sequence[SimpleNamespace]
+    drafts: Sequence[SimpleNamespace]
+    queries: Sequence[SimpleNamespace]
+    set_aside: Sequence[SimpleNamespace]
+    reviews: Sequence[SimpleNamespace]
+    readings: Sequence[SimpleNamespace]
 
     @classmethod
     def read(cls, session: Session, image_id: str) -> "CaseRows":
@@ -109,12 +85,32 @@ class CaseRows:
         Raises:
             NotFoundError: the image was never registered.
         """
-        image, newest_round, *there_are = _read(session, _CASE, image_id)
-        return cls(image, newest_round, *_read_kinds(session.scalars, _ROWS, image_id, there_are))
+        connection, values = session.connection(), {"image": image_id}
+        found = connection.execute(_CASE, values).one_or_none()
+        if found is None:
+            raise no_such_image(image_id)
+        ends = len(_IMAGE_COLUMNS), len(_IMAGE_COLUMNS) + len(_ROUND_COLUMNS)
+        image = SimpleNamespace(**dict(zip(_IMAGE_COLUMNS, found[: ends[0]], strict=True)))
+        newest_round = SimpleNamespace(**dict(zip(_ROUND_COLUMNS, found[ends[0] : ends[1]], strict=True)))
+        rows = (
+            _plain(connection.execute(statement, values)) if any_row else []
+            for statement, any_row in zip(_ROWS.values(), found[ends[1] :], strict=True)
+        )
+        return cls(image, None if newest_round.number is None else newest_round, *rows)
 
     def history(self, now: datetime) -> CaseHistory:
         """The same as records, as of `now`."""
-        return _history(self.image, self.labels, self.drafts, self.queries, self.reviews, self.readings, now)
+        standing = [verdict.value for verdict in Verdict]
+        decided = [row for row in self.reviews if row.outcome in standing and row.superseded_at is None]
+        compared = next((row for row in self.readings if row.superseded_at is None), None)
+        return CaseHistory(
+            image=record_of(self.image, Image),
+            labels=tuple(record_of(row, Annotation) for row in self.labels),
+            drafts=tuple(record_of(row, Draft) for row in self.drafts),
+            queries=tuple(lease_record(row, now) for row in self.queries),
+            decisions={row.annotation_id: record_of(row, Review) for row in decided},
+            compared=None if compared is None else reading_record(compared),
+        )
 
 
 class CaseHistories(Database):
@@ -127,10 +123,10 @@ class CaseHistories(Database):
             NotFoundError: the image was never registered.
         """
         with self._reading() as session:
-            image = _read(session, _CASE_VALUES, image_id)
-            there_are = image[-len(_KINDS) :]
-            labels, drafts, queries, _, reviews, readings = _read_kinds(session.execute, _VALUES, image_id, there_are)
-            return _history(image, labels, drafts, queries, reviews, readings, self._clock())
+            known = session.info.get((CaseHistory, image_id))  # of the same transaction, so it says the same
+            history = known or CaseRows.read(session, image_id).history(self._clock())
+            session.info[CaseHistory, image_id] = history
+            return history
 
     def image_and_label(self, image_id: str) -> tuple[Image, Annotation | None]:
         """An image, and its final label, of whatever state; None if it has none.
@@ -139,35 +135,14 @@ class CaseHistories(Database):
             NotFoundError: the image was never registered.
         """
         with self._reading() as session:
-            row = _read(session, _WITH_LABEL, image_id)
+            row = session.execute(_WITH_LABEL, {"image": image_id}).one_or_none()
+            if row is None:
+                raise no_such_image(image_id)
             label = None if row.AnnotationRow is None else record_of(row.AnnotationRow, Annotation)
             return record_of(row.ImageRow, Image), label
 
 
-def _history(
-    image: Any,
-    labels: Iterable[Any],
-    drafts: Iterable[Any],
-    queries: Iterable[Any],
-    reviews: Iterable[Any],
-    readings: Iterable[Any],
-    now: datetime,
-) -> CaseHistory:
-    """The history from rows, or from plain rows of the same columns."""
-    standing = [verdict.value for verdict in Verdict]
-    decided = [row for row in reviews if row.outcome in standing and row.superseded_at is None]
-    compared = next((row for row in readings if row.superseded_at is None), None)
-    return CaseHistory(
-        image=record_of(image, Image),
-        labels=tuple(record_of(row, Annotation) for row in labels),
-        drafts=tuple(record_of(row, Draft) for row in drafts),
-        queries=tuple(lease_record(row, now) for row in queries),
-        decisions={row.annotation_id: record_of(row, Review) for row in decided},
-        compared=None if compared is None else reading_record(compared),
-    )
-
-
-def reading_record(row: ReadingRow) -> Reading:
+def reading_record(row: ReadingRow | SimpleNamespace) -> Reading:
     """The record of a comparison."""
     structures = {name: Agreement(**values) for name, values in row.structures.items()}
     return record_of(row, Reading, structures=structures)

@@ -1,8 +1,11 @@
 """The rows of an image's labels and drafts: the current one, the last version, and a copy under another tag."""
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from types import SimpleNamespace
+from typing import Any
 
-from sqlalchemy import bindparam, func, select
+from sqlalchemy import Connection, bindparam, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from activelabel.store.pool import current
@@ -14,7 +17,33 @@ _LAST_VERSION = select(func.max(AnnotationRow.version)).where(*_OF_TAG)
 _OPEN_DRAFT = select(DraftRow).where(
     DraftRow.image_id == bindparam("image"), DraftRow.annotator == bindparam("name"), DraftRow.ended_at.is_(None)
 )
+_SUPERSEDE = update(AnnotationRow).where(AnnotationRow.id == bindparam("label")).values(superseded_at=bindparam("now"))
+_COLUMNS = tuple(AnnotationRow.__table__.columns.keys())
+_ADD = insert(AnnotationRow)
 """Built once: they are executed several times with every label."""
+_NOT_COPIED = ("id", "tag", "version", "seconds", "active_seconds", "lease_id", "superseded_at")
+
+
+def add_label(connection: Connection, labels: Sequence[SimpleNamespace], values: Mapping[str, Any]) -> SimpleNamespace:
+    """Add a label, which takes the place of the current one of its tag; return its row.
+
+    `labels` are all of its image so far, as `CaseRows` has them, `values` those of its columns but for its version.
+    """
+    of_tag = [label for label in labels if label.tag == values["tag"]]
+    for before in of_tag:
+        if before.superseded_at is None and before.deleted_at is None:
+            before.superseded_at = values["created_at"]
+            connection.execute(_SUPERSEDE, {"label": before.id, "now": before.superseded_at})
+    version = max((label.version for label in of_tag), default=0) + 1
+    row = {**dict.fromkeys(_COLUMNS), **values, "version": version}
+    key = connection.execute(_ADD, {name: row[name] for name in _COLUMNS if name != "id"}).inserted_primary_key
+    assert key is not None
+    return SimpleNamespace(**{**row, "id": key[0]})
+
+
+def copied(row: SimpleNamespace, tag: str) -> dict[str, Any]:
+    """The values of a label that is current under another tag too."""
+    return {**{key: value for key, value in vars(row).items() if key not in _NOT_COPIED}, "tag": tag}
 
 
 def current_row(session: Session, image_id: str, tag: str) -> AnnotationRow | None:
@@ -50,7 +79,7 @@ def copy_label(session: Session, row: AnnotationRow, tag: str, now: datetime | N
     kept = {
         column.key: getattr(row, column.key)
         for column in AnnotationRow.__mapper__.column_attrs
-        if column.key not in ("id", "tag", "version", "seconds", "active_seconds", "lease_id", "superseded_at")
+        if column.key not in _NOT_COPIED
     }
     copy = AnnotationRow(**kept, tag=tag, version=last_version(session, row.image_id, tag) + 1)
     session.add(copy)

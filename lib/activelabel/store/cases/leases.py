@@ -6,9 +6,10 @@ expired lease holds nothing, whether or not the expiry was written down already.
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
-from sqlalchemy import BindParameter, bindparam, delete, exists, func, or_, select
+from sqlalchemy import BindParameter, Connection, bindparam, delete, exists, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from activelabel.store.cases.rounds import begin_round
@@ -33,6 +34,11 @@ _OF_ANNOTATOR = select(LeaseRow).where(LeaseRow.image_id == bindparam("image"), 
 _LAST_OF = _OF_ANNOTATOR.order_by(LeaseRow.id.desc()).limit(1)
 _OVERDUE = select(LeaseRow).where(LeaseRow.ended_at.is_(None), LeaseRow.expires_at <= _NOW)
 _FREE = delete(LeaseItemRow).where(LeaseItemRow.lease_id == bindparam("lease"))
+_END = (
+    update(LeaseRow)
+    .where(LeaseRow.id == bindparam("lease"))
+    .values(ended_at=bindparam("ended_at"), outcome=bindparam("outcome"))
+)
 _IMAGE: BindParameter[str] = bindparam("image")
 _WANTED = (
     select(
@@ -165,11 +171,22 @@ def unended_leases(session: Session, image_id: str | None = None) -> Sequence[Le
 def end_leases(session: Session, rows: Iterable[LeaseRow], outcome: Outcome, now: datetime) -> None:
     """End these leases and free their slices or volumes. A lease that expired earlier gets its expiry as its end."""
     for row in rows:
-        expired = row.expires_at <= now
-        row.ended_at = row.expires_at if expired else now
-        row.outcome = "expired" if expired else outcome
+        row.ended_at, row.outcome = _end_of(row, outcome, now)
         session.execute(_FREE, {"lease": row.id}, execution_options={"synchronize_session": False})
     session.flush()
+
+
+def end_read_leases(connection: Connection, rows: Iterable[SimpleNamespace], now: datetime) -> None:
+    """The same for leases of `CaseRows` that a label answers, in a fraction of the time."""
+    for row in rows:
+        row.ended_at, row.outcome = _end_of(row, "saved", now)
+        connection.execute(_END, {"lease": row.id, "ended_at": row.ended_at, "outcome": row.outcome})
+        connection.execute(_FREE, {"lease": row.id})
+
+
+def _end_of(row: LeaseRow | SimpleNamespace, outcome: Outcome, now: datetime) -> tuple[datetime, Outcome]:
+    expired = row.expires_at <= now
+    return (row.expires_at, "expired") if expired else (now, outcome)
 
 
 def expire(session: Session, now: datetime) -> None:
@@ -214,7 +231,7 @@ def _hold(session: Session, image: ImageRow, lease: LeaseRow, wanted: Slices) ->
     session.flush()
 
 
-def lease_record(row: LeaseRow, now: datetime) -> Lease:
+def lease_record(row: LeaseRow | SimpleNamespace, now: datetime) -> Lease:
     """The record of a lease as of `now`: an expired lease is ended, even if the ledger does not say so yet."""
     lapsed = row.ended_at is None and row.expires_at <= now
     ended = {"ended_at": row.expires_at, "outcome": "expired"} if lapsed else {}
