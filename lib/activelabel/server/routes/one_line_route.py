@@ -110,6 +110,7 @@ class OneLineRoute(APIRoute):
 def _images() -> list[str]:
     return list(application().datastore.list_images())
 
+
 def _identity() -> str:
     """The identity of the project that is served."""
     return fixed_identity(application().project.ledger)
