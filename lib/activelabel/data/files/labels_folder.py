@@ -23,8 +23,10 @@ def find_labels(
         without: files that are no labels, such as the images themselves where they lie in the same folder.
     """
     passed_over: dict[str, str] = {}
-    by_path = {path: image_id for image_id, path in images.items()}
-    owners = [(path, _owner(path, images, by_path)) for path in _labels_below(folder, "", passed_over, within)]
+    labels = list(_labels_below(folder, "", passed_over, within))
+    odd = {path for path in labels if not _is_servers(path, images)}  # of a million images no other is looked at
+    by_path = {path: image_id for image_id, path in images.items() if path in odd} if odd else {}
+    owners = [(path, _owner(path, images, by_path)) for path in labels]
     owners = [(path, owner) for path, owner in owners if folder / path not in without]
     files: dict[str, str] = {}
     more: dict[str, str] = {}
@@ -40,15 +42,19 @@ def find_labels(
 
 def _owner(path: str, images: Mapping[str, str], by_path: Mapping[str, str]) -> tuple[int, str | None]:
     """The image to which a label file belongs, after its place among the ids its name may mean, likeliest first."""
-    plain = plain_id(path)
-    if plain in images and path.endswith(LABEL_ENDING):  # as a server names its own labels
-        return 0, plain
+    if _is_servers(path, images):
+        return 0, plain_id(path)
     if path in by_path:
         return 1, by_path[path]
     for place, image_id in enumerate(labelled_ids(path), start=2):
         if image_id in images:
             return place, image_id
     return 0, None
+
+
+def _is_servers(path: str, images: Mapping[str, str]) -> bool:
+    """Whether a server names its own labels so."""
+    return path.endswith(LABEL_ENDING) and plain_id(path) in images
 
 
 def label_files(folder: Path, within: Path | None = None) -> list[Path]:

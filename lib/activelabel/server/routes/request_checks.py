@@ -5,11 +5,12 @@ import re
 from collections.abc import Collection, Mapping
 from typing import Any, NoReturn
 
-from monailabel.interfaces.datastore import Datastore, DefaultLabelTag
+from monailabel.interfaces.datastore import DefaultLabelTag
 
 from activelabel.backports import ON_WINDOWS
 from activelabel.data.files.names import LONGEST_ID, is_tag
 from activelabel.errors import ForbiddenError, InvalidInputError, NotFoundError
+from activelabel.server.datastores.folder import LedgerDatastore
 from activelabel.store.columns import NAME_LENGTH
 
 _NOT_IN_AN_ID = frozenset("/\\~" + ('<>:"|?*' if ON_WINDOWS else ""))
@@ -38,15 +39,15 @@ SERVERS_LABEL_INFO = frozenset(
 Another project over the same studies reads from them which slices a label covers."""
 
 
-def require_image(image_id: str, datastore: Datastore) -> None:
+def require_image(image_id: str, datastore: LedgerDatastore) -> None:
     """Refuse anything but the id of an image of the studies, in particular a path."""
-    if image_id not in datastore.list_images():
+    if not datastore.lists(image_id):
         datastore.refresh()  # it may have come a moment ago
-    if image_id not in datastore.list_images():
+    if not datastore.lists(image_id):
         raise NotFoundError(f"there is no image '{image_id[:80]}': use an id that GET /datastore/?output=all lists")
 
 
-def require_label(image_id: str, tag: str, datastore: Datastore) -> None:
+def require_label(image_id: str, tag: str, datastore: LedgerDatastore) -> None:
     """Refuse a label that does not exist."""
     require_image(image_id, datastore)
     require_tag(tag)
