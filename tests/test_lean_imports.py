@@ -159,7 +159,7 @@ def test_a_package_that_is_imported_later_is_there_when_it_is_used() -> None:
     assert (done.returncode, done.stdout) == (0, "(0.6666666666666666, 1.0, 1) True\n"), done.stderr
 
 
-SERVER = """
+HOSTS_DICOM = """
 import sys
 from activelabel.server.host_main import FOR_DICOM, import_monai_for_host
 import_monai_for_host()
@@ -171,6 +171,6 @@ print(convert.SimpleITK.Image.__name__, convert.pydicom_seg.MultiClassWriter.__n
 
 
 def test_a_server_starts_without_the_packages_that_only_the_hosts_dicom_needs() -> None:
-    done = subprocess.run([sys.executable, "-c", SERVER], capture_output=True, encoding="utf-8", check=False)
+    done = subprocess.run([sys.executable, "-c", HOSTS_DICOM], capture_output=True, encoding="utf-8", check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-2:] == ["[]", "Image MultiClassWriter"]
