@@ -139,3 +139,38 @@ print(sum("lean_imports" in type(finder).__module__ for finder in sys.meta_path)
     assert "monai" in json.loads(imported)
     assert not (HEAVY | {"scipy"}) & set(json.loads(imported))
     assert left == "0"
+
+
+LATER = """
+import sys
+from activelabel.lean_imports import imported_later
+with imported_later(("colorsys", "json")):
+    import colorsys, json
+    first = colorsys
+assert "colorsys" not in sys.modules
+print(first.rgb_to_hsv(0, 0, 1), "colorsys" in sys.modules)
+import colorsys
+assert colorsys is not first and sys.modules["colorsys"] is colorsys and json.dumps(1) == "1"
+"""
+
+
+def test_a_package_that_is_imported_later_is_there_when_it_is_used() -> None:
+    done = subprocess.run([sys.executable, "-c", LATER], capture_output=True, encoding="utf-8", check=False)
+    assert (done.returncode, done.stdout) == (0, "(0.6666666666666666, 1.0, 1) True\n"), done.stderr
+
+
+HOSTS_DICOM = """
+import sys
+from activelabel.server.host_main import FOR_DICOM, import_monai_for_host
+import_monai_for_host()
+import activelabel.server.app, monailabel.app
+print([package for package in FOR_DICOM if package in sys.modules])
+import monailabel.datastore.utils.convert as convert
+print(convert.SimpleITK.Image.__name__, convert.pydicom_seg.MultiClassWriter.__name__)
+"""
+
+
+def test_a_server_starts_without_the_packages_that_only_the_hosts_dicom_needs() -> None:
+    done = subprocess.run([sys.executable, "-c", HOSTS_DICOM], capture_output=True, encoding="utf-8", check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-2:] == ["[]", "Image MultiClassWriter"]

@@ -4,6 +4,7 @@ Each training, each scoring, each run of a simulation and each command is a proc
 spent on imports: `monai/__init__` imports all of its modules and runs each twice, and tries every optional package.
 """
 
+import importlib
 import importlib.util
 import pkgutil
 import sys
@@ -40,6 +41,25 @@ def import_monai_lean(without: Collection[str] = NOT_NEEDED) -> None:
     if "monai" not in sys.modules:
         earlier = [finder for finder in sys.meta_path if isinstance(finder, _MonaiFinder)]
         sys.meta_path[:] = [_MonaiFinder(without), *(finder for finder in sys.meta_path if finder not in earlier)]
+
+
+class _Later(ModuleType):
+    """A module that is imported when somebody first asks for something in it."""
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(importlib.import_module(self.__name__), name)
+
+
+@contextmanager
+def imported_later(packages: Collection[str]) -> Iterator[None]:
+    """Let modules that are imported now have these packages only when they use them; all others get them as ever."""
+    later = {package: _Later(package) for package in packages if package not in sys.modules}
+    sys.modules.update(later)
+    try:
+        yield
+    finally:
+        for package in later:
+            del sys.modules[package]
 
 
 @contextmanager

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from small_studies import write_nifti
 
+from activelabel.data.splits import stable_fraction
 from activelabel.errors import InvalidInputError
 from activelabel.project import modality
 from activelabel.project.opening import open_project
@@ -105,3 +106,26 @@ def test_images_that_cannot_be_read_do_not_vote(tmp_path: Path) -> None:
     for name in ("b", "c"):
         (tmp_path / f"{name}.nii.gz").write_bytes(b"broken")
     assert start(tmp_path).modality.reason == "1 of 1 images look like Hounsfield units"
+
+
+def test_of_many_images_few_vote_and_they_are_drawn_by_their_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [f"{number}.nii.gz" for number in range(40)]
+    in_order = sorted(names, key=lambda name: (stable_fraction(name), name))
+    for name in names:
+        (tmp_path / name).write_bytes(b"damaged")
+    write_ct(tmp_path / in_order[2])
+    write_mr(tmp_path / in_order[5])
+    write_mr(tmp_path / in_order[9])
+
+    def voted(voters: int, tried: int) -> tuple[str, str]:
+        monkeypatch.setattr(modality, "VOTERS", voters)
+        monkeypatch.setattr(modality, "MOST_TRIED", tried)
+        found = modality.find_modality(str(tmp_path), [tmp_path / name for name in names])
+        assert found is not None
+        return found.name, found.reason.removesuffix(" images look like Hounsfield units")
+
+    assert voted(1, 8) == ("CT", "1 of 1")
+    assert voted(3, 8) == ("other", "1 of 2"), "more are not tried"
+    assert voted(3, 16) == ("other", "1 of 3")

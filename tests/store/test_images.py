@@ -239,3 +239,30 @@ def test_what_came_and_went_gives_the_ledger_that_all_images_give(ledger, tmp_pa
         assert [image.id for image in other.images_of(names[:9])] == [one for one in names[:9] if one in roles(ledger)]
     assert len(validation(ledger)) >= 6
     other.close()
+
+
+class Told(dict):
+    """Patients of all images, with those who were asked for."""
+
+    def __init__(self, patients):
+        super().__init__(patients)
+        self.asked = []
+
+    def get(self, image_id, default=None):
+        self.asked.append(image_id)
+        return super().get(image_id, default)
+
+
+def test_the_patients_of_known_images_are_looked_at_again_only_under_another_rule(ledger):
+    def synced(ids, rule, **patients):
+        told = Told(patients)
+        ledger.sync_images(ids, 1, told, rule=rule)
+        return told.asked, {image.id: image.patient for image in ledger.images()}
+
+    assert synced("ab", "p", a="1") == (["a", "b"], {"a": "1", "b": None})
+    assert synced("abc", "p", a="x", c="2") == (["c"], {"a": "1", "b": None, "c": "2"})
+    assert synced("bc", "q", a="3", c="4") == (["a", "b", "c"], {"a": "3", "b": None, "c": "4"})
+    assert synced("abc", "q", a="3", b="x") == (["a"], {"a": "3", "b": None, "c": "4"})
+    assert synced("abc", None, b="5") == (["a", "b", "c"], {"a": "3", "b": "5", "c": "4"})
+    assert synced("abc", None, b="6")[0] == ["a", "b", "c"], "a table may have changed"
+    assert synced("abc", "q", b="7") == (["a", "b", "c"], {"a": "3", "b": "7", "c": "4"})

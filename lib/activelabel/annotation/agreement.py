@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-import SimpleITK
 from numpy.typing import NDArray
 
 from activelabel.data.labels.arrays import LabelArray
@@ -37,6 +36,8 @@ def agrees(structures: Mapping[str, Agreement], at_least: float) -> bool:
 
 def merged(first: LabelArray, second: LabelArray) -> LabelArray:
     """One label of both by STAPLE for several structures (Rohlfing 2003); where it cannot decide, nothing is drawn."""
+    import SimpleITK  # 95 MB, which a server needs for few labels
+
     images = [SimpleITK.GetImageFromArray(np.ascontiguousarray(array)) for array in (first, second)]
     staple = SimpleITK.MultiLabelSTAPLEImageFilter()
     staple.SetLabelForUndecidedPixels(0)

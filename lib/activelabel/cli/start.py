@@ -51,10 +51,11 @@ def start(
     The server prints a message when it is ready. Ctrl-C stops it, and no saved work is lost.
     """
     from activelabel.cli.doctor.versions import unfit_version
-    from activelabel.project.studies import reading_explained
+    from activelabel.project.studies import reading_explained, require_answer
     from activelabel.server.port import require_free_port
 
     require_free_port(host, port)
+    require_answer(studies)
     certificates = {"--ssl_certfile": ssl_certfile, "--ssl_keyfile": ssl_keyfile, "--ssl_ca_certs": ssl_ca_certs}
     settings = settings_of(conf or [], {"labels": labels, "recipe": recipe})
     if problem := unfit_version():

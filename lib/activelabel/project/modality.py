@@ -1,8 +1,10 @@
 """The modality of a project's images: determined once, when the project begins, and kept in the ledger."""
 
+import heapq
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from activelabel.data.files.channels import ONE_CHANNEL, ChannelLayout
 from activelabel.data.files.image_files import AnyImage, ImageFiles
@@ -25,8 +27,12 @@ from activelabel.store.ledger import Ledger
 
 logger = logging.getLogger(__name__)
 
+_Image = TypeVar("_Image", str, ImageFiles)
+
 VOTERS = 64
 """The most images that vote, chosen by a hash of their names if there are more: reading thousands takes hours."""
+MOST_TRIED = 16 * VOTERS
+"""How many images are tried if some cannot be read."""
 
 
 def known_modality(ledger: Ledger) -> ProjectModality | None:
@@ -139,17 +145,23 @@ def _of_channels(names: Sequence[str], images: Iterable[ChannelIntensities]) -> 
 
 
 def _images_in(folder: Path, links_out: bool, layout: ChannelLayout) -> Iterator[AnyImage]:
-    """The images of a folder, which is read only when the first is asked for: many folders declare a modality."""
+    """Those images of a folder that `_voters` tries.
+
+    The folder is read only when the first is asked for, as many folders declare a modality.
+    """
     if folder.is_dir():
         found = find_images(folder, links_out=links_out, layout=layout)
-        yield from (found.image(image_id) for image_id in found.files)
+        paths = _drawn(found.files.values(), lambda path: path.rpartition("/")[2])
+        yield from (layout.files(folder / path) for path in paths)
 
 
 def _voters(images: Iterable[AnyImage]) -> Iterator[ChannelIntensities]:
-    names = [(ImageFiles.of(image).name, image) for image in images]
-    drawn = sorted(names, key=lambda named: (stable_fraction(named[0]), named[0]))
+    """The intensities of `VOTERS` images that can be read, drawn by the hash of their names; of all if there are fewer.
+
+    Only `MOST_TRIED` are kept in memory.
+    """
     count = 0
-    for _, image in drawn:
+    for image in _drawn(map(ImageFiles.of, images), lambda image: image.name):
         try:
             intensities = measure_channels(read_volume(image).channels)
         except InvalidInputError as error:
@@ -159,6 +171,11 @@ def _voters(images: Iterable[AnyImage]) -> Iterator[ChannelIntensities]:
         count += 1
         if count == VOTERS:
             return
+
+
+def _drawn(images: Iterable[_Image], name_of: Callable[[_Image], str]) -> list[_Image]:
+    """The images that are tried, the first one first."""
+    return heapq.nsmallest(MOST_TRIED, images, key=lambda image: (stable_fraction(name_of(image)), name_of(image)))
 
 
 def _has_models(ledger: Ledger) -> bool:

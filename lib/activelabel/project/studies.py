@@ -2,12 +2,15 @@
 
 import errno
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from activelabel.errors import InvalidInputError
 
+ANSWER_SECONDS = 60.0
+"""How long a folder may take to answer at a start: a tape or a share that sleeps needs some time."""
 _NAMES = ("EACCES", "EPERM", "EIO", "ESTALE", "ETIMEDOUT", "ENOTCONN", "EHOSTDOWN", "EHOSTUNREACH", "ENXIO", "ENODEV")
 _NO_ANSWER = frozenset(getattr(errno, name) for name in _NAMES if hasattr(errno, name))
 """Error numbers of a disk or share that does not answer, or of what this user may not read."""
@@ -26,6 +29,24 @@ def require_studies(studies: str) -> None:
     """
     if not is_pacs(studies) and not Path(studies).is_dir():
         raise InvalidInputError(f"--studies {studies}: there is no such folder: mount it, or name another")
+
+
+def require_answer(studies: str, seconds: float = ANSWER_SECONDS) -> None:
+    """Check that the folder of the images answers: a share whose server is gone may keep whoever asks for ever.
+
+    Raises:
+        InvalidInputError: it has not answered after some seconds.
+    """
+    if is_pacs(studies):
+        return
+    asking = threading.Thread(target=os.path.isdir, args=(studies,), name="studies", daemon=True)
+    asking.start()
+    asking.join(seconds)
+    if asking.is_alive():
+        raise InvalidInputError(
+            f"--studies {studies}: its disk or share has not answered for {seconds:g} s: mount it again, or name "
+            "another folder"
+        )
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from activelabel.errors import ActiveLabelError
 from activelabel.project.opening import open_project
 from activelabel.project.project import Project
 from activelabel.project.serving import disk_errors_explained, open_served_project
-from activelabel.project.studies import reading_explained
+from activelabel.project.studies import reading_explained, require_answer
 from activelabel.server.actions.application import Application
 from activelabel.server.actions.autopilot import build_autopilot
 from activelabel.server.actions.info import NAME, description
@@ -31,6 +31,7 @@ from activelabel.server.processes import (
     end_with_server,
     is_child,
     is_start_command,
+    return_memory,
     stop_start,
 )
 from activelabel.server.project_tasks import build_tasks
@@ -56,6 +57,7 @@ class ActiveLabel(MONAILabelApp):
             start_children_quickly()
         end_with_server()
         try:
+            require_answer(studies)
             with reading_explained(studies):
                 project = _opened_project(app_dir, studies, conf)
             with disk_errors_explained(project), reading_explained(studies, project.folder):
@@ -141,6 +143,7 @@ class ActiveLabel(MONAILabelApp):
         )
         if application.autopilot is not None:
             application.autopilot.start()
+        return_memory()
 
 
 def _opened_project(app_dir: str, studies: str, conf: Mapping[str, str]) -> Project:

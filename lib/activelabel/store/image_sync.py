@@ -3,10 +3,12 @@
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import Select, func, insert, select, update
 from sqlalchemy.orm import Session
 
+from activelabel.data.files.many.path_table import PathTable
 from activelabel.data.splits import choose_validation, validation_count
 from activelabel.store.cases.leases import end_leases, unended_leases
 from activelabel.store.checks import checked_name
@@ -16,11 +18,14 @@ from activelabel.store.pool import of_role
 from activelabel.store.records.images import Role
 from activelabel.store.schema.base import Base
 from activelabel.store.schema.images import ImageRow
+from activelabel.store.schema.study import FactRow
 
-_KNOWN = select(ImageRow.id, ImageRow.present, ImageRow.patient).execution_options(yield_per=10_000)
+_TABLE = Base.metadata.tables[ImageRow.__tablename__]
+"""Statements are of the table, not of the mapped class, which takes as long again for each row."""
+_KNOWN = select(_TABLE.c.id, _TABLE.c.present, _TABLE.c.patient).execution_options(yield_per=10_000)
 """Read some at a time: all rows of a million images at once take a gigabyte."""
-_REGISTER = insert(Base.metadata.tables[ImageRow.__tablename__])
-"""Of the table, not of the mapped class, which takes as long again for each row."""
+_REGISTER = insert(_TABLE)
+_PATIENTS_BY = "rule of patients"
 
 
 class ImageSync(ImageCounting):
@@ -32,6 +37,7 @@ class ImageSync(ImageCounting):
         validation_cases: int,
         patients: Mapping[str, str] | None = None,
         given_validation: Callable[[str], bool] | None = None,
+        rule: str | None = None,
     ) -> None:
         """Bring the ledger up to date with the files: register new images, mark those that vanished or came back.
 
@@ -46,29 +52,37 @@ class ImageSync(ImageCounting):
             patients: the patient of each image, where known.
             given_validation: whether a user's split gives an image for validation. If it gives any known image, only
                 the images that it gives, and other images of their patients, are validation cases.
+            rule: what always tells the same `patients`: they are not looked at again for images that were registered
+                by the same. None if there is no such rule.
 
         Raises:
             InvalidInputError: no database can hold an id or a patient.
             ValueError: `validation_cases` is negative.
         """
-        new = {checked_name(image_id, "image") for image_id in ids}
-        patient_of = {image_id: checked_name(patient, "patient") for image_id, patient in (patients or {}).items()}
-        given = {image_id for image_id in new if given_validation and given_validation(image_id)}
-        known, vanished, returned, renamed = 0, set[str](), set[str](), dict[str, str]()
+        there = ids if isinstance(ids, PathTable) else sorted(set(ids))
+        new, given, patient_of = set[str](), set[str](), dict[str, str]()
+        vanished, returned, renamed = set[str](), set[str](), dict[str, str]()
         with self._writing() as session:
-            for image_id, present, patient in session.execute(_KNOWN):
-                known += 1
-                if image_id in new:
-                    new.remove(image_id)
-                    if not present:
-                        returned.add(image_id)
-                else:
-                    if present:
-                        vanished.add(image_id)
-                    if given_validation and given_validation(image_id):
-                        given.add(image_id)
-                if patient_of.get(image_id, patient) != patient:
-                    renamed[image_id] = patient_of[image_id]
+            look_again = not self._was_rule(session, rule) or given_validation is not None
+            known = session.scalar(select(func.count()).select_from(ImageRow)) or 0
+            for image_id, row in _beside(there, session.execute(_in_order(session)), every=look_again):
+                patient = None if patients is None else patients.get(image_id)
+                if patient is not None:
+                    patient = checked_name(patient, "patient")
+                if given_validation is not None and given_validation(image_id):
+                    given.add(image_id)
+                if row is None:
+                    new.add(checked_name(image_id, "image"))
+                    if patient is not None:
+                        patient_of[image_id] = patient
+                    continue
+                is_there, was_present, recorded = row
+                if is_there and not was_present:
+                    returned.add(image_id)
+                elif was_present and not is_there:
+                    vanished.add(image_id)
+                if patient is not None and patient != recorded:
+                    renamed[image_id] = patient
             _remember_patients(session, renamed)
             missing = validation_count(known + len(new), validation_cases) - _count_validation(session)
             if given:
@@ -115,6 +129,17 @@ class ImageSync(ImageCounting):
             returned = {image_id for image_id in there if image_id in rows and not rows[image_id].present}
             self._mark(session, new, vanished, returned, now)
 
+    def _was_rule(self, session: Session, rule: str | None) -> bool:
+        """Whether the same rule told the patients of all images that are registered; it is noted that this one does."""
+        row = session.get(FactRow, _PATIENTS_BY)
+        if (None if row is None else row.value or None) == rule:
+            return rule is not None
+        if row is None:
+            row = FactRow(name=_PATIENTS_BY, reason="tells the patients of the images that are registered")
+            session.add(row)
+        row.value, row.recorded_at = rule or "", self._clock()
+        return False
+
     def _mark(self, session: Session, new: set[str], vanished: set[str], returned: set[str], now: datetime) -> None:
         """Mark what vanished and what returned, and end the leases on what vanished."""
         _mark_present(session, vanished, False)
@@ -122,6 +147,36 @@ class ImageSync(ImageCounting):
         if new or vanished or returned:
             self._images_changed(session)
         end_leases(session, (row for row in unended_leases(session) if row.image_id in vanished), "released", now)
+
+
+def _in_order(session: Session) -> Select[tuple[str, bool, str | None]]:
+    """The known images by id, in the order of Python's texts."""
+    by_bytes = session.get_bind().dialect.name == "postgresql"  # as SQLite always does
+    return _KNOWN.order_by(_TABLE.c.id.collate("C") if by_bytes else _TABLE.c.id)
+
+
+def _beside(
+    there: Iterable[str], rows: Iterable[Any], *, every: bool
+) -> Iterator[tuple[str, tuple[bool, bool, str | None] | None]]:
+    """Each id that is there or known, with what is known: whether it is there and was present, and its patient.
+
+    Both are in the same order. Without `every`, images that are there and were present are left out.
+    """
+    present = iter(there)
+    one = next(present, None)
+    for image_id, was_present, patient in rows:
+        while one is not None and one < image_id:
+            yield one, None
+            one = next(present, None)
+        if one != image_id:
+            yield image_id, (False, was_present, patient)
+            continue
+        if every or not was_present:
+            yield image_id, (True, was_present, patient)
+        one = next(present, None)
+    if one is not None:
+        yield one, None
+        yield from ((image_id, None) for image_id in present)
 
 
 def _count_validation(session: Session) -> int:

@@ -2,6 +2,7 @@ import pytest
 
 from activelabel.data.files.names import (
     LONGEST_ID,
+    are_plain_images,
     first_id,
     image_ids,
     is_hidden,
@@ -115,3 +116,24 @@ def test_an_id_is_short_enough_for_the_names_of_files() -> None:
 )
 def test_whose_label_a_file_may_be(label: str, image: str) -> None:
     assert image in list(labelled_ids(label))
+
+
+@pytest.mark.parametrize(
+    ("name", "is_plain"),
+    [
+        ("case_1.nii.gz", True),
+        ("é 2.nii.gz", True),
+        ("case.nii", False),
+        (".case.nii.gz", False),
+        ("__MACOSX.nii.gz", False),
+        ("case_SEG.nii.gz", False),
+        ("case_ſeg.nii.gz", False),
+        ("ma\N{KELVIN SIGN}sk.nii.gz", True),
+        ("mas\N{KELVIN SIGN}_a.nii.gz", False),
+        ("Datastore_v2.json.nii.gz", False),
+        ("a\tb.nii.gz", False),
+        ("caf\udce9.nii.gz", False),
+    ],
+)
+def test_names_are_plain_if_nothing_beside_them_counts(name: str, is_plain: bool) -> None:
+    assert are_plain_images(["a.nii.gz", name]) is are_plain_images([name, "b.nii.gz"]) is is_plain

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from activelabel.data.files import writing as files
-from activelabel.data.files.writing import UnfinishedFile, write_atomically
+from activelabel.data.files.writing import UnfinishedFile, write_atomically, write_if_changed
 
 
 def test_a_file_is_replaced_and_nothing_else_is_left(tmp_path: Path) -> None:
@@ -69,3 +69,17 @@ def test_the_time_of_a_file_is_the_one_that_it_has_once_it_is_closed(
     unfinished.finish(lasting=False)
     assert unfinished.stamp == (7, 7)
     assert (tmp_path / "label").stat().st_mtime_ns == 7
+
+
+@pytest.mark.parametrize("content", [b"one two three", b"one", b"one two THREE four", b"", None])
+def test_what_is_the_same_is_not_written_and_all_else_is(tmp_path: Path, content: bytes | None) -> None:
+    file = tmp_path / "file"
+    if content is not None:
+        file.write_bytes(content)
+    assert write_if_changed(file, iter([b"one ", b"two ", b"three"])) is (content != b"one two three")
+    assert file.read_bytes() == b"one two three"
+    written = file.stat()
+    assert not write_if_changed(file, iter([b"one ", b"two three"]))
+    again = file.stat()
+    assert (again.st_ino, again.st_mtime_ns) == (written.st_ino, written.st_mtime_ns)
+    assert [*tmp_path.iterdir()] == [file]

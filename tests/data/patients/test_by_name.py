@@ -37,6 +37,8 @@ def test_the_names_of_data_sets_tell_the_patient(image: str, patient: str) -> No
     found = re.search(BY_NAMES, image)
     assert found is not None
     assert found.group(1) == patient
+    beside = [f"case {number}" for number in range(1500)]
+    assert shared_by_name([image, *beside, image]) == {patient: [image, image]}, "also where few names tell any"
 
 
 @pytest.mark.parametrize(

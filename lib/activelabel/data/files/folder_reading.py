@@ -16,10 +16,12 @@ from activelabel.data.files.folder_entries import (
     OneEntry,
     entries_as_they_come,
     has_file,
+    images_and_others,
     is_utf8,
     shown_entries,
 )
 from activelabel.data.files.links import LINKS_OUT, Entry, is_link_out
+from activelabel.data.files.many.path_set import PathSet
 from activelabel.data.files.names import is_bids_label, is_hidden, label_words_off, no_image, stem_of
 from activelabel.data.files.other_names import (
     AUDIT,
@@ -60,7 +62,7 @@ class FolderReading:
     without: Collection[Path] = ()
     links_out: bool = False
     kept: Collection[str] = ()
-    images: set[str] = field(default_factory=set, init=False)
+    images: PathSet = field(default_factory=PathSet, init=False)
     passed_over: dict[str, str] = field(default_factory=dict, init=False)
     _folders: set[str] = field(default_factory=set, init=False)
     """Folders that were read, by the beginning of the paths in them."""
@@ -150,7 +152,8 @@ class FolderReading:
         for start in closed:
             if any(path.startswith(start) for path in known):
                 raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(self.folder / start))
-        for path in (path for path in known if self.passed_over.get(path) == _NOWHERE):
+        nowhere = {path for path, reason in self.passed_over.items() if reason == _NOWHERE}
+        for path in nowhere.intersection(known) if nowhere else ():
             try:
                 os.stat(self.folder / path)
             except PermissionError:
@@ -165,8 +168,8 @@ class FolderReading:
         """
         late = {path for path, reason in self.passed_over.items() if reason in LATE_FOLDERS}
         folders = {f"{above}/" for path in known for above in _above(path)} if late else set[str]()
-        reasons = ((path, self.passed_over[path]) for path in known if path in self.passed_over)
-        files = {path for path, reason in reasons if was_image_once(_name_of(path), reason)}
+        once = {path for path, reason in self.passed_over.items() if was_image_once(_name_of(path), reason)}
+        files = once.intersection(known) if once else set[str]()
         return (late & folders) | files
 
     def _to_read(self, path: str) -> str | None:
@@ -198,7 +201,10 @@ class FolderReading:
             for folders in (self._folders, self._with_labels):
                 folders -= {start for start in folders if start.rstrip("/") in gone or _is_below(start, gone)}
         if gone or by_others:
-            self.images -= {path for path in self.images if _start_of(path) in by_others or _is_below(path, gone)}
+            starts = self.images.by_folder()
+            self.images.forget(
+                [one for one in starts if one in by_others or one.rstrip("/") in gone or _is_below(one, gone)]
+            )
             for path in [*self.passed_over]:
                 is_file = not path.endswith("/")
                 if (is_file and _start_of(path) in by_others) or _is_below(path, gone):
@@ -207,7 +213,8 @@ class FolderReading:
     def _read_below(self, start: str) -> None:
         """Read a folder and all below it; `start` is the beginning of the paths in it."""
         self._folders.add(start)
-        entries = shown_entries(self.folder / start, start, self.passed_over)
+        images, entries = images_and_others(self.folder / start, start, self.passed_over)
+        self.images.put(start, images)
         beside = {entry.name for entry in entries}
         files = []
         for entry in entries:

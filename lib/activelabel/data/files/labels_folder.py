@@ -32,9 +32,11 @@ def find_labels(
         without: files that are no labels, such as the images themselves where they lie in the same folder.
     """
     passed_over: dict[str, str] = {}
-    by_path = {path: image_id for image_id, path in images.items()}
-    spelt_as = {spelt(image_id): image_id for image_id in images if not image_id.isascii()}
-    found = _labels_below(folder, "", passed_over, within)
+    found = list(_labels_below(folder, "", passed_over, within))
+    by_path, spelt_as = dict[str, str](), dict[str, str]()
+    if odd := {path for path in found if not _is_servers(path, images)}:  # of a million images no other is looked at
+        by_path = {path: image_id for image_id, path in images.items() if path in odd}
+        spelt_as = {spelt(image_id): image_id for image_id in images if not image_id.isascii()}
     owners = [(path, _owner(path, images, by_path, spelt_as)) for path in found]
     owners = [(path, owner) for path, owner in owners if folder / path not in without]
     files: dict[str, str] = {}
@@ -56,8 +58,10 @@ def _owner(
 
     `spelt_as` has the ids with accents by their one spelling, as a disk may give the file's name in another one.
     """
+    if _is_servers(path, images):
+        return 0, plain_id(path)
     plain = _known_as(plain_id(path), spelt_as)
-    if plain in images and path.endswith(LABEL_ENDING):  # as a server names its own labels
+    if plain in images and path.endswith(LABEL_ENDING):
         return 0, plain
     if path in by_path:
         return 1, by_path[path]
@@ -66,6 +70,11 @@ def _owner(
         if image_id in images:
             return place, image_id
     return 0, None
+
+
+def _is_servers(path: str, images: Mapping[str, str]) -> bool:
+    """Whether a server names its own labels so."""
+    return path.endswith(LABEL_ENDING) and plain_id(path) in images
 
 
 def _known_as(image_id: str, spelt_as: Mapping[str, str]) -> str:

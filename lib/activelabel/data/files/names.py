@@ -6,7 +6,7 @@ Only this module knows endings. Everything that lists or opens an image or a lab
 import hashlib
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 NIFTI_ENDINGS = (".nii.gz", ".nii")
 ITK_ENDINGS = (".nrrd", ".mha")
@@ -17,7 +17,7 @@ SEGMENTATION_ENDING = ".seg.nrrd"
 DICOM_ENDING = ".dcm"
 """The ending of a label as SEG or RTSTRUCT; a series of slices is no file of a studies folder."""
 _LONGEST_ENDING = len(SEGMENTATION_ENDING)
-_MOST_USED = NIFTI_ENDINGS[0]
+MOST_USED = NIFTI_ENDINGS[0]
 """What is looked at first: a folder may have a million names."""
 CONVERTED = "dicom"
 """The folder of the images that were made of series, below the folder of a project or of an experiment."""
@@ -42,7 +42,8 @@ _BIDS_PLAIN_LABEL = re.compile(r"(?P<subject>sub-[A-Za-z0-9]+_)(.*_)?(mask|seg)"
 """Without an entity of derivatives, it may as well be an image of that name."""
 _LABEL_AT_END = re.compile(rf"^(?P<rest>|.*[-_. ])(?:{_WORDS})$", re.IGNORECASE)
 _LABEL_AT_START = re.compile(rf"^(?:{_WORDS})(?P<rest>[-_. ].+)$", re.IGNORECASE)
-_ANY_WORD = re.compile("seg|label|lbl|mask|msk|gt|groundtruth|annotation|rts", re.IGNORECASE)
+_IN_WORDS = ("seg", "label", "lbl", "mask", "msk", "gt", "groundtruth", "annotation", "rts")
+_ANY_WORD = re.compile("|".join(_IN_WORDS), re.IGNORECASE)
 """What every word for label has in it."""
 _SEPARATORS = "-_. "
 _LABEL_FOLDER = re.compile(
@@ -54,8 +55,8 @@ _LABEL_FOLDER = re.compile(
 
 def ending_of(name: str) -> str:
     """The ending of an image's name in its own spelling (`.NII.GZ`), or "" if it is none of `ENDINGS`."""
-    if name.endswith(_MOST_USED):
-        return _MOST_USED
+    if name.endswith(MOST_USED):
+        return MOST_USED
     lower = name[-_LONGEST_ENDING:].lower()
     for ending in ENDINGS:
         if lower.endswith(ending):
@@ -65,8 +66,8 @@ def ending_of(name: str) -> str:
 
 def stem_of(name: str) -> str:
     """A name without its ending: `a.b.nii.gz` gives `a.b`; the labels `a.seg.nrrd` and `a.dcm` give `a`."""
-    if name.endswith(_MOST_USED):
-        return name[: -len(_MOST_USED)]
+    if name.endswith(MOST_USED):
+        return name[: -len(MOST_USED)]
     lower = name[-_LONGEST_ENDING:].lower()
     for of_labels in (SEGMENTATION_ENDING, DICOM_ENDING):
         if lower.endswith(of_labels):
@@ -109,7 +110,7 @@ def has_late_label_word(name: str) -> bool:
 def no_image(name: str) -> str | None:
     """The reason why a name is not that of an image; None for an image, "" for a file that needs no reason."""
     lower = name.lower()
-    if name.endswith(_MOST_USED) and not lower.startswith("datastore_v2.") and name.isprintable():
+    if name.endswith(MOST_USED) and not lower.startswith("datastore_v2.") and name.isprintable():
         return None
     if lower.endswith(SEGMENTATION_ENDING):
         return "a segmentation of 3D Slicer is a label, no image: it belongs into labels/final"
@@ -126,6 +127,21 @@ def no_image(name: str) -> str | None:
     if not name.isprintable():
         return "no client can send this name: rename it"
     return None
+
+
+def are_plain_images(names: Sequence[str]) -> bool:
+    """Whether all names are those of images whatever lies beside them, as nearly all of a million are.
+
+    They are looked at together, in a fraction of the time of `no_image` and `label_words_off`. False tells nothing.
+    """
+    together = "\0".join((*names, ""))
+    small = together.casefold()  # in which a text is found 20 times as quickly as by a pattern
+    return (
+        together.count(f"{MOST_USED}\0") == len(names)
+        and not any(word in small for word in (*_IN_WORDS, "datastore_v2."))
+        and not any(f"\0{start}" in f"\0{together}" for start in (".", "__MACOSX"))
+        and "".join(names).isprintable()
+    )
 
 
 def label_words_off(stem: str) -> Iterator[tuple[str, bool]]:
@@ -224,6 +240,6 @@ def is_tag(tag: str) -> bool:
 
 def preference(path: str) -> int:
     """The place of a file among those of one name: the least gets the id of the image, or is its label."""
-    if path.endswith(_MOST_USED):
+    if path.endswith(MOST_USED):
         return 0
     return len(ENDINGS) if is_dicom(path[-_LONGEST_ENDING:]) else ENDINGS.index(ending_of(path).lower())

@@ -6,13 +6,16 @@ opened.
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from activelabel.analysis.harmless_text import in_one_line
 from activelabel.data.files.channels import ONE_CHANNEL, ChannelLayout
 from activelabel.data.files.folder_reading import FolderReading
 from activelabel.data.files.image_files import ImageFiles
+from activelabel.data.files.many.path_set import difference
+from activelabel.data.files.many.path_table import PathTable
+from activelabel.data.files.many.plain_ids import plain_table, with_changes
 from activelabel.data.files.names import BETWEEN_FOLDERS, first_id, folded, image_ids, preference
 
 LABEL_ENDING = ".nii.gz"
@@ -117,20 +120,28 @@ def find_changed(content: FolderContent, changed: Collection[str], known: Mappin
     reading = content.reading
     if reading is None:
         return None
-    before = set(reading.images), dict(reading.passed_over)
+    before, passed_over = reading.images.by_folder(), dict(reading.passed_over)
     if not reading.read_again(changed):
         return None
-    if before == (reading.images, reading.passed_over):
+    came, gone = difference(before, reading.images.by_folder())
+    if not came and not gone and passed_over == reading.passed_over:
         return content
     reading.check_reachable(known.values())
-    return None if reading.known_to_keep(known.values()) else _content_of(reading, known, content.layout)
+    if reading.known_to_keep(known.values()):
+        return None
+    files = None if content.layout else with_changes(content.files, known, came, gone)
+    if files is None:
+        return _content_of(reading, known, content.layout)
+    return replace(content, files=files, passed_over=dict(reading.passed_over))
 
 
 def _content_of(reading: FolderReading, known: Mapping[str, str], layout: ChannelLayout) -> FolderContent:
     """The images of a folder that was read; `known` and `layout` are as in `find_images`."""
+    if not layout and (table := plain_table(reading.images.by_folder(), known)) is not None:
+        return FolderContent(reading.folder, table, dict(reading.passed_over), layout=layout, reading=reading)
     found, unused = layout.grouped(reading.images)
     given = _with_ids(found, known, layout)
-    files = {image_id: given[image_id] for image_id in sorted(given)}
+    files = PathTable.of(given)
     return FolderContent(reading.folder, files, {**reading.passed_over, **unused}, layout=layout, reading=reading)
 
 

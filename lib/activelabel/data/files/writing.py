@@ -4,11 +4,13 @@ import errno
 import os
 import secrets
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 
 from activelabel.backports import ON_WINDOWS
 
+_PIECE = 2**20
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 """Error numbers of the system for a full disk."""
 CANNOT_BE_WRITTEN = (*NO_ROOM, errno.EROFS, errno.EACCES, errno.EPERM)
@@ -71,11 +73,6 @@ class UnfinishedFile:
         if lasting:
             sync_folder(self._path.parent)
 
-    def discard(self) -> None:
-        """Remove it; what is at its place stays."""
-        self._file.close()
-        self._unfinished.unlink()
-
     def finish_beside(self) -> Callable[[], None]:
         """Put it at its place in a thread, lasting. The result waits for that, and raises what went wrong."""
         failed: list[BaseException] = []
@@ -95,6 +92,37 @@ class UnfinishedFile:
                 raise failed[0]
 
         return wait
+
+
+def write_if_changed(path: Path, parts: Iterator[bytes]) -> bool:
+    """Put the parts at `path` as `write_atomically` does, unless the file has just this content; whether it was put.
+
+    Nothing is written while the content is the same, nor is the whole kept in memory.
+
+    Raises:
+        OSError: as `write_atomically`.
+    """
+    same, part = 0, b""
+    if path.is_file():
+        with path.open("rb") as file:
+            for part in parts:
+                if file.read(len(part)) != part:
+                    break
+                same += len(part)
+            else:
+                if not file.read(1):
+                    return False
+                part = b""
+    UnfinishedFile(path, chain(_beginning(path, same), [part], parts)).finish()
+    return True
+
+
+def _beginning(path: Path, size: int) -> Iterator[bytes]:
+    if size:
+        with path.open("rb") as file:
+            while size and (piece := file.read(min(size, _PIECE))):
+                size -= len(piece)
+                yield piece
 
 
 def sync_folder(folder: Path) -> None:

@@ -7,6 +7,7 @@ patient; an image whose name tells none is a patient of its own.
 import re
 from collections import defaultdict
 from collections.abc import Iterable
+from itertools import islice
 
 from activelabel.data.patients.wording import like_others
 
@@ -29,14 +30,25 @@ _KNOWN = (
 BY_NAMES = rf"(?<![A-Za-z0-9])({'|'.join(_KNOWN)})"
 """A regular expression with one group, the patient. The ledger keeps it, so that a later one changes no project."""
 
+_IN_NAMES = ("sub-", "patient", "_e", "_E", "BraTS-", "UPENN-GBM-", "TCGA-", "OAS", "_S_", "fdg_", "psma_")
+_NUMBERED = re.compile(r"\d{5}_\d{7}")
+_AT_ONCE = 1000
+
 
 def shared_by_name(image_ids: Iterable[str]) -> dict[str, list[str]]:
     """The patients who have several of these images by their names, each with them, in order."""
     images = defaultdict[str, list[str]](list)
-    for image_id in sorted(image_ids):
-        if found := re.search(BY_NAMES, image_id):
-            images[found.group(1)].append(image_id)
-    return {patient: its for patient, its in sorted(images.items()) if len(its) > 1}
+    search, left = re.compile(BY_NAMES).search, iter(image_ids)
+    while some := list(islice(left, _AT_ONCE)):
+        for image_id in some if _may_tell("\n".join(some)) else ():
+            if found := search(image_id):
+                images[found.group(1)].append(image_id)
+    return {patient: sorted(its) for patient, its in sorted(images.items()) if len(its) > 1}
+
+
+def _may_tell(together: str) -> bool:
+    """Whether any of these names may tell a patient, in a fraction of the time of looking at each."""
+    return any(text in together for text in _IN_NAMES) or _NUMBERED.search(together) is not None
 
 
 def grouped_line(image_ids: Iterable[str]) -> str | None:

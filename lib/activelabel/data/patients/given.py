@@ -6,7 +6,7 @@ Images of one patient are alike, so all of them learn, or all of them judge.
 import csv
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -41,7 +41,12 @@ class GivenPatients:
 
     def of(self, image_id: str) -> str | None:
         """The patient of an image; None if the pattern does not find one, or the table does not name the image."""
-        return self.found_in(image_id) or self.named(image_id)
+        return self.found_in(image_id) or (self.named(image_id) if self.table else None)
+
+    @property
+    def rule(self) -> str | None:
+        """What tells the same patients again, where it is a pattern; None where a table may have changed."""
+        return None if self.pattern is None or self.table else self.pattern.pattern
 
     def found_in(self, text: str) -> str | None:
         """What the pattern finds in a text."""
@@ -84,6 +89,27 @@ class GivenPatients:
                 f"{SETTING} {self.setting}: it says the patient of no image, of which the first is '{first}': "
                 f"{_ADVICE}, or name a table with the columns image and patient"
             )
+
+
+class PatientsOf(Mapping[str, str]):
+    """The patient of each image that has one, found when somebody asks: of a million that takes seconds."""
+
+    def __init__(self, given: GivenPatients, image_ids: Collection[str]) -> None:
+        """`image_ids` are those that are gone through; of others it is told too."""
+        self._given = given
+        self._image_ids = image_ids
+
+    def __getitem__(self, image_id: str) -> str:
+        patient = self._given.of(image_id)
+        if patient is None:
+            raise KeyError(image_id)
+        return patient
+
+    def __iter__(self) -> Iterator[str]:
+        return (image_id for image_id in self._image_ids if self._given.of(image_id) is not None)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
 
 
 def read_patients(setting: str) -> GivenPatients:

@@ -1,7 +1,7 @@
 """Blind readings: what a person must not see before they have drawn a case that two annotators read."""
 
 import threading
-from collections.abc import Collection, Hashable, Mapping
+from collections.abc import Callable, Collection, Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -86,14 +86,17 @@ class BlindReadings:
         """What the person who asks must not be told."""
         return Blindfold(self.images(), annotator_of({}))
 
-    def listing(self, listed: Mapping[str, Any]) -> dict[str, Any]:
-        """The listing of all images with their labels, without labels that the person who asks must not see."""
-        hidden, objects = self.images(), dict(listed["objects"])
-        for image_id in objects.keys() & hidden:
-            labels = objects[image_id]["labels"]
-            shown = {tag: label for tag, label in labels.items() if self._may_see(image_id, tag)}
-            objects[image_id] = {**objects[image_id], "labels": shown}
-        return {**listed, "objects": objects}
+    def listed(self) -> Callable[[str, dict[str, Any]], dict[str, Any]]:
+        """What of an image's entry in the listing, with its id, the person who asks may see: not all labels."""
+        hidden = self.images()
+
+        def shown(image_id: str, entry: dict[str, Any]) -> dict[str, Any]:
+            if image_id not in hidden:
+                return entry
+            seen = {tag: label for tag, label in entry["labels"].items() if self._may_see(image_id, tag)}
+            return {**entry, "labels": seen}
+
+        return shown
 
     def require_may_see(self, image_id: str, tag: str) -> None:
         """Refuse to show the person who asks a label that another has drawn, if they are to draw without seeing it.

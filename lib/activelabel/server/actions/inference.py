@@ -47,7 +47,7 @@ class Inference:
         require_known(name, self._infers, "model")
         if request.get("save_label"):
             self._models.require_labels_of(name)
-        in_studies = image in self._datastore.list_images()
+        in_studies = isinstance(image, str) and self._datastore.lists(image)
         files = self._datastore.image_files(image).as_json() if in_studies else image
 
         def run() -> tuple[str, dict[str, Any]]:

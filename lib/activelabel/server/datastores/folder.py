@@ -119,7 +119,7 @@ class LedgerDatastore(FolderLabels):
                 return None
             show = self._ledger.hide_drawing if blind else partial(self._ledger.show_draft, annotator=annotator)
             if show(image_id, tag=ORIGINAL):
-                shown = self._datastore.objects[image_id]
+                shown = self._objects[image_id]
                 shown.labels = {tag: label for tag, label in shown.labels.items() if tag != ORIGINAL}
                 self._show_current(image_id, ORIGINAL, {})
                 self._archive.write_records(image_id)
@@ -130,7 +130,7 @@ class LedgerDatastore(FolderLabels):
         if label_tag == FINAL and self._archive.is_shown_as_original(label_id):
             self.remove_label(label_id, ORIGINAL)
         with self._lock:
-            shown = self._datastore.objects[label_id]
+            shown = self._objects[label_id]
             # The file goes first: after a kill in between, it is put back, not taken in as a foreign label.
             if label_tag in shown.labels:
                 path = self._label_path(label_id, label_tag)
@@ -203,8 +203,8 @@ class LedgerDatastore(FolderLabels):
         files = image.paths
         if not os.access(files[0].parent, os.W_OK):
             raise ForbiddenError(f"image '{image_id}' cannot be taken out: its folder cannot be written")
-        for tag in list(self._datastore.objects[image_id].labels):
-            if tag in self._datastore.objects[image_id].labels:  # removing a final label may have removed its original
+        for tag in list(self._objects[image_id].labels):
+            if tag in self._objects[image_id].labels:  # removing a final label may have removed its original
                 self.remove_label(image_id, tag)
         self._prepared.forget(image)
         for file in files:
@@ -239,13 +239,13 @@ class LedgerDatastore(FolderLabels):
         self._archive.write_records(image_id)
         if review.outcome == Verdict.RETURNED.value:
             self._show_current(image_id, ORIGINAL, {})
-        if listed and FINAL in self._datastore.objects[image_id].labels:
+        if listed and FINAL in self._objects[image_id].labels:
             self.update_label_info(image_id, FINAL, meta_of(review))
 
     def update_label_info(self, label_id: str, label_tag: str, info: dict[str, Any]) -> None:
         """Add entries to the information about a label."""
         with self._lock:
-            self._datastore.objects[label_id].labels[label_tag].info.update(info)
+            self._objects[label_id].labels[label_tag].info.update(info)
         self._changed_label(label_id, label_tag)
 
     # Folder and ledger

@@ -4,7 +4,6 @@ At the start all of the folder is read, and later what has changed.
 """
 
 import logging
-import time
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import ClassVar
@@ -12,9 +11,10 @@ from typing import ClassVar
 from activelabel.annotation.archive import LabelArchive
 from activelabel.data.files.channels import ChannelLayout
 from activelabel.data.files.image_files import ImageFiles
+from activelabel.data.files.many.path_table import PathTable, difference
 from activelabel.data.files.studies_folder import FolderContent, alike_line, find_changed, find_images, lines_on
 from activelabel.data.given_splits import GivenSplit
-from activelabel.data.patients.given import GivenPatients
+from activelabel.data.patients.given import GivenPatients, PatientsOf
 from activelabel.prediction.prepared.images import PreparedImages
 from activelabel.project.setting_aside import readmit_mended
 from activelabel.server.datastores.changed_images import ChangedImages
@@ -24,6 +24,7 @@ from activelabel.server.datastores.folder_watch import ToldChanges
 from activelabel.server.datastores.found_labels import FoundLabels
 from activelabel.server.datastores.kept_copies import forget_copies
 from activelabel.server.datastores.listed import ListedImage
+from activelabel.server.datastores.listed_images import ListedImages
 from activelabel.store.ledger import Ledger
 
 logger = logging.getLogger(__name__)
@@ -57,12 +58,13 @@ class FolderFollowing(FolderListing):
         images = {} if self._content is None else self._content.passed_over
         return lines_on({**images, **self._found_labels.passed_over})
 
-    def patients(self) -> dict[str, str]:
-        """The patient of each image, if known. All images of a patient have the same role: training or validation.
+    def patients(self) -> Mapping[str, str]:
+        """The patient of each image, if known, found when somebody asks.
 
+        All images of a patient have the same role: training or validation.
         For files in a folder only the settings tell the patient; without them, each image is a patient of its own.
         """
-        return {} if self._patients is None else self._patients.of_all(self._datastore.objects)
+        return {} if self._patients is None else PatientsOf(self._patients, self._objects)
 
     def on_change(self, path: Path | None = None) -> None:
         """React to an image or a label that came, went or changed at a path; without a path, to anything anywhere."""
@@ -98,7 +100,7 @@ class FolderFollowing(FolderListing):
 
     def _reconcile_changed(self, content: FolderContent) -> None:
         """Do what `_reconcile_datastore` does, for the images that differ from the listed ones."""
-        before = self._listed_tags(), self.passed_over()
+        before = self._told_of()
         as_before, self._content = content is self._content, content
         came, gone = ({}, {}) if as_before else self._list_changed(content)
         if came or gone:
@@ -108,23 +110,20 @@ class FolderFollowing(FolderListing):
         self.readmit_mended()
         self._reconcile_labels()
         self._say_passed_over()
-        if came or gone or (self._listed_tags(), self.passed_over()) != before:
+        if came or gone or self._told_of() != before:
             self._revision += 1
-        if came or gone or not Path(self._datastore_config_path).is_file():
+        if came or gone or not self._is_written():
             self._view.request()
         else:
             self._view.note()
 
     def _list_changed(self, content: FolderContent) -> tuple[dict[str, str], dict[str, ListedImage]]:
         """List the images of a folder; return the paths of those that came, and the entries of those that are gone."""
-        known, shown = self._listed_paths(), dict(self._datastore.objects)
-        came = {image_id: path for image_id, path in content.files.items() if known.get(image_id) != path}
-        gone = {image_id: shown.pop(image_id) for image_id in known.keys() - content.files.keys()}
-        now = int(time.time())
-        for image_id, path in came.items():
-            shown[image_id] = ListedImage(image_id, path, now, shown[image_id].labels if image_id in shown else None)
+        files = PathTable.of(content.files)
+        came, without = difference(self._listed_paths(), files)
+        gone = {image_id: self._objects[image_id] for image_id in without}
         if came or gone:
-            self._datastore.objects = {image_id: shown[image_id] for image_id in sorted(shown)}
+            self._objects = self._objects.changed(files, came, gone)
         return came, gone
 
     def _sync_changed(self, came: Collection[str], gone: Collection[str]) -> None:
@@ -138,15 +137,11 @@ class FolderFollowing(FolderListing):
     def _reconcile_datastore(self) -> None:
         """Update the listing to the images in the folder and the labels in the ledger."""
         with self._lock:
-            before, shown = self._shown(), self._datastore.objects
-            found = self._find_images()
-            # Always assign a new dictionary: other threads iterate over the old one.
-            self._datastore.objects = found
-            gone = {image_id: shown[image_id] for image_id in shown.keys() - found.keys()}
-            others = len(found) != len(shown) or any(
-                shown.get(image_id) is not image and (image_id not in shown or shown[image_id].file != image.file)
-                for image_id, image in found.items()
-            )
+            before, shown = self._told_of(), self._objects
+            # Always another object: other threads go through the old one.
+            self._objects = self._find_images()
+            came, without = difference(shown.files, self._listed_paths())
+            gone = {image_id: shown[image_id] for image_id in without}
             self._apply_changes()
             self._sync_ledger()
             if self._follows and gone:
@@ -155,27 +150,27 @@ class FolderFollowing(FolderListing):
                 self.readmit_mended()
             self._reconcile_labels()
             self._say_passed_over()
-            self._say_alike(found.keys() - shown.keys())
-            if self._shown() != before:
+            self._say_alike(came)
+            if came or gone or self._told_of() != before:
                 self._revision += 1
         if self._follows and self.watches_folder:
             self._notice_changed()
-        if others or not Path(self._datastore_config_path).is_file():
+        if came or gone or not self._is_written():
             self._view.request()
         else:
             self._view.note()
 
+    def _told_of(self) -> object:
+        """On what `status`, `passed_over` and `patients` depend, beside the images that there are."""
+        return self._listed_tags(), self.passed_over()
+
     def _listed_tags(self) -> dict[str, list[str]]:
         """The tags of the labels of each image that has some."""
-        return {image_id: sorted(shown.labels) for image_id, shown in self._datastore.objects.items() if shown.labels}
+        return {image_id: sorted(shown.labels) for image_id, shown in self._objects.labelled().items()}
 
     def _forget_copies(self, gone: Mapping[str, ListedImage]) -> None:
         """Remove what is kept of images that are gone and can be made again."""
         forget_copies(gone, self._archive.project_folder, self._prepared)
-
-    def _shown(self) -> object:
-        """The content of the listing on which `status`, `passed_over` and `patients` depend."""
-        return list(self._datastore.objects), self._listed_tags(), self.passed_over(), self.patients()
 
     def _init_from_datastore_file(self, throw_exception: bool = False) -> None:
         """Read the listing, and check the images that are found first, before the host makes folders beside them."""
@@ -190,18 +185,11 @@ class FolderFollowing(FolderListing):
         without = () if folder.resolve().is_relative_to(ours.resolve()) else (ours,)
         return find_images(folder, self._listed_paths(), without, links_out=self._links_out, layout=self._layout)
 
-    def _find_images(self) -> dict[str, ListedImage]:
-        """The images that exist now by id, sorted, with what is listed of them."""
-        shown, known = self._datastore.objects, self._listed_paths()
+    def _find_images(self) -> ListedImages:
+        """The images that exist now, with what is listed of them."""
         content, self._checked = self._read_folder() if self._checked is None else self._checked, None
         self._content = content if self._patients is None else self._patients.known_only(content)
-        now = int(time.time())
-        return {
-            image_id: shown[image_id]
-            if known.get(image_id) == path
-            else ListedImage(image_id, path, now, shown[image_id].labels if image_id in known else None)
-            for image_id, path in self._content.files.items()
-        }
+        return self._objects.with_files(self._content.files)
 
     def _say_alike(self, came: Collection[str]) -> None:
         """Log the images that came and have nearly the name of another one."""
@@ -227,16 +215,18 @@ class FolderFollowing(FolderListing):
 
     def _notice_changed(self) -> None:
         """Set aside annotated images whose content or label file has changed since the annotation."""
-        labels = [label for label in self._ledger.annotations() if label.image_id in self._datastore.objects]
+        labels = [label for label in self._ledger.annotations() if label.image_id in self._objects]
         self._changed_images.set_aside(labels, self._files, self)
 
     def _sync_ledger(self) -> None:
         if self._follows:
-            images, given = [*self._datastore.objects], None
+            images: Collection[str] = self._listed_paths()
+            given = None
             if self._split is not None:
                 images, given = self._split.without_test(images), self._split.is_validation
             self._begin_with(images)
-            self._ledger.sync_images(images, self._validation_cases, self.patients(), given)
+            rule = None if self._patients is None else self._patients.rule
+            self._ledger.sync_images(images, self._validation_cases, self.patients(), given, rule)
 
     def _begin_with(self, images: Collection[str]) -> None:
         """Let the project begin if these are the first images of this start that are registered."""
@@ -245,7 +235,7 @@ class FolderFollowing(FolderListing):
             self._begin = None
 
     def _listed_files(self, image_id: str) -> ImageFiles | None:
-        return self._files(image_id) if image_id in self._datastore.objects else None
+        return self._files(image_id) if image_id in self._objects else None
 
     def image_files(self, image_id: str) -> ImageFiles:
         """All files of an image."""

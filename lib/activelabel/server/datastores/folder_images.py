@@ -116,7 +116,7 @@ class FolderImages(FolderFollowing):
         for tag in ("", FINAL, ORIGINAL):
             self._require_within(Path(studies) / "labels" / tag, Path(studies))
         extensions = tuple(f"*{ending}" for ending in ENDINGS)
-        super().__init__(studies, str(images or "."), extensions, follow_changes=follow_changes)
+        super().__init__(studies, str(images or "."), extensions, archive.project_folder, follow_changes=follow_changes)
         if follow_changes and self.watches_folder:
             watched = [Path(studies), *([] if self._beside is None else [self._beside])]
             self._observer = FolderWatch(watched, self)
@@ -133,12 +133,12 @@ class FolderImages(FolderFollowing):
         require_new_image(image_id, source, self._layout)
         target = Path(self._datastore.image_path()) / f"{image_id}{ending_of(source.name).lower()}"
         with self._lock:
-            if image_id in self._datastore.objects or target.exists():
+            if image_id in self._objects or target.exists():
                 raise NotReadyError(f"there is an image '{image_id}' already: remove it first, or choose another id")
             write_atomically(target, source.read_bytes())
             self._told.note(target)  # the watch tells of it later, and a look before that would find it gone
             added = ListedImage.of(image_id, new_image(image_id, target.name, image_info))
-            self._datastore.objects = {**self._datastore.objects, image_id: added}
+            self._objects = self._objects.with_image(image_id, added)
             self._sync_ledger()
         self._revision += 1
         self._view.request()
@@ -185,11 +185,11 @@ class FolderImages(FolderFollowing):
 
     def get_image_info(self, image_id: str) -> dict[str, Any]:
         """The information about an image, with its path; empty for an unknown id."""
-        image = self._datastore.objects.get(image_id)
+        image = self._objects.get(image_id)
         return {} if image is None else {**image.as_json()["image"]["info"], "path": self._image_path(image_id)}
 
     def _image_path(self, image_id: str) -> str:
-        image = self._datastore.objects.get(image_id)
+        image = self._objects.get(image_id)
         if image is None:
             return ""
         return os.path.join(os.path.realpath(self._datastore.image_path()), image.file)

@@ -43,7 +43,7 @@ class FolderLabels(FolderImages):
         self._ledger.look_anew()
         with self._lock:
             annotation = self._ledger.current_annotation(image_id, tag)
-            if annotation is not None and image_id in self._datastore.objects and not self._lists(annotation):
+            if annotation is not None and image_id in self._objects and not self._lists(annotation):
                 self._show_label(annotation, {})
                 self._changed_label(image_id, tag)
 
@@ -51,11 +51,11 @@ class FolderLabels(FolderImages):
         current = {(item.image_id, item.tag): item for item in self._ledger.current_labels()}
         if self._follows:
             self._take_in_foreign_labels(current)
-        for image_id, shown in self._datastore.objects.items():
-            if shown.labels:
+        for image_id, shown in self._objects.labelled().items():
+            if any((image_id, tag) not in current for tag in shown.labels):
                 shown.labels = {tag: label for tag, label in shown.labels.items() if (image_id, tag) in current}
         for (image_id, _), annotation in current.items():
-            if image_id not in self._datastore.objects:
+            if image_id not in self._objects:
                 continue
             listed = self._lists(annotation)
             if self._follows and not (listed and self._is_in_place(annotation)):
@@ -102,7 +102,7 @@ class FolderLabels(FolderImages):
         beside = {} if self._beside is None else listed_labels(self._beside)
 
         def take(path: Path, image_id: str, tag: str, name: str) -> None:
-            shown = self._datastore.objects[image_id]
+            shown = self._objects[image_id]
             known = shown.labels[tag].info if tag in shown.labels else (shown.noted(NOT_USED) or {}).get(tag, {})
             known = beside.get((image_id, tag), known)
             try:
@@ -120,10 +120,11 @@ class FolderLabels(FolderImages):
 
         if self._content is not None:
             self._found_labels.take_in(self._content, current.keys(), take)
-        for image_id, shown in self._datastore.objects.items():
-            if image_id in not_used or shown.noted(NOT_USED) is not None:
-                info = {key: value for key, value in shown.image.info.items() if key != NOT_USED}
-                shown.image.info = {**info, NOT_USED: not_used[image_id]} if image_id in not_used else info
+        had = {image_id for image_id, shown in self._objects.noted.items() if shown.noted(NOT_USED) is not None}
+        for image_id in sorted(had | not_used.keys()):
+            shown = self._objects[image_id]
+            info = {key: value for key, value in shown.image.info.items() if key != NOT_USED}
+            shown.image.info = {**info, NOT_USED: not_used[image_id]} if image_id in not_used else info
 
     def _check_slices_are_known(self, path: Path, image_id: str, tag: str) -> None:
         """Refuse the copy of a label of this project whose record was lost, as it may cover a few slices only.
@@ -192,8 +193,8 @@ class FolderLabels(FolderImages):
         decision = case.decisions.get(annotation.id)
         info = info if decision is None else {**meta_of(decision), **info}
         listed = listed_label(annotation, info, self._archive.labels, case.image.slice_axis)
-        image = self._datastore.objects[annotation.image_id]
+        image = self._objects[annotation.image_id]
         image.labels = {**image.labels, annotation.tag: listed}
 
     def _lists(self, annotation: Annotation) -> bool:
-        return is_listed(annotation, self._datastore.objects[annotation.image_id])
+        return is_listed(annotation, self._objects[annotation.image_id])

@@ -4,28 +4,35 @@
 for it, and when it stops. A label that changes meanwhile is one more line beside it (see `project.listing`).
 """
 
-import hashlib
 import json
 import logging
 import shutil
 import sys
 import threading
 import time
-from collections.abc import Callable, Hashable, Iterator
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 from monailabel.datastore.local import DataModel, LocalDatastore
 
-from activelabel.data.files.writing import UnfinishedFile
-from activelabel.project.listing import CHANGES, FILE, changes, note_change
+from activelabel.data.files.many.path_table import PathTable
+from activelabel.data.files.writing import write_if_changed
+from activelabel.project.listing import CHANGES, FILE, LISTING, changes, note_change
 from activelabel.server.datastores.delayed_call import DelayedCall
+from activelabel.server.datastores.kept_listing import KEPT, LARGE, KeptListing
 from activelabel.server.datastores.listed import ListedImage
+from activelabel.server.datastores.listed_images import ListedImages, Times
+from activelabel.store.records.labels import FINAL
 
 logger = logging.getLogger(__name__)
 
 DELAY_SECONDS = 1.0
+_PIECE = 2**18
+"""The bytes of a piece in which the listing is sent."""
 VIEW_SHARE = 100.0
 """While images come and go, writing the listing takes at most a hundredth of the time."""
 
@@ -36,8 +43,13 @@ class FolderListing(LocalDatastore):
     _beside: Path | None
     _images_dir: str
 
-    def __init__(self, studies: str, images_dir: str, extensions: tuple[str, ...], *, follow_changes: bool) -> None:
-        """Read the listing of `studies` and reconcile it with what there is; only `follow_changes` writes it."""
+    def __init__(
+        self, studies: str, images_dir: str, extensions: tuple[str, ...], project_folder: Path, *, follow_changes: bool
+    ) -> None:
+        """Read the listing of `studies` and reconcile it with what there is; only `follow_changes` writes it.
+
+        A large one is also kept in the project's folder, where it is read in a fraction of the time.
+        """
         self._follows = follow_changes
         self._images_dir = images_dir
         self._view_was_read = False
@@ -45,13 +57,14 @@ class FolderListing(LocalDatastore):
         self._lock = threading.RLock()
         self._view = DelayedCall(self._write_view, DELAY_SECONDS, share=VIEW_SHARE)
         self._changes: list[tuple[str, str, dict[str, Any] | None]] = []
-        self._written = b""  # digest of the listing that was written last
+        self._writing = threading.Lock()
+        self._kept = KeptListing(project_folder / KEPT, Path(studies) / LISTING)
         super().__init__(studies, images_dir=images_dir, extensions=extensions, auto_reload=False)
 
     def update_image_info(self, image_id: str, info: dict[str, Any]) -> None:
         """Add entries to the information about an image."""
         with self._lock:
-            self._datastore.objects[image_id].image.info.update(info)
+            self._objects[image_id].image.info.update(info)
         self._revision += 1
         self._view.note()
 
@@ -65,39 +78,76 @@ class FolderListing(LocalDatastore):
         self._revision += 1
         if self._follows:
             with self._lock:
-                listed = self._datastore.objects.get(image_id)
+                listed = self._objects.get(image_id)
                 label = None if listed is None else listed.labels.get(tag)
                 note_change(Path(self._datastore_path), image_id, tag, None if label is None else label.model_dump())
         self._view.note()
+
+    # What the host's class does by going through all images
+
+    def list_images(self) -> list[str]:
+        """The ids of all images."""
+        return list(self._objects)
+
+    def lists(self, image_id: str) -> bool:
+        """Whether there is such an image."""
+        return image_id in self._objects
+
+    def get_labeled_images(self, label_tag: str | None = None, labels: list[str] | None = None) -> list[str]:
+        """The ids of the images with a final label."""
+        return sorted(image_id for image_id, listed in self._objects.labelled().items() if FINAL in listed.labels)
+
+    def status(self) -> dict[str, Any]:
+        """The host's counts."""
+        labelled = self._objects.labelled().values()
+        tags = Counter(tag for listed in labelled for tag in listed.labels)
+        return {"total": len(self._objects), "completed": tags[FINAL], "label_tags": dict(tags)}
 
     def json(self) -> Any:
         """The listing, which is written to its file as well, since somebody asks for it, unless the disk is full."""
         self._flush_view()
         with self._lock:
-            objects = {image_id: shown.as_json() for image_id, shown in self._datastore.objects.items()}
+            objects = {image_id: shown.as_json() for image_id, shown in self._objects.items()}
         return {**self._head(), "objects": objects}
 
     def listing(self) -> str:
         """The listing as text."""
         with self._lock:
-            return b"".join(self._lines()).decode()
+            return b"".join(self._lines(self._noted_now(), self._objects)).decode()
+
+    def listing_in_pieces(self, shown: Callable[[str, dict[str, Any]], dict[str, Any]]) -> Iterator[bytes]:
+        """The listing as text, of which the whole is not kept in memory; it is written to its file as well.
+
+        `shown` gives what may be told of an image that has labels, from its id and its entry.
+        """
+        self._view.flush()
+        with self._lock:
+            noted, images = self._noted_now(), self._objects
+        told = {image_id: shown(image_id, entry) for image_id, entry in noted.items()}
+        lines, piece, size = self._lines(told, images), list[bytes](), 0
+        for line in lines:
+            piece.append(line)
+            size += len(line)
+            if size >= _PIECE:
+                yield b"".join(piece)
+                piece, size = [], 0
+        yield b"".join(piece)
 
     def _head(self) -> dict[str, Any]:
         """What the listing says of the whole."""
         return self._datastore.model_dump(exclude={"base_path", "objects"})
 
-    def _lines(self, also: Callable[[bytes], object] = len) -> Iterator[bytes]:
-        """The content of the listing's file, of which the whole is not kept in memory: a line for each image.
+    def _noted_now(self) -> dict[str, dict[str, Any]]:
+        """The entries of the images of which more is listed than their file."""
+        return {image_id: listed.as_json() for image_id, listed in self._objects.noted.items()}
 
-        `also` is called with each line.
-        """
+    def _lines(self, noted: Mapping[str, Any], images: ListedImages) -> Iterator[bytes]:
+        """The content of the listing's file, of which the whole is not kept in memory: a line for each image."""
         encode = json.JSONEncoder(default=str).encode
-        entries = (f"{encode(id_)}: {encode(shown.as_json())}" for id_, shown in self._datastore.objects.items())
+        entries = images.lines({image_id: encode(entry) for image_id, entry in noted.items()})
         start = f'{encode(self._head())[:-1]}, "objects": {{\n'
         for part in chain([start, next(entries, "")], (f",\n{entry}" for entry in entries), ["\n}}\n"]):
-            line = part.encode()
-            also(line)
-            yield line
+            yield part.encode()
 
     def _init_from_datastore_file(self, throw_exception: bool = False) -> None:
         """Read the listing once, at the start. A damaged one is set aside and made anew from ledger and folder."""
@@ -113,7 +163,8 @@ class FolderListing(LocalDatastore):
         if not path.is_file():
             return
         try:
-            self._datastore.objects = read_objects(path)
+            kept = self._kept.read() if path == self._kept.listing else None
+            self._objects = ListedImages.of(read_objects(path)) if kept is None else _listed_of(*kept)
         except ValueError as error:
             damaged = Path(self._datastore_path) / f"{path.name}.damaged-{time.time_ns()}"
             shutil.copy(path, damaged)
@@ -123,30 +174,50 @@ class FolderListing(LocalDatastore):
         """Bring the listing as it was read up to the labels that changed after it was written."""
         changed, self._changes = self._changes, []
         for image_id, tag, label in changed:
-            if image_id in self._datastore.objects:
-                shown = self._datastore.objects[image_id]
+            if image_id in self._objects:
+                shown = self._objects[image_id]
                 new = {} if label is None else {tag: DataModel.model_validate(label)}
                 shown.labels = {**{other: shown.labels[other] for other in shown.labels if other != tag}, **new}
 
     def _update_datastore_file(self, lock: bool = True) -> None:
         self._view.note()
 
-    def _listed_paths(self) -> dict[str, str]:
+    @property
+    def _objects(self) -> ListedImages:
+        """The listed images, which the host's class calls so too."""
+        objects = self._datastore.objects
+        if not isinstance(objects, ListedImages):  # as the host's class has just made it
+            objects = ListedImages({}, np.zeros(0, np.int64), {})
+            self._datastore.objects = objects
+        return objects
+
+    @_objects.setter
+    def _objects(self, objects: ListedImages) -> None:
+        self._datastore.objects = objects
+
+    def _listed_paths(self) -> PathTable:
         """The file of each listed image, by which other programs know it."""
-        return {image_id: shown.file for image_id, shown in self._datastore.objects.items()}
+        return self._objects.files
 
     def _write_view(self) -> None:
         if not self._follows:
             return
-        with self._lock:
-            path, digest = Path(self._datastore_config_path), hashlib.sha256()
-            unfinished = UnfinishedFile(path, self._lines(digest.update))
-            if digest.digest() != self._written or not path.is_file():
-                unfinished.finish()
-                self._written = digest.digest()
-            else:
-                unfinished.discard()
-            (path.parent / CHANGES).unlink(missing_ok=True)  # after the listing, which has them all now
+        with self._writing:
+            path = Path(self._datastore_config_path)
+            with self._lock:  # but not while it is written: with a million images that takes seconds
+                images, noted, told = self._objects, self._noted_now(), _size_of(path.parent / CHANGES)
+            if write_if_changed(path, self._lines(noted, images)) or not self._kept.is_current():
+                self._kept.write(images, json.dumps(noted, default=str).encode())
+            with self._lock:
+                if _size_of(path.parent / CHANGES) == told:  # else the lines are read again, which changes nothing
+                    (path.parent / CHANGES).unlink(missing_ok=True)
+                else:
+                    self._view.note()
+
+    def _is_written(self) -> bool:
+        """Whether there is a listing, and beside a large one what is read of it in a fraction of the time."""
+        path = Path(self._datastore_config_path)
+        return path.is_file() and (path.stat().st_size < LARGE or self._kept.is_current())
 
     def close(self) -> None:
         """Write the listing if a write is pending. Without it, the next start makes it of the folder and the ledger."""
@@ -157,6 +228,16 @@ class FolderListing(LocalDatastore):
             self._view.flush()
         except OSError as error:
             logger.warning("the listing of %s cannot be written now: %s", self._datastore_path, error)
+
+
+def _size_of(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
+def _listed_of(files: PathTable, times: Times, noted: Mapping[str, Any]) -> ListedImages:
+    """The images of a listing that was kept."""
+    entries = ((image_id, _Entry(entry["image"], entry["labels"])) for image_id, entry in noted.items())
+    return ListedImages(files, times, {image_id: _listed(image_id, entry) for image_id, entry in entries})
 
 
 def read_objects(listing: Path) -> dict[str, ListedImage]:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
+from json.encoder import encode_basestring_ascii as _as_json
 from typing import Any
 
 from monailabel.datastore.local import DataModel
@@ -23,7 +24,7 @@ class ListedImage:
     Of most of a million images nothing is known but the file. Their entry is made when somebody asks for it.
     """
 
-    __slots__ = ("_id", "_image", "_labels", "_path", "_since")
+    __slots__ = ("_id", "_image", "_labels", "_noted_in", "_path", "_since")
 
     def __init__(self, image_id: str, path: str, since: int, labels: Mapping[str, DataModel] | None = None) -> None:
         """List the file at `path` below the folder of images, known since the time `since` in seconds."""
@@ -32,6 +33,7 @@ class ListedImage:
         self._since = since
         self._image: DataModel | None = None
         self._labels = dict(labels) if labels else None
+        self._noted_in: dict[str, ListedImage] | None = None
 
     @classmethod
     def of(cls, image_id: str, image: DataModel, labels: Mapping[str, DataModel] | None = None) -> "ListedImage":
@@ -55,7 +57,27 @@ class ListedImage:
         """The entry of the image, which may be changed."""
         if self._image is None:
             self._image = new_image(self._id, self._path, {}, self._since)
+            self._note()
         return self._image
+
+    @property
+    def since(self) -> int:
+        """The time from which on it is known, in seconds; 0 if the entry does not say it."""
+        since = self._since if self._image is None else self._image.info.get("ts")
+        return since if isinstance(since, int) else 0
+
+    @property
+    def is_noted(self) -> bool:
+        """Whether more is known of it than its file and since when."""
+        return self._image is not None or bool(self._labels)
+
+    def note_in(self, noted: "dict[str, ListedImage]") -> None:
+        """Enter it there as soon as more is known of it than its file."""
+        self._noted_in = noted
+
+    def _note(self) -> None:
+        if self._noted_in is not None:
+            self._noted_in[self._id] = self
 
     @property
     def labels(self) -> Mapping[str, DataModel]:
@@ -65,6 +87,8 @@ class ListedImage:
     @labels.setter
     def labels(self, labels: Mapping[str, DataModel]) -> None:
         self._labels = dict(labels) if labels else None
+        if labels:
+            self._note()
 
     def noted(self, key: str) -> Any:
         """What is noted about the image under a key; None without."""
@@ -139,6 +163,16 @@ def new_image(image_id: str, path: str, info: dict[str, Any], since: int | None 
     """
     known = _info_of(image_id, path, int(time.time()) if since is None else since)
     return DataModel(info={**info, **known}, ext=ending_of(path))
+
+
+def line_of(image_id: str, path: str, since: int, entry: str | None = None) -> str:
+    """The id and the entry of an image as JSON; without an `entry`, only its file is known."""
+    if entry is not None:
+        return f"{_as_json(image_id)}: {entry}"
+    ending = ending_of(path)
+    elsewhere = "" if path == f"{image_id}{ending}" else f', "{FILE}": {_as_json(path)}'
+    info = f'{{"ts": {since}, "name": {_as_json(image_id + ending.lower())}{elsewhere}}}'
+    return f'{_as_json(image_id)}: {{"image": {{"ext": {_as_json(ending)}, "info": {info}}}, "labels": {{}}}}'
 
 
 def _info_of(image_id: str, path: str, since: int) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from activelabel.project.given.split import SETTING as SPLIT_SETTING
 from activelabel.project.setting_aside import readmit_for_memory
 from activelabel.server.datastores.folder import LedgerDatastore
 from activelabel.server.datastores.listed import ListedImage
+from activelabel.server.datastores.listed_images import ListedImages
 from activelabel.server.pacs.blind_view import BlindView, Segmentations
 from activelabel.server.pacs.channel_series import SeriesRule
 from activelabel.server.pacs.client import Pacs
@@ -89,7 +90,7 @@ class PacsDatastore(LedgerDatastore):
         self.pacs = pacs
         self._rule = rule
         self._series = SeriesImages(pacs, cache, rule, ledger, self._tags)
-        self._segmentations = Segmentations(pacs, lambda uid: uid in self._datastore.objects)
+        self._segmentations = Segmentations(pacs, lambda uid: uid in self._objects)
         self.exchange = SegExchange(pacs, cache, ledger, archive, self.image_files)
         self._problem: str | None = None
         self._looking = threading.Lock()
@@ -152,7 +153,7 @@ class PacsDatastore(LedgerDatastore):
                     check_parts(self._split, patients_of(shown, self._patients), SPLIT_SETTING)
                 if images:  # the first images determine the modality of all
                     find_out(self.pacs, self._ledger, self._rule)
-                annotated = {uid for uid, shown in self._datastore.objects.items() if shown.labels}
+                annotated = set(self._objects.labelled())
                 self._series.take_over(grouped, annotated)
                 self._reconcile_datastore()
                 studies = {uid: channels[0].study_uid for uid, channels in grouped.channels.items()}
@@ -184,7 +185,10 @@ class PacsDatastore(LedgerDatastore):
 
     def patients(self) -> dict[str, str]:
         """The patient of each series, as far as settings and PACS tell."""
-        return patients_of({uid: shown.image.info for uid, shown in self._datastore.objects.items()}, self._patients)
+        return patients_of({uid: shown.image.info for uid, shown in self._objects.items()}, self._patients)
+
+    def _told_of(self) -> object:
+        return super()._told_of(), self.patients()
 
     def readmit_mended(self, at_start: bool = False) -> None:
         """Readmit, at a start, the images for which the memory was too small."""
@@ -282,22 +286,24 @@ class PacsDatastore(LedgerDatastore):
         self._series.forget({uid: shown.image.info for uid, shown in gone.items()})
         super()._forget_copies(gone)
 
-    def _find_images(self) -> dict[str, ListedImage]:
+    def _find_images(self) -> ListedImages:
         """The series of the PACS; until it answers, the series of its last answer."""
-        shown, now = self._datastore.objects, int(time.time())
-        return {
-            image_id: ListedImage.of(
-                image_id,
-                DataModel(info={"ts": now, **info, "name": f"{image_id}{EXTENSION}"}, ext=EXTENSION),
-                shown[image_id].labels if image_id in shown else None,
-            )
-            for image_id, info in sorted(self._series.listed().items())
-        }
+        shown, now = self._objects, int(time.time())
+        return ListedImages.of(
+            {
+                image_id: ListedImage.of(
+                    image_id,
+                    DataModel(info={"ts": now, **info, "name": f"{image_id}{EXTENSION}"}, ext=EXTENSION),
+                    shown[image_id].labels if image_id in shown else None,
+                )
+                for image_id, info in self._series.listed().items()
+            }
+        )
 
     def _take_in_foreign_labels(self, current: object) -> None:
         """Do nothing: labels of others come from the PACS, and the folder of labels is only a view."""
 
     def _tags(self, image_id: str) -> dict[str, Any] | None:
         """What the listing says of an image; None if it does not list it."""
-        shown = self._datastore.objects.get(image_id)
+        shown = self._objects.get(image_id)
         return shown.image.info if shown else None

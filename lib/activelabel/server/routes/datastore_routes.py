@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, File, Form, Query, Response, UploadFile
-from fastapi.responses import FileResponse
+from fastapi.responses import FileResponse, StreamingResponse
 from monailabel.endpoints import datastore
 from monailabel.interfaces.datastore import DefaultLabelTag
 from monailabel.utils.others.generic import file_checksum, remove_file
@@ -211,8 +211,10 @@ def update_image_info(image: str, user: AnyUser, info: Annotated[str, Form()] = 
 @router.get("/datastore/", response_model=None)
 def list_datastore(user: AnyUser, output: datastore.ResultType | None = None) -> Any:
     """List all images and labels."""
-    listed = datastore.datastore(output)
-    return application().blind.listing(listed) if output is datastore.ResultType.all else listed
+    if output is datastore.ResultType.all:
+        pieces = application().datastore.listing_in_pieces(application().blind.listed())
+        return StreamingResponse(pieces, media_type="application/json")
+    return datastore.datastore(output)
 
 
 @router.get("/datastore/dataset", response_model=None)

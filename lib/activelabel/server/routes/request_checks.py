@@ -6,11 +6,12 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any, NoReturn
 from urllib.parse import parse_qsl, urlencode
 
-from monailabel.interfaces.datastore import Datastore, DefaultLabelTag
+from monailabel.interfaces.datastore import DefaultLabelTag
 
 from activelabel.backports import ON_WINDOWS
 from activelabel.data.files.names import LONGEST_ID, is_tag, spellings
 from activelabel.errors import ForbiddenError, InvalidInputError, NotFoundError
+from activelabel.server.datastores.folder import LedgerDatastore
 from activelabel.store.columns import NAME_LENGTH
 
 _NOT_IN_AN_ID = frozenset("/\\~" + ('<>:"|?*' if ON_WINDOWS else ""))
@@ -41,11 +42,11 @@ SERVERS_LABEL_INFO = frozenset(
 Another project over the same studies reads from them which slices a label covers."""
 
 
-def require_image(image_id: str, datastore: Datastore) -> None:
+def require_image(image_id: str, datastore: LedgerDatastore) -> None:
     """Refuse anything but the id of an image of the studies, in particular a path."""
-    if image_id not in datastore.list_images():
+    if not datastore.lists(image_id):
         datastore.refresh()  # it may have come a moment ago
-    if image_id not in datastore.list_images():
+    if not datastore.lists(image_id):
         raise NotFoundError(f"there is no image '{image_id[:80]}': use an id that GET /datastore/?output=all lists")
 
 
@@ -65,7 +66,7 @@ def in_known_spelling(query: bytes, images: Callable[[], Collection[str]]) -> by
     return query if spelt == fields else urlencode(spelt).encode()
 
 
-def require_label(image_id: str, tag: str, datastore: Datastore) -> None:
+def require_label(image_id: str, tag: str, datastore: LedgerDatastore) -> None:
     """Refuse a label that does not exist."""
     require_image(image_id, datastore)
     require_tag(tag)
