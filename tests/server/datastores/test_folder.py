@@ -775,8 +775,9 @@ def test_on_a_full_disk_the_listing_is_answered_and_is_written_when_there_is_roo
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patched:
-        patched.setattr(folder_listing, "UnfinishedFile", full)
+        patched.setattr(folder_listing, "write_if_changed", full)
         assert "final" in store.json()["objects"]["a"]["labels"]
+        assert b'"final"' in b"".join(store.listing_in_pieces(lambda _, entry: entry))
         assert "cannot be written now: [Errno 28] No space left on device" in caplog.text
     store.json()
     assert "final" in view(studies)["a"]["labels"]

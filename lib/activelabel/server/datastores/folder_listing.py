@@ -116,11 +116,11 @@ class FolderListing(LocalDatastore):
             return b"".join(self._lines(self._noted_now(), self._objects)).decode()
 
     def listing_in_pieces(self, shown: Callable[[str, dict[str, Any]], dict[str, Any]]) -> Iterator[bytes]:
-        """The listing as text, of which the whole is not kept in memory; it is written to its file as well.
+        """The listing as text, never as a whole in memory; it is written to its file as well, unless the disk is full.
 
         `shown` gives what may be told of an image that has labels, from its id and its entry.
         """
-        self._view.flush()
+        self._flush_view()
         with self._lock:
             noted, images = self._noted_now(), self._objects
         told = {image_id: shown(image_id, entry) for image_id, entry in noted.items()}
