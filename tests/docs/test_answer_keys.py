@@ -137,5 +137,6 @@ READ_AS = {
     "annotated_slices": "annotated_slices",
     "finished": "finished",
     "confirmed": "confirmed",
+    "unanswered": "unanswered",
 }
 """What the app reads of a label's params, by its own name for it."""

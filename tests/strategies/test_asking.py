@@ -137,4 +137,4 @@ def test_a_next_sample_is_one_look_a_lease_and_another_look(
         assert project.ledger.skip_if_asked_again("bob", 2, 60) is None
         assert strategy.next("bob", studies)["strategy"] == "variance"
     assert statements.count(BEGIN) == 3
-    assert len(statements) - statements.count(BEGIN) == 19
+    assert len(statements) - statements.count(BEGIN) == 20

@@ -25,8 +25,8 @@ class SlowApp:
         self.datastore = self.inference = self.tasks = self
         self.infers = ["segmentation"]
 
-    def list_images(self) -> list[str]:
-        return ["case_0"]
+    def lists(self, image_id: str) -> bool:
+        return image_id == "case_0"
 
     def infer(self, request: Mapping[str, Any]) -> dict[str, Any]:
         self.requests.append(request)
