@@ -112,7 +112,7 @@ def prepare_project(project: Project) -> None:
     """
     check_network(project.recipe, project.labels.channels)
     project.ledger.open()
-    fixed_identity(project.ledger)
+    fixed_identity(project.ledger, project.folder)
     if project.settings.prepared_gb == 0:
         remove_all_prepared(project.prepared_folder)
     check_names(project.ledger, project.labels)
