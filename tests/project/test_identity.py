@@ -35,13 +35,14 @@ def test_a_project_keeps_its_identity_wherever_its_folder_lies_and_no_other_has_
 
 def test_a_copy_of_the_ledger_from_before_projects_had_an_identity_is_the_same_project(tmp_path: Path) -> None:
     project = opened(tmp_path)
+    before = project.identity
     project.ledger.close()
     assert project.ledger.file is not None
     engine = create_engine(sqlite_url(project.ledger.file))
     with engine.begin() as connection:
         assert connection.execute(text("DELETE FROM facts WHERE name = 'identity'")).rowcount == 1
     engine.dispose()
-    assert identity(tmp_path) == project.identity
+    assert identity(tmp_path) == before
 
 
 @pytest.mark.parametrize("content", [None, "", "no identity", "0123456789abcdef"])
