@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from importlib.resources import files
 
 import pytest
-from ohif_page import CHROMIUM, OPTIONS, PATIENCE_MS
+from ohif_page import CHROMIUM, OPTIONS, PATIENCE_MS, STROKES
 from playwright.sync_api import Page, sync_playwright
 
 from activelabel.server.routes import viewer
@@ -54,13 +54,22 @@ KEEP = """() => new Promise((resolve, reject) => {
         transaction.oncomplete = () => { request.result.close(); resolve(); };
     };
 })"""
-PAGES_KEPT = """() => new Promise((resolve, reject) => {
-    const request = indexedDB.open('activelabel');
-    request.onerror = () => reject(request.error);
-    request.onsuccess = () => {
-        const keys = request.result.transaction('strokes').objectStore('strokes').getAllKeys();
-        keys.onsuccess = () => { request.result.close(); resolve(keys.result.map(key => key[2])); };
+PAGES_KEPT = f"async () => (await {STROKES}).map(([key]) => key[2])"
+# What an earlier version has kept of two readers, of whom one has no name; it knew no projects.
+KEEP_AS_BEFORE = """() => new Promise((resolve, reject) => {
+    indexedDB.deleteDatabase('activelabel').onerror = reject;  // what comes next waits for it
+    const request = indexedDB.open('activelabel', 2);
+    request.onupgradeneeded = () => {
+        const store = request.result.createObjectStore('strokes');
+        store.createIndex('at', 'at');
+        for (const reader of ['ann', '']) {
+            const place = [reader, 'image', 'page', 1];
+            store.put({ place, at: Date.now(), labels: ['ball'], digests: ['7'] }, [...place, -1]);
+            store.put({ start: 4, values: Uint8Array.of(1, 0) }, [...place, 4]);
+        }
     };
+    request.onerror = () => reject(request.error);
+    request.onsuccess = () => { request.result.close(); resolve(); };
 })"""
 
 
@@ -121,3 +130,13 @@ def test_strokes_of_more_than_a_week_ago_are_removed_by_a_page_in_which_no_case_
     load(page)
     page.wait_for_function(f"async () => (await ({PAGES_KEPT})()).length < 4")
     assert page.evaluate(PAGES_KEPT) == ["page of 6 days ago"] * 2
+
+
+def test_strokes_that_an_earlier_version_has_kept_move_to_places_of_an_unknown_project(page: Page) -> None:
+    page.goto(f"{ADDRESS}/ohif/")  # the script is not there yet, and has nothing open
+    page.evaluate(KEEP_AS_BEFORE)
+    load(page)
+    page.wait_for_function("async () => (await indexedDB.databases())[0].version === 3")
+    moved = [["", "", "image", "page", 1], ["", "ann", "image", "page", 1]]
+    kept = page.evaluate(f"async () => (await {STROKES}).map(([key, one]) => [key, one.place ?? [...one.values]])")
+    assert kept == [row for place in moved for row in ([[*place, -1], place], [[*place, 4], [1, 0]])]

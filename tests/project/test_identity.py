@@ -2,18 +2,26 @@
 
 from pathlib import Path
 
+import pytest
 from small_studies import TINY_RECIPE, write_image
+from sqlalchemy import create_engine, text
 
-from activelabel.project.identity import fixed_identity
+from activelabel.project.identity import FILE
 from activelabel.project.opening import open_project
+from activelabel.project.project import Project
+from activelabel.store.connection.location import sqlite_url
+
+
+def opened(folder: Path) -> Project:
+    """Open the project of a folder."""
+    (folder / "studies").mkdir(parents=True, exist_ok=True)
+    write_image(folder / "studies" / "case_0.nii.gz")
+    return open_project(str(folder), str(folder / "studies"), {"recipe": str(TINY_RECIPE), "labels": "ball"})
 
 
 def identity(folder: Path) -> str:
     """Open the project of a folder, and return its identity."""
-    (folder / "studies").mkdir(parents=True, exist_ok=True)
-    write_image(folder / "studies" / "case_0.nii.gz")
-    project = open_project(str(folder), str(folder / "studies"), {"recipe": str(TINY_RECIPE), "labels": "ball"})
-    return fixed_identity(project.ledger)
+    return opened(folder).identity
 
 
 def test_a_project_keeps_its_identity_wherever_its_folder_lies_and_no_other_has_it(tmp_path: Path) -> None:
@@ -23,3 +31,27 @@ def test_a_project_keeps_its_identity_wherever_its_folder_lies_and_no_other_has_
     (tmp_path / "one").rename(tmp_path / "moved")
     assert identity(tmp_path / "moved") == first
     assert identity(tmp_path / "two") != first
+
+
+def test_a_copy_of_the_ledger_from_before_projects_had_an_identity_is_the_same_project(tmp_path: Path) -> None:
+    project = opened(tmp_path)
+    before = project.identity
+    project.ledger.close()
+    assert project.ledger.file is not None
+    engine = create_engine(sqlite_url(project.ledger.file))
+    with engine.begin() as connection:
+        assert connection.execute(text("DELETE FROM facts WHERE name = 'identity'")).rowcount == 1
+    engine.dispose()
+    assert identity(tmp_path) == before
+
+
+@pytest.mark.parametrize("content", [None, "", "no identity", "0123456789abcdef"])
+def test_the_ledger_decides_and_the_file_in_the_folder_is_written_anew(tmp_path: Path, content: str | None) -> None:
+    project = opened(tmp_path)
+    file = project.folder / FILE
+    assert file.read_text(encoding="utf-8") == f"{project.identity}\n"
+    file.unlink()
+    if content is not None:
+        file.write_text(content, encoding="utf-8")
+    assert identity(tmp_path) == project.identity
+    assert file.read_text(encoding="utf-8") == f"{project.identity}\n"

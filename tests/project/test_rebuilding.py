@@ -14,6 +14,7 @@ from small_studies import AFFINE_RAS, TINY_RECIPE, boxes, write_image, write_nif
 from sqlalchemy import create_engine, text
 
 from activelabel.cli.main import main
+from activelabel.project.identity import fixed_identity
 from activelabel.project.labels.record_files import read_record, record_file, write_missing_records
 from activelabel.project.opening import open_project
 from activelabel.project.project import Project
@@ -101,10 +102,12 @@ def test_a_rebuilt_ledger_has_every_row_as_it_was(
     before = {table: rows(project, table) for table in TABLES}
     roles = {image.id: (image.role, image.slice_axis, image.slice_count) for image in project.ledger.images()}
     states = project.ledger.progress()
+    identity = project.identity
     lose_ledger(project)
 
     assert restored(monkeypatch, project) == 0
 
+    assert fixed_identity(project.ledger, project.folder) == identity
     printed = capsys.readouterr().out
     assert "images with labels by ann, bob, cy" in printed
     assert "scores, skips" in printed

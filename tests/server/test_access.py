@@ -5,8 +5,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
+from fastapi.testclient import TestClient
+from monailabel.app import app as host
 
 from activelabel.server.access import AccessGuard, cross_site_refusal, refusal
+from activelabel.server.client_info import PROJECT_HEADER, READER_HEADER
 
 HERE = "127.0.0.1"
 
@@ -70,6 +73,21 @@ def test_guard_passes_on_and_refuses() -> None:
 
 def test_guard_lets_the_servers_own_life_cycle_pass() -> None:
     assert answer_of({"type": "lifespan"}) == [{"type": "application"}]
+
+
+def test_a_viewer_that_is_named_may_send_the_headers_of_our_panels_and_no_other_page_may() -> None:
+    guard = AccessGuard(host, local_only=True, allowed_origins=["https://viewer.example"])
+    client = TestClient(guard, base_url="http://localhost:8000", client=(HERE, 1))
+    asks = {
+        "access-control-request-method": "PUT",
+        "access-control-request-headers": f"{PROJECT_HEADER}, {READER_HEADER}",
+    }
+    allowed = client.options("/datastore/label", headers={"origin": "https://viewer.example", **asks})
+    assert allowed.status_code == 200
+    assert allowed.headers["access-control-allow-origin"] == "https://viewer.example"
+    assert allowed.headers["access-control-allow-headers"] == f"{PROJECT_HEADER}, {READER_HEADER}"
+    assert "PUT" in allowed.headers["access-control-allow-methods"]
+    assert client.options("/datastore/label", headers={"origin": "https://evil.example", **asks}).status_code == 403
 
 
 @pytest.mark.parametrize("header", [b"host", b"origin"])

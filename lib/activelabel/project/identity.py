@@ -1,21 +1,43 @@
 """What tells a project from all others: a client sends what waits to its own project alone."""
 
+import re
 import secrets
+from pathlib import Path
 
+from activelabel.data.files.writing import write_atomically
 from activelabel.store.ledger import Ledger
 
 FACT = "identity"
+FILE = "identity"
+"""The file in the project's folder that holds it too, for a ledger that is made anew or put back as it was before."""
 _BYTES = 8
 """Enough that no two projects draw the same number."""
+_WRITTEN = re.compile(rf"[0-9a-f]{{{2 * _BYTES}}}")
 
 
-def fixed_identity(ledger: Ledger) -> str:
-    """The identity of the project whose ledger this is: it is drawn when the project is first opened, for good.
+def fixed_identity(ledger: Ledger, folder: Path) -> str:
+    """The identity of the project with this ledger and folder: it is drawn when the project is first opened, for good.
 
     It is in the ledger, so a ledger that was moved or restored is the same project at whatever address, and an import
-    of an exported project is another one.
+    of an exported project is another one. A ledger without it takes that of the folder, which exists.
+
+    Raises:
+        OSError: the folder cannot be written, and has no such file yet.
     """
+    kept = _kept(folder / FILE)
     known = ledger.fact(FACT)
     if known is None:
-        known = ledger.fix_fact(FACT, secrets.token_hex(_BYTES), "drawn when the project was first opened")
+        reason = "drawn when the project was first opened"
+        known = ledger.fix_fact(FACT, kept or secrets.token_hex(_BYTES), reason)
+    if kept != known.value:
+        write_atomically(folder / FILE, f"{known.value}\n".encode())
     return known.value
+
+
+def _kept(file: Path) -> str | None:
+    """The identity in the file of a project's folder; None without a file, and of one that says none."""
+    try:
+        text = file.read_text(encoding="ascii", errors="replace").strip()
+    except FileNotFoundError:
+        return None
+    return text if _WRITTEN.fullmatch(text) else None

@@ -14,7 +14,6 @@ from activelabel.prediction.prepared.images import remove_all_prepared
 from activelabel.project.database_url import database_url
 from activelabel.project.folders import project_folder
 from activelabel.project.given.channels import find_layout, fix_channels, with_channels
-from activelabel.project.identity import fixed_identity
 from activelabel.project.in_force.recipe_in_force import check_device, with_settings
 from activelabel.project.labels.kept_names import check_names, kept_names, name_older_labels
 from activelabel.project.labels.names import resolve_label_names
@@ -112,7 +111,7 @@ def prepare_project(project: Project) -> None:
     """
     check_network(project.recipe, project.labels.channels)
     project.ledger.open()
-    fixed_identity(project.ledger)
+    _ = project.identity  # it is there from now on, and no request waits for it
     if project.settings.prepared_gb == 0:
         remove_all_prepared(project.prepared_folder)
     check_names(project.ledger, project.labels)

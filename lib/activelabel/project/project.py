@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -19,6 +20,7 @@ from activelabel.prediction.predictor import Predictor
 from activelabel.prediction.prepared.images import PreparedImages
 from activelabel.project.folders import view_folder
 from activelabel.project.given.patients import patients_setting_in_force
+from activelabel.project.identity import fixed_identity
 from activelabel.project.in_force.thresholds import Thresholds, thresholds
 from activelabel.project.in_force.used_precision import used_precision
 from activelabel.project.modality import fixed_modality, known_modality
@@ -53,6 +55,11 @@ class Project:
     studies: str = ""
     layout: ChannelLayout = ONE_CHANNEL
     """How the channels of an image lie in files."""
+
+    @cached_property
+    def identity(self) -> str:
+        """What tells the project, whose folder exists, from all others: read once, as every request may ask for it."""
+        return fixed_identity(self.ledger, self.folder)
 
     @property
     def models_folder(self) -> Path:

@@ -20,6 +20,7 @@ from activelabel.data.files.studies_folder import LABEL_ENDING, find_images
 from activelabel.errors import InvalidInputError, NotReadyError
 from activelabel.project.given.patients import given_patients, patients_of_rebuilt
 from activelabel.project.given.split import given_split
+from activelabel.project.identity import fixed_identity
 from activelabel.project.labels.record_files import ENDING, read_record
 from activelabel.project.listing import listed_files, listed_labels
 from activelabel.project.project import Project
@@ -111,6 +112,7 @@ def _read_archive(project: Project) -> _Archive:
 def _fill(project: Project, ledger: Ledger, archive: _Archive) -> Rebuilt:
     """Fill an empty ledger from the records, then all images of the studies, then the labels without a record."""
     rebuilt = ledger.rebuild(archive.records)
+    fixed_identity(ledger, project.folder)
     ids = _images(project, archive)
     split = given_split(project.settings)
     if is_pacs(project.studies):

@@ -160,6 +160,7 @@ def test_every_row_of_the_ledger_comes_back(story: Story, exported: Export, tmp_
     project, _ = imported(source, tmp_path / "new")
     before, after = rows_of(story.ledger), rows_of(project.ledger)
     assert all(before.values())  # the story has a row of each table
+    assert project.identity != story.project.identity
     for rows in (before, after):  # the other facts are about files that stay behind
         rows["facts"] = [fact for fact in rows["facts"] if fact["name"] in audit.KEPT_FACTS]
     for image in before["images"]:  # images that nobody has labelled stay behind, patients lose their names

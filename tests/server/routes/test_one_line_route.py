@@ -2,6 +2,8 @@
 
 import errno
 from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from fastapi import APIRouter, FastAPI
@@ -9,6 +11,7 @@ from fastapi.testclient import TestClient
 from hypothesis import given
 from hypothesis import strategies as st
 from monailabel.interfaces.exception import MONAILabelError, MONAILabelException
+from small_studies import TINY_RECIPE, write_image
 
 from activelabel.errors import (
     ActiveLabelError,
@@ -23,7 +26,9 @@ from activelabel.errors import (
     UnavailableError,
 )
 from activelabel.project.client_kind import client_kind
-from activelabel.server.client_info import client_address
+from activelabel.project.opening import open_project
+from activelabel.server.client_info import PROJECT_HEADER, client_address
+from activelabel.server.routes import one_line_route
 from activelabel.server.routes.one_line_route import LONGEST_LINE, OneLineRoute, one_line
 
 
@@ -136,3 +141,25 @@ def test_a_body_that_no_reader_of_json_takes_is_one_line_that_says_so(body: byte
     status, line = ask(answer, content=body, headers={"content-type": "application/json"})
     assert status == 400
     assert str(line).startswith("the body: expected JSON in UTF-8, nested at most some hundred times deep, got other")
+
+
+def test_the_identity_of_the_project_is_asked_of_the_ledger_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_image(tmp_path / "case.nii.gz")
+    project = open_project("", str(tmp_path), {"labels": "ball", "recipe": str(TINY_RECIPE)})
+    monkeypatch.setattr(one_line_route, "application", lambda: SimpleNamespace(project=project))
+    own = {PROJECT_HEADER: project.identity}
+    assert ask(lambda: "kept", headers=own) == (200, "kept")
+    monkeypatch.setattr(project.ledger, "fact", lambda name: pytest.fail(f"the ledger is asked for the {name}"))
+    assert ask(lambda: "kept", headers=own) == (200, "kept")
+    status, line = ask(lambda: "kept", headers={PROJECT_HEADER: "0123456789abcdef"})
+    assert (status, str(line).partition(" is")[0]) == (412, "another project than yours")
+
+
+def test_images_that_cannot_be_listed_at_the_moment_are_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def lists(image_id: str) -> bool:
+        raise UnavailableError(f"{image_id}: the images are being read")
+
+    monkeypatch.setattr(one_line_route, "application", lambda: SimpleNamespace(datastore=SimpleNamespace(lists=lists)))
+    assert ask(lambda: "kept", params={"image": "Müller"}) == (503, "Müller: the images are being read")

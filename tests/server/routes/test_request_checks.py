@@ -182,7 +182,7 @@ NFC, NFD = "M\u00fcller 1+1", "Mu\u0308ller 1+1"
 @pytest.mark.parametrize("field", ["image", "id", "label"])
 def test_an_image_is_found_in_another_spelling_of_its_accents(known: str, sent: str, field: str) -> None:
     query = urlencode([("tag", "\u00e9"), (field, sent), ("blank", "")]).encode()
-    found = dict(parse_qsl(in_known_spelling(query, lambda: ["other", known]).decode(), keep_blank_values=True))
+    found = dict(parse_qsl(in_known_spelling(query, {"other", known}.__contains__).decode(), keep_blank_values=True))
     assert found == {"tag": "\u00e9", field: known, "blank": ""}
 
 
@@ -190,4 +190,4 @@ def test_an_image_is_found_in_another_spelling_of_its_accents(known: str, sent: 
     "query", [b"image=a%20b&image=c", b"", b"%", b"image=%ff", b"image=M%C3%BCller", b"tag=%C3%A9"]
 )
 def test_any_other_query_stays_as_it_was_sent(query: bytes) -> None:
-    assert in_known_spelling(query, lambda: ["a"]) == query
+    assert in_known_spelling(query, {"a"}.__contains__) == query

@@ -58,22 +58,38 @@ _DRAWN_SLICES = f"""() => {{
 }}"""
 # The place in the stored image of a slice that is shown as `(9/16)`: OHIF counts from the head.
 _PLACE = "shown => (([number, count]) => count - number)(shown.match(/[0-9]+/g))"
-# Whether each slice that is drawn on lies in the browser's own database as it is now.
-_IS_KEPT = f"""() => new Promise((resolve, reject) => {{
+# What the browser's own database holds: nothing before the panel has made it, which a look must not do.
+STROKES = """new Promise((resolve, reject) => {
     const request = indexedDB.open('activelabel');
-    request.onerror = () => reject(request.error);
-    request.onsuccess = () => {{
-        const kept = request.result.transaction('strokes').objectStore('strokes').getAll();
-        kept.onerror = () => reject(kept.error);
-        kept.onsuccess = () => {{
-            request.result.close();
-            const volume = {_VOLUME}, size = volume.dimensions[0] * volume.dimensions[1];
-            const values = volume.voxelManager.getCompleteScalarDataArray();
-            resolve(({_DRAWN_SLICES})().every(slice => kept.result.some(({{ start, values: one }}) =>
-                start === slice * size && one.every((value, at) => value === values[start + at]))));
-        }};
-    }};
-}})"""
+    request.onupgradeneeded = () => request.transaction.abort();
+    request.onerror = () => request.error.name === 'AbortError' ? resolve([]) : reject(request.error);
+    request.onsuccess = () => {
+        const found = [], database = request.result;
+        try {
+            const reading = database.transaction('strokes');
+            reading.objectStore('strokes').openCursor().onsuccess = ({ target: { result: cursor } }) => {
+                if (cursor) {
+                    found.push([cursor.key, cursor.value]);
+                    cursor.continue();
+                }
+            };
+            reading.oncomplete = () => resolve(found);
+            reading.onabort = () => reject(reading.error);
+        } catch (error) {
+            reject(error);
+        }
+        database.close();  // once what was begun has ended
+    };
+})"""
+"""Keys and values, in the order of the keys."""
+# Whether something is drawn, and each slice of it lies in the browser's own database as it is now.
+_IS_KEPT = f"""async () => {{
+    const kept = (await {STROKES}).map(([, one]) => one), drawn = ({_DRAWN_SLICES})();
+    const volume = {_VOLUME}, size = volume.dimensions[0] * volume.dimensions[1];
+    const values = volume.voxelManager.getCompleteScalarDataArray();
+    return drawn.length > 0 && drawn.every(slice => kept.some(({{ start, values: one }}) =>
+        start === slice * size && one.every((value, at) => value === values[start + at])));
+}}"""
 _HAS_DRAWING = """image => window.services?.segmentationService?.getSegmentations().some(
     one => one.segmentationId.endsWith(image))"""
 # How many pixels of the map over the first view can be seen; nothing before there are any.

@@ -38,6 +38,8 @@ export class WorklistPart implements FoldedPart {
   private readonly rows = make('div', { class: 'al-rows', role: 'list' });
   private readonly more: HTMLButtonElement;
   private next: string | null = null;
+  /** How often the first cases were asked for. */
+  private asked = 0;
   private due: ReturnType<typeof setTimeout> | undefined;
 
   constructor(
@@ -62,8 +64,12 @@ export class WorklistPart implements FoldedPart {
     }
   }
 
+  /** An answer is shown unless it comes late: the first cases were asked for again since, or others follow those that are shown. */
   private load(after: string): void {
-    this.server.worklist(after).then(list => { this.fill(list, after !== ''); }, this.failed);
+    const asked = after === '' ? ++this.asked : undefined;
+    this.server.worklist(after).then(list => {
+      if (asked === undefined ? after === this.next : asked === this.asked) { this.fill(list, asked === undefined); }
+    }, this.failed);
   }
 
   private fill({ cases, next, counts }: Worklist, adds: boolean): void {

@@ -9,10 +9,13 @@ import type { Pages } from './pages.ts';
 /** How long an opening waits for the browser's disk. */
 const LONGEST_MS = 15_000;
 
+/** The project of strokes that a page has kept which was not told of one: by a server, or an own version, of before. */
+export const UNKNOWN = '';
 /** A reader's case in a project: other projects at the same address may have the same series. */
 export type CasePlace = readonly [project: string, reader: string, image: string];
 /** Strokes on a case, and in which opening of it: that of a page, counted. */
 export type Place = readonly [...CasePlace, page: string, opening: number];
+const PROJECT = 0;
 const PAGE = 3;
 
 /** What strokes were drawn on. */
@@ -39,6 +42,17 @@ export interface Shelf {
   of(place: CasePlace): Promise<Kept[]>;
   /** Remove what is kept at a place, or at all that begin so. */
   remove(place: Place | readonly [...CasePlace, page: string]): Promise<void>;
+}
+
+/** Whether strokes are known to be of a project. */
+export function isOf(project: string, { place }: Kept): boolean {
+  return place[PROJECT] === project;
+}
+
+/** Where strokes on a case may lie: also where a page has put them that did not know the project. */
+function placesOf(place: CasePlace): CasePlace[] {
+  const [project, reader, image] = place;
+  return project === UNKNOWN ? [place] : [[UNKNOWN, reader, image], place];
 }
 
 /** The strokes on an open case. */
@@ -104,7 +118,7 @@ export class Journal {
     return new Strokes(this.shelf, [...place, this.pages.own, ++this.openings], { labels, digests: [digest] }, this.sayLost);
   }
 
-  /** What lies here of a reader's case, the oldest first, without that of pages that are still open. */
+  /** What lies here of a reader's case, the oldest first, those of an unknown project before all others, without that of pages that are still open. */
   async left(place: CasePlace): Promise<Kept[]> {
     let timer: ReturnType<typeof setTimeout> | undefined;
     const late = new Promise<never>((_, reject) => {
@@ -127,11 +141,13 @@ export class Journal {
 
   /** What this page keeps of a reader's case is given up. */
   forget(place: CasePlace): void {
-    this.shelf.remove([...place, this.pages.own]).catch(this.sayLost);
+    for (const one of placesOf(place)) {
+      this.shelf.remove([...one, this.pages.own]).catch(this.sayLost);
+    }
   }
 
   private async ofGonePages(place: CasePlace): Promise<Kept[]> {
-    const kept = await this.shelf.of(place);
+    const kept = (await Promise.all(placesOf(place).map(one => this.shelf.of(one)))).flat();
     const pageOf = ({ place }: Kept): string => place[PAGE];
     if (kept.every(one => pageOf(one) === this.pages.own)) {
       return kept;

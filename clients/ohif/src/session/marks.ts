@@ -1,6 +1,7 @@
 /** Which slices the reader has marked as done, as long as the tab is open: also after the page was loaded anew. */
 
 import type { Query } from '../server/server.ts';
+import { UNKNOWN } from './journal.ts';
 
 const KEY = 'activelabel_done';
 const PROJECT_KEY = 'activelabel_project';
@@ -16,12 +17,16 @@ interface Marked {
 export class Marks {
   constructor(private readonly storage: Kept) {}
 
-  /** The tab works on this project: marks of another one, which may have the same images, are given up. */
+  /**
+   * The tab works on this project: marks of another one, which may have the same images, are given up. Those that were made
+   * before the tab was told of any are this one's.
+   */
   belongTo(project: string): void {
-    if (this.storage.getItem(PROJECT_KEY) !== project) {
+    const before = this.storage.getItem(PROJECT_KEY) ?? UNKNOWN;
+    if (before !== UNKNOWN && before !== project) {
       this.storage.setItem(KEY, 'null');
-      this.storage.setItem(PROJECT_KEY, project);
     }
+    this.storage.setItem(PROJECT_KEY, project);
   }
 
   /** The places of the slices that the reader has marked among those that a query asks for: who logs in after them begins anew. */

@@ -1,7 +1,7 @@
 /** Strokes that an earlier opening of the case has left in the browser: drawn again, or offered where something else opens now. */
 
 import type { Drawn } from '../drawing/drawn.ts';
-import type { Journal, Kept } from './journal.ts';
+import { type Journal, type Kept, isOf } from './journal.ts';
 import type { OpenCase } from './outbox.ts';
 import type { State } from './state.ts';
 
@@ -29,7 +29,7 @@ export class Older<D extends Drawn> {
 
   /**
    * Look for strokes on the case that has opened. The latest that were drawn on the same are drawn again; all others are
-   * offered, so that nothing is painted over unseen. Returns a sentence about it, after a space.
+   * offered, so that nothing is painted over unseen: also those of which it is not known in which project. Returns a sentence about it, after a space.
    */
   async look(): Promise<string> {
     const { open } = this.work;
@@ -37,8 +37,8 @@ export class Older<D extends Drawn> {
     if (open === undefined || open !== this.work.open) {
       return '';
     }
-    const { labels } = this.work.state;
-    const same = kept.findLast(one => hasLabels(one, labels) && one.digests.includes(open.drawing.opened));
+    const { labels, project } = this.work.state;
+    const same = kept.findLast(one => isOf(project, one) && hasLabels(one, labels) && one.digests.includes(open.drawing.opened));
     const isFirst = !open.drawing.changed; // nothing was drawn while the browser was asked
     const again = isFirst && same !== undefined && this.draw(open, same);
     this.offer(open, isFirst ? kept.filter(one => one !== same) : kept);
@@ -75,7 +75,7 @@ export class Older<D extends Drawn> {
   private offer(open: OpenCase<D>, kept: Kept[]): void {
     this.offered = { open, kept };
     const latest = kept.at(-1);
-    this.work.set({ older: latest && offerOf(latest, this.work.state.labels) });
+    this.work.set({ older: latest && offerOf(latest, this.work.state) });
   }
 }
 
@@ -83,8 +83,9 @@ function hasLabels({ labels }: Kept, now: readonly string[]): boolean {
   return JSON.stringify(labels) === JSON.stringify(now);
 }
 
-function offerOf(kept: Kept, labels: readonly string[]): Offer {
+function offerOf(kept: Kept, { labels, project }: State): Offer {
   const fits = hasLabels(kept, labels);
-  const on = fits ? 'on another drawing than the one that has opened' : `for other structures (${kept.labels.join(', ')})`;
+  const here = isOf(project, kept) ? 'on another drawing than the one that has opened' : 'before this page told projects apart';
+  const on = fits ? here : `for other structures (${kept.labels.join(', ')})`;
   return { text: `Older strokes of yours are kept on this computer, of ${new Date(kept.at).toLocaleString()}, drawn ${on}.`, fits };
 }

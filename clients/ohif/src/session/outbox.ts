@@ -67,16 +67,21 @@ export class Outbox<D extends Drawn> {
     return saved;
   }
 
-  /** Skip a case, after everything that was sent of it is answered. What waits of it does not bring it back. */
-  skip(reader: Reader, image: string, how: () => Promise<unknown>): Promise<void> {
+  /**
+   * Skip a case, after everything that was sent of it is answered. What waits of it does not bring it back, nor a draft of what
+   * is `open` that was begun before and asks something first.
+   */
+  skip(reader: Reader, image: string, open: OpenCase<D> | undefined, how: () => Promise<unknown>): Promise<void> {
     const skipped = this.sending.then(async () => {
       await how();
       this.giveUp(reader, image);
+      if (open?.image === image) { open.givenUp = true; }
     });
     this.sending = skipped.catch(() => undefined);
     return skipped;
   }
 
+  /** Send no more of what was left of a case, but of this opening. */
   private giveUp(reader: Reader, image: string, but?: OpenCase<D>): void {
     const isIt = (open: OpenCase<D>): boolean => open !== but && open.image === image && open.reader.name === reader.name;
     [...this.onTheWay, ...this.left].filter(isIt).forEach(open => { open.givenUp = true; });

@@ -197,7 +197,7 @@ export class Session<D extends Drawn = Drawn> {
     await this.tries.attempt(async () => {
       await this.outbox.idle();
       const reader = await requireReader(this.server, this.open?.reader ?? this.now.reader);
-      await this.outbox.skip(reader, query.image, () => this.server.of(reader).skip(query.image, kind, reason));
+      await this.outbox.skip(reader, query.image, this.open, () => this.server.of(reader).skip(query.image, kind, reason));
       if (kind === 'cannot be annotated') {
         this.marks.keep(query, this.now.reader?.name, []);
       }

@@ -1,10 +1,12 @@
 /** The journal's place in the browser: its own database for this server, which no other site can read. */
 
 import type { Part } from '../drawing/history.ts';
-import type { CasePlace, Ground, Kept, Place, Shelf } from './journal.ts';
+import { type CasePlace, type Ground, type Kept, type Place, type Shelf, UNKNOWN } from './journal.ts';
 
 const DATABASE = 'activelabel';
 const VERSION = 3;
+/** In this version no place said of which project it is. */
+const WITHOUT_PROJECT = 2;
 const STORE = 'strokes';
 const BY_TIME = 'at';
 /** What nobody has come back for after this time is removed. */
@@ -16,6 +18,20 @@ const HEAD = -1;
 interface Head extends Ground {
   place: Place;
   at: number;
+}
+
+/** Put what is kept without a project at places of one that is not known. Each of them comes before all that are still to be moved. */
+function addProject(store: IDBObjectStore): void {
+  const moving = store.openCursor();
+  moving.onsuccess = () => {
+    const { result: cursor } = moving;
+    if (cursor !== null) {
+      const one = cursor.value as { place: IDBValidKey[] } | Part;
+      store.put('place' in one ? { ...one, place: [UNKNOWN, ...one.place] } : one, [UNKNOWN, ...(cursor.key as IDBValidKey[])]);
+      cursor.delete();
+      cursor.continue();
+    }
+  };
 }
 
 /** A list is greater than every number and text. */
@@ -99,8 +115,12 @@ export class BrowserShelf implements Shelf {
   private open(): Promise<IDBDatabase> {
     return new Promise((resolve, reject) => {
       const request = this.request();
-      request.onupgradeneeded = () => {
-        const { result } = request;
+      request.onupgradeneeded = ({ oldVersion }) => {
+        const { result, transaction } = request;
+        if (oldVersion === WITHOUT_PROJECT && transaction !== null) {
+          addProject(transaction.objectStore(STORE));
+          return;
+        }
         [...result.objectStoreNames].forEach(name => { result.deleteObjectStore(name); });
         result.createObjectStore(STORE).createIndex(BY_TIME, BY_TIME);
       };

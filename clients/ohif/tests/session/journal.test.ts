@@ -108,6 +108,40 @@ test('strokes on the same series in another project at the same address are neit
   assert.equal((await loadedAnew(site)).value(), 2);
 });
 
+test('strokes that were kept while the project was not known are offered in one that is, and never drawn unseen', async () => {
+  for (const [decide, value] of [['take', 2], ['drop', 0]] as const) {
+    const site = new Site();
+    site.project = '';
+    await site.session.enter();
+    await site.ask();
+    site.drawing().draw();
+    site.drawing().draw();
+    site.project = 'p1';
+    const drawing = await loadedAnew(site);
+    const { older } = site.session.state;
+    assert.match(older?.text ?? '', /drawn before this page told projects apart\.$/);
+    assert.deepEqual([drawing.value(), older?.fits, site.shelf.kept.size], [0, true, 1]);
+    site.session.older[decide]();
+    assert.deepEqual([drawing.value(), site.session.state.older], [value, undefined]);
+    assert.deepEqual([...site.shelf.kept.values()].map(({ place }) => place[0]), decide === 'take' ? ['p1'] : []);
+  }
+});
+
+test('a skip gives up strokes that the page has kept before it knew the project', async () => {
+  const site = new Site();
+  site.project = '';
+  await site.session.enter();
+  await site.ask();
+  site.drawing().draw();
+  site.refusal = 'the disk is full';
+  await site.session.leave();
+  site.project = 'p1';
+  await site.session.enter();
+  assert.equal(site.shelf.kept.size, 1);
+  await site.session.skip('not now', '');
+  assert.equal(site.shelf.kept.size, 0);
+});
+
 test('each page has strokes of its own: those of a page that is open are neither drawn nor removed by another', async () => {
   const site = await drawn();
   site.openPages.add('page 1');

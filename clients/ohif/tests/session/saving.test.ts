@@ -133,6 +133,28 @@ test('a skip gives up what waits of its case, so that it does not come back as a
   assert.deepEqual(site.told().filter(line => /^(draft|skip)/.test(line)), ['skip a not now ']);
 });
 
+test('a draft that was begun before a skip, and asks first whether the label had come, does not bring the case back', async () => {
+  const site = new Site();
+  await site.ask();
+  site.drawing().draw();
+  site.onSave = () => { throw new Away(); };
+  await site.session.saveAndNext();
+  await site.session.tick(); // the server answers again
+  let answer: () => void = () => undefined;
+  site.server.query = () => {
+    site.server.query = () => Promise.resolve(site.held);
+    return new Promise(resolve => { answer = () => { resolve(site.held); }; });
+  };
+  site.now = 60_000;
+  site.told();
+  const draft = site.session.tick();
+  await site.settled();
+  await site.session.skip('not now', '');
+  answer();
+  await draft;
+  assert.deepEqual(site.told().filter(line => /^(draft|skip)/.test(line)), ['skip a not now ']);
+});
+
 test('nothing is undone while a drawing is being saved', async () => {
   const site = new Site();
   await site.ask();

@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
+import { Marks } from '../../src/session/marks.ts';
 import { Site, queryOf } from '../site.ts';
 
 const SLICES = [3, 8, 12].map(index => ({ index, number: index + 1, ohif_number: 20 - index, position_mm: 5 * index }));
@@ -78,6 +79,22 @@ test('marks of a project are not those of another one at the same address', asyn
   site.project = 'p2';
   await site.session.enter();
   assert.deepEqual([site.session.state.phase, site.session.state.done], ['drawing', []]);
+});
+
+test('marks that were made before the tab was told of a project are those of the first one', () => {
+  for (const told of [undefined, '']) { // by a page of before, or by a server that was not started anew since
+    const kept = new Map<string, string>();
+    const marks = new Marks({ getItem: key => kept.get(key) ?? null, setItem: (key, value) => { kept.set(key, value); } });
+    const query = queryOf('a', { slices: SLICES });
+    if (told !== undefined) { marks.belongTo(told); }
+    marks.keep(query, 'rev', [1]);
+    marks.belongTo('p1');
+    assert.deepEqual(marks.of(query, 'rev'), [1]);
+    marks.belongTo('p1');
+    assert.deepEqual(marks.of(query, 'rev'), [1]);
+    marks.belongTo('p2');
+    assert.deepEqual(marks.of(query, 'rev'), []);
+  }
 });
 
 test('a mark is kept with a draft of what was drawn, and not without one', async () => {

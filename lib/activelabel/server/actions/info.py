@@ -15,7 +15,6 @@ from activelabel.loop.due import read_situation
 from activelabel.loop.scoring import scored_measure
 from activelabel.loop.training.stats import for_bars
 from activelabel.loop.waiting import autopilot_info
-from activelabel.project.identity import fixed_identity
 from activelabel.project.models.standing import read_standing
 from activelabel.project.project import Project
 from activelabel.project.readability import known_intensities
@@ -97,7 +96,7 @@ class AppInfo:
             "name": NAME,
             "description": f"{description(project)}. {_progress_in_words(progress)}. {standing}",
             "version": __version__,
-            "project": fixed_identity(ledger),
+            "project": project.identity,
             "labels": list(project.labels.offered_names),
             **self._tasks_info(),
             "datastore": self._datastore.status(),

@@ -22,7 +22,6 @@ from activelabel.errors import (
 )
 from activelabel.login.identity import asking
 from activelabel.project.client_kind import client_kind, kind_of
-from activelabel.project.identity import fixed_identity
 from activelabel.server.client_info import (
     NAME_COOKIE,
     PROJECT_HEADER,
@@ -81,9 +80,9 @@ class OneLineRoute(APIRoute):
             client_address.set(request.client.host if request.client else "")
             cookie_name.set(unquote(request.cookies.get(NAME_COOKIE, "")).strip())
             client_kind.set(kind_of(request.headers))
-            if b"%" in (query := request.scope["query_string"]):
-                request.scope["query_string"] = in_known_spelling(query, _images)
             try:
+                if b"%" in (query := request.scope["query_string"]):
+                    request.scope["query_string"] = in_known_spelling(query, _lists)
                 require_project(request.headers.get(PROJECT_HEADER), _identity)
                 require_reader(request.headers.get(READER_HEADER))
                 return await handle(request)
@@ -107,13 +106,13 @@ class OneLineRoute(APIRoute):
         return handle_in_one_line
 
 
-def _images() -> list[str]:
-    return list(application().datastore.list_images())
+def _lists(image_id: str) -> bool:
+    return application().datastore.lists(image_id)
 
 
 def _identity() -> str:
     """The identity of the project that is served."""
-    return fixed_identity(application().project.ledger)
+    return application().project.identity
 
 
 def _when_again(error: ActiveLabelError) -> dict[str, str] | None:

@@ -50,17 +50,16 @@ def require_image(image_id: str, datastore: LedgerDatastore) -> None:
         raise NotFoundError(f"there is no image '{image_id[:80]}': use an id that GET /datastore/?output=all lists")
 
 
-def in_known_spelling(query: bytes, images: Callable[[], Collection[str]]) -> bytes:
-    """The query of a request with each id of an image in the spelling of its accents that is one of `images`.
+def in_known_spelling(query: bytes, lists: Callable[[str], bool]) -> bytes:
+    """The query of a request with each id of an image in the spelling of its accents that `lists` knows.
 
     Systems differ in how they spell a name: what a person or another program sends may be the same to the eye alone.
     """
     fields = parse_qsl(query.decode("latin-1"), keep_blank_values=True)
     if all(value.isascii() for key, value in fields if key in _IMAGE_FIELDS):  # a reader's name may have an accent
         return query
-    known = set(images())
     spelt = [
-        (key, next((name for name in spellings(value) if name in known), value) if key in _IMAGE_FIELDS else value)
+        (key, next((name for name in spellings(value) if lists(name)), value) if key in _IMAGE_FIELDS else value)
         for key, value in fields
     ]
     return query if spelt == fields else urlencode(spelt).encode()

@@ -405,7 +405,16 @@
 
   // src/session/journal.ts
   var LONGEST_MS = 15e3;
+  var UNKNOWN = "";
+  var PROJECT = 0;
   var PAGE = 3;
+  function isOf(project, { place }) {
+    return place[PROJECT] === project;
+  }
+  function placesOf(place) {
+    const [project, reader, image] = place;
+    return project === UNKNOWN ? [place] : [[UNKNOWN, reader, image], place];
+  }
   var Strokes = class {
     constructor(shelf2, place, ground, onTrouble) {
       this.shelf = shelf2;
@@ -465,7 +474,7 @@
     begin(place, labels, digest) {
       return new Strokes(this.shelf, [...place, this.pages.own, ++this.openings], { labels, digests: [digest] }, this.sayLost);
     }
-    /** What lies here of a reader's case, the oldest first, without that of pages that are still open. */
+    /** What lies here of a reader's case, the oldest first, those of an unknown project before all others, without that of pages that are still open. */
     async left(place) {
       let timer;
       const late = new Promise((_, reject) => {
@@ -488,10 +497,12 @@
     }
     /** What this page keeps of a reader's case is given up. */
     forget(place) {
-      this.shelf.remove([...place, this.pages.own]).catch(this.sayLost);
+      for (const one of placesOf(place)) {
+        this.shelf.remove([...one, this.pages.own]).catch(this.sayLost);
+      }
     }
     async ofGonePages(place) {
-      const kept = await this.shelf.of(place);
+      const kept = (await Promise.all(placesOf(place).map((one) => this.shelf.of(one)))).flat();
       const pageOf = ({ place: place2 }) => place2[PAGE];
       if (kept.every((one) => pageOf(one) === this.pages.own)) {
         return kept;
@@ -512,12 +523,16 @@
       this.storage = storage;
     }
     storage;
-    /** The tab works on this project: marks of another one, which may have the same images, are given up. */
+    /**
+     * The tab works on this project: marks of another one, which may have the same images, are given up. Those that were made
+     * before the tab was told of any are this one's.
+     */
     belongTo(project) {
-      if (this.storage.getItem(PROJECT_KEY) !== project) {
+      const before = this.storage.getItem(PROJECT_KEY) ?? UNKNOWN;
+      if (before !== UNKNOWN && before !== project) {
         this.storage.setItem(KEY, "null");
-        this.storage.setItem(PROJECT_KEY, project);
       }
+      this.storage.setItem(PROJECT_KEY, project);
     }
     /** The places of the slices that the reader has marked among those that a query asks for: who logs in after them begins anew. */
     of({ image, slices }, reader) {
@@ -1990,7 +2005,7 @@
     offered;
     /**
      * Look for strokes on the case that has opened. The latest that were drawn on the same are drawn again; all others are
-     * offered, so that nothing is painted over unseen. Returns a sentence about it, after a space.
+     * offered, so that nothing is painted over unseen: also those of which it is not known in which project. Returns a sentence about it, after a space.
      */
     async look() {
       const { open } = this.work;
@@ -1998,8 +2013,8 @@
       if (open === void 0 || open !== this.work.open) {
         return "";
       }
-      const { labels } = this.work.state;
-      const same = kept.findLast((one) => hasLabels(one, labels) && one.digests.includes(open.drawing.opened));
+      const { labels, project } = this.work.state;
+      const same = kept.findLast((one) => isOf(project, one) && hasLabels(one, labels) && one.digests.includes(open.drawing.opened));
       const isFirst = !open.drawing.changed;
       const again = isFirst && same !== void 0 && this.draw(open, same);
       this.offer(open, isFirst ? kept.filter((one) => one !== same) : kept);
@@ -2033,15 +2048,16 @@
     offer(open, kept) {
       this.offered = { open, kept };
       const latest = kept.at(-1);
-      this.work.set({ older: latest && offerOf(latest, this.work.state.labels) });
+      this.work.set({ older: latest && offerOf(latest, this.work.state) });
     }
   };
   function hasLabels({ labels }, now) {
     return JSON.stringify(labels) === JSON.stringify(now);
   }
-  function offerOf(kept, labels) {
+  function offerOf(kept, { labels, project }) {
     const fits = hasLabels(kept, labels);
-    const on = fits ? "on another drawing than the one that has opened" : `for other structures (${kept.labels.join(", ")})`;
+    const here = isOf(project, kept) ? "on another drawing than the one that has opened" : "before this page told projects apart";
+    const on = fits ? here : `for other structures (${kept.labels.join(", ")})`;
     return { text: `Older strokes of yours are kept on this computer, of ${new Date(kept.at).toLocaleString()}, drawn ${on}.`, fits };
   }
 
@@ -2063,12 +2079,12 @@
     return marked.length > 0 ? { annotated_slices: marked } : {};
   }
   async function isStillTheirs(server, open) {
-    return (await server.query())?.image === open.image || open.unanswered !== void 0 && await isOf(server, open);
+    return (await server.query())?.image === open.image || open.unanswered !== void 0 && await isOf2(server, open);
   }
   async function isSavedUnheard(server, open) {
-    return (await server.query())?.image !== open.image && isOf(server, open);
+    return (await server.query())?.image !== open.image && isOf2(server, open);
   }
-  async function isOf(server, { image, reader }) {
+  async function isOf2(server, { image, reader }) {
     return reader.name !== "" && await server.labelledBy(image) === reader.name;
   }
 
@@ -2115,15 +2131,22 @@
       }
       return saved;
     }
-    /** Skip a case, after everything that was sent of it is answered. What waits of it does not bring it back. */
-    skip(reader, image, how) {
+    /**
+     * Skip a case, after everything that was sent of it is answered. What waits of it does not bring it back, nor a draft of what
+     * is `open` that was begun before and asks something first.
+     */
+    skip(reader, image, open, how) {
       const skipped = this.sending.then(async () => {
         await how();
         this.giveUp(reader, image);
+        if (open?.image === image) {
+          open.givenUp = true;
+        }
       });
       this.sending = skipped.catch(() => void 0);
       return skipped;
     }
+    /** Send no more of what was left of a case, but of this opening. */
     giveUp(reader, image, but) {
       const isIt = (open) => open !== but && open.image === image && open.reader.name === reader.name;
       [...this.onTheWay, ...this.left].filter(isIt).forEach((open) => {
@@ -2421,7 +2444,7 @@
       await this.tries.attempt(async () => {
         await this.outbox.idle();
         const reader = await requireReader(this.server, this.open?.reader ?? this.now.reader);
-        await this.outbox.skip(reader, query.image, () => this.server.of(reader).skip(query.image, kind, reason));
+        await this.outbox.skip(reader, query.image, this.open, () => this.server.of(reader).skip(query.image, kind, reason));
         if (kind === "cannot be annotated") {
           this.marks.keep(query, this.now.reader?.name, []);
         }
@@ -2548,10 +2571,23 @@
   // src/session/shelf.ts
   var DATABASE = "activelabel";
   var VERSION = 3;
+  var WITHOUT_PROJECT = 2;
   var STORE = "strokes";
   var BY_TIME = "at";
   var KEPT_MS = 7 * 24 * 3600 * 1e3;
   var HEAD = -1;
+  function addProject(store) {
+    const moving = store.openCursor();
+    moving.onsuccess = () => {
+      const { result: cursor } = moving;
+      if (cursor !== null) {
+        const one = cursor.value;
+        store.put("place" in one ? { ...one, place: [UNKNOWN, ...one.place] } : one, [UNKNOWN, ...cursor.key]);
+        cursor.delete();
+        cursor.continue();
+      }
+    };
+  }
   var keysIn = (place) => IDBKeyRange.bound(place, [...place, []]);
   var isHead = (one) => "at" in one;
   function reasonOf3(error) {
@@ -2639,8 +2675,12 @@
     open() {
       return new Promise((resolve, reject) => {
         const request = this.request();
-        request.onupgradeneeded = () => {
-          const { result } = request;
+        request.onupgradeneeded = ({ oldVersion }) => {
+          const { result, transaction } = request;
+          if (oldVersion === WITHOUT_PROJECT && transaction !== null) {
+            addProject(transaction.objectStore(STORE));
+            return;
+          }
           [...result.objectStoreNames].forEach((name) => {
             result.deleteObjectStore(name);
           });
@@ -3341,6 +3381,8 @@
     rows = make("div", { class: "al-rows", role: "list" });
     more;
     next = null;
+    /** How often the first cases were asked for. */
+    asked = 0;
     due;
     opened() {
       this.refresh();
@@ -3354,9 +3396,13 @@
         }, this.rows.childElementCount === 0 ? 0 : TOGETHER_MS);
       }
     }
+    /** An answer is shown unless it comes late: the first cases were asked for again since, or others follow those that are shown. */
     load(after) {
+      const asked = after === "" ? ++this.asked : void 0;
       this.server.worklist(after).then((list) => {
-        this.fill(list, after !== "");
+        if (asked === void 0 ? after === this.next : asked === this.asked) {
+          this.fill(list, asked === void 0);
+        }
       }, this.failed);
     }
     fill({ cases, next, counts }, adds) {
