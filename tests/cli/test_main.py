@@ -118,6 +118,7 @@ def refused(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, 
     ("changed", "expected"),
     [
         ({"--images": "nowhere"}, "there is no such folder"),
+        ({"--images": "nowhere", "--model": "nothing.safetensors"}, "--images nowhere: there is no such folder"),
         ({"--model": "nothing.safetensors"}, "there is no such file"),
         ({"--measure": "doubt"}, "--measure doubt: use one of variance, entropy"),
         ({"--region": "liver"}, "--region liver: use one of everything, target"),
@@ -255,3 +256,26 @@ def test_a_disk_that_is_full_is_one_line_and_exit_code_2(
         "out/a.nii.gz: it cannot be read or written (No space left on device): free some room or allow it, and try "
         "again"
     )
+
+
+@pytest.mark.parametrize(
+    ("words", "command"),
+    [(["simulate", "--images"], "activelabel simulate"), (["model", "export", "--out"], "activelabel model export")],
+)
+def test_an_option_without_its_value_points_to_the_help_of_its_command(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, words: list[str], command: str
+) -> None:
+    line = refused(capfd, monkeypatch, *words)
+    assert line.startswith(f"{command}: ")
+    assert line.endswith(f"({command} --help says more)")
+
+
+@pytest.mark.parametrize(
+    "words", [["models"], ["model", "export", "--out", "x"], ["export", "--out", "x"], ["check"], ["report"]]
+)
+@pytest.mark.parametrize("conf", [[], ["--conf", "labels", "ball"]])
+def test_a_folder_that_is_not_there_is_said_to_be_so(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, words: list[str], conf: list[str]
+) -> None:
+    line = refused(capfd, monkeypatch, *words, "--studies", "nowhere", *conf)
+    assert line == "--studies nowhere: there is no such folder: mount it, or name another"

@@ -191,7 +191,7 @@ def test_a_project_that_two_annotators_read_is_reported_with_their_agreement(
         (["nowhere"], "nowhere: expected the folder of an experiment, got one without experiment.json"),
         (["nowhere", "--studies", "nowhere"], "got both or neither"),
         (["nowhere", "--conf", "seed=1"], "--conf seed=1: only a project has settings to give"),
-        (["--studies", "nowhere", "--conf", "labels=liver"], "--studies nowhere: expected a project in "),
+        (["--studies", ".", "--conf", "labels=liver"], "--studies .: expected a project in "),
         (["--studies", "nowhere", "--conf", "labels"], "--conf labels: expected a value"),
     ],
 )

@@ -55,7 +55,7 @@ def test_users_from_the_first_to_the_last(run, tmp_path: Path) -> None:
         (["add", "ann"], "short\n", "password: expected 10 to 256 characters, got 5"),
         (["add", "ann"], "", "got 0"),
         (["add", "ann", "--studies", "/nowhere/at/all"], PASSWORD, "expected a folder with images, got none"),
-        (["list", "--studies", "/nowhere/at/all"], "", "start the server first"),
+        (["list", "--studies", "/nowhere/at/all"], "", "--studies /nowhere/at/all: there is no such folder: mount it"),
     ],
 )
 def test_wrong_input_to_user_is_one_line(run, arguments: list[str], typed: str, line: str) -> None:

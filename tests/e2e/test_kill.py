@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import itertools
 import logging
 import time
 from collections.abc import Callable
@@ -13,6 +14,7 @@ import psutil
 import pytest
 from monailabel.client.client import MONAILabelClientException
 from running_server import RunningServer
+from slowed_down import slowed_down
 
 from activelabel.names import ScoreKind
 from activelabel.store.connection.location import sqlite_url
@@ -23,6 +25,7 @@ logger = logging.getLogger(__name__)
 
 TARGETS = ("train", "scoring", "server", "train", "server", "scoring")
 """`benchmarks/faults/run.py` kills many more, with ten annotators at work."""
+LOOKS_A_QUESTION = 25
 CASES = len(TARGETS) + 4
 
 
@@ -70,14 +73,15 @@ def test_nothing_acknowledged_is_lost(make_server: Callable[..., RunningServer],
     server = make_server(cases.studies, recipe=recipe, labels="ball", start=1, retrain_after=1).start()
     witness = Witness(cases.studies / "activelabel")
     random = np.random.default_rng(7)
+    hit = set[str]()
 
     for target in TARGETS:
         while annotate_one(server, cases, witness) == "validation":
             witness.look()  # these come first, and do not make a training due
-        wait_until_running(server, target)
-        time.sleep(random.uniform(0, 6))
-        kill(server, target)
+        if kill_amid(server, target, random.uniform(0, 6)):
+            hit.add(target)
         witness.look()
+    assert hit == set(TARGETS), "of each kind at least one was killed amid its work"
     while annotate_one(server, cases, witness):
         witness.look()
 
@@ -125,14 +129,36 @@ def annotate_one(server: RunningServer, cases: Any, witness: Witness) -> str:
     return str(sample.get("role", ""))
 
 
-def wait_until_running(server: RunningServer, target: str) -> None:
-    """Wait for a process, or until everything is done: a fast machine may have scored between two looks."""
+def kill_amid(server: RunningServer, target: str, seconds: float) -> bool:
+    """Kill a process so long after it began, and return whether it was still at work.
+
+    Children are slowed down until then, so that a fast machine is not done with their work.
+    """
+    if target == "server":
+        time.sleep(seconds)
+        kill_server(server)
+        return True
+    processes = running(server, target)
+    with contextlib.ExitStack() as slow:
+        for process in processes:
+            slow.enter_context(slowed_down(process))
+        time.sleep(seconds)
+        logger.info("killing %s", target)
+        return sum(map(is_killed, processes)) > 0
+
+
+def running(server: RunningServer, target: str) -> list[psutil.Process]:
+    """Wait for children, or until everything is done: a fast machine may have scored between two looks."""
+    found = list[psutil.Process]()
+    looks = itertools.count(1)
 
     def runs_or_ended() -> bool:
-        return bool(server.children(target)) or is_idle(server)
+        found[:] = server.children(target)
+        # To ask the server takes longer than to look, and a child may have come and gone meanwhile.
+        return bool(found) or (next(looks) % LOOKS_A_QUESTION == 0 and is_idle(server))
 
-    if target != "server":
-        server.wait_for(runs_or_ended, f"{target} to run", every=0.02)
+    server.wait_for(runs_or_ended, f"{target} to run", every=0.02)
+    return found
 
 
 def is_idle(server: RunningServer) -> bool:
@@ -142,14 +168,19 @@ def is_idle(server: RunningServer) -> bool:
     return bool(progress["new_annotations"] == 0 and progress["scored"] == left and not server.children("scoring"))
 
 
-def kill(server: RunningServer, target: str) -> None:
-    """Kill a process at this moment; one that has just ended is passed over."""
-    logger.info("killing %s", target)
-    if target != "server":
-        for process in server.children(target):
-            with contextlib.suppress(psutil.NoSuchProcess):
-                process.kill()
-        return
+def is_killed(process: psutil.Process) -> bool:
+    """Kill a process at this moment, and return whether it had not ended before."""
+    try:
+        ended = process.status() == psutil.STATUS_ZOMBIE
+        process.kill()
+    except psutil.NoSuchProcess:
+        return False
+    return not ended
+
+
+def kill_server(server: RunningServer) -> None:
+    """Kill the server at this moment, wait until its children have ended, and start it again."""
+    logger.info("killing server")
     children = server.children()
     server.kill()
     # A child that was just starting notices the kill once it has started.

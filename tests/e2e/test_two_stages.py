@@ -46,8 +46,8 @@ def test_two_rounds_on_real_hippocampus(
     recipe = changed_recipe("quick_warm", tmp_path, HALF_AS_FINE, PROXY_HALF_AS_FINE, SHORTER)
     server = make_server(cases.studies, recipe=recipe, labels="anterior,posterior", seed=1)
     project, ledger = draw_the_start_set(server, cases)
-    cut_power_in_stage(server, "1 of 2", ledger)
-    cut_power_in_stage(server, "2 of 2", ledger)
+    cut = cut_power_in_stage(server, "1 of 2", ledger)
+    cut_power_in_stage(server, "2 of 2", ledger, than=cut)
     first = next_version(server, ledger, than=0)
     check_round(server, project, ledger, first)
 
@@ -100,24 +100,33 @@ def ranked_by_proxy(ledger: Ledger) -> bool:
     return proxy is not None and not ledger.unscored(proxy.version, ScoreKind("variance", aggregation="mean"))
 
 
-def cut_power_in_stage(server: RunningServer, stage: str, ledger: Ledger) -> None:
+def cut_power_in_stage(server: RunningServer, stage: str, ledger: Ledger, than: int = 0) -> int:
     """Kill server and training during this stage, check that no model is published, and start a new server.
 
     The training is slowed down from the end of the first stage on, so that a fast one is not past the second.
+
+    Args:
+        than: statistics count that are newer, in nanoseconds: older ones are of a training that was killed before.
+
+    Returns:
+        The time of the last statistics of the killed training.
     """
     file = Path(server.studies) / "activelabel" / "train_stats.json"
+    trainings = list[psutil.Process]()
 
     def shown() -> dict[str, Any]:
-        return dict(json.loads(file.read_text(encoding="utf-8"))) if file.is_file() else {}
+        is_new = file.is_file() and file.stat().st_mtime_ns > than
+        return dict(json.loads(file.read_text(encoding="utf-8"))) if is_new else {}
 
     def near() -> bool:
-        if not server.children("train"):
+        trainings[:] = server.children("train")
+        if not trainings:
             return False
         stats = shown()
         return str(stats.get("stage", "")).startswith(stage) or int(stats.get("epoch", 0)) >= EPOCHS - 1
 
     server.wait_for(near, f"the time before stage {stage}", every=0.02)
-    (training,) = server.children("train")
+    (training,) = trainings
     with slowed_down(training):
         server.wait_for(lambda: str(shown().get("stage", "")).startswith(stage), f"stage {stage}", every=0.02)
         children = server.children()
@@ -125,8 +134,10 @@ def cut_power_in_stage(server: RunningServer, stage: str, ledger: Ledger) -> Non
         psutil.wait_procs(children, timeout=120)
     assert not [child for child in children if child.is_running()], "children outlived their server"
     assert ledger.latest_model() is None
+    cut = file.stat().st_mtime_ns
     server.start()
     assert stage_of(server).startswith(stage), "it was killed too late"
+    return cut
 
 
 def stage_of(server: RunningServer) -> str:

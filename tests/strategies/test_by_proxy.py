@@ -9,7 +9,7 @@ from recorded import record_annotation
 from warm_recipe import write_warm_recipe
 
 from activelabel.acquisition.score import Score
-from activelabel.errors import NotFoundError
+from activelabel.errors import InvalidInputError, NotFoundError
 from activelabel.project.models.features import features_file, write_features
 from activelabel.project.opening import open_project, plan_project
 from activelabel.project.project import Project
@@ -217,5 +217,7 @@ def test_a_strategy_that_does_not_exist_is_refused_with_one_line(
         open_warm(strategy="oracle")
     with pytest.raises(NotFoundError, match=r"^strategy 'oracle' does not exist: use one of \w+, .*coreset"):
         plan_project("app", str(tmp_path), {"labels": "ball", "strategy": "oracle"})
-    with pytest.raises(NotFoundError, match=r"query\.strategy 'proxy_rank' does not exist: use one of"):
-        build_strategies(plan_project("app", str(tmp_path), {"labels": "ball", "strategy": "proxy_rank"}))
+    with pytest.raises(
+        InvalidInputError, match=r"^--conf strategy proxy_rank asks a proxy model, and the recipe quick has none: use a"
+    ):
+        plan_project("app", str(tmp_path), {"labels": "ball", "strategy": "proxy_rank"})

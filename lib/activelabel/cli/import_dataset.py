@@ -26,7 +26,7 @@ def import_dataset(
     # Here, so that the command's --help does not wait for torch.
     from activelabel.project.export import importing
     from activelabel.project.export.audit_reading import read_trail
-    from activelabel.project.export.import_plan import channels_of
+    from activelabel.project.export.import_plan import channels_of, check_labels
     from activelabel.project.opening import make_folder, plan_without_labels
     from activelabel.project.serving import claim
     from activelabel.project.settings import parse_settings, setting_pairs
@@ -35,8 +35,9 @@ def import_dataset(
     if is_pacs(str(studies)):
         raise InvalidInputError(f"--studies {studies}: images are written into a folder: name one")
     pairs = setting_pairs(conf or [])
-    parse_settings(pairs)  # before a long data set is read
+    given = parse_settings(pairs)  # before a long data set is read
     trail = read_trail(source)
+    check_labels(trail, given.labels)
     channels = ",".join(channels_of(trail))
     if channels:
         pairs.setdefault("channels", channels)

@@ -3,6 +3,7 @@
 Commands import their dependencies when they run, so that `--help` does not wait for torch.
 """
 
+import sys
 from pathlib import Path
 from typing import Annotated, Any, cast
 
@@ -178,5 +179,17 @@ def _say_wrong_use(error: Any) -> None:
     if type(error).__name__ == "NoArgsIsHelpError":
         error.show()
         return
-    command = error.ctx.command_path if error.ctx is not None else "activelabel"
+    command = error.ctx.command_path if error.ctx is not None else _command_typed()
     say(f"{command}: {' '.join(error.format_message().split())} ({command} --help says more)", "red")
+
+
+def _command_typed() -> str:
+    """The words before the options that name a command: an option without its value has no context."""
+    known: Any = typer.main.get_command(app)
+    typed = ["activelabel"]
+    for word in sys.argv[1:]:
+        known = getattr(known, "commands", {}).get(word)
+        if known is None:
+            break
+        typed.append(word)
+    return " ".join(typed)

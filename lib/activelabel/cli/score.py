@@ -21,7 +21,7 @@ from activelabel.data.slices import prepared_axis, prepared_positions
 from activelabel.errors import InvalidInputError
 from activelabel.names import AGGREGATIONS
 from activelabel.prediction.devices.precision import PrecisionName
-from activelabel.prediction.image_files import FileScorer, Scored, Wanted, list_images
+from activelabel.prediction.image_files import FileScorer, Scored, Wanted, list_images, require_images
 from activelabel.prediction.pictures import most_uncertain_slice, take_texts_literally, uncertainty_figure
 from activelabel.prediction.predictor import Predictor
 from activelabel.prediction.prepared.images import PreparedImages
@@ -57,6 +57,7 @@ def score_images(
     Raises:
         InvalidInputError: an option is wrong; the line names it.
     """
+    require_images(images)
     network, description = open_model(model, None if recipe is None else load_recipe(recipe).network)
     chosen = _recipe_of(recipe, description)
     repeats = chosen.prediction.repeats if repeats is None else repeats

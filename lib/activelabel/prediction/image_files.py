@@ -53,14 +53,23 @@ class Scored:
     shown: int = 0
 
 
+def require_images(folder: Path) -> None:
+    """Check that the folder of the images is there.
+
+    Raises:
+        InvalidInputError: it is not.
+    """
+    if not folder.is_dir():
+        raise InvalidInputError(f"--images {folder}: there is no such folder")
+
+
 def list_images(folder: Path, without: Collection[Path] = (), layout: ChannelLayout = ONE_CHANNEL) -> FolderContent:
     """The images of a folder and its sub-folders, and the files that were passed over.
 
     Raises:
         InvalidInputError: there is no such folder, or no image in it.
     """
-    if not folder.is_dir():
-        raise InvalidInputError(f"--images {folder}: there is no such folder")
+    require_images(folder)
     found = find_images(folder, without=without, links_out=True, layout=layout)
     if not found.files:
         raise InvalidInputError(f"--images {folder}: expected files that end in {', '.join(ENDINGS)}, found none")

@@ -8,6 +8,7 @@ from activelabel.errors import InvalidInputError
 from activelabel.project.database_url import database_url
 from activelabel.project.folders import project_folder
 from activelabel.project.settings import parse_settings
+from activelabel.project.studies import require_studies
 from activelabel.store.connection.location import sqlite_url
 from activelabel.store.ledger import Ledger
 
@@ -18,12 +19,14 @@ def existing_ledger(app_dir: str, studies: str, conf: Mapping[str, str]) -> Ledg
     Only the settings that say where the ledger is are used.
 
     Raises:
-        InvalidInputError: no server has begun one, or settings are wrong; the message says which.
+        InvalidInputError: there is no folder of images, no server has begun a project, or settings are wrong; the
+            message says which.
     """
     settings = parse_settings(conf)
     folder = project_folder(app_dir, studies, settings)
     url = database_url(settings, os.environ)
     if not url and not (folder / LEDGER_FILE).is_file():
+        require_studies(studies)
         raise InvalidInputError(
             f"--studies {studies}: expected a project in {folder}, got no {LEDGER_FILE} there: start the server first, "
             "or say with --conf project_dir DIR or --conf database_url URL where it is"

@@ -14,6 +14,7 @@ from activelabel.project.labels.kept_names import check_names
 from activelabel.project.models.standing import read_standing
 from activelabel.project.opening import plan_project
 from activelabel.project.project import Project
+from activelabel.project.studies import require_studies
 from activelabel.report.figures import draw_forecast, draw_worths
 from activelabel.report.page import Block, Folded, Page, Picture, Section, Table, Text
 from activelabel.store.records.labels import SECOND
@@ -30,6 +31,7 @@ def open_existing_project(app_dir: str, studies: str, conf: Mapping[str, str]) -
     """
     project = plan_project(app_dir, studies, conf)
     if project.ledger.file is not None and not project.ledger.file.is_file():
+        require_studies(studies)
         raise InvalidInputError(
             f"--studies {studies}: expected a project in {project.folder}, got no {LEDGER_FILE} there: start the "
             "server first, or give its settings with --conf"

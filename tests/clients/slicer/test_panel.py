@@ -2,6 +2,7 @@
 
 import ast
 import re
+import socket
 import threading
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
@@ -24,6 +25,8 @@ from ActiveLabelLib.outbox.outbox import Outbox
 from ActiveLabelLib.panel.panel import DONE_KEY, NEXT_KEY, PREVIOUS_KEY
 from ActiveLabelLib.panel.panel_tabs import STATES
 from ActiveLabelLib.server.answers import Readings, Review, Row, Saved, Worklist
+from ActiveLabelLib.server.connection import Connection
+from ActiveLabelLib.server.server import connect
 
 STUBS = Path(__file__).parents[3] / "clients" / "slicer" / "stubs"
 
@@ -144,6 +147,29 @@ def test_the_window_answers_while_the_server_does_not_and_what_is_asked_can_be_b
     assert ann.is_enabled("Finish")
     assert ann.panel._doing.cancel.isHidden()
     assert Outbox(ann.folder / "unsent", desk.address, "ann", desk.project_id).of("case7") is not None
+
+
+def test_a_server_that_answers_too_late_is_said_to_be_silent_and_nothing_is_lost(
+    ann: PanelOnScreen, desk: DeskWithImages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It takes the request and is busy for longer than the panel waits, which is shortened here."""
+    ann.click("Connect")
+    ann.click("Next case")
+    ann.paint("liver", boxes(1) == 1, AFFINE_RAS)
+    with monkeypatch.context() as while_busy, socket.create_server(("127.0.0.1", 0)) as listening:
+        while_busy.setattr(Connection.post, "__defaults__", (0.2,))
+        address = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        while_busy.setattr(desk, "skip", connect(address, "ann").skip)
+        ann.click("Not now")
+    assert ann.line == f"{address} does not answer (timed out)"
+    assert not ann.session.connected
+    assert ann.session.case is not None
+    assert [what[:2] for what in desk.sent if what[0] in ("draft", "label")] == [("draft", "case7")]
+    ann.paint("spleen", boxes(2) == 2, AFFINE_RAS)
+    ann.click("Not now")
+    assert ann.session.connected
+    assert ann.session.case is None
+    assert [what[:2] for what in desk.sent[-2:]] == [("draft", "case7"), ("skip", "case7")]
 
 
 def test_a_map_that_takes_long_holds_up_nothing_and_is_not_shown_over_another_case(

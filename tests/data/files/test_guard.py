@@ -164,6 +164,17 @@ def test_a_file_that_was_cut_is_refused(tmp_path: Path, name: str) -> None:
     refused(path)
 
 
+@pytest.mark.parametrize("missing", [1, 352])
+def test_a_packed_file_without_its_last_voxels_is_refused_by_their_number(tmp_path: Path, missing: int) -> None:
+    """The gzip itself is whole: its checksum is of what is left."""
+    path = tmp_path / "a.nii.gz"
+    content = nifti_header([20, 10, 4]) + bytes(1600)
+    path.write_bytes(gzip.compress(content))
+    check_file(path, whole=True)
+    path.write_bytes(gzip.compress(content[:-missing]))
+    assert f"it holds {1600 - missing:,} bytes of voxels, its header says 1,600" in refused(path)
+
+
 def test_an_image_larger_than_the_limit_or_the_memory_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

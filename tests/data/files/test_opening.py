@@ -127,6 +127,20 @@ def test_one_frame_of_four_dimensions_is_annotated_as_three(
     np.testing.assert_array_equal(check_label(label, read_grid(image), ["a", "b"]).array, drawn)
 
 
+@pytest.mark.parametrize("intent", [1006, 1007])  # displacement, vector
+@pytest.mark.parametrize("shape", [(9, 8, 1), (9, 8, 1, 1, 3)])
+def test_vectors_on_one_slice_are_refused_as_they_are_not_3d(
+    tmp_path: Path, intent: int, shape: tuple[int, ...]
+) -> None:
+    """ITK leaves out their last axes of one voxel, down to two."""
+    image = nibabel.Nifti1Image(np.zeros(shape, np.float32), AFFINE)
+    image.header["intent_code"] = intent
+    nibabel.save(image, tmp_path / "a.nii.gz")
+    for read in (read_grid, read_volume):
+        with pytest.raises(InvalidInputError, match=r"a\.nii\.gz: the image is 9x8x1(x1x3)? voxels, expected 3D"):
+            read(tmp_path / "a.nii.gz")
+
+
 def test_a_second_kind_of_nifti_that_slicer_does_not_know_is_refused(tmp_path: Path) -> None:
     nibabel.save(nibabel.Nifti2Image(np.zeros(SHAPE, dtype=np.float32), AFFINE), tmp_path / "image.nii.gz")
     with pytest.raises(InvalidInputError, match="3D Slicer cannot open it"):

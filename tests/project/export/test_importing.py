@@ -511,6 +511,26 @@ def test_a_damaged_table_is_refused(exported: Export, tmp_path: Path) -> None:
         read_trail(source)
 
 
+@pytest.mark.parametrize(
+    ("labels", "refused"), [("x,y", True), ("box,ball", True), ("ball,box", False), ("ball,box,more", False)]
+)
+def test_other_labels_than_those_of_the_data_set_are_refused(
+    exported: Export,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    labels: str,
+    refused: bool,
+) -> None:
+    words = ["--from", exported("nnunet"), "--studies", tmp_path / "new", "--conf", f"labels={labels}"]
+    monkeypatch.setattr(sys, "argv", ["activelabel", "import", *map(str, words), "--conf", f"recipe={TINY_RECIPE}"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert (ended.value.code, (tmp_path / "new").exists()) == ((2, False) if refused else (0, True))
+    line = f"--conf labels {labels}: the values of this data set have the names ball,box, in this order: leave the "
+    assert (line in capfd.readouterr().err) == refused
+
+
 def test_the_command_says_how_to_go_on(
     story: Story, exported: Export, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -84,6 +84,7 @@ def test_a_second_start_reads_no_json_and_lists_the_same(
     first = start()
     save(first, tmp_path)
     first.update_image_info("sub~c", {"seen": 1})
+    status = first.status()
     stop(first)
     before = (studies / "datastore_v2.json").read_bytes()
     without_json(monkeypatch)
@@ -92,7 +93,8 @@ def test_a_second_start_reads_no_json_and_lists_the_same(
     assert again.get_image_info("sub~c")["seen"] == 1
     assert again.get_label_info("a", "final")["note"] == "x"
     assert again.get_labeled_images() == ["a"]
-    assert again.status()["label_tags"] == {"final": 1, "original": 1} or again.status()["label_tags"] == {"final": 1}
+    assert status["label_tags"]["final"] == 1
+    assert again.status() == status
     stop(again)
     assert (studies / "datastore_v2.json").read_bytes() == before
 

@@ -28,13 +28,16 @@ def test_when_many_maps_wait_a_further_one_is_refused(tmp_path: Path, monkeypatc
     monkeypatch.setattr(map_routes, "application", lambda: app)
     monkeypatch.setattr(map_routes, "require_image", lambda *_: None)
 
+    async def all_taken(turns: Turns) -> None:
+        while turns._taken < RUNNING + WAITING:
+            await asyncio.sleep(0.01)
+
     async def ask() -> list[int]:
         turns = Turns(RUNNING, WAITING)
         monkeypatch.setattr(map_routes, "turns", turns)
         asked = [asyncio.create_task(map_routes.uncertainty_map(None, "a")) for _ in range(RUNNING + WAITING)]
-        while turns._taken < RUNNING + WAITING:
-            await asyncio.sleep(0.01)
         try:
+            await asyncio.wait_for(all_taken(turns), 120)
             with pytest.raises(TooManyError, match="2 requests wait for the model already") as refused:
                 await asyncio.wait_for(map_routes.uncertainty_map(None, "b"), 60)
             assert refused.value.seconds

@@ -64,7 +64,8 @@ _Take = Callable[[bytes], object]
 class Claim:
     """The claims of a header. `values` counts the numbers of all voxels, `start` is the offset of their bytes.
 
-    `packed` unpacks the rest of the file; None if its voxels are stored unpacked, or as text.
+    `packed` unpacks the rest of the file; None if its voxels are stored unpacked, or as text. What it unpacks has
+    `ahead` bytes before the voxels.
     """
 
     values: int
@@ -72,6 +73,7 @@ class Claim:
     start: int
     packed: Callable[[Path, int, int, _Take], int] | None = None
     as_text: bool = False
+    ahead: int = 0
 
 
 def check_file(path: Path, *, whole: bool) -> io.BytesIO | None:
@@ -100,9 +102,9 @@ def check_file(path: Path, *, whole: bool) -> io.BytesIO | None:
         return None
     content = io.BytesIO() if ending in NIFTI_ENDINGS else None
     take: _Take = len if content is None else content.write
-    found = claim.packed(path, claim.start, claim.data_bytes + _SPARE_BYTES, take)
+    found = claim.packed(path, claim.start, claim.data_bytes + _SPARE_BYTES, take) - claim.ahead
     if found < claim.data_bytes:
-        raise _refused(path, f"it holds {found:,} bytes of voxels, its header says {claim.data_bytes:,}")
+        raise _refused(path, f"it holds {max(found, 0):,} bytes of voxels, its header says {claim.data_bytes:,}")
     return content
 
 
@@ -146,8 +148,9 @@ def _nifti_claim(path: Path, compressed: bool) -> Claim:
     if not math.isfinite(start) or not 0 <= start <= _SPARE_BYTES + size:
         raise _refused(path, f"its header says that voxels begin at byte {start}")
     values = math.prod(dims[1 : dims[0] + 1])
+    data_bytes, start = values * bits // 8, int(start)
     # In a packed file, the start is an offset in the unpacked content.
-    return Claim(values, values * bits // 8, 0 if compressed else int(start), _gzip_length if compressed else None)
+    return Claim(values, data_bytes, 0, _gzip_length, ahead=start) if compressed else Claim(values, data_bytes, start)
 
 
 def _nrrd_claim(path: Path) -> Claim:

@@ -188,7 +188,8 @@ def _nifti_header(path: Path, image: nibabel.Nifti1Image) -> Header:
         affine = _itk_affine_ras(_itk_reader(path))
     except InvalidInputError as error:
         return Header(shape, own, (), 1, {}, error)
-    assert affine is not None
+    if affine is None:  # ITK leaves out the last axes of vectors (by their intent) that have one voxel
+        return Header(shape, None, (), 1, {})
     if not singular and _apart_voxels(grid, affine) < _SAME_PLACE_VOXELS:
         return Header(shape, own, (), 1, {})
     return Header(shape, affine, () if singular else (own,), 1, {})

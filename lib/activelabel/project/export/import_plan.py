@@ -2,7 +2,7 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
@@ -11,6 +11,7 @@ from activelabel.data.files.digest import file_sha256
 from activelabel.data.files.names import BETWEEN_FOLDERS
 from activelabel.data.files.other_names import VERSIONS
 from activelabel.data.files.studies_folder import LABEL_ENDING
+from activelabel.data.labels.label_texts import parse_labels, read_stored, text_of
 from activelabel.errors import InvalidInputError
 from activelabel.project.export import audit
 from activelabel.project.export.audit_line import EXPORT_AGAIN, AuditLine
@@ -56,6 +57,25 @@ def channels_of(trail: Audit) -> list[str]:
             except (ValueError, TypeError) as error:
                 raise InvalidInputError(f"{row.where}: no list of channels: {EXPORT_AGAIN}") from error
     return []
+
+
+def check_labels(trail: Audit, configured: Sequence[str]) -> None:
+    """Check that `configured` (`--conf labels`), if any, gives values the meaning that they have in the data set.
+
+    Raises:
+        InvalidInputError: a value would mean something else; the message has both lists.
+    """
+    columns = {"annotations": "label_names", "model_versions": "labels"}
+    stored = (row.values[columns[row.table]] or () for row in trail.rows if row.table in columns)
+    longest = max(stored, key=len, default=())  # names are only ever added at the end
+    if not configured or not longest:
+        return
+    given, kept = parse_labels(configured, "--conf labels"), read_stored(longest)
+    if not given.begins_with(kept):
+        raise InvalidInputError(
+            f"--conf labels {text_of(given)}: the values of this data set have the names {text_of(kept)}, in this "
+            f"order: leave the setting out, or give --conf labels {text_of(kept)} (more names may follow)"
+        )
 
 
 def plan_import(project: Project, source: Path, trail: Audit) -> ImportPlan:

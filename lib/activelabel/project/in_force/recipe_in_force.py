@@ -5,6 +5,7 @@ import torch
 from activelabel.errors import InvalidInputError
 from activelabel.project.settings import Settings
 from activelabel.recipes import Recipe
+from activelabel.recipes.strategy_traits import Needs, traits_of
 
 
 def check_device(name: str) -> None:
@@ -25,7 +26,8 @@ def with_settings(recipe: Recipe, settings: Settings) -> Recipe:
     """The recipe with the numbers that the settings replace.
 
     Raises:
-        InvalidInputError: the strategy in the settings asks for volumes, and the recipe gives only a number of slices.
+        InvalidInputError: the strategy in the settings asks for volumes, and the recipe gives only a number of slices;
+            or it asks a proxy model, and the recipe has none.
     """
     prediction = {
         key: value for key, value in (("repeats", settings.repeats), ("racing", settings.racing)) if value is not None
@@ -37,6 +39,11 @@ def with_settings(recipe: Recipe, settings: Settings) -> Recipe:
             f"--conf strategy {error}: say how many volumes a round has with --conf query_size, or as query.volumes of "
             f"the recipe {recipe.name}"
         ) from error
+    if recipe.proxy is None and traits_of(query.strategy).needs is Needs.PROXY:
+        raise InvalidInputError(
+            f"--conf strategy {query.strategy} asks a proxy model, and the recipe {recipe.name} has none: use a recipe "
+            "with a section [proxy], such as nath2022, or another strategy"
+        )
     if settings.start:
         query = query.model_copy(update={"start": settings.start})
     channels: dict[str, object] = {"channels": settings.channels} if settings.channels else {}
