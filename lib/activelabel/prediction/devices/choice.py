@@ -96,8 +96,7 @@ def measured_choice(
     for way in ways:
         if kept.get(key) == [way.layout, way.precision]:
             return way
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        seconds = least_seconds(measure or Runs(work, network, shape, device).seconds, ways)
+    seconds = least_seconds(measure or Runs(work, network, shape, device).seconds, ways)
     chosen = _fastest(seconds)
     shown = ", ".join(f"{way.precision} {way.layout} {value * 1000:.1f} ms" for way, value in seconds.items())
     logger.info("a %s on %s: %s; chosen: %s %s", work, _device_name(device), shown, chosen.precision, chosen.layout)
@@ -165,13 +164,8 @@ class Runs:
     def seconds(self, way: Choice) -> float:
         """The seconds of a run; infinite if memory does not suffice, for the copy or for its run."""
         try:
-            copied = self._turned(way)
-            images = torch.rand(*self._shape, device=self._device)
-            _wait(self._device)
-            begun = time.perf_counter()
-            _run(self._work, copied, images, way)
-            _wait(self._device)
-            return time.perf_counter() - begun
+            with torch.random.fork_rng(devices=[self._device] if self._device.type == "cuda" else []):
+                return self._timed(self._turned(way), way)
         except (MemoryError, RuntimeError) as error:
             if not is_out_of_memory(error, self._device):
                 raise
@@ -179,6 +173,14 @@ class Runs:
         finally:
             if self._copy is not None:
                 self._copy.zero_grad(set_to_none=True)
+
+    def _timed(self, copied: nn.Module, way: Choice) -> float:
+        images = torch.rand(*self._shape, device=self._device)
+        _wait(self._device)
+        begun = time.perf_counter()
+        _run(self._work, copied, images, way)
+        _wait(self._device)
+        return time.perf_counter() - begun
 
     def _turned(self, way: Choice) -> nn.Module:
         if self._copy is None:
