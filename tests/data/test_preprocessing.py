@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 import scipy.ndimage
@@ -197,6 +199,32 @@ def test_resampled_and_restored_maps_lie_where_they_lay(
     margin = [int(np.ceil(max(spacing) / step)) + 1 for step in original.spacing_mm]
     inside = tuple(slice(width, size - width) for width, size in zip(margin, original.shape, strict=True))
     np.testing.assert_allclose(restored[0].numpy()[inside], np.clip(expected, 0, 1)[inside], atol=2e-4)
+
+
+class OnFullGpu:
+    """Maps on a GPU without room for anything else."""
+
+    device = torch.device("cuda")
+
+    def __init__(self, maps: torch.Tensor, error: Exception) -> None:
+        self._maps, self._error = maps, error
+
+    def float(self) -> torch.Tensor:
+        raise self._error
+
+    def cpu(self) -> torch.Tensor:
+        return self._maps
+
+
+def test_maps_for_which_a_gpu_has_no_room_are_resampled_on_the_processor(caplog: pytest.LogCaptureFixture) -> None:
+    image = volume(np.random.default_rng(0).uniform(0, 1000, (6, 5, 4)))
+    prepared = prepare_image(image, RAS.model_copy(update={"spacing_mm": (2.0, 2.0, 2.0)}))
+    full: Any = OnFullGpu(prepared.tensor, RuntimeError("CUDA error: out of memory"))
+    assert torch.equal(restore_maps(full, prepared), restore_maps(prepared.tensor, prepared))
+    assert "cuda has too little memory to resample maps to (6, 5, 4): the CPU does" in caplog.text
+    broken: Any = OnFullGpu(prepared.tensor, RuntimeError("an illegal memory access was encountered"))
+    with pytest.raises(RuntimeError, match="illegal memory access"):
+        restore_maps(broken, prepared)
 
 
 @settings(deadline=None, max_examples=25)

@@ -86,7 +86,6 @@ def test_a_job_above_the_limit_is_split_by_repeats_then_by_windows() -> None:
         MemoryError(),
         RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
         RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
-        RuntimeError("GET was unable to find an engine to execute this computation"),
         RuntimeError("CUDA error: out of memory"),
     ],
 )
@@ -101,6 +100,26 @@ def test_out_of_memory_halves_warns_and_loses_nothing(error: Exception, caplog: 
     assert limit.items == 2
     assert [record.levelname for record in caplog.records] == ["WARNING", "WARNING"]
     assert "going on with 4" in caplog.text
+
+
+@pytest.mark.parametrize(("free_gb", "tried"), [(7, [8, 4, 2, 2, 2, 2]), (9, [8])])
+def test_a_gpu_without_an_engine_lacks_memory_where_little_is_free(
+    free_gb: int, tried: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """cuDNN says the same for types that it does not know; of 32 GB, 8 are little."""
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (free_gb * GB, 32 * GB))
+    for name in ("memory_reserved", "memory_allocated"):
+        monkeypatch.setattr(torch.cuda, name, lambda device: 0)
+    limit = BatchLimit(1, torch.device("cuda"))
+    said = "GET was unable to find an engine to execute this computation"
+    forward, found = failing_above(2, RuntimeError(said))
+    job = Job((0,), tuple(range(8)))
+    if len(tried) > 1:
+        assert sum(len(part) for part, _ in limit.run([job], forward)) == 8
+    else:
+        with pytest.raises(RuntimeError, match=said):
+            list(limit.run([job], forward))
+    assert found == tried
 
 
 def test_the_error_for_one_window_too_large_for_memory_says_what_to_do() -> None:

@@ -1,5 +1,6 @@
 """Preparation of an image for the network's grid and range, and the way back to the image's own grid."""
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,8 +17,11 @@ from activelabel.data.labels.label_map import LabelMap
 from activelabel.data.slices import PLANES, plane_name, slice_axis
 from activelabel.data.volumes import Volume
 from activelabel.errors import InvalidInputError
+from activelabel.out_of_memory import is_out_of_memory
 from activelabel.recipes import PreprocessingSettings
 from activelabel.recipes.sections import Intensity
+
+logger = logging.getLogger(__name__)
 
 MOST_VOXELS = 2**29
 """No image is resampled to more: 2 GiB in single precision, a cube of 812 voxels a side. A whole-body CT is less."""
@@ -83,17 +87,27 @@ def restore_maps(maps: Tensor, image: PreparedImage) -> Tensor:
     """Maps of real numbers (C, *S), such as probabilities, on the original grid: float32 (C, W, H, D) on the CPU.
 
     Without resampling, exact. With it, trilinear: voxels outside the prepared image get the value at its border, and
-    maps that sum to 1 still do (to rounding).
+    maps that sum to 1 still do (to rounding). A GPU on which a large CT has no room leaves it to the CPU.
     """
     order = axis_order(image.grid, image.original)
     if order is not None:  # The same voxels: no interpolation.
-        return torch.stack([torch.from_numpy(order.apply(one.numpy()).copy()) for one in maps.float().cpu()])
+        return torch.stack([torch.from_numpy(order.apply(one.numpy()).copy()) for one in maps.cpu().float()])
+    try:
+        return _resampled_back(maps, image).cpu()
+    except (MemoryError, RuntimeError) as error:
+        if maps.device.type == "cpu" or not is_out_of_memory(error, maps.device):
+            raise
+    logger.warning("%s has too little memory to resample maps to %s: the CPU does", maps.device, image.original.shape)
+    return _resampled_back(maps.cpu(), image)
+
+
+def _resampled_back(maps: Tensor, image: PreparedImage) -> Tensor:
     resampled = SpatialResample(mode="bilinear", padding_mode="border", dtype=torch.float32)(
         _with_affine(maps.float(), image.grid),
         dst_affine=torch.from_numpy(image.original.affine_ras),
         spatial_size=image.original.shape,
     )
-    return resampled.as_tensor().cpu()
+    return resampled.as_tensor()
 
 
 def restore_most_probable(probabilities: Tensor, image: PreparedImage) -> LabelArray:

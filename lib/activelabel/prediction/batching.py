@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from activelabel.errors import InvalidInputError
+from activelabel.out_of_memory import is_out_of_memory
 
 logger = logging.getLogger(__name__)
 
@@ -22,13 +23,6 @@ _GPU_LARGEST_BATCH = 64
 # So many voxels keep any GPU busy. With 64 channels they are half of what fits into the 31 bits by which some of
 # torch's kernels count, and which a batch that fills a large GPU would exceed.
 _GPU_MOST_VOXELS = 1 << 24
-# What other libraries than torch's allocator say, and cuDNN when it has too little memory for any of its ways.
-_GPU_IS_FULL = (
-    "CUDA error: out of memory",
-    "CUBLAS_STATUS_ALLOC_FAILED",
-    "CUDNN_STATUS_ALLOC_FAILED",
-    "unable to find an engine to execute this computation",
-)
 
 
 @dataclass(frozen=True)
@@ -54,6 +48,7 @@ class BatchLimit:
     """The largest number of items that go through the network at once; it stays lower once memory did not suffice."""
 
     def __init__(self, window_voxels: int, device: torch.device) -> None:
+        self._device = device
         if device.type == "cuda":
             free_bytes, _ = torch.cuda.mem_get_info(device)
             # What torch keeps for its next values is free as well.
@@ -85,7 +80,7 @@ class BatchLimit:
             try:
                 result = forward(job)
             except (MemoryError, RuntimeError) as error:
-                if not _is_out_of_memory(error):
+                if not is_out_of_memory(error, self._device):
                     raise
                 problem = str(error).partition("\n")[0]
             else:
@@ -105,10 +100,3 @@ def gpu_items(window_voxels: int, free_bytes: int) -> int:
     """How many windows go through a network at once on a GPU with so much free memory: 1 or more."""
     fitting = free_bytes // 2 // (_GPU_BYTES_PER_VOXEL * window_voxels)
     return max(min(fitting, _GPU_LARGEST_BATCH, _GPU_MOST_VOXELS // window_voxels), 1)
-
-
-def _is_out_of_memory(error: MemoryError | RuntimeError) -> bool:
-    """Whether memory ran out: torch on CUDA has a class for it, CUDA's libraries and a CPU a plain `RuntimeError`."""
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
-        return True
-    return any(said in str(error) for said in ("DefaultCPUAllocator", *_GPU_IS_FULL))

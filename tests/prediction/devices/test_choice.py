@@ -206,14 +206,56 @@ class Slow(nn.Module):
 def test_the_seconds_of_a_run_are_those_of_its_pass(work: Work, precision: str) -> None:
     network, way = Slow(), Choice("contiguous", precision)
     network.is_mixed = precision == "bfloat16"
-    assert 0.1 <= Runs(work, network, SHAPE, [way], CPU).seconds(way) < 60
+    assert 0.1 <= Runs(work, network, SHAPE, CPU).seconds(way) < 60
     assert network.weight.grad is None
 
 
-def test_a_run_for_which_memory_does_not_suffice_takes_forever() -> None:
+@pytest.mark.parametrize(
+    "error",
+    [torch.OutOfMemoryError("too little"), RuntimeError("CUDA error: out of memory"), MemoryError()],
+)
+def test_a_run_for_which_memory_does_not_suffice_takes_forever(error: Exception) -> None:
     class Full(nn.Module):
         def forward(self, images: torch.Tensor) -> torch.Tensor:
-            raise torch.OutOfMemoryError("too little")
+            raise error
 
     way = Choice("contiguous", "float32")
-    assert Runs("pass", Full(), SHAPE, [way], CPU).seconds(way) == math.inf
+    assert Runs("pass", Full(), SHAPE, CPU).seconds(way) == math.inf
+
+
+def test_another_error_of_a_run_is_not_taken_for_memory() -> None:
+    with pytest.raises(RuntimeError, match="expected input"):
+        Runs("pass", nn.Conv3d(4, 2, 3), SHAPE, CPU).seconds(Choice("contiguous", "float32"))
+
+
+def test_too_little_memory_for_a_copy_takes_the_first_way() -> None:
+    class Large(nn.Conv3d):
+        def __deepcopy__(self, memo: object) -> "Large":
+            raise torch.OutOfMemoryError("too little")
+
+    chosen = measured_choice("step", Large(1, 2, 3), SHAPE, [BFLOAT16, FLOAT32], CPU, None)
+    assert chosen == Choice("channels_last_3d", "bfloat16")
+
+
+@pytest.mark.parametrize("work", ["pass", "step"])
+def test_a_single_copy_is_turned_from_layout_to_layout(work: Work) -> None:
+    copies, layouts = [], []
+
+    class Counted(nn.Conv3d):
+        def __deepcopy__(self, memo: dict[int, object]) -> "Counted":
+            copies.append(Counted(4, 2, 3))
+            copies[-1].load_state_dict(self.state_dict())
+            return copies[-1]
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            layouts.append(self.weight.is_contiguous(memory_format=torch.channels_last_3d))
+            return super().forward(images)
+
+    network = Counted(4, 2, 3)
+    runs = Runs(work, network, (2, 4, 8, 8, 8), CPU)
+    for layout in ("channels_last_3d", "contiguous", "contiguous", "channels_last_3d"):
+        assert runs.seconds(Choice(layout, "float32")) > 0
+    assert layouts == [True, False, False, True]
+    assert len(copies) == 1
+    assert torch.equal(copies[0].weight, network.weight)
+    assert network.weight.is_contiguous()

@@ -65,7 +65,8 @@ for _ in range(2):
     with more_kept_for_training():
         faults()
         keep_freed_memory()
-        inside, kept = faults(), resident_mb() - before
+        # A small block of the library's between those freed may keep a single new one from its place, once.
+        inside, kept = min(faults() for _ in range(3)), resident_mb() - before
     print(inside, kept, resident_mb() - before)
 """
 

@@ -21,6 +21,7 @@ from torch import nn
 
 from activelabel.data.files.writing import write_atomically
 from activelabel.optional_parts import optional
+from activelabel.out_of_memory import is_out_of_memory
 
 logger = logging.getLogger(__name__)
 
@@ -95,8 +96,7 @@ def measured_choice(
     for way in ways:
         if kept.get(key) == [way.layout, way.precision]:
             return way
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        seconds = least_seconds(measure or Runs(work, network, shape, ways, device).seconds, ways)
+    seconds = least_seconds(measure or Runs(work, network, shape, device).seconds, ways)
     chosen = _fastest(seconds)
     shown = ", ".join(f"{way.precision} {way.layout} {value * 1000:.1f} ms" for way, value in seconds.items())
     logger.info("a %s on %s: %s; chosen: %s %s", work, _device_name(device), shown, chosen.precision, chosen.layout)
@@ -149,32 +149,43 @@ def _fastest(seconds: Mapping[Choice, float]) -> Choice:
 
 
 class Runs:
-    """Single runs of copies of a network on the same images, whose time is taken."""
+    """Single runs of a copy of a network on the same images, whose time is taken.
 
-    def __init__(
-        self, work: Work, network: nn.Module, shape: Sequence[int], ways: Sequence[Choice], device: torch.device
-    ) -> None:
+    There is one copy at a time, turned from layout to layout: several would take the memory that is measured.
+    """
+
+    def __init__(self, work: Work, network: nn.Module, shape: Sequence[int], device: torch.device) -> None:
         self._work = work
-        self._device = device
+        self._network = network
         self._shape = shape
-        self._networks = {
-            way: copy.deepcopy(network).to(memory_format=way.memory_format).train(work == "step") for way in ways
-        }
+        self._device = device
+        self._copy: nn.Module | None = None
 
     def seconds(self, way: Choice) -> float:
-        """The seconds of a run; infinite if memory does not suffice."""
-        network = self._networks[way]
+        """The seconds of a run; infinite if memory does not suffice, for the copy or for its run."""
         try:
-            images = torch.rand(*self._shape, device=self._device)
-            _wait(self._device)
-            begun = time.perf_counter()
-            _run(self._work, network, images, way)
-            _wait(self._device)
-            return time.perf_counter() - begun
-        except torch.OutOfMemoryError:
+            with torch.random.fork_rng(devices=[self._device] if self._device.type == "cuda" else []):
+                return self._timed(self._turned(way), way)
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error, self._device):
+                raise
             return math.inf
         finally:
-            network.zero_grad(set_to_none=True)
+            if self._copy is not None:
+                self._copy.zero_grad(set_to_none=True)
+
+    def _timed(self, copied: nn.Module, way: Choice) -> float:
+        images = torch.rand(*self._shape, device=self._device)
+        _wait(self._device)
+        begun = time.perf_counter()
+        _run(self._work, copied, images, way)
+        _wait(self._device)
+        return time.perf_counter() - begun
+
+    def _turned(self, way: Choice) -> nn.Module:
+        if self._copy is None:
+            self._copy = copy.deepcopy(self._network).train(self._work == "step")
+        return self._copy.to(memory_format=way.memory_format)
 
 
 def _run(work: Work, network: nn.Module, images: torch.Tensor, way: Choice) -> None:
