@@ -6,10 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from changed_files import edit_and_put_time_back
 from numpy.typing import NDArray
 from small_studies import write_nifti
 
 from activelabel.annotation.digest_files import digest_file, keep_digests, kept_digests
+from activelabel.data.files.state import stamp_of
 from activelabel.data.grids import Grid
 from activelabel.data.slice_digests import SliceDigests, slice_digests
 
@@ -21,10 +23,6 @@ def drawn(index: int, value: int = 1) -> NDArray[np.uint8]:
     array = np.zeros(GRID.shape, np.uint8)
     array[1, 1, index] = value
     return array
-
-
-def stamp_of(file: Path) -> tuple[int, int]:
-    return file.stat().st_size, file.stat().st_mtime_ns
 
 
 @pytest.fixture
@@ -64,6 +62,11 @@ def replaced(label: Path) -> SliceDigests:
     return kept_digests(label, GRID, AXIS, Reading(drawn(2, 2)))
 
 
+def edited(label: Path) -> SliceDigests:
+    edit_and_put_time_back(label)
+    return kept_digests(label, GRID, AXIS, Reading(drawn(2, 2)))
+
+
 def touched(label: Path) -> SliceDigests:
     os.utime(label, ns=(1, 1))
     return kept_digests(label, GRID, AXIS, Reading(drawn(2, 2)))
@@ -83,7 +86,7 @@ def damaged(label: Path) -> SliceDigests:
     return kept_digests(label, GRID, AXIS, Reading(drawn(2, 2)))
 
 
-@pytest.mark.parametrize("change", [replaced, touched, sliced_otherwise, on_another_grid, damaged])
+@pytest.mark.parametrize("change", [replaced, edited, touched, sliced_otherwise, on_another_grid, damaged])
 def test_digests_of_another_content_are_made_anew(label: Path, change: Callable[[Path], SliceDigests]) -> None:
     keep_digests(label, stamp_of(label), GRID, AXIS, slice_digests(drawn(1), AXIS))
     assert change(label) == slice_digests(drawn(2, 2), AXIS)

@@ -1,6 +1,8 @@
 """A folder of DICOM series as it is exported: each command takes it by itself."""
 
 import datetime
+import os
+import threading
 from pathlib import Path
 
 import nibabel
@@ -11,6 +13,8 @@ from typer.testing import CliRunner
 from activelabel.cli import start as start_command
 from activelabel.cli.dicom_folder import images_to_look_at, made_of
 from activelabel.cli.main import app
+from activelabel.errors import InvalidInputError
+from activelabel.project.studies import require_answer
 from local_pacs.ct_series import ct_series
 
 
@@ -73,3 +77,19 @@ def test_a_simulation_is_told_what_is_missing(exported: Path, tmp_path: Path) ->
     result = CliRunner().invoke(app, command)
     assert "expected files that end in" in str(result.exception), "no RTSTRUCT is there"
     assert len(list((out / "dicom").glob("*.nii.gz"))) == 2
+
+
+@pytest.mark.parametrize("command", [["doctor"], ["check"], ["restore", "--list"], ["export", "--out", "out"]])
+def test_a_share_that_never_answers_holds_up_no_command(
+    command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A share whose server is gone cannot be had here, so the question is held up."""
+    answering, real = threading.Event(), os.path.isdir
+    monkeypatch.setattr(require_answer, "__defaults__", (0.1,))
+    monkeypatch.setattr(os.path, "isdir", lambda path: real(path) if path != str(tmp_path) else answering.wait(60))
+    try:
+        outcome = CliRunner().invoke(app, [*command, "--studies", str(tmp_path)])
+    finally:
+        answering.set()
+    assert isinstance(outcome.exception, InvalidInputError)
+    assert str(outcome.exception).startswith(f"--studies {tmp_path}: its disk or share has not answered for 0.1 s")

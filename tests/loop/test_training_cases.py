@@ -16,6 +16,7 @@ from training_study import Study
 from activelabel.data.files.image_files import ImageFiles
 from activelabel.data.volumes import Volume
 from activelabel.errors import NotReadyError
+from activelabel.loop.autopilot import Autopilot
 from activelabel.loop.due import Work, read_situation, work_due
 from activelabel.prediction.prepared import images
 from activelabel.project.readability import note_image
@@ -283,5 +284,42 @@ def test_nothing_is_learnt_from_an_image_that_judges_under_another_name(
 
     assert {case["image_id"] for case in used["training"]} == set(annotated.ids("training")[1:3])
     assert original in {case["image_id"] for case in used["validation"]}
-    assert f"{copy} has the voxels of the validation case '{original}'" in caplog.text
+    said = f"{copy} has the voxels of the validation case '{original}': it is not learnt from; remove one of them"
+    assert said in [record.message for record in caplog.records]
     assert annotated.project.ledger.images_set_aside() == []
+
+
+class Trainings:
+    """Background tasks that are trainings of a study, done at once."""
+
+    def __init__(self, study: Study) -> None:
+        self.study = study
+
+    def busy(self) -> bool:
+        return False
+
+    def start(self, work: Work) -> None:
+        assert work is Work.TRAIN
+        self.study.train()
+
+
+@pytest.mark.parametrize("copies", [1, 2])  # fewer than a round, and as many
+def test_the_autopilot_comes_to_an_end_though_an_image_judges_under_another_name(study: Study, copies: int) -> None:
+    training, (original, _) = study.ids("training"), study.ids("validation")
+    for copy in training[:copies]:
+        shutil.copy(study.get_image_uri(original), study.get_image_uri(copy))
+    study.set_slices(axis=2, count=16)
+    for image_id in (*training, *study.ids("validation")):
+        study.annotate(image_id)
+        note_image(image_id, study.get_image_uri(image_id), study.project.ledger)
+    limits = study.project.thresholds
+    assert limits.retrain_after == 2
+    autopilot = Autopilot(lambda: read_situation(study.project, "variance"), Trainings(study), limits)
+
+    assert [autopilot.look() for _ in range(4)] == [Work.TRAIN, None, None, None]
+
+    ledger = study.project.ledger
+    learnt = {
+        label.image_id for label in ledger.annotations("training") if label.id in ledger.latest_model().trained_on
+    }
+    assert learnt == set(training[copies:])

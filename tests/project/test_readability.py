@@ -351,3 +351,18 @@ def test_whoever_is_asked_for_a_copy_or_link_of_an_annotated_image_is_told(
         "annotated"
         for name in ("copy", "link")
     ]
+
+
+def test_a_copy_of_which_its_server_does_not_say_when_it_changed_is_noted_without_that(
+    ledger: Ledger, studies: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = ImageFiles(studies / "a.nii.gz", changed_ns=0)
+    note_image("a", file, ledger)
+    assert ledger.image("a").file_changed_ns is None
+    monkeypatch.setattr("activelabel.data.volumes.open_voxels", None)
+    note_image("a", studies / "a.nii.gz", ledger)  # where its entry is seen
+    noted = ledger.image("a")
+    assert noted.file_changed_ns == (studies / "a.nii.gz").stat().st_ctime_ns
+    note_image("a", file, ledger)
+    assert ledger.image("a") == noted
+    assert not has_changed(noted, file)

@@ -135,6 +135,20 @@ def test_ids_are_ordered_by_code_point_on_every_database(ledger):
     assert ledger.pool("training") == sorted(ids)
 
 
+def test_images_are_found_again_whatever_the_order_of_the_databases_language(ledger):
+    """A language puts a before B and é before z, where Python's texts have B before a and é after z."""
+    ids = ["a", "B", "é", "É", "e", "z", "Z", "_", "ab", "aB", "Ab"]
+    ledger.sync_images(ids, 0)
+    record_annotation(ledger, "é", "f", "0", "ann")
+    before = ledger.images()
+    assert sorted(ids) != sorted(ids, key=str.casefold)
+    for there in (ids, reversed(ids)):
+        ledger.sync_images(there, 0)
+        assert ledger.images() == before
+    ledger.sync_images(["a", "é", "Z"], 0)
+    assert {image.id for image in ledger.images() if image.present} == {"a", "é", "Z"}
+
+
 def test_ten_thousand_images_are_registered_in_one_step_and_once(ledger):
     ids = [f"case_{number:05}" for number in range(10_000)]
     ledger.sync_images(ids, 1000)

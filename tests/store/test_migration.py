@@ -379,6 +379,36 @@ def test_a_ledger_of_0004_knows_which_models_were_in_use_and_now_uses_the_best(l
     assert {image.patient for image in ledger.images()} == {None}
 
 
+ROWS_OF_0021 = """
+INSERT INTO images (id, added_at, role, present, leased_whole, content_sha256, file_size, file_modified_ns) VALUES
+    ('a', :then, 'training', TRUE, TRUE, 'same', 5, 7), ('b', :then, 'training', TRUE, TRUE, 'same', 5, 7);
+INSERT INTO rounds VALUES (1, NULL, :then);
+INSERT INTO annotations (image_id, tag, version, file, sha256, annotator, round_number, created_at, image_sha256) VALUES
+    ('b', 'final', 1, 'f', '0', 'ann', 1, :then, 'same')
+"""
+
+
+def test_a_ledger_of_0021_keeps_every_image_and_finds_the_annotated_copy_of_one(empty_url, engine, clock):
+    config = Config()
+    config.set_main_option("script_location", str(migration._SCRIPTS))
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0021")
+        for statement in ROWS_OF_0021.split(";"):
+            connection.execute(text(statement).bindparams(bindparam("then", clock.now, UtcDateTime)))
+        columns = columns_of_all_tables(connection)
+        before = rows_of_all_tables(connection, columns)
+    ledger = Ledger(empty_url, clock)
+    assert [(image.file_size, image.file_modified_ns, image.file_changed_ns) for image in ledger.images()] == [
+        (5, 7, None), (5, 7, None),
+    ]  # fmt: skip
+    assert (ledger.annotated_copy("a", "same"), ledger.annotated_copy("b", "same")) == ("b", None)
+    with engine.connect() as connection:
+        assert rows_of_all_tables(connection, columns) == before
+    assert "ix_annotations_image_sha256" in {index["name"] for index in inspect(engine).get_indexes("annotations")}
+    ledger.close()
+
+
 def test_a_failed_upgrade_changes_nothing(study, engine, next_revision):
     study.close()
     next_revision("raise RuntimeError('in the middle')")

@@ -125,6 +125,30 @@ def test_slices_are_new_that_the_model_has_not_seen(split):
     assert split.progress().new_training_slices == 4
 
 
+def test_copies_of_what_judges_are_not_new_for_no_training_learns_from_them(split):
+    copy, other = split.pool("training")[:2]
+    judge = split.pool("validation")[0]
+    for image_id, content in ((copy, "a" * 64), (judge, "a" * 64), (other, "b" * 64)):
+        split.fix_slices(image_id, 2, (8, 8, 10))
+        split.record_file(image_id, content, 1, 1, [])
+    record_annotation(split, copy, "f", "0", "ann", foreground_slices=4)
+    learnt = record_annotation(split, other, "g", "0", "ann", slices=[1, 2], foreground_slices=1)
+
+    def new() -> tuple[int, int, int, int]:
+        now = split.progress()
+        slices = split.new_foreground_slices()
+        return now.new_annotations, now.new_training_annotations, now.new_training_slices, slices
+
+    assert new() == (2, 2, 12, 5)
+    judging = record_annotation(split, judge, "i", "0", "ann", foreground_slices=3)
+    assert new() == (2, 1, 2, 1)
+    split.mark_unreadable(judge, "truncated")  # then it judges nothing
+    assert new() == (2, 2, 12, 5)
+    split.mark_readable(judge)
+    split.publish_model("m.pt", "0", "quick", ["liver"], {}, [learnt.id], [judging.id])
+    assert new() == (0, 0, 0, 0)
+
+
 def test_the_effort_by_hand(split, clock):
     first, second, third = split.pool("training")[:3]
     for image_id in (first, second, third):

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from activelabel.data.files.state import stamp_of
 from activelabel.data.files.studies_folder import LABEL_ENDING
 from activelabel.data.files.writing import write_atomically
 from activelabel.data.grids import Grid
@@ -39,8 +40,7 @@ def kept_digests(label: Path, image: Grid, axis: int, read: Callable[[], LabelAr
     Raises:
         InvalidInputError: `read` raises it.
     """
-    status = label.stat()
-    stamp = status.st_size, status.st_mtime_ns
+    stamp = stamp_of(label)
     known = _content(digest_file(label))
     if known is not None and known.get("label") == _identity(stamp, image, axis):
         return tuple(map(str, known["slices"]))
@@ -49,8 +49,8 @@ def kept_digests(label: Path, image: Grid, axis: int, read: Callable[[], LabelAr
     return digests
 
 
-def keep_digests(label: Path, stamp: tuple[int, int], image: Grid, axis: int, digests: SliceDigests) -> None:
-    """Write the digests of a label whose size and time are `stamp`; the other arguments are as in `kept_digests`."""
+def keep_digests(label: Path, stamp: str, image: Grid, axis: int, digests: SliceDigests) -> None:
+    """Write the digests of a label in the state `stamp`, by `stamp_of`; other arguments are as in `kept_digests`."""
     content = {"format": FORMAT, "label": _identity(stamp, image, axis), "slices": digests}
     try:
         write_atomically(digest_file(label), json.dumps(content).encode(), lasting=False, whole=False)
@@ -58,11 +58,10 @@ def keep_digests(label: Path, stamp: tuple[int, int], image: Grid, axis: int, di
         logger.warning("%s: cannot be written (%s): the label is read again the next time", digest_file(label), error)
 
 
-def _identity(stamp: tuple[int, int], image: Grid, axis: int) -> dict[str, Any]:
+def _identity(stamp: str, image: Grid, axis: int) -> dict[str, Any]:
     """The values that must be equal for digests to belong to a label."""
     return {
-        "size": stamp[0],
-        "modified_ns": stamp[1],
+        "stamp": stamp,
         "shape": list(image.shape),
         "affine_ras": image.affine_ras.tolist(),
         "axis": axis,

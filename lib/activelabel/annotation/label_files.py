@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from activelabel.annotation.coverage import SentLabel
 from activelabel.annotation.digest_files import keep_digests
+from activelabel.data.files.state import stamp_of
 from activelabel.data.files.writing import UnfinishedFile
 from activelabel.data.label_checking import label_file_of
 from activelabel.data.labels.arrays import LabelArray
@@ -66,7 +67,7 @@ class LabelFiles:
         drawing = sent.drawing if array is sent.array else slice_digests(array, sent.axis)
         sha256 = hashlib.sha256(content).hexdigest()
         on_disk()
-        keep_digests(file, unfinished.stamp, sent.image, sent.axis, drawing)
+        keep_digests(file, stamp_of(file), sent.image, sent.axis, drawing)
         return KeptFile(f"{sent.image_id}/{file.name}", sha256, unfinished.stamp)
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from activelabel.annotation.digest_files import keep_digests
+from activelabel.data.files.state import stamp_of
 from activelabel.data.grids import Grid
 from activelabel.data.label_checking import check_label, write_label
 from activelabel.data.slice_digests import slice_digests
@@ -36,5 +37,4 @@ def keep_shown_mask(
     write_label(kept, drawn.array, drawn.affine_ras)
     fixed = project.ledger.image(image_id).slice_axis
     axis = slice_axis(image, project.slice_plane) if fixed is None else fixed
-    status = kept.stat()
-    keep_digests(kept, (status.st_size, status.st_mtime_ns), image, axis, slice_digests(drawn.array, axis))
+    keep_digests(kept, stamp_of(kept), image, axis, slice_digests(drawn.array, axis))

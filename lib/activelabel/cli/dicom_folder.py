@@ -11,11 +11,17 @@ PATIENTS = "patients"
 
 
 def made_of(studies: str) -> str:
-    """The folder of the images that an earlier start has made of a folder of DICOM series, or the studies as given."""
+    """The folder of the images that an earlier start has made of a folder of DICOM series, or the studies as given.
+
+    Raises:
+        InvalidInputError: the folder does not answer.
+    """
     from activelabel.data.dicom_objects.folders import PATIENTS as TABLE
     from activelabel.data.files.folder_reading import PROJECT_FOLDER
     from activelabel.data.files.names import CONVERTED
+    from activelabel.project.studies import require_answer
 
+    require_answer(studies)  # before any command looks there
     made = Path(studies) / PROJECT_FOLDER / CONVERTED
     return str(made) if (made / TABLE).is_file() else studies
 

@@ -8,6 +8,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from activelabel.data.files.image_files import AnyImage, ImageFiles
+from activelabel.data.files.state import is_made_from, note_made_from, state_of
 from activelabel.data.files.writing import write_atomically
 from activelabel.data.label_checking import write_label
 from activelabel.data.modality import Modality, ModalityChoice, choose_modality, series_modality
@@ -65,12 +66,14 @@ class PseudoLabelFiles:
                 be read.
         """
         file, settings = self._file(image_id), self._settings
-        newest = max((path.stat().st_mtime for path in ImageFiles.of(image).paths if path.exists()), default=0.0)
-        if file.is_file() and file.stat().st_mtime >= newest:
+        files = ImageFiles.of(image)
+        if is_made_from(file, files):
             return file
+        state = state_of(files)
         volume = read_volume(image)
         mask = pseudo_label(volume, self._modality(volume), settings.window_hu, settings.level_hu)
         write_label(file, mask.astype(np.uint8), volume.affine_ras)
+        note_made_from(file, state)
         return file
 
     def _modality(self, volume: Volume) -> Modality:

@@ -114,14 +114,14 @@ def note_image(image_id: str, image: AnyImage, ledger: Ledger, volume: Volume | 
     """
     state, known = state_of(ImageFiles.of(image)), ledger.image(image_id)
     if _is_as_noted(known, state):
-        if known.file_changed_ns is None:  # an earlier version has noted it
+        if known.file_changed_ns is None and state.changed_ns:  # an earlier version has noted it
             ledger.note_file_changed(image_id, state.changed_ns)
         return
     volume = volume or read_volume(image)
     intensities = measure_channels(volume.channels)
     numbers = [number for channel in intensities for number in channel.as_tuple()]
     size, modified_ns, changed_ns = state
-    ledger.record_file(image_id, content_sha256(volume), size, modified_ns, numbers, changed_ns)
+    ledger.record_file(image_id, content_sha256(volume), size, modified_ns, numbers, changed_ns or None)
     others = known_intensities(ledger, COMPARED)
     names = [channel.name for channel in ImageFiles.of(image).channels]
     odd = odd_channels({**others, image_id: intensities}, names).get(image_id)
@@ -198,6 +198,7 @@ def may_be_touched_only(image: Image, files: ImageFiles) -> bool:
 
 
 def _is_as_noted(image: Image, state: FileState) -> bool:
-    """Whether files in this state are as the ledger knows them; an earlier version did not note when they changed."""
-    noted = image.file_size, image.file_modified_ns, image.file_changed_ns
-    return noted in (state, (state.size, state.modified_ns, None))
+    """Whether files in this state are as the ledger knows them. When they changed counts where both sides know it."""
+    if (image.file_size, image.file_modified_ns) != (state.size, state.modified_ns):
+        return False
+    return image.file_changed_ns in (None, state.changed_ns) or not state.changed_ns

@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, func, insert, select, update
+from sqlalchemy import func, insert, select, update
 from sqlalchemy.orm import Session
 
 from activelabel.data.files.many.path_table import PathTable
@@ -22,8 +22,13 @@ from activelabel.store.schema.study import FactRow
 
 _TABLE = Base.metadata.tables[ImageRow.__tablename__]
 """Statements are of the table, not of the mapped class, which takes as long again for each row."""
-_KNOWN = select(_TABLE.c.id, _TABLE.c.present, _TABLE.c.patient).execution_options(yield_per=10_000)
-"""Read some at a time: all rows of a million images at once take a gigabyte."""
+_KNOWN = (
+    select(_TABLE.c.id, _TABLE.c.present, _TABLE.c.patient).order_by(_TABLE.c.id).execution_options(yield_per=10_000)
+)
+"""In the order of Python's texts, which the column has on each database.
+
+Read some at a time: all rows of a million images at once take a gigabyte.
+"""
 _REGISTER = insert(_TABLE)
 _PATIENTS_BY = "rule of patients"
 
@@ -65,7 +70,7 @@ class ImageSync(ImageCounting):
         with self._writing() as session:
             look_again = not self._was_rule(session, rule) or given_validation is not None
             known = session.scalar(select(func.count()).select_from(ImageRow)) or 0
-            for image_id, row in _beside(there, session.execute(_in_order(session)), every=look_again):
+            for image_id, row in _beside(there, session.execute(_KNOWN), every=look_again):
                 patient = None if patients is None else patients.get(image_id)
                 if patient is not None:
                     patient = checked_name(patient, "patient")
@@ -147,12 +152,6 @@ class ImageSync(ImageCounting):
         if new or vanished or returned:
             self._images_changed(session)
         end_leases(session, (row for row in unended_leases(session) if row.image_id in vanished), "released", now)
-
-
-def _in_order(session: Session) -> Select[tuple[str, bool, str | None]]:
-    """The known images by id, in the order of Python's texts."""
-    by_bytes = session.get_bind().dialect.name == "postgresql"  # as SQLite always does
-    return _KNOWN.order_by(_TABLE.c.id.collate("C") if by_bytes else _TABLE.c.id)
 
 
 def _beside(

@@ -96,6 +96,24 @@ def learnable(only_approved: bool) -> ColumnElement[bool]:
     return and_(AnnotationRow.id.in_(newest_approved), AnnotationRow.id > last_taken_back())
 
 
+def used_to_learn(only_approved: bool) -> ColumnElement[bool]:
+    """Those of the `learnable` annotations of training images that a training learns from (`loop.training_cases`).
+
+    It learns nothing from a copy of an image that judges.
+    """
+    drawn_on = AnnotationRow.image_sha256
+    is_no_copy = or_(drawn_on.is_(null()), drawn_on.not_in(_judging(only_approved)))
+    return and_(ImageRow.role == "training", is_no_copy)
+
+
+def _judging(only_approved: bool) -> Select[str | None]:
+    """The digests of the images whose labels judge models."""
+    usable = (ImageRow.present.is_(True), ImageRow.unreadable_reason.is_(None))
+    whole = (AnnotationRow.slices.is_(null()), AnnotationRow.image_sha256.is_not(null()))
+    drawn_on = select(AnnotationRow.image_sha256).join(ImageRow, ImageRow.id == AnnotationRow.image_id)
+    return drawn_on.where(of_role("validation"), *usable, *whole, learnable(only_approved)).correlate(None)
+
+
 def waits_for_second(annotator: str) -> ColumnElement[bool]:
     """Final annotations of whole volumes that an annotator may read a second time.
 

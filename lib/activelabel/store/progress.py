@@ -13,7 +13,7 @@ from activelabel.store.columns import UtcDateTime
 from activelabel.store.image_counts import ImageCounting
 from activelabel.store.lookup import latest_model_row, model_in_use_row
 from activelabel.store.models.scores import ANY_KIND
-from activelabel.store.pool import active, counting, current, current_final, learnable
+from activelabel.store.pool import active, counting, current, current_final, learnable, used_to_learn
 from activelabel.store.records.images import Role
 from activelabel.store.records.labels import FINAL
 from activelabel.store.records.models import ModelEffort
@@ -74,7 +74,9 @@ class Overview(ImageCounting):
             counts = self._image_counts(session)
             seen = select(ModelAnnotationRow.annotation_id).where(ModelAnnotationRow.model_version == version)
             unseen = and_(learnable(self.only_approved), AnnotationRow.id.not_in(seen))
-            new = and_(unseen, or_(AnnotationRow.slices.is_(null()), training), present, usable)
+            to_learn = used_to_learn(self.only_approved)
+            judges = and_(not_(training), AnnotationRow.slices.is_(null()))
+            new = and_(unseen, or_(judges, to_learn), present, usable)
             rows = session.execute(_labels(ImageRow.role, func.count()).where(new).group_by(ImageRow.role))
             by_role: dict[Role, int] = {role: count for role, count in rows}
             whole = AnnotationRow.slices.is_(null())
@@ -85,7 +87,7 @@ class Overview(ImageCounting):
                 func.sum(AnnotationRow.foreground_slices),
             )
             annotated, partly, covered, drawn = session.execute(select(*sums).where(counting(), _PRESENT)).one()
-            new_slices = _new_slices(session, and_(unseen, training, usable), seen)
+            new_slices = _new_slices(session, and_(unseen, to_learn, usable), seen)
             return Progress(
                 images=counts.images,
                 training=counts.training,
@@ -126,7 +128,8 @@ class Overview(ImageCounting):
             before = {
                 image_id: count or 0 for image_id, count in session.execute(drawn.where(AnnotationRow.id.in_(seen)))
             }
-            now = session.execute(drawn.where(learnable(self.only_approved), AnnotationRow.id.not_in(seen)))
+            to_learn = (learnable(self.only_approved), used_to_learn(self.only_approved))
+            now = session.execute(drawn.where(*to_learn, AnnotationRow.id.not_in(seen)))
             return sum(max((count or 0) - before.get(image_id, 0), 0) for image_id, count in now)
 
     def effort(self, patients: Mapping[str, str], tag: str = FINAL) -> Effort:

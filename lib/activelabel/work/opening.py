@@ -12,7 +12,7 @@ from activelabel.project.database_url import DATABASE_URL
 from activelabel.project.opening import open_project
 from activelabel.project.place import Place, read_place
 from activelabel.project.project import Project
-from activelabel.project.studies import is_pacs
+from activelabel.project.studies import is_pacs, require_answer
 from activelabel.store.connection.location import checked_url, sqlite_url
 from activelabel.store.ledger import Ledger
 
@@ -94,6 +94,8 @@ def open_work(wanted: Wanted, own: Path) -> Project:
     if wanted.server:
         conf.pop("prepared_dir", None)  # a path of the server's machine; patients' images would stay behind on this one
     studies = wanted.studies or place.studies
+    if not wanted.server:
+        require_answer(studies)
     if not wanted.server and not is_pacs(studies) and not Path(studies).is_dir():
         raise InvalidInputError(
             f"the images are in {studies} on the server's machine, and here is no such folder: name theirs with "

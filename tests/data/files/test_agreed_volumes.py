@@ -1,6 +1,8 @@
 """Volumes that are read without a library: they are those of nibabel, at the place of ITK; in doubt there is none."""
 
 import gzip
+import itertools
+import struct
 from pathlib import Path
 
 import nibabel
@@ -64,6 +66,9 @@ def test_a_plain_file_lies_where_itk_puts_it_however_its_axes_lie(tmp_path: Path
 CHANGES = {  # offset, bytes
     "a scale": (112, np.float32(2).tobytes()),
     "an intercept": (112, np.array([1, 5], np.float32).tobytes()),
+    "an intercept without a slope": (112, np.array([0, 5], np.float32).tobytes()),
+    "an intercept beside no number": (112, np.array([np.nan, 5], np.float32).tobytes()),
+    "no number as intercept": (112, np.array([1, np.nan], np.float32).tobytes()),
     "metres": (123, b"\1"),
     "no sform": (254, bytes(2)),
     "another spacing": (80, np.float32(0.8).tobytes()),
@@ -77,7 +82,16 @@ CHANGES = {  # offset, bytes
     "another order of bytes": (0, (348).to_bytes(4, "big")),
     "a sheared axis": (284, np.float32(0.1).tobytes()),
     "no number": (292, np.float32(np.nan).tobytes()),
+    **{
+        f"a length of axis {axis} that is no number": (76 + 4 * axis, np.float32(np.nan).tobytes())
+        for axis in (1, 2, 3)
+    },
+    **{f"an infinite length of axis {axis}": (76 + 4 * axis, np.float32(np.inf).tobytes()) for axis in (1, 2, 3)},
 }
+ON_ROWS = [
+    "another spacing", "a negative length", "a sheared axis", "no number",
+    *(change for change in CHANGES if "of axis" in change),
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("change", CHANGES)
@@ -89,7 +103,7 @@ def test_whatever_has_to_be_interpreted_is_left_to_the_libraries(change: str) ->
     assert agreed_volume(changed) is None
 
 
-@pytest.mark.parametrize("change", ["another spacing", "a negative length", "a sheared axis", "no number"])
+@pytest.mark.parametrize("change", ON_ROWS)
 def test_the_rows_alone_are_believed_only_at_right_angles_and_with_their_spacing(change: str) -> None:
     without_rotation = content()
     without_rotation[252:254] = bytes(2)
@@ -97,6 +111,76 @@ def test_the_rows_alone_are_believed_only_at_right_angles_and_with_their_spacing
     offset, new = CHANGES[change]
     without_rotation[offset : offset + len(new)] = new
     assert agreed_volume(without_rotation) is None
+
+
+def rows_alone(affine: NDArray[np.float64]) -> bytearray:
+    """A file with an affine by three rows, of which the header gives the spacing, and without a rotation."""
+    changed, rows = content(), affine.astype(np.float32)
+    changed[80:92] = np.sqrt((rows[:3, :3].astype(float) ** 2).sum(axis=0)).astype(np.float32).tobytes()
+    changed[252:254] = bytes(2)
+    changed[280:328] = rows[:3].tobytes()
+    return changed
+
+
+def test_turned_columns_of_the_right_lengths_that_are_not_at_right_angles_are_left_to_the_libraries() -> None:
+    angle, skewed = np.deg2rad(10), AFFINE.copy()
+    assert agreed_volume(rows_alone(skewed)) is not None
+    skewed[:2, 0] = -0.7 * np.cos(angle), -0.7 * np.sin(angle)
+    np.testing.assert_allclose(np.linalg.norm(skewed[:3, :3], axis=0), (0.7, 0.7, 2.5))
+    assert agreed_volume(rows_alone(skewed)) is None
+
+
+def test_voxels_too_small_to_be_turned_back_are_left_to_the_libraries() -> None:
+    assert agreed_volume(rows_alone(np.diag([0.002, 0.002, 0.002, 1]))) is not None
+    assert agreed_volume(rows_alone(np.diag([0.0005, 0.0005, 0.0005, 1]))) is None
+
+
+FIELDS = {  # offset, form, what may stand there
+    "dim": (40, "5h", [(3, 4, 3, 2, 0), (3, 4, 3, 2, 7), (3, 4, 3, 2, -1), (4, 4, 3, 2, 1), (2, 4, 6, 1, 1)]),
+    "intent": (68, "h", [(0,), (2,), (1002,)]),
+    "qfac": (76, "f", [(-1,), (1,), (0,), (0.5,), (np.nan,)]),
+    "spacing": (80, "3f", [(0.7, 0.7, 2.5), (-0.7, 0.7, 2.5), (0.7, np.nan, 2.5), (0.7, 0.7, np.inf), (0, 0, 0)]),
+    "further lengths": (92, "4f", [(0, 0, 0, 0), (np.nan, -1, 3, np.inf)]),
+    "start": (108, "f", [(352,), (0,), (351,), (368,), (np.nan,)]),
+    "scale": (112, "2f", list(itertools.product((0, 1, 2, np.nan, np.inf), (0, 5, np.nan, np.inf)))),
+    "units": (123, "B", [(number,) for number in (0, 1, 2, 3, 4, 8, 10, 11, 26, 255)]),
+    "codes": (252, "2h", list(itertools.product((0, 1, 2, 4, 5, -1), (0, 1, 3, 4, 5, -1)))),
+    "rotation": (256, "3f", [(0, 0, 1), (0, 0, 0), (9, 9, 9), (np.nan, 0, 0), (0.5, 0.5, 0.5)]),
+    "offset": (268, "3f", [(100, 120, -300), (0, 0, 0), (np.nan, 1, 1), (100, 120, np.inf)]),
+    "row": (280, "4f", [(-0.7, 0, 0, 100), (0.7, 0, 0, 100), (0, 0, 0, 0), (np.nan, 0, 0, 1), (-0.7, 0.1, 0, 100)]),
+}  # fmt: skip
+
+
+def test_whatever_stands_in_the_header_a_volume_is_that_of_nibabel_and_itk_or_none(tmp_path: Path) -> None:
+    rng, agreed = np.random.default_rng(7), set[str]()
+    for number in range(600):
+        kind = rng.choice(["u1", "i1", "i2", "u2", "i4", "u4", "f4", "f8", "i8", "u8"])
+        order = ">" if rng.random() < 0.1 else "<"
+        changed = content(VOXELS.astype(kind)) if order == "<" else big_endian(VOXELS.astype(kind))
+        names = rng.choice(list(FIELDS), rng.integers(4), replace=False)
+        for name in names:
+            offset, form, values = FIELDS[name]
+            struct.pack_into(f"{order}{form}", changed, offset, *values[rng.integers(len(values))])
+        found = agreed_volume(changed)
+        if found is None:
+            continue
+        agreed.add(kind)
+        agreed.update(names)
+        file = tmp_path / f"{number}.nii"
+        file.write_bytes(changed)
+        image, by_itk = nibabel.load(file), SimpleITK.ReadImage(str(file), imageIO="NiftiImageIO")
+        for array in (image.get_fdata(dtype=np.float32), SimpleITK.GetArrayFromImage(by_itk).T):
+            np.testing.assert_array_equal(found[0], array, err_msg=str(names))
+        for affine in (image.affine, place_of_itk(file)):
+            np.testing.assert_allclose(found[1], affine, atol=1e-3 * 0.7, err_msg=str(names))
+    assert agreed >= {"u1", "i8", "u8", "f8", "dim", "qfac", "further lengths", "scale", "units", "codes", "rotation"}
+
+
+def big_endian(array: NDArray[np.generic]) -> bytearray:
+    """The same file as `content` in the other order of bytes."""
+    image = nibabel.Nifti1Image.from_bytes(bytes(content(array)))
+    swapped = nibabel.Nifti1Image(array.astype(array.dtype.newbyteorder(">")), AFFINE, image.header.as_byteswapped(">"))
+    return bytearray(swapped.to_bytes())
 
 
 def test_a_file_without_its_last_voxel_is_refused(tmp_path: Path) -> None:

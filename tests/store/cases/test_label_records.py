@@ -15,6 +15,7 @@ from activelabel.store.connection.location import sqlite_url
 from activelabel.store.ledger import Ledger
 from activelabel.store.records.labels import SECOND
 from activelabel.store.records.reviews import Agreement
+from activelabel.store.schema.labels import AnnotationRow
 
 
 @pytest.fixture
@@ -166,3 +167,8 @@ def test_records_of_an_earlier_version_know_no_reviews(told, new_url, clock):
     after = Ledger(new_url, clock)
     after.rebuild(old)
     assert after.reviews() == []
+
+
+def test_no_column_of_a_label_has_a_default_in_place_of_which_a_new_label_would_get_null():
+    columns = AnnotationRow.__table__.columns
+    assert [column.name for column in columns if column.default is not None or column.server_default is not None] == []

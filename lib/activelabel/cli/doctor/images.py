@@ -110,7 +110,10 @@ def _copies(contents: Mapping[str, str]) -> Iterator[Finding]:
         by_content[content].append(image_id)
     for same in by_content.values():
         if len(same) > 1:
-            advice = "each is asked for, and none is learnt from while another judges: leave one"
+            advice = (
+                "annotators are asked for each of them, and as one may be for training and another for validation, a "
+                "model may be judged by an image that it has learnt: remove all but one"
+            )
             yield Finding("same image", True, f"{names_of(same)} have the same voxels: {advice}")
 
 

@@ -33,7 +33,8 @@ def agreed_volume(content: bytes | memoryview) -> tuple[NDArray[np.float32], NDA
 
     The header must say one place only, at right angles, in millimetres: by three rows (sform), and not otherwise by a
     rotation (qform), with the spacing of the affine. The voxels must all be there, as numbers without a scale. Nothing
-    else may be there that a reader has to interpret.
+    else may be there that a reader has to interpret. Voxels that are NaN or infinite stay so, as nibabel gives them;
+    ITK reads them as 0: `data.files.opening.finite` refuses them.
     """
     affine = _agreed_affine(bytes(content[:_START]))
     if affine is None:
@@ -52,7 +53,7 @@ def _agreed_affine(head: bytes) -> NDArray[np.float64] | None:
     if len(head) < _START or struct.unpack_from("<i", head) != (_LENGTH,) or head[344:] != b"n+1\0" + _EXTENDER:
         return None
     dims, pixdim = struct.unpack_from("<4h", head, 40), struct.unpack_from("<4f", head, 76)
-    if not _is_plain(head, dims):
+    if not _is_plain(head, dims) or not all(map(math.isfinite, pixdim)):
         return None
     affine = np.eye(4)
     affine[:3] = np.reshape(struct.unpack_from("<12f", head, 280), (3, 4))
@@ -66,7 +67,7 @@ def _agreed_affine(head: bytes) -> NDArray[np.float64] | None:
         (np.abs(np.array(pixdim[1:]) - spacing_mm) * shape).sum(),  # large if a length is negative
         _furthest(_by_rotation(head, pixdim) - affine, shape) if struct.unpack_from("<h", head, 252) != (0,) else 0.0,
     )
-    return affine if max(moves_mm) <= _CLOSE_VOXELS * spacing_mm.min() else None
+    return affine if np.max(moves_mm) <= _CLOSE_VOXELS * spacing_mm.min() else None
 
 
 def _is_plain(head: bytes, dims: tuple[int, ...]) -> bool:
@@ -79,11 +80,16 @@ def _is_plain(head: bytes, dims: tuple[int, ...]) -> bool:
         and min(dims[1:]) > 1
         and (intent, start) == (0, _START)
         and kind in _NUMBERS
-        and (slope == 0 or not math.isfinite(slope) or (slope, intercept) == (1, 0))
+        and ((slope, intercept) == (1, 0) or (_is_unset(slope) and _is_unset(intercept)))
         and head[123] & 7 in _MILLIMETRES
         and sform in _FORMS
         and qform in (0, *_FORMS)
     )
+
+
+def _is_unset(number: float) -> bool:
+    """Whether a part of a scale says nothing. ITK adds an intercept also where the slope says nothing."""
+    return number == 0 or not math.isfinite(number)
 
 
 def _furthest(affine: NDArray[np.float64], shape: NDArray[np.int_]) -> float:

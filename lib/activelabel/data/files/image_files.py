@@ -30,7 +30,8 @@ class ImageFiles:
         shown: the place of the channel that viewers show.
         frame_count: the number of frames that a file of several must have; None for any that is large enough.
         stem: what the names of the channels' own files begin with, before that which tells them apart.
-        changed_ns: for copies of files of another machine, when those were changed there (see `data.files.state`).
+        changed_ns: for copies of files of another machine, when those were changed there (see `data.files.state`); 0
+            if that machine does not say it.
     """
 
     path: Path

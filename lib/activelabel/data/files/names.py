@@ -160,7 +160,7 @@ def image_ids(path: str) -> Iterator[str]:
     """The possible ids of an image, from its path below the studies folder; it gets the first free one.
 
     The first is the name without its ending, with `~` for each slash. It does not change when other files are added.
-    Accents are spelt as keyboards write them (NFC), also where a file's name has them apart, as macOS writes them.
+    A letter and its accent are one sign (NFC), also where a file's name has two, as macOS writes them.
     """
     plain, ending = spelt(plain_id(path)), ending_of(path).replace(".", "_")
     digest = hashlib.sha256(path.encode()).hexdigest()

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from activelabel.data.files.image_files import ImageFiles
+from activelabel.data.files.writing import write_atomically
 
 
 class FileState(NamedTuple):
@@ -13,7 +14,8 @@ class FileState(NamedTuple):
         size: in bytes.
         modified_ns: the latest time of a change of their content, in nanoseconds, which any program may set.
         changed_ns: the latest time of a change of content, times or names, in nanoseconds, which the system alone
-            sets. It is another one after each copy.
+            sets. It is another one after each copy. On Windows it is the time at which the file was made there: a
+            change whose time was put back is not noticed.
     """
 
     size: int
@@ -52,3 +54,28 @@ def _stamp(file: Path) -> str:
 
 def _without_changed(state: str) -> str:
     return " ".join(state.split(" ")[:2])
+
+
+def is_made_from(made: Path, files: ImageFiles) -> bool:
+    """Whether a file is there that was made from an image's files as they are now, as `note_made_from` has noted.
+
+    The file's own time does not tell: the clock of a file server may be ahead, and an image may have an old time.
+    """
+    try:
+        return made.is_file() and noted_beside(made).read_text(encoding="utf-8") == _text(state_of(files))
+    except (OSError, ValueError):
+        return False
+
+
+def note_made_from(made: Path, state: FileState) -> None:
+    """Note beside a file the state in which an image's files were before it was made from them."""
+    write_atomically(noted_beside(made), _text(state).encode(), lasting=False, whole=False)
+
+
+def noted_beside(made: Path) -> Path:
+    """The file in which `note_made_from` notes it."""
+    return made.with_name(f"{made.name}.from")
+
+
+def _text(state: FileState) -> str:
+    return " ".join(map(str, state))

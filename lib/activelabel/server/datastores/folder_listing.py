@@ -255,14 +255,14 @@ def read_objects(listing: Path) -> dict[str, ListedImage]:
         return entry
 
     # Each entry is made as soon as it is read: those of a million images as dictionaries take gigabytes.
-    objects = _objects(json.loads(listing.read_text(encoding="utf-8"), object_hook=compact))
+    objects = _entries(json.loads(listing.read_text(encoding="utf-8"), object_hook=compact))
     if made != len(objects):  # what a client has said of a label looks like an entry
-        whole = _objects(json.loads(listing.read_text(encoding="utf-8")))
+        whole = _entries(json.loads(listing.read_text(encoding="utf-8")))
         objects = {image_id: _compact(entry) if isinstance(entry, dict) else entry for image_id, entry in whole.items()}
     return {str(image_id): _listed(image_id, entry) for image_id, entry in objects.items()}
 
 
-def _objects(listing: object) -> dict[str, Any]:
+def _entries(listing: object) -> dict[str, Any]:
     objects = listing.get("objects") if isinstance(listing, dict) else None
     if not isinstance(objects, dict):
         raise ValueError("expected the listing of a studies folder")

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Collection
 from pathlib import Path
 
+from activelabel.data.files.state import noted_beside
 from activelabel.data.files.studies_folder import LABEL_ENDING
 from activelabel.errors import InvalidInputError
 from activelabel.prediction.prepared.images import PreparedImages
@@ -28,6 +29,7 @@ def forget_copies(gone: Collection[str], project_folder: Path, prepared: Prepare
         for file in (folder / name for folder in folders):
             try:
                 file.unlink(missing_ok=True)
+                noted_beside(file).unlink(missing_ok=True)
             except OSError as error:
                 logger.warning("%s, of an image that is gone, cannot be removed: %s", file, error)
     try:

@@ -24,7 +24,7 @@ class ListedImage:
     Of most of a million images nothing is known but the file. Their entry is made when somebody asks for it.
     """
 
-    __slots__ = ("_id", "_image", "_labels", "_noted_in", "_path", "_since")
+    __slots__ = ("_id", "_image", "_labels", "_path", "_since", "_where_noted")
 
     def __init__(self, image_id: str, path: str, since: int, labels: Mapping[str, DataModel] | None = None) -> None:
         """List the file at `path` below the folder of images, known since the time `since` in seconds."""
@@ -33,7 +33,7 @@ class ListedImage:
         self._since = since
         self._image: DataModel | None = None
         self._labels = dict(labels) if labels else None
-        self._noted_in: dict[str, ListedImage] | None = None
+        self._where_noted: dict[str, ListedImage] | None = None
 
     @classmethod
     def of(cls, image_id: str, image: DataModel, labels: Mapping[str, DataModel] | None = None) -> "ListedImage":
@@ -73,11 +73,11 @@ class ListedImage:
 
     def note_in(self, noted: "dict[str, ListedImage]") -> None:
         """Enter it there as soon as more is known of it than its file."""
-        self._noted_in = noted
+        self._where_noted = noted
 
     def _note(self) -> None:
-        if self._noted_in is not None:
-            self._noted_in[self._id] = self
+        if self._where_noted is not None:
+            self._where_noted[self._id] = self
 
     @property
     def labels(self) -> Mapping[str, DataModel]:

@@ -11,6 +11,7 @@ from typing import Any, Literal
 import torch
 
 from activelabel.data.files.image_files import ImageFiles
+from activelabel.data.files.state import FileState, state_of
 from activelabel.prediction.devices.precision import PrecisionName
 from activelabel.prediction.prepared.images import PreparedImages
 from activelabel.recipes import PredictionSettings, SemiSupervisedSettings, TrainingSettings
@@ -93,7 +94,7 @@ class Plan:
     epochs_file_seconds: float = 0.0
 
     def identity(self, network: object, processes: int = 1) -> str:
-        """A hash of everything on which the state after an epoch depends; files count by name, size and time.
+        """A hash of everything on which the state after an epoch depends; files count by name, size and times.
 
         `network` is counted by its text: the same description may give another network in another version.
         """
@@ -137,6 +138,5 @@ def _stamps(cases: Sequence[Case] | Sequence[NoisyCase]) -> list[object]:
 _FILES = ("image", "label", "noisy_label")
 
 
-def _stamp(files: Any) -> list[tuple[int, int]]:
-    states = [path.stat() for path in ImageFiles.of(files).paths]
-    return [(status.st_size, status.st_mtime_ns) for status in states]
+def _stamp(files: Any) -> FileState:
+    return state_of(ImageFiles.of(files))

@@ -15,6 +15,7 @@ class PathSet:
     _added: dict[str, set[str]] = field(default_factory=dict)
     _removed: dict[str, set[str]] = field(default_factory=dict)
     _is_shared: bool = False
+    """Whether a reader has the names: then a change makes new ones, so that no copy is made for each reader."""
 
     def __iter__(self) -> Iterator[str]:
         for start, names in self.by_folder().items():

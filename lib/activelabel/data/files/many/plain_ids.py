@@ -20,6 +20,7 @@ def plain_table(names: Names, known: Mapping[str, str]) -> PathTable | None:
         return None
     parts = [_Part(start, together) for start, together in names.items()]
     parts.sort(key=lambda part: part.first)
+    # With a NUL the last id comes after the first also in a folder of one.
     if is_rising(end for part in parts for end in (part.first, f"{part.last}\0")):
         columns = b"".join(part.ids for part in parts), b"".join(part.paths for part in parts)
         table = PathTable(*map(TextColumn, columns))
