@@ -206,8 +206,9 @@ class FolderListing(LocalDatastore):
             path = Path(self._datastore_config_path)
             with self._lock:  # but not while it is written: with a million images that takes seconds
                 images, noted, told = self._objects, self._noted_now(), _size_of(path.parent / CHANGES)
-            if write_if_changed(path, self._lines(noted, images)) or not self._kept.is_current():
-                self._kept.write(images, json.dumps(noted, default=str).encode())
+            is_new, stamp = write_if_changed(path, self._lines(noted, images))
+            if is_new or not self._kept.is_current():
+                self._kept.keep(images, json.dumps(noted, default=str).encode(), stamp)
             with self._lock:
                 if _size_of(path.parent / CHANGES) == told:  # else the lines are read again, which changes nothing
                     (path.parent / CHANGES).unlink(missing_ok=True)
