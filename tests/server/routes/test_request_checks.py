@@ -28,8 +28,8 @@ class FakeStudies:
     def __init__(self, listed: bool = True) -> None:
         self._images = ["case7"] if listed else []
 
-    def list_images(self) -> list[str]:
-        return self._images
+    def lists(self, image_id: str) -> bool:
+        return image_id in self._images
 
     def refresh(self) -> None:
         self._images = ["case7"]
