@@ -1,6 +1,8 @@
 """A live project whose patients the settings say."""
 
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import nibabel
 import numpy as np
@@ -14,6 +16,7 @@ from activelabel.project.project import Project
 from activelabel.project.rebuilding import rebuild_ledger
 from activelabel.server.opening import open_datastore
 from activelabel.simulation.local_app import LocalApp
+from activelabel.store.ledger import Ledger
 
 
 @pytest.fixture
@@ -156,3 +159,19 @@ def test_a_simulated_app_and_a_rebuilt_ledger_draw_by_patients_too(studies: Path
     again = opened(studies)
     assert {image.id: (image.role, image.patient) for image in again.ledger.images()} == before
     assert patients_with_two_roles(again.ledger, {}) == {}
+
+
+@pytest.mark.parametrize(("patients", "tells"), [("images", False), (r"^(p\d)_", True)])
+def test_rows_of_known_images_are_looked_at_only_if_something_tells_patients(
+    studies: Path, monkeypatch: pytest.MonkeyPatch, patients: str, tells: bool
+) -> None:
+    given, sync = list[object](), Ledger.sync_images
+
+    def note(ledger: Ledger, ids: Iterable[str], cases: int, told: Mapping[str, str] | None, *more: Any) -> None:
+        given.append(told)
+        sync(ledger, ids, cases, told, *more)
+
+    monkeypatch.setattr(Ledger, "sync_images", note)
+    open_datastore(opened(studies, patients=patients), str(studies), follow_changes=True)
+    assert given
+    assert all((told is not None) is tells for told in given)

@@ -6,6 +6,7 @@ from recorded import record_annotation
 from activelabel.acquisition.score import Score
 from activelabel.data.splits import choose_validation
 from activelabel.errors import InvalidInputError, NotFoundError
+from activelabel.store import image_sync
 from activelabel.store.connection.location import sqlite_url
 from activelabel.store.ledger import Ledger
 from activelabel.store.records.images import SlicesTaken
@@ -279,4 +280,19 @@ def test_the_patients_of_known_images_are_looked_at_again_only_under_another_rul
     assert synced("abc", "q", a="3", b="x") == (["a"], {"a": "3", "b": None, "c": "4"})
     assert synced("abc", None, b="5") == (["a", "b", "c"], {"a": "3", "b": "5", "c": "4"})
     assert synced("abc", None, b="6")[0] == ["a", "b", "c"], "a table may have changed"
+    ledger.sync_images("abc", 1, None)
     assert synced("abc", "q", b="7") == (["a", "b", "c"], {"a": "3", "b": "7", "c": "4"})
+
+
+def test_known_images_are_not_gone_through_if_nothing_tells_patients(ledger, monkeypatch):
+    ledger.sync_images("abc", 1, None)
+    every, beside = [], image_sync._beside
+    monkeypatch.setattr(image_sync, "_beside", lambda *told, every: seen(every) or beside(*told, every=every))
+    seen = every.append
+    ledger.sync_images("bcd", 1, None)
+    ledger.sync_images("abc", 1, {"a": "1"})
+    ledger.sync_images("abc", 1, None, given_validation="b".__eq__)
+    assert every == [False, True, True]
+    assert {image.id: (image.present, image.patient) for image in ledger.images()} == {
+        "a": (True, "1"), "b": (True, None), "c": (True, None), "d": (False, None),
+    }  # fmt: skip

@@ -54,7 +54,7 @@ class ImageSync(ImageCounting):
         Args:
             ids: the ids of all images that are present.
             validation_cases: the number of validation cases wanted.
-            patients: the patient of each image, where known.
+            patients: the patient of each image, where known; None if nothing tells any.
             given_validation: whether a user's split gives an image for validation. If it gives any known image, only
                 the images that it gives, and other images of their patients, are validation cases.
             rule: what always tells the same `patients`: they are not looked at again for images that were registered
@@ -68,7 +68,8 @@ class ImageSync(ImageCounting):
         new, given, patient_of = set[str](), set[str](), dict[str, str]()
         vanished, returned, renamed = set[str](), set[str](), dict[str, str]()
         with self._writing() as session:
-            look_again = not self._was_rule(session, rule) or given_validation is not None
+            may_differ = not self._was_rule(session, rule) and patients is not None
+            look_again = may_differ or given_validation is not None
             known = session.scalar(select(func.count()).select_from(ImageRow)) or 0
             for image_id, row in _beside(there, session.execute(_KNOWN), every=look_again):
                 patient = None if patients is None else patients.get(image_id)

@@ -51,5 +51,5 @@ def test_labels_of_images_of_one_stem_follow_the_endings(put: Callable[..., Path
 def test_a_label_is_its_images_in_whatever_spelling_a_disk_gives_its_name(put: Callable[..., Path]) -> None:
     for known in ("M\u00fcller", "Mu\u0308ller"):
         for name in ("M\u00fcller.nii.gz", "Mu\u0308ller.nii.gz", "Mu\u0308ller_seg.nrrd"):
-            folder = put(f"{known!a}-{name!a}/{name}").parent / f"{known!a}-{name!a}"
+            folder = put(f"{known!a}-{name!a}/{name}") / f"{known!a}-{name!a}"
             assert find_labels(folder, {known: f"{known}.nii.gz"}).files == {known: name}

@@ -11,6 +11,7 @@ from activelabel.data.files.many.path_set import difference as set_difference
 from activelabel.data.files.many.path_table import PathTable, TextColumn, difference
 from activelabel.data.files.many.plain_ids import plain_table, with_changes
 
+NFC, NFD = "M\u00fcller", "Mu\u0308ller"
 IDS = ["a", "b", "ab", "é", "B", "zz", "z~", "q1", "q10", "m-"]
 
 
@@ -63,10 +64,38 @@ def test_what_is_known_of_cases_follows_plain_changes() -> None:
         ({"": f"{'x' * 201}.nii.gz"}, {}),
         ({"a/": "b.nii.gz", "": "a~b.nii.gz"}, {}),
         ({"": "a.nii.gz"}, {"mine": "a.nii.gz"}),
+        ({"": f"{NFD}.nii.gz\0{NFC}.nii.gz"}, {}),
+        ({"": f"{NFC}.nii.gz\0{NFD.upper()}.nii.gz"}, {}),
+        ({"": f"{NFD}.nii.gz"}, {NFD: f"{NFD}.nii.gz"}),
     ],
 )
 def test_ids_that_are_not_simply_paths_are_found_otherwise(names: dict[str, str], known: dict[str, str]) -> None:
     assert plain_table(names, known) is None
+
+
+def test_ids_are_in_one_spelling_and_sorted_as_such() -> None:
+    names = {"": f"{NFD}.nii.gz\0Muz.nii.gz", f"{NFD}/": "e\u0301.nii.gz\0\u00e8.nii.gz"}
+    table = plain_table(names, {})
+    assert table is not None
+    assert [*table.items()] == [
+        ("Muz", "Muz.nii.gz"),
+        (NFC, f"{NFD}.nii.gz"),
+        (f"{NFC}~\u00e8", f"{NFD}/\u00e8.nii.gz"),
+        (f"{NFC}~\u00e9", f"{NFD}/e\u0301.nii.gz"),
+    ]
+    assert all(image_id in table for image_id in table)
+    assert plain_table(names, dict(table)) == table, "known by the same ids"
+    assert [*table.folds_of([NFD, NFD.upper(), "Muller"])] == [True, True, False]
+    came = with_changes(table, table, ["o\u0308.nii.gz"], [f"{NFD}.nii.gz"])
+    assert came is not None
+    assert (came.get("\u00f6"), came.get(NFC)) == ("o\u0308.nii.gz", None)
+
+
+def test_only_a_file_that_has_its_first_id_goes_fast() -> None:
+    table = PathTable(TextColumn.of(["a"]), TextColumn.of(["a.nii.gz"]), are_plain=True)
+    for gone in (["a.nrrd"], ["b.nii.gz"], ["a.nii.gz", "a.nrrd"]):
+        assert with_changes(table, table, [], gone) is None
+    assert with_changes(table, table, [], ["a.nii.gz"]) == PathTable.of({})
 
 
 def test_ids_of_folders_may_come_between_those_of_others() -> None:

@@ -275,6 +275,25 @@ def test_an_id_has_one_spelling_however_the_disk_spells_the_name(put: Callable[.
     assert "Mu\u0308ller" in find_images(folder, known).files, "as an earlier version has called it"
 
 
+@pytest.mark.parametrize("late", ["Mu\u0308ller.nii.gz", "M\u00fcller.nii.gz", "deep/e\u0301.nii"])
+@pytest.mark.parametrize("there", [[], ["other.nii.gz"], ["M\u00fcller.nii"], ["MU\u0308LLER.nii.gz"]])
+def test_an_image_keeps_its_spelling_through_start_change_and_start(
+    put: Callable[..., Path], there: list[str], late: str
+) -> None:
+    folder = put(*there)
+    started = find_images(folder)
+    put(late)
+    changed = find_changed(started, [late], started.files)
+    assert changed is not None
+    assert set(changed.files) == {unicodedata.normalize("NFC", image_id) for image_id in changed.files}
+    assert changed.files == find_images(folder, started.files).files
+    assert find_images(folder, changed.files).files == changed.files, "a restart"
+    (folder / late).unlink()
+    again = find_changed(changed, [late], changed.files)
+    assert again is not None
+    assert again.files == started.files
+
+
 def test_names_that_another_disk_takes_for_one_have_ids_that_no_disk_takes_for_one_and_are_told(
     put: Callable[..., Path],
 ) -> None:
@@ -291,3 +310,12 @@ def test_names_that_another_disk_takes_for_one_have_ids_that_no_disk_takes_for_o
         "Case.nii.gz and case.nii.gz: their names differ only in case or in how accents are spelt, and other disks "
         "take them for one: each is an image with an id of its own; remove what is a copy"
     )
+
+
+def test_other_paths_are_not_gone_through_for_a_new_image_that_has_its_first_id(
+    put: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = find_images(put("a.nii.gz", "Mu\u0308ller.nii.gz", "A.nii.gz")).files
+    monkeypatch.setattr(type(files), "values", lambda _: pytest.fail("all paths were gone through"))
+    assert alike_line(files, ["M\u00fcller"]) is None
+    assert alike_line(files, []) is None

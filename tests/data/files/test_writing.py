@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from activelabel.data.files import writing as files
-from activelabel.data.files.writing import UnfinishedFile, write_atomically, write_if_changed
+from activelabel.data.files.writing import UnfinishedFile, stamp_of, write_atomically, write_if_changed
 
 
 def test_a_file_is_replaced_and_nothing_else_is_left(tmp_path: Path) -> None:
@@ -76,10 +76,30 @@ def test_what_is_the_same_is_not_written_and_all_else_is(tmp_path: Path, content
     file = tmp_path / "file"
     if content is not None:
         file.write_bytes(content)
-    assert write_if_changed(file, iter([b"one ", b"two ", b"three"])) is (content != b"one two three")
+    is_new, stamp = write_if_changed(file, iter([b"one ", b"two ", b"three"]))
+    assert is_new is (content != b"one two three")
+    assert stamp == stamp_of(file.stat())
     assert file.read_bytes() == b"one two three"
     written = file.stat()
-    assert not write_if_changed(file, iter([b"one ", b"two three"]))
+    assert write_if_changed(file, iter([b"one ", b"two three"])) == (False, stamp)
     again = file.stat()
     assert (again.st_ino, again.st_mtime_ns) == (written.st_ino, written.st_mtime_ns)
     assert [*tmp_path.iterdir()] == [file]
+
+
+@pytest.mark.parametrize("in_place", [True, False])
+def test_what_another_program_has_put_there_meanwhile_is_not_taken_for_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, in_place: bool
+) -> None:
+    file = tmp_path / "file"
+
+    def edit(_: Path) -> None:
+        if in_place:
+            file.write_bytes(b"their own")
+        else:
+            (tmp_path / "other").write_bytes(b"our")
+            os.utime(tmp_path / "other", ns=(file.stat().st_mtime_ns,) * 2)
+            (tmp_path / "other").replace(file)
+
+    monkeypatch.setattr(files, "sync_folder", edit)
+    assert write_if_changed(file, iter([b"our"])) == (True, None)

@@ -2,6 +2,8 @@
 
 import errno
 import threading
+import time
+from collections.abc import Callable
 from types import SimpleNamespace
 
 import pytest
@@ -55,7 +57,50 @@ def test_what_found_a_full_disk_is_done_later_and_says_so_in_one_line(
     DelayedCall(work, 0.0).request()
     assert done.wait(60)
     lines = [record.message for record in caplog.records if record.levelname == "ERROR"]
-    assert lines == ["[Errno 28] No space left on device: 'listing.json'; this is tried again in 0 s"] * 2
+    assert lines == ["[Errno 28] No space left on device: 'listing.json'; this is tried again every 0 s"]
+
+
+def test_a_full_disk_is_told_of_again_once_it_has_worked(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(delayed_call, "AGAIN_SECONDS", 0.01)
+    fails, ran = [True, False, True, False], list[bool]()
+
+    def work() -> None:
+        ran.append(fails[len(ran)])
+        if ran[-1]:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    call = DelayedCall(work, 0.0)
+    for wanted in (2, 4):
+        call.request()
+        until(lambda wanted=wanted: len(ran) == wanted and not call.is_failing)
+    assert len([record for record in caplog.records if record.levelname == "ERROR"]) == 2
+
+
+def test_a_request_does_not_wait_for_the_next_try(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(delayed_call, "AGAIN_SECONDS", 1e6)
+    errors, done = [OSError(errno.ENOSPC, "No space left on device")], threading.Event()
+
+    def work() -> None:
+        if errors:
+            raise errors.pop()
+        done.set()
+
+    call = DelayedCall(work, 0.0)
+    call.request()
+    until(lambda: call._tries_again)
+    assert call.failed_lately
+    call.request()
+    assert done.wait(60)
+    until(lambda: not call.failed_lately)
+
+
+def until(is_so: Callable[[], bool]) -> None:
+    end = time.monotonic() + 60
+    while not is_so():
+        assert time.monotonic() < end, "nothing came of it"
+        time.sleep(0.005)
 
 
 def test_what_failed_for_somebody_who_waits_is_still_to_be_done() -> None:

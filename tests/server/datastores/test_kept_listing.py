@@ -1,6 +1,8 @@
 """A large listing is read in a fraction of the time, and what came, went or changed meanwhile is found."""
 
+import errno
 import json
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -128,6 +130,51 @@ def test_whoever_edits_the_listing_is_believed(start: Start, studies: Path) -> N
     assert start().list_images() == ["a", "mine", "sub~c"]
 
 
+@pytest.mark.parametrize("moment", ["meanwhile", "afterwards"])
+def test_an_edit_that_leaves_size_and_time_is_believed(
+    start: Start, studies: Path, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    listing, write = studies / "datastore_v2.json", folder_listing.write_if_changed
+
+    def edit() -> None:
+        before = listing.stat()
+        listing.write_text(listing.read_text(encoding="utf-8").replace("sub~c", "sub-c"), encoding="utf-8")
+        if moment == "afterwards":
+            os.utime(listing, ns=(before.st_mtime_ns, before.st_mtime_ns))
+            assert listing.stat().st_size == before.st_size
+
+    def write_before_edit(path: Path, lines: Iterator[bytes]) -> object:
+        monkeypatch.setattr(folder_listing, "write_if_changed", write)
+        written = write(path, lines)
+        edit()
+        return written
+
+    if moment == "meanwhile":
+        monkeypatch.setattr(folder_listing, "write_if_changed", write_before_edit)
+    stop(start())
+    if moment == "afterwards":
+        edit()
+    assert start().list_images() == ["a", "b", "sub-c"]
+
+
+def test_a_project_folder_that_cannot_be_written_holds_up_nothing(
+    start: Start, studies: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(kept_listing, "write_atomically", refuse)
+    store = start()
+    for _ in range(2):
+        save(store, tmp_path)
+        assert (studies / "datastore_v2.changes.jsonl").exists()
+        store.update_image_info("a", {"seen": 1})
+        store.close()
+        assert listed(studies)["a"]["labels"].keys() >= {"final"}
+        assert not (studies / "datastore_v2.changes.jsonl").exists()
+    assert caplog.text.count(f"{kept(store)} cannot be written") == 1
+
+
 @pytest.mark.parametrize("where", [0, 0.5, 0.999, 2])
 def test_a_damaged_copy_does_not_count(start: Start, studies: Path, where: float) -> None:
     first = start()
@@ -161,7 +208,7 @@ def test_a_label_that_is_saved_while_the_listing_is_written_is_not_forgotten(
     store.close()
     write = folder_listing.write_if_changed
 
-    def write_slowly(path: Path, lines: Iterator[bytes]) -> bool:
+    def write_slowly(path: Path, lines: Iterator[bytes]) -> object:
         monkeypatch.setattr(folder_listing, "write_if_changed", write)
         save(store, tmp_path)
         return write(path, lines)

@@ -16,7 +16,7 @@ from activelabel.data.files.image_files import ImageFiles
 from activelabel.data.files.many.path_set import difference
 from activelabel.data.files.many.path_table import PathTable
 from activelabel.data.files.many.plain_ids import plain_table, with_changes
-from activelabel.data.files.names import BETWEEN_FOLDERS, first_id, folded, image_ids, preference
+from activelabel.data.files.names import BETWEEN_FOLDERS, first_id, folded, image_ids, preference, spelt
 
 LABEL_ENDING = ".nii.gz"
 """The ending of every label that a server keeps."""
@@ -174,13 +174,14 @@ def alike_line(files: Mapping[str, str], new: Collection[str] | None = None) -> 
         new: the ids of those that came; None for all.
     """
     # One of two such images has not got the id that its path gives it. So it is of few, and the others are passed fast.
-    others = [id_ for id_ in new or files if not files[id_].replace("/", BETWEEN_FOLDERS).startswith(id_)]
+    asked = files if new is None else new
+    others = [id_ for id_ in asked if not spelt(files[id_].replace("/", BETWEEN_FOLDERS)).startswith(id_)]
     forms = {folded(files[image_id]) for image_id in others}
     by_form = defaultdict[str, list[str]](list)
-    for path in sorted(files.values()) if forms else ():
-        if folded(path) in forms:
-            by_form[folded(path)].append(path)
-    alike = [" and ".join(same) for same in by_form.values() if len(same) > 1]
+    for path in files.values() if forms else ():
+        if (form := folded(path)) in forms:
+            by_form[form].append(path)
+    alike = sorted(" and ".join(sorted(same)) for same in by_form.values() if len(same) > 1)
     if not alike:
         return None
     return (

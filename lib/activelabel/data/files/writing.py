@@ -15,6 +15,8 @@ NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 """Error numbers of the system for a full disk."""
 CANNOT_BE_WRITTEN = (*NO_ROOM, errno.EROFS, errno.EACCES, errno.EPERM)
 """Error numbers of the system for a full or read-only disk."""
+Stamp = tuple[int, int, int]
+"""Of a file its size, and the times of modification and of its entry in nanoseconds."""
 
 
 def write_atomically(path: Path, content: bytes | memoryview, *, lasting: bool = True, whole: bool = True) -> None:
@@ -65,13 +67,19 @@ class UnfinishedFile:
                 if whole:
                     os.fsync(self._file.fileno())
             status = self._unfinished.stat()  # NFS and NTFS settle the time when the file is closed
-            self.stamp = (status.st_size, status.st_mtime_ns)
+            self.stamp, self._inode = (status.st_size, status.st_mtime_ns), status.st_ino
             self._unfinished.replace(self._path)
         except BaseException:
             self._unfinished.unlink(missing_ok=True)
             raise
         if lasting:
             sync_folder(self._path.parent)
+
+    def stamp_at_its_place(self) -> Stamp | None:
+        """The stamp of the finished file, of which the renaming changes a time; None if another is at its place now."""
+        status = self._path.stat()
+        is_ours = (status.st_ino, status.st_size, status.st_mtime_ns) == (self._inode, *self.stamp)
+        return stamp_of(status) if is_ours else None
 
     def finish_beside(self) -> Callable[[], None]:
         """Put it at its place in a thread, lasting. The result waits for that, and raises what went wrong."""
@@ -94,10 +102,19 @@ class UnfinishedFile:
         return wait
 
 
-def write_if_changed(path: Path, parts: Iterator[bytes]) -> bool:
-    """Put the parts at `path` as `write_atomically` does, unless the file has just this content; whether it was put.
+def stamp_of(status: os.stat_result) -> Stamp:
+    """What differs once somebody else has written a file."""
+    return status.st_size, status.st_mtime_ns, status.st_ctime_ns
+
+
+def write_if_changed(path: Path, parts: Iterator[bytes]) -> tuple[bool, Stamp | None]:
+    """Put the parts at `path` as `write_atomically` does, unless the file has just this content.
 
     Nothing is written while the content is the same, nor is the whole kept in memory.
+
+    Returns:
+        Whether it was put, and the stamp of the file with this content; None if another program has already written
+        it again.
 
     Raises:
         OSError: as `write_atomically`.
@@ -105,16 +122,18 @@ def write_if_changed(path: Path, parts: Iterator[bytes]) -> bool:
     same, part = 0, b""
     if path.is_file():
         with path.open("rb") as file:
+            stamp = stamp_of(os.fstat(file.fileno()))
             for part in parts:
                 if file.read(len(part)) != part:
                     break
                 same += len(part)
             else:
                 if not file.read(1):
-                    return False
+                    return False, stamp
                 part = b""
-    UnfinishedFile(path, chain(_beginning(path, same), [part], parts)).finish()
-    return True
+    unfinished = UnfinishedFile(path, chain(_beginning(path, same), [part], parts))
+    unfinished.finish()
+    return True, unfinished.stamp_at_its_place()
 
 
 def _beginning(path: Path, size: int) -> Iterator[bytes]:

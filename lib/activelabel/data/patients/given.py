@@ -44,6 +44,11 @@ class GivenPatients:
         return self.found_in(image_id) or (self.named(image_id) if self.table else None)
 
     @property
+    def tells_any(self) -> bool:
+        """Whether there is anything that may tell the patient of an image."""
+        return self.pattern is not None or bool(self.table)
+
+    @property
     def rule(self) -> str | None:
         """What tells the same patients again, where it is a pattern; None where a table may have changed."""
         return None if self.pattern is None or self.table else self.pattern.pattern

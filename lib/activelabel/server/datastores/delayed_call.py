@@ -17,7 +17,8 @@ class DelayedCall:
     The delay is at least `share` times the processor time that the function took last, so that it takes no more than
     one part in `share` of a processor, however large the project is.
 
-    A function that raises has still to be run: at the next `flush` or, if a disk was the reason, by itself later.
+    A function that raises has still to be run: at the next `flush` or, if a disk was the reason, by itself later, or
+    sooner if it is requested again. Of a disk only the first failure is logged until it works again.
     """
 
     def __init__(self, call: Callable[[], None], delay_seconds: float, share: float = 0.0) -> None:
@@ -27,7 +28,9 @@ class DelayedCall:
         self._took_seconds = 0.0
         self._lock = threading.Lock()
         self._timer: threading.Timer | None = None
+        self._tries_again = False
         self._noted = False
+        self._failed_at: float | None = None
 
     def note(self) -> None:
         """Have the function run with the next request or at `flush`, but not by itself."""
@@ -36,8 +39,21 @@ class DelayedCall:
     def request(self) -> None:
         """Run the function within the delay."""
         with self._lock:
+            if self._timer is not None and self._tries_again:
+                self._timer.cancel()
+                self._timer = None
             if self._timer is None:
                 self._start_timer(max(self._delay_seconds, self._share * self._took_seconds))
+
+    @property
+    def is_failing(self) -> bool:
+        """Whether the function found a full or missing disk when it ran last."""
+        return self._failed_at is not None
+
+    @property
+    def failed_lately(self) -> bool:
+        """Whether it did in the last `AGAIN_SECONDS`, so that it need not be tried for whoever only reads."""
+        return self._failed_at is not None and time.monotonic() - self._failed_at < AGAIN_SECONDS
 
     def flush(self) -> None:
         """Run the function now if it was requested or noted."""
@@ -50,22 +66,29 @@ class DelayedCall:
             began = time.thread_time()
             try:
                 self._call()
-            except BaseException:
+            except BaseException as error:
                 self._noted = True
+                if isinstance(error, OSError):
+                    self._failed_at = time.monotonic()
                 raise
-            self._took_seconds = time.thread_time() - began
+            finally:
+                self._took_seconds = time.thread_time() - began
+            self._failed_at = None
 
-    def _start_timer(self, seconds: float) -> None:
+    def _start_timer(self, seconds: float, *, tries_again: bool = False) -> None:
+        self._tries_again = tries_again
         self._timer = threading.Timer(seconds, self._in_time)
         self._timer.daemon = True
         self._timer.start()
 
     def _in_time(self) -> None:
         """Run the function, which nobody waits for; if a disk is full or gone, once more later."""
+        was_failing = self.is_failing
         try:
             self.flush()
         except OSError as error:
-            logger.error("%s; this is tried again in %.0f s", error, AGAIN_SECONDS)
+            if not was_failing:
+                logger.error("%s; this is tried again every %.0f s", error, AGAIN_SECONDS)
             with self._lock:
                 if self._timer is None:
-                    self._start_timer(AGAIN_SECONDS)
+                    self._start_timer(AGAIN_SECONDS, tries_again=True)

@@ -64,7 +64,8 @@ class FolderFollowing(FolderListing):
         All images of a patient have the same role: training or validation.
         For files in a folder only the settings tell the patient; without them, each image is a patient of its own.
         """
-        return {} if self._patients is None else PatientsOf(self._patients, self._objects)
+        given = self._patients
+        return {} if given is None or not given.tells_any else PatientsOf(given, self._objects)
 
     def on_change(self, path: Path | None = None) -> None:
         """React to an image or a label that came, went or changed at a path; without a path, to anything anywhere."""
@@ -226,7 +227,9 @@ class FolderFollowing(FolderListing):
                 images, given = self._split.without_test(images), self._split.is_validation
             self._begin_with(images)
             rule = None if self._patients is None else self._patients.rule
-            self._ledger.sync_images(images, self._validation_cases, self.patients(), given, rule)
+            patients = self.patients()
+            told = patients if isinstance(patients, PatientsOf) or patients else None  # those are not counted
+            self._ledger.sync_images(images, self._validation_cases, told, given, rule)
 
     def _begin_with(self, images: Collection[str]) -> None:
         """Let the project begin if these are the first images of this start that are registered."""

@@ -105,7 +105,7 @@ class FolderListing(LocalDatastore):
 
     def json(self) -> Any:
         """The listing, which is written to its file as well, since somebody asks for it, unless the disk is full."""
-        self._flush_view()
+        self._flush_view_for_reader()
         with self._lock:
             objects = {image_id: shown.as_json() for image_id, shown in self._objects.items()}
         return {**self._head(), "objects": objects}
@@ -120,7 +120,7 @@ class FolderListing(LocalDatastore):
 
         `shown` gives what may be told of an image that has labels, from its id and its entry.
         """
-        self._flush_view()
+        self._flush_view_for_reader()
         with self._lock:
             noted, images = self._noted_now(), self._objects
         told = {image_id: shown(image_id, entry) for image_id, entry in noted.items()}
@@ -206,8 +206,9 @@ class FolderListing(LocalDatastore):
             path = Path(self._datastore_config_path)
             with self._lock:  # but not while it is written: with a million images that takes seconds
                 images, noted, told = self._objects, self._noted_now(), _size_of(path.parent / CHANGES)
-            if write_if_changed(path, self._lines(noted, images)) or not self._kept.is_current():
-                self._kept.write(images, json.dumps(noted, default=str).encode())
+            is_new, stamp = write_if_changed(path, self._lines(noted, images))
+            if is_new or not self._kept.is_current():
+                self._kept.keep(images, json.dumps(noted, default=str).encode(), stamp)
             with self._lock:
                 if _size_of(path.parent / CHANGES) == told:  # else the lines are read again, which changes nothing
                     (path.parent / CHANGES).unlink(missing_ok=True)
@@ -223,11 +224,17 @@ class FolderListing(LocalDatastore):
         """Write the listing if a write is pending. Without it, the next start makes it of the folder and the ledger."""
         self._flush_view()
 
+    def _flush_view_for_reader(self) -> None:
+        if not self._view.failed_lately:
+            self._flush_view()
+
     def _flush_view(self) -> None:
+        was_failing = self._view.is_failing
         try:
             self._view.flush()
         except OSError as error:
-            logger.warning("the listing of %s cannot be written now: %s", self._datastore_path, error)
+            if not was_failing:
+                logger.warning("the listing of %s cannot be written now: %s", self._datastore_path, error)
 
 
 def _size_of(path: Path) -> int:

@@ -4,6 +4,7 @@ It counts as long as the host's file is the one that it was written for: whoever
 """
 
 import json
+import logging
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -13,14 +14,16 @@ from typing import Any
 import numpy as np
 
 from activelabel.data.files.many.path_table import PathTable, TextColumn
-from activelabel.data.files.writing import write_atomically
+from activelabel.data.files.writing import Stamp, stamp_of, write_atomically
 from activelabel.server.datastores.listed_images import ListedImages, Times
+
+logger = logging.getLogger(__name__)
 
 KEPT = "datastore_v2.kept"
 """Its name in the project's folder."""
 LARGE = 2**20
 """Of a listing with fewer bytes nothing is kept."""
-_FORMAT = 1
+_FORMAT = 2
 
 
 @dataclass
@@ -30,21 +33,35 @@ class KeptListing:
     file: Path
     listing: Path
     _is_damaged: bool = field(default=False, init=False)
+    _is_failing: bool = field(default=False, init=False)
 
     def is_current(self) -> bool:
         """Whether it belongs to the host's file as it is."""
         head = None if self._is_damaged else self._head()
         return head is not None and head.get("listing") == self._stamp()
 
-    def write(self, images: ListedImages, noted: bytes) -> None:
-        """Keep what was just written into the host's file; `noted` is the JSON of the noted images by id."""
-        if self.listing.stat().st_size < LARGE:
+    def keep(self, images: ListedImages, noted: bytes, stamp: Stamp | None) -> None:
+        """Do what `write` does if the disk allows it: else the next start is only slower, which is told once."""
+        try:
+            self.write(images, noted, stamp)
+        except OSError as error:
+            if not self._is_failing:
+                logger.warning("%s cannot be written (%s): the next start takes longer", self.file, error)
+            self._is_failing = True
+        else:
+            self._is_failing = False
+
+    def write(self, images: ListedImages, noted: bytes, stamp: Stamp | None) -> None:
+        """Keep what the host's file says that has this stamp, if any; `noted` is the JSON of the noted images by id."""
+        if stamp is None:
+            return
+        if stamp[0] < LARGE:
             self.file.unlink(missing_ok=True)
             return
         parts = [images.files.ids.packed, images.files.paths.packed, images.times.astype("<i8").tobytes(), noted]
         head = {
             "format": _FORMAT,
-            "listing": self._stamp(),
+            "listing": stamp,
             "lengths": [len(part) for part in parts],
             "are_plain": images.files.are_plain,
             "crc32": _checksum(parts),
@@ -94,7 +111,7 @@ class KeptListing:
             status = self.listing.stat()
         except OSError:
             return None
-        return [status.st_size, status.st_mtime_ns]
+        return list(stamp_of(status))
 
 
 def _checksum(parts: list[bytes]) -> int:

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from activelabel.data.files.names import folded
+
 _END = b"\0"
 """What no name of a file can have in it."""
 _AT_ONCE = 1024
@@ -90,8 +92,8 @@ class PathTable(Mapping[str, str]):
     Attributes:
         ids: the sorted ids.
         paths: the path of each.
-        are_plain: whether each id is the first that its path may give (`names.first_id`), and no two differ only in
-            upper and lower case; False tells nothing.
+        are_plain: whether each id is the first that its path may give (`names.first_id`), and no two have one fold
+            (`names.folded`); False tells nothing.
     """
 
     __slots__ = ("_folded", "are_plain", "ids", "paths")
@@ -165,20 +167,20 @@ class PathTable(Mapping[str, str]):
             are_plain=are_plain or (self.are_plain and not came),
         )
         if self._folded is not None and self.are_plain:
-            out = np.unique(folded(image_id for image_id in gone if image_id in self and image_id not in came))
-            new = folded(image_id for image_id in came if image_id not in self)
+            out = np.unique(fold_numbers(image_id for image_id in gone if image_id in self and image_id not in came))
+            new = fold_numbers(image_id for image_id in came if image_id not in self)
             left = np.delete(self._folded, np.searchsorted(self._folded, out))
             table._folded = np.sort(np.concatenate([left, new]))
         return table
 
     def folds_of(self, ids: Iterable[str]) -> np.ndarray[Any, np.dtype[np.bool_]]:
-        """Whether each of some ids may differ from one in the table in upper and lower case at most; shape (ids,).
+        """Whether each of some ids may be one in the table to a file system (`names.folded`); shape (ids,).
 
         It is by chance true of another id once in some 10^13 times.
         """
         if self._folded is None:
-            self._folded = np.sort(folded(self.ids))
-        asked = folded(ids)
+            self._folded = np.sort(fold_numbers(self.ids))
+        asked = fold_numbers(ids)
         places = np.searchsorted(self._folded, asked)
         there = places < len(self._folded)
         return there & (self._folded[np.where(there, places, 0)] == asked) if len(self._folded) else there
@@ -203,9 +205,9 @@ class _Paths(ValuesView[str]):
         return iter(self._mapping.paths)
 
 
-def folded(ids: Iterable[str]) -> np.ndarray[Any, np.dtype[np.int64]]:
-    """A number for each id, the same in upper and lower case, within this process; shape (ids,)."""
-    return np.fromiter((hash(image_id.casefold()) for image_id in ids), np.int64)
+def fold_numbers(ids: Iterable[str]) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """A number for each id, the same within this process for all of one fold (`names.folded`); shape (ids,)."""
+    return np.fromiter(map(hash, map(folded, ids)), np.int64)
 
 
 def are_apart(numbers: np.ndarray[Any, np.dtype[np.int64]]) -> bool:

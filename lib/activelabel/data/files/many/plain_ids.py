@@ -3,8 +3,8 @@
 from collections.abc import Collection, Mapping
 
 from activelabel.data.files.many.path_set import Names
-from activelabel.data.files.many.path_table import PathTable, TextColumn, are_apart, folded, is_rising
-from activelabel.data.files.names import BETWEEN_FOLDERS, LONGEST_ID, MOST_USED, first_id, stem_of
+from activelabel.data.files.many.path_table import PathTable, TextColumn, are_apart, fold_numbers, is_rising
+from activelabel.data.files.names import BETWEEN_FOLDERS, LONGEST_ID, MOST_USED, first_id, spelt, stem_of
 
 
 def plain_table(names: Names, known: Mapping[str, str]) -> PathTable | None:
@@ -29,7 +29,7 @@ def plain_table(names: Names, known: Mapping[str, str]) -> PathTable | None:
         table = PathTable(TextColumn.of(text for text, _ in pairs), TextColumn.of(path for _, path in pairs))
     if table == known:
         return known
-    table.are_plain = table.ids.longest() <= LONGEST_ID and are_apart(folded(table.ids))
+    table.are_plain = table.ids.longest() <= LONGEST_ID and are_apart(fold_numbers(table.ids))
     return table if table.are_plain else None
 
 
@@ -42,26 +42,31 @@ def with_changes(
     """
     if not (isinstance(files, PathTable) and isinstance(known, PathTable) and files.are_plain and known.are_plain):
         return None
-    new = {first_id(path): path for path in came}
-    left = files.changed({}, [first_id(path) for path in gone])
-    if len(new) < len(came) or not are_apart(folded(new)) or left.folds_of(new).any():
+    new, old = ({first_id(path): path for path in paths} for paths in (came, gone))
+    if len(old) < len(gone) or any(files.get(image_id) != path for image_id, path in old.items()):
+        return None
+    left = files.changed({}, old)
+    if len(new) < len(came) or not are_apart(fold_numbers(new)) or left.folds_of(new).any():
         return None
     return left.changed(new, (), are_plain=True)
 
 
 def _are_plain(files: PathTable) -> bool:
-    return all(image_id == first_id(path) for image_id, path in files.pairs()) and are_apart(folded(files))
+    return all(image_id == first_id(path) for image_id, path in files.pairs()) and are_apart(fold_numbers(files))
 
 
 class _Part:
     """The files of one folder, sorted by id: their ids and paths, each followed by a NUL."""
 
     def __init__(self, start: str, together: str) -> None:
-        before, files = start.replace("/", BETWEEN_FOLDERS), together.split("\0")
+        before, files = spelt(start.replace("/", BETWEEN_FOLDERS)), together.split("\0")
         stems = together.removesuffix(MOST_USED).split(f"{MOST_USED}\0")
         if len(stems) < len(files) or not together.endswith(MOST_USED):
             stems = [stem_of(name) for name in files]
-        if not is_rising(stems):  # as names of which some begin as others: `a-b.nii.gz` comes before `a.nii.gz`
+        if not together.isascii():
+            stems = [spelt(stem) for stem in stems]
+        # Names come otherwise where some begin as others, as `a-b.nii.gz` before `a.nii.gz`, or are spelt otherwise.
+        if not is_rising(stems):
             pairs = sorted(zip(stems, files, strict=True))
             stems, files = [stem for stem, _ in pairs], [name for _, name in pairs]
         self.first, self.last = before + stems[0], before + stems[-1]
