@@ -107,8 +107,11 @@ def _noting(kind: type[http.client.HTTPConnection]) -> Any:
     """A kind of connection that is made soon or not at all, and whose socket the thread's breaker knows."""
 
     class Noting(kind):  # type: ignore[misc, valid-type]
+        timeout: float
+
         def connect(self) -> None:
-            seconds, self.timeout = self.timeout, min(self.timeout, CONNECT_SECONDS)
+            seconds = self.timeout
+            self.timeout = min(seconds, CONNECT_SECONDS)
             super().connect()
             self.sock.settimeout(seconds)
             breaker_here().connected(self.sock)
