@@ -22,6 +22,7 @@ from slicer.ScriptedLoadableModule import (
     ScriptedLoadableModuleWidget,
 )
 
+from ActiveLabelLib.panel.editor_switch import EditorSwitch
 from ActiveLabelLib.panel.panel import Panel
 from ActiveLabelLib.scene import SlicerScene
 from ActiveLabelLib.session.errands import Errands, on_window
@@ -66,23 +67,31 @@ class ActiveLabelWidget(ScriptedLoadableModuleWidget):
         self._editor.setMaximumNumberOfUndoStates(20)
         self._editor.setSegmentationNodeSelectorVisible(False)
         self._editor.setSwitchToSegmentationsButtonVisible(False)
+        self._switch = EditorSwitch(self._editor)
         self._choose_parameters()
         self._editor.setMRMLScene(slicer.mrmlScene)
         self._panel = Panel(
-            self._session, errands, _confirm, self._show_case, _remember, _remembered(), folder, self._editor
+            self._session,
+            errands,
+            _confirm,
+            self._show_case,
+            self._switch.let_draw,
+            _remember,
+            _remembered(),
+            folder,
+            self._editor,
         )
         self.layout.addWidget(self._panel.widget)
         self._observed = slicer.mrmlScene.AddObserver(slicer.vtkMRMLScene.StartCloseEvent, self._scene_closes)
 
     def enter(self) -> None:
         """Take the editor's keys when the module is shown, and show effects that were added since Slicer began."""
-        self._editor.installKeyboardShortcuts()
+        self._switch.show(True)
         self._editor.updateEffectList()
 
     def exit(self) -> None:
         """Give the editor's keys back, and stop drawing, when another module is shown."""
-        self._editor.setActiveEffect(None)
-        self._editor.uninstallKeyboardShortcuts()
+        self._switch.show(False)
         self._editor.removeViewObservations()
 
     def cleanup(self) -> None:
@@ -98,7 +107,7 @@ class ActiveLabelWidget(ScriptedLoadableModuleWidget):
     def _show_case(self) -> None:
         """Draw in the segmentation of the open case."""
         self._choose_parameters()
-        self._editor.setActiveEffect(None)
+        self._switch.stop()
         self._editor.setSegmentationNode(self._scene.segmentation)
         if hasattr(self._editor, "setSourceVolumeNode"):
             self._editor.setSourceVolumeNode(self._scene.volume)

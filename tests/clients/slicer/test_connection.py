@@ -2,18 +2,23 @@
 
 import json
 import socket
+import ssl
 import threading
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor, wait
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
+from self_signed import certificate_for
 
-from ActiveLabelLib.errors import ClientError, RefusedError, SilentError
+from ActiveLabelLib.errors import CancelledError, ClientError, RefusedError, SilentError
+from ActiveLabelLib.server import breaking
+from ActiveLabelLib.server.breaking import Breaker
 from ActiveLabelLib.server.connection import Connection, checked_address
 
+PATIENCE_SECONDS = 60.0
 PREPARED: dict[str, tuple[int, Any]] = {
     "/page": (200, None),
     "/between": (503, None),
@@ -29,6 +34,8 @@ class Answers(BaseHTTPRequestHandler):
     seen: list[tuple[str, str, bytes]]
     readers: list[str | None]
     projects: list[str | None]
+    both: threading.Barrier | None = None
+    """Refuses two requests at once, where it is set."""
 
     def _answer(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
@@ -61,6 +68,8 @@ class Answers(BaseHTTPRequestHandler):
             self.end_headers()
             self.wfile.write(b"voxels")
         elif self.headers.get("Authorization") != "Bearer token1":
+            if self.both is not None:
+                self.both.wait(PATIENCE_SECONDS)
             self._send(401, {"detail": "the session has ended: log in again"})
         elif self.path.startswith("/wrong"):
             self._send(409, {"detail": "image 'case7' is under review\nby rev"})
@@ -129,22 +138,102 @@ def test_whose_work_it_is_is_said_once_the_server_has_said_who_is_logged_in(
     assert handler.readers[-1] == "J%C3%B6rg%40clinic"
 
 
-def test_a_request_is_broken_off_from_another_thread_before_and_amid_its_answer(tmp_path: Path) -> None:
+def within(breaker: Breaker, request: Callable[..., Any], *asked: Any) -> Any:
+    """Ask for something in an errand that a breaker breaks off."""
+    with breaker.of_this_thread():
+        return request(*asked)
+
+
+@pytest.mark.parametrize("begins", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nvox"])
+def test_a_request_is_broken_off_from_another_thread_before_and_amid_its_answer(tmp_path: Path, begins: bytes) -> None:
     """The server answers nothing, or the beginning of a file."""
-    with socket.create_server(("127.0.0.1", 0)) as listening:
+    breaker = Breaker()
+    with socket.create_server(("127.0.0.1", 0)) as listening, ThreadPoolExecutor(1) as beside:
         connection = Connection(f"http://127.0.0.1:{listening.getsockname()[1]}")
-        for begins in (b"", b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nvox"):
-            with ThreadPoolExecutor(1) as beside:
-                asked = beside.submit(connection.download, "/file", {}, tmp_path, 600.0)
-                line, _ = listening.accept()
-                with line:
-                    line.recv(4096)
-                    line.sendall(begins)
-                    while not asked.done():  # the answer may not be read yet
-                        connection.cancel()
-                        wait([asked], 0.05)
-                with pytest.raises(SilentError):
-                    asked.result()
+        asked = beside.submit(within, breaker, connection.download, "/file", {}, tmp_path, 600.0)
+        line, _ = listening.accept()
+        with line:
+            line.recv(4096)
+            line.sendall(begins)
+            breaker.cancel()
+            with pytest.raises(CancelledError, match=r"^cancelled$"):
+                asked.result(PATIENCE_SECONDS)
+
+
+def test_after_a_cancel_nothing_more_is_asked_in_the_same_errand_and_everything_in_others(
+    connection: Connection, handler: type[Answers]
+) -> None:
+    connection.get("/info")
+    before, breaker = len(handler.seen), Breaker()
+    breaker.cancel()
+    for request in (connection.get, connection.log_in):
+        with pytest.raises(CancelledError):
+            within(breaker, request, *(["/info"] if request == connection.get else []))
+    assert len(handler.seen) == before
+    assert within(Breaker(), connection.get, "/info") == {"path": "/info"}
+
+
+def test_a_connection_that_is_not_made_is_given_up_soon_whatever_its_answer_may_take(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As the library does it, a connection may take as long as the answer: here ten minutes."""
+    monkeypatch.setattr(breaking, "CONNECT_SECONDS", 0.2)
+    seconds: list[float] = []
+
+    def never(address: Any, timeout: float, *_: Any, **__: Any) -> Any:
+        seconds.append(timeout)
+        raise TimeoutError("timed out")
+
+    monkeypatch.setattr(socket, "create_connection", never)
+    with pytest.raises(SilentError, match="timed out"):
+        Connection("http://127.0.0.1:9").get("/info", None, 600.0)
+    breaker = Breaker()
+
+    def cancelled_meanwhile(*_: Any, **__: Any) -> Any:
+        breaker.cancel()
+        raise TimeoutError("timed out")
+
+    monkeypatch.setattr(socket, "create_connection", cancelled_meanwhile)
+    with pytest.raises(CancelledError):
+        within(breaker, Connection("http://127.0.0.1:9").get, "/info", None, 600.0)
+    assert seconds == [0.2]
+
+
+def test_a_line_of_tls_stays_encrypted_while_it_is_broken_off(tmp_path: Path) -> None:
+    certificate, key = certificate_for("127.0.0.1", tmp_path)
+    ours, theirs = ssl.create_default_context(cafile=str(certificate)), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    theirs.load_cert_chain(certificate, key)
+    breaker = Breaker()
+    with socket.create_server(("127.0.0.1", 0)) as listening, ThreadPoolExecutor(1) as beside:
+        accepted = beside.submit(lambda: theirs.wrap_socket(listening.accept()[0], server_side=True))
+        plain = socket.create_connection(listening.getsockname())
+        with ours.wrap_socket(plain, server_hostname="127.0.0.1") as line, accepted.result(PATIENCE_SECONDS):
+            breaker.connected(line)
+            breaker.cancel()
+            assert line.version() is not None, "the library takes it for a line without TLS"
+
+
+def test_a_request_by_tls_is_broken_off(tmp_path: Path) -> None:
+    certificate, key = certificate_for("127.0.0.1", tmp_path)
+    theirs = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    theirs.load_cert_chain(certificate, key)
+    breaker = Breaker()
+    with socket.create_server(("127.0.0.1", 0)) as listening, ThreadPoolExecutor(1) as beside:
+        connection = Connection(f"https://127.0.0.1:{listening.getsockname()[1]}", certificate=str(certificate))
+        asked = beside.submit(within, breaker, connection.get, "/info", None, 600.0)
+        with theirs.wrap_socket(listening.accept()[0], server_side=True) as line:
+            line.recv(4096)
+            breaker.cancel()
+            with pytest.raises(CancelledError):
+                asked.result(PATIENCE_SECONDS)
+
+
+def test_two_threads_whose_token_has_ended_log_in_once(connection: Connection, handler: type[Answers]) -> None:
+    handler.both = threading.Barrier(2)
+    with ThreadPoolExecutor(2) as beside:
+        answers = [beside.submit(connection.get, f"/info/{number}") for number in range(2)]
+        assert [answer.result(PATIENCE_SECONDS) for answer in answers] == [{"path": "/info/0"}, {"path": "/info/1"}]
+    assert handler.tokens == ["token0", "token1"]
 
 
 def test_a_redirect_is_refused_and_does_not_take_the_token_along(connection: Connection) -> None:

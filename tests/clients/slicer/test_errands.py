@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 from slicer_desk import Desk, Paper
 
+from ActiveLabelLib.errors import CancelledError
+from ActiveLabelLib.server.breaking import breaker_here
 from ActiveLabelLib.session.errands import Errands, on_window
 from ActiveLabelLib.session.session import Session
 
@@ -18,7 +20,7 @@ def run(errands: Errands, errand: Callable[[], object]) -> list[BaseException | 
     """Do an errand to its end, and return what was told of it."""
     told: list[BaseException | None] = []
     errands.begin(errand, told.append)
-    errands.wait()
+    assert errands.wait(PATIENCE_SECONDS)
     return told
 
 
@@ -44,7 +46,7 @@ def test_the_window_goes_on_while_an_errand_waits() -> None:
     assert errands.busy
     assert told == []
     answer.set()
-    errands.wait()
+    assert errands.wait(PATIENCE_SECONDS)
     assert told == [None]
 
 
@@ -56,7 +58,7 @@ def test_errands_follow_one_another_and_what_goes_wrong_in_one_is_told_and_stops
 
     errands.begin(fails, lambda error: done.append(str(error)))
     errands.begin(lambda: done.append("second runs"), lambda error: done.append(str(error)))
-    errands.wait()
+    assert errands.wait(PATIENCE_SECONDS)
     assert done == ["first", "second runs", "None"]
 
 
@@ -71,6 +73,28 @@ def test_what_goes_wrong_in_a_step_is_raised_where_it_was_asked_for() -> None:
             errands.here(step)
 
     assert run(errands, errand) == [None]
+
+
+def test_a_cancel_breaks_off_what_is_begun_and_neither_what_comes_after_it_nor_another_line_of_errands() -> None:
+    errands, others = Errands(), Errands()
+    told: dict[str, BaseException | None] = {}
+    runs, cancelled = threading.Event(), threading.Event()
+
+    def errand() -> None:
+        runs.set()
+        assert cancelled.wait(PATIENCE_SECONDS)
+        breaker_here().check()  # as each request does
+
+    for line, name in ((errands, "under way"), (errands, "waits"), (others, "of others")):
+        line.begin(errand, lambda error, name=name: told.update({name: error}))  # type: ignore[misc]
+    assert runs.wait(PATIENCE_SECONDS)
+    errands.cancel()
+    errands.begin(errand, lambda error: told.update({"after it": error}))
+    cancelled.set()
+    assert errands.wait(PATIENCE_SECONDS)
+    assert others.wait(PATIENCE_SECONDS)
+    assert [name for name, error in told.items() if isinstance(error, CancelledError)] == ["under way", "waits"]
+    assert (told["after it"], told["of others"]) == (None, None)
 
 
 class Watched(Paper):

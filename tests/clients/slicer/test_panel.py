@@ -4,6 +4,7 @@ import ast
 import re
 import socket
 import threading
+import time
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -16,15 +17,17 @@ import slicer
 from PySide6 import QtWidgets
 from PySide6.QtCore import Qt
 from slicer_desk import SLICES, VOLUME, Desk
-from slicer_panel import PanelOnScreen, QtAsInSlicer
+from slicer_panel import PATIENCE_SECONDS, PanelOnScreen, QtAsInSlicer
 from small_studies import AFFINE_RAS, SHAPE, boxes, write_image, write_nifti
 
 from activelabel.store.case_states import CaseState
-from ActiveLabelLib.errors import RefusedError, SilentError
+from ActiveLabelLib.errors import RefusedError
 from ActiveLabelLib.outbox.outbox import Outbox
+from ActiveLabelLib.panel import doing
 from ActiveLabelLib.panel.panel import DONE_KEY, NEXT_KEY, PREVIOUS_KEY
 from ActiveLabelLib.panel.panel_tabs import STATES
-from ActiveLabelLib.server.answers import Readings, Review, Row, Saved, Worklist
+from ActiveLabelLib.server.answers import Progress, Readings, Review, Row, Saved, Worklist
+from ActiveLabelLib.server.breaking import breaker_here
 from ActiveLabelLib.server.connection import Connection
 from ActiveLabelLib.server.server import connect
 
@@ -62,6 +65,15 @@ def desk(tmp_path: Path) -> DeskWithImages:
 @pytest.fixture
 def ann(tmp_path: Path, desk: DeskWithImages) -> PanelOnScreen:
     return PanelOnScreen(tmp_path, lambda *_: desk, address="desk:8000", name="ann")
+
+
+def until_it_is_broken_off(*_: Any) -> Any:
+    """What the server does not answer, as a request waits for it."""
+    until = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < until:
+        breaker_here().check()
+        time.sleep(0.01)
+    pytest.fail("nobody has broken it off")
 
 
 OF_A_CASE = ("Finish", "Finish and next", "Keep draft", "Not now", "Cannot be annotated", "Slice done", "Release")
@@ -127,14 +139,7 @@ def test_the_window_answers_while_the_server_does_not_and_what_is_asked_can_be_b
     ann.click("Connect")
     ann.click("Next case")
     ann.paint("liver", boxes(1) == 1, AFFINE_RAS)
-    cut = threading.Event()
-
-    def silent(*_: Any) -> Any:
-        assert cut.wait(60), "nobody has broken it off"
-        raise SilentError("desk:8000 does not answer (cut)")
-
-    monkeypatch.setattr(desk, "save_label", silent)
-    monkeypatch.setattr(desk, "cancel", cut.set)
+    monkeypatch.setattr(desk, "save_label", until_it_is_broken_off)
     assert ann.panel._doing.cancel.isHidden()
     ann.begin("Finish")
     ann.panel._doing.poll()
@@ -143,6 +148,7 @@ def test_the_window_answers_while_the_server_does_not_and_what_is_asked_can_be_b
     assert ann.is_enabled("Cancel")
     ann.panel.tick()  # what is due comes after that
     ann.click("Cancel")
+    assert ann.line.startswith("cancelled: ")
     assert "unless it has come" in ann.line
     assert ann.is_enabled("Finish")
     assert ann.panel._doing.cancel.isHidden()
@@ -181,20 +187,152 @@ def test_a_map_that_takes_long_holds_up_nothing_and_is_not_shown_over_another_ca
     ready, fetch = threading.Event(), desk.uncertainty_file
 
     def slowly(image: str, folder: Path) -> Path:
-        assert ready.wait(60)
+        assert ready.wait(PATIENCE_SECONDS)
         return fetch(image, folder)
 
     monkeypatch.setattr(desk, "uncertainty_file", slowly)
     ann.begin_to_slide(40)
     desk.queries = [replace(VOLUME, image="case8")]
     ann.begin("Finish and next")
-    while ann.panel._doing.asked:
-        ann.panel._doing.poll()
+    ann.wait_until(lambda: not ann.panel._doing.asked)
     assert ann.session.case is not None
     assert ann.session.case.image == "case8"
     ready.set()
     ann.let_end()
     assert not ann.session.case.overlay
+
+
+def test_the_map_of_another_case_is_fetched_in_the_stead_of_one_under_way(
+    ann: PanelOnScreen, desk: DeskWithImages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.has_model, desk.originals = True, {"original": ""}
+    ann.click("Connect")
+    ann.click("Next case")
+    fetch = desk.uncertainty_file
+    monkeypatch.setattr(
+        desk,
+        "uncertainty_file",
+        lambda image, folder: (until_it_is_broken_off if image == "case7" else fetch)(image, folder),
+    )
+    ann.begin_to_slide(40)
+    desk.queries = [replace(VOLUME, image="case8")]
+    ann.begin("Finish and next")
+    ann.wait_until(lambda: not ann.panel._doing.asked)
+    ann.slide(30)
+    assert ann.session.case is not None
+    assert (ann.session.case.image, ann.session.case.overlay) == ("case8", True)
+    assert "cancelled" not in ann.line
+
+
+def test_a_map_that_is_broken_off_breaks_off_no_draft(
+    ann: PanelOnScreen, desk: DeskWithImages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.has_model, desk.originals = True, {"original": ""}
+    ann.click("Connect")
+    ann.click("Next case")
+    save, sent, answer = desk.save_draft, threading.Event(), threading.Event()
+
+    def slowly(*what: Any) -> Any:
+        sent.set()
+        assert answer.wait(PATIENCE_SECONDS)
+        breaker_here().check()
+        return save(*what)
+
+    monkeypatch.setattr(desk, "save_draft", slowly)
+    monkeypatch.setattr(desk, "uncertainty_file", until_it_is_broken_off)
+    ann.paint("liver", boxes(1) == 1, AFFINE_RAS)
+    ann.begin_to_slide(40)
+    ann.now += 31
+    ann.panel.tick()
+    ann.wait_until(sent.is_set)
+    ann.begin("Cancel")
+    ann.wait_until(lambda: not ann.panel._doing.fetches_map)
+    assert ann.line == "cancelled"
+    answer.set()
+    ann.let_end()
+    assert [what[0] for what in desk.sent if what[0] == "draft"] == ["draft"]
+    assert ann.session.connected
+
+
+def test_nobody_draws_or_marks_while_a_case_is_left_and_everybody_while_it_is_kept(
+    ann: PanelOnScreen, desk: DeskWithImages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ann.click("Connect")
+    ann.click("Next case")
+    ann.paint("liver", boxes(1) == 1, AFFINE_RAS)
+    assert ann.may_draw
+    with monkeypatch.context() as patch:
+        patch.setattr(desk, "save_draft", until_it_is_broken_off)
+        ann.begin("Keep draft")
+        assert ann.may_draw
+        ann.click("Cancel")
+        patch.setattr(desk, "save_label", until_it_is_broken_off)
+        ann.begin("Finish")
+        assert not ann.may_draw
+        assert not ann.is_enabled("Slice done")
+        ann.begin_to_press(DONE_KEY)
+        assert ann.session.case is not None
+        assert ann.session.case.done == set()
+        ann.click("Cancel")
+    assert ann.may_draw
+    ann.click("Finish")
+    assert ann.session.case is None
+    assert ann.may_draw
+
+
+def test_progress_is_not_asked_for_behind_what_takes_long(
+    ann: PanelOnScreen, desk: DeskWithImages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+
+    def progress() -> Progress:
+        asked.append(1)
+        return Progress("4 more labels")
+
+    monkeypatch.setattr(desk, "progress", progress, raising=False)
+    ann.click("Connect")
+    ann.click("Next case")
+    ann.show_tab(2)
+    ann.wait(5)
+    assert len(asked) == 2
+    monkeypatch.setattr(desk, "save_label", until_it_is_broken_off)
+    ann.begin("Finish")
+    for _ in range(30):
+        ann.panel.tick()
+    ann.begin("Cancel")
+    ann.let_end()
+    assert len(asked) == 2
+
+
+def test_an_error_that_nobody_expected_keeps_no_drawing_from_being_kept_at_the_end(
+    ann: PanelOnScreen, desk: DeskWithImages, caplog: pytest.LogCaptureFixture
+) -> None:
+    ann.click("Connect")
+    ann.click("Next case")
+    ann.paint("liver", boxes(1) == 1, AFFINE_RAS)
+
+    def fails() -> None:
+        raise KeyError("nobody expected this")
+
+    ann.panel._doing.look(fails)
+    ann.panel.close()
+    assert [what[0] for what in desk.sent if what[0] == "draft"] == ["draft"]
+    assert "nobody expected this" in caplog.text
+
+
+def test_the_end_does_not_wait_for_a_request_that_cannot_be_broken_off(
+    ann: PanelOnScreen, desk: DeskWithImages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ann.click("Connect")
+    ann.click("Next case")
+    ann.paint("liver", boxes(1) == 1, AFFINE_RAS)
+    monkeypatch.setattr(doing, "END_SECONDS", 0.2)
+    never = threading.Event()
+    ann.panel._doing.look(lambda: never.wait(PATIENCE_SECONDS))
+    ann.panel.close()
+    assert ann.panel._doing.busy, "it was waited for"
+    assert [what[0] for what in desk.sent if what[0] == "draft"] == ["draft"]
+    never.set()
 
 
 def test_something_unfinished_is_asked_about_before_it_is_left(ann: PanelOnScreen, desk: DeskWithImages) -> None:

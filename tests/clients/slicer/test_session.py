@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from slicer_desk import SLICES, VOLUME, Desk, Paper
 
-from ActiveLabelLib.errors import CaseError, ClientError, RefusedError, SilentError
+from ActiveLabelLib.errors import CancelledError, CaseError, ClientError, RefusedError, SilentError
 from ActiveLabelLib.outbox.outbox import Outbox
 from ActiveLabelLib.server.answers import Readings, Review, Saved
 from ActiveLabelLib.session.session import Session
@@ -102,6 +102,83 @@ def test_what_is_drawn_while_a_drawing_is_sent_is_not_lost(ann: Person, monkeypa
     assert ann.server.sent[-1][1] == "case7"
 
 
+class Window(Paper):
+    """A scene whose person draws `strokes`, one as soon as each step is over in which a drawing was written."""
+
+    def __init__(self, *strokes: str) -> None:
+        super().__init__()
+        self.strokes, self._written, self._inside = list(strokes), False, False
+
+    def at_once(self, steps: Callable[[], Any]) -> Any:
+        inside, self._inside = self._inside, True
+        try:
+            return steps()
+        finally:
+            self._inside = inside
+            self._draw()
+
+    def write_label(self, file: Path, labels: Any) -> None:
+        super().write_label(file, labels)
+        self._written = True
+        self._draw()
+
+    def _draw(self) -> None:
+        if self._written and self.strokes and not self._inside:
+            self._written, self.drawing = False, self.strokes.pop(0)
+
+
+def test_a_stroke_right_after_the_file_was_written_is_in_no_stamp_of_it(ann: Person) -> None:
+    ann.scene = Window("whole and more")
+    ann.session = ann.another()
+    ann.session.connect("desk", "ann")
+    ann.session.next_case()
+    ann.scene.drawing = "whole"
+    ann.session.finish()
+    assert ann.server.drawings() == [("label", "whole"), ("label", "whole and more")]
+    assert ann.session.case is None
+
+
+def test_a_stroke_right_after_a_correction_was_written_is_kept(ann: Person) -> None:
+    ann.scene = Window("corrected and more")
+    ann.session = ann.another()
+    ann.session.connect("desk", "ann")
+    ann.server.originals = {"final": "of bob"}
+    ann.session.reviews.take()
+    ann.scene.drawing = "corrected"
+    ann.session.reviews.approve()
+    assert ann.server.drawings() == [("label", "corrected")]
+    assert ann.waiting() == [("correction", "corrected and more")]
+
+
+@pytest.mark.parametrize("leave", ["next case", "connect", "release", "take"])
+def test_whoever_draws_while_a_case_is_left_loses_nothing(
+    ann: Person, monkeypatch: pytest.MonkeyPatch, leave: str
+) -> None:
+    ann.session.next_case()
+    ann.scene.drawing = "some"
+    ann.server.originals, strokes, save = {"final": "of bob"}, ["more", "most"], ann.server.save_draft
+
+    def draws_on(*sent: Any) -> Saved:
+        saved = save(*sent)
+        if strokes:
+            ann.scene.drawing = strokes.pop(0)
+        return saved
+
+    monkeypatch.setattr(ann.server, "save_draft", draws_on)
+    ann.server.queries = [replace(VOLUME, image="case8")]
+    if leave == "connect":
+        ann.server.name = "bob"
+        ann.session.connect("desk", "bob")
+    else:
+        {"next case": ann.session.next_case, "release": ann.session.release, "take": ann.session.reviews.take}[leave]()
+    assert [what[1:3] for what in ann.server.sent if what[0] == "draft"] == [
+        ("case7", "some"),
+        ("case7", "more"),
+        ("case7", "most"),
+    ]
+    assert ann.box().all() == []
+
+
 def test_a_label_that_the_server_asks_back_stays_open_and_is_confirmed_by_the_same_button(ann: Person) -> None:
     ann.session.next_case()
     ann.scene.drawing = "by the model"
@@ -138,6 +215,45 @@ def test_marked_slices_are_those_that_the_label_covers(ann: Person) -> None:
     assert next(what for what in ann.server.sent if what[0] == "draft")[3]["slices_done"] == [3, 12]
     ann.session.finish()
     assert ann.server.sent[-1][3]["annotated_slices"] == [3, 12]
+
+
+def test_a_slice_that_is_marked_while_the_label_is_sent_counts(ann: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    ann.server.queries = [SLICES]
+    ann.session.next_case()
+    ann.session.mark_slice()
+    save, marked = ann.server.save_label, []
+
+    def marks(*sent: Any) -> Saved:
+        if not marked:
+            marked.append(ann.session.mark_slice())
+        return save(*sent)
+
+    monkeypatch.setattr(ann.server, "save_label", marks)
+    ann.session.finish()
+    assert [what[3]["annotated_slices"] for what in ann.server.sent if what[0] == "label"] == [[3], [3, 9]]
+
+
+def test_a_case_that_does_not_open_leaves_nothing_on_the_screen(ann: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    ann.server.queries = [replace(VOLUME, has_draft=True)]
+
+    def silent(image: str) -> Any:
+        raise SilentError("desk does not answer (made up)")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ann.server, "marked_slices", silent)
+        with pytest.raises(SilentError):
+            ann.session.next_case()
+    assert ann.scene.opened == [], "what may fail is asked for first"
+
+    def half(file: Path, values: Any) -> None:
+        ann.scene.drawing = "half"
+        raise ClientError("value 7 is no structure of this project")
+
+    monkeypatch.setattr(ann.scene, "open_label", half)
+    with pytest.raises(ClientError, match="value 7"):
+        ann.session.next_case()
+    assert ann.session.case is None
+    assert ann.scene.drawing == ""
 
 
 def test_marks_that_the_server_has_forgotten_are_those_of_this_machine(ann: Person) -> None:
@@ -396,6 +512,48 @@ def test_a_label_that_had_come_though_its_answer_was_lost_leaves_no_draft_beside
     assert (ann.session.case is not None) == draws_on
 
 
+def test_a_draft_of_what_was_sent_as_finished_says_so_however_often_it_is_kept(ann: Person) -> None:
+    ann.session.next_case()
+    ann.scene.drawing = "whole"
+    ann.server.deaf_to = "label"
+    with pytest.raises(SilentError):
+        ann.session.finish()
+    ann.session.keep_draft(force=True)
+    assert [entry.params.get("unanswered") for entry in ann.box().all()] == [True]
+    ann.scene.drawing = "more"
+    ann.session.keep_draft()
+    assert [entry.params.get("unanswered") for entry in ann.box().all()] == [None], "this drawing was never sent"
+
+
+def test_a_button_says_why_a_server_that_answers_again_takes_nothing(ann: Person) -> None:
+    ann.session.next_case()
+    ann.server.silent = True
+    ann.scene.drawing = "half"
+    ann.pass_by(30)
+    ann.server.silent, ann.server.project_id = False, "p2"
+    for act in (ann.session.finish, ann.session.next_case):
+        with pytest.raises(RefusedError, match="another project than yours"):
+            act()
+    ann.server.project_id = "p1"
+    assert ann.waiting() == [("draft", "half")]
+
+
+def test_a_finish_that_is_broken_off_says_so_and_is_a_draft(ann: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    ann.session.next_case()
+    ann.scene.drawing = "whole"
+
+    def cancelled(*_: Any) -> Any:
+        raise CancelledError("cancelled")
+
+    monkeypatch.setattr(ann.server, "save_label", cancelled)
+    with pytest.raises(CancelledError, match=r"^cancelled: the drawing is kept here"):
+        ann.session.finish()
+    assert [(entry.kind, entry.params["unanswered"]) for entry in ann.box().all()] == [("draft", True)]
+    monkeypatch.setattr(ann.server, "require_answer", cancelled)
+    with pytest.raises(CancelledError, match=r"^cancelled$"):
+        ann.session.worklist()
+
+
 def test_a_drawing_that_waits_does_not_bring_a_skipped_case_back(ann: Person) -> None:
     ann.session.next_case()
     ann.scene.drawing = "half"
@@ -572,6 +730,35 @@ def test_a_label_is_returned_only_with_a_note(ann: Person) -> None:
         ann.session.finish()
 
 
+def draw_meanwhile(ann: Person, monkeypatch: pytest.MonkeyPatch, request: str) -> None:
+    """Draw while the server is asked for something."""
+    ask = getattr(ann.server, request)
+
+    def draws(*sent: Any) -> Any:
+        ann.scene.drawing = "drawn meanwhile"
+        return ask(*sent)
+
+    monkeypatch.setattr(ann.server, request, draws)
+
+
+@pytest.mark.parametrize("decision", ["approve", "return_label", "adjudicate"])
+def test_what_is_drawn_while_a_decision_is_sent_is_kept(
+    ann: Person, monkeypatch: pytest.MonkeyPatch, decision: str
+) -> None:
+    ann.server.originals = {"final": "of bob"}
+    if decision == "adjudicate":
+        ann.server.reviews = [DIFFER]
+    ann.session.reviews.take()
+    draw_meanwhile(ann, monkeypatch, decision)
+    if decision == "return_label":
+        ann.session.reviews.send_back("the tip is missing")
+    else:
+        ann.session.reviews.approve()
+    assert ann.waiting() == [("correction", "drawn meanwhile")]
+    assert ann.session.case is None
+    assert ann.session.line.endswith("is kept here, and opens when you take the label again")
+
+
 # Two readings that differ
 
 DIFFER = Review("case7", 2, "bob", None, Readings("bob", "cid", "liver Dice 0.61"))
@@ -615,6 +802,17 @@ def test_a_corrected_reading_is_the_reviewers_own_label(rev: Person) -> None:
     rev.session.reviews.approve()
     assert [what[0] for what in rev.server.sent[-3:]] == ["label", "review", "approve"]
     assert rev.server.drawings() == [("label", "corrected")]
+
+
+def test_another_reading_does_not_take_the_place_of_what_is_drawn_while_it_is_fetched(
+    rev: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draw_meanwhile(rev, monkeypatch, "label_file")
+    with pytest.raises(CaseError, match="you have drawn on meanwhile"):
+        rev.session.reviews.show_reading("second")
+    assert rev.scene.drawing == "drawn meanwhile"
+    assert rev.session.case is not None
+    assert rev.session.case.reading == "first"
 
 
 def test_a_correction_that_is_given_up_for_a_reading_does_not_open_again(rev: Person) -> None:

@@ -5,6 +5,7 @@ A person's clicks are clicks on the real buttons, and are counted.
 
 import os
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -38,6 +39,8 @@ from ActiveLabelLib.server.server import connect  # noqa: E402
 from ActiveLabelLib.session.errands import Errands, on_window  # noqa: E402
 from ActiveLabelLib.session.session import Session  # noqa: E402
 
+PATIENCE_SECONDS = 60.0
+
 
 def new_scene() -> Any:
     """Return a scene with the three slice views that Slicer opens with."""
@@ -56,6 +59,7 @@ class PanelOnScreen:
         clicks: how often they have clicked.
         questions: what the panel has asked them.
         agrees: what they answer.
+        may_draw: whether the editor lets them draw.
         now: the session's clock, in seconds.
     """
 
@@ -65,6 +69,7 @@ class PanelOnScreen:
         self.clicks = 0
         self.questions: list[str] = []
         self.agrees = True
+        self.may_draw = True
         self.remembered: dict[str, str] = {}
         self.now = 0.0
         self.scene = SlicerScene(new_scene())
@@ -80,6 +85,7 @@ class PanelOnScreen:
             self.errands,
             self._agree,
             lambda: None,
+            self._let_draw,
             self.remembered.update,
             entered,
             folder / "work",
@@ -90,6 +96,10 @@ class PanelOnScreen:
     def _agree(self, question: str) -> bool:
         self.questions.append(question)
         return self.agrees
+
+    def _let_draw(self, allowed: bool) -> None:
+        assert allowed != self.may_draw, "it is told when it changes"
+        self.may_draw = allowed
 
     def click(self, name: str) -> None:
         """Click on a button, which must be enabled, and wait for what comes of it."""
@@ -105,7 +115,13 @@ class PanelOnScreen:
 
     def let_end(self) -> None:
         """Wait until everything that was asked for has ended."""
-        while self.panel._doing.busy:
+        self.wait_until(lambda: not self.panel._doing.busy)
+
+    def wait_until(self, has_come: Callable[[], bool]) -> None:
+        """Let the window go on until something has come."""
+        until = time.monotonic() + PATIENCE_SECONDS
+        while not has_come():
+            assert time.monotonic() < until, f"it does not come: {self.line}"
             self.panel._doing.poll()
 
     def is_enabled(self, name: str) -> bool:
@@ -116,12 +132,16 @@ class PanelOnScreen:
         return not self._find(QtWidgets.QPushButton, name).parentWidget().parentWidget().isHidden()
 
     def press(self, key: str) -> None:
-        """Press a key."""
+        """Press a key, and wait for what comes of it."""
+        self.begin_to_press(key)
+        self.let_end()
+
+    def begin_to_press(self, key: str) -> None:
+        """Press a key, and wait for nothing."""
         (shortcut,) = (
             one for one in self.panel.widget.findChildren(QtGui.QShortcut) if one.key() == QtGui.QKeySequence(key)
         )
         shortcut.activated.emit()
-        self.let_end()
 
     def write(self, hint: str, text: str) -> None:
         self._find(QtWidgets.QLineEdit, hint).setText(text)

@@ -37,5 +37,9 @@ class SilentError(ClientError):
     """The server does not answer; it may later."""
 
 
+class CancelledError(SilentError):
+    """The person has broken off what was asked: as with a silent server, nobody knows whether it has come."""
+
+
 class CaseError(ClientError):
     """The request does not fit the case that is open."""

@@ -5,9 +5,9 @@ It uses Slicer's data and its logic, and no window, so that it also runs on the 
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import slicer
@@ -16,6 +16,7 @@ from vtk.util import numpy_support
 
 from ActiveLabelLib.errors import ClientError
 
+Found = TypeVar("Found")
 COLOURS = (
     (0.90, 0.20, 0.20),
     (0.20, 0.75, 0.30),
@@ -46,6 +47,10 @@ class SlicerScene:
         self.volume: slicer.vtkMRMLScalarVolumeNode | None = None
         self.segmentation: slicer.vtkMRMLSegmentationNode | None = None
         self._overlay: slicer.vtkMRMLScalarVolumeNode | None = None
+
+    def at_once(self, steps: Callable[[], Found]) -> Found:
+        """Do several steps as one: who asks from another thread has them all done in one go."""
+        return steps()
 
     def open_image(self, file: Path, name: str, labels: Sequence[str]) -> None:
         """Show an image, with an empty segment for each label.

@@ -27,6 +27,7 @@ class Panel:
 
     Attributes:
         widget: the widget that holds all others.
+        may_draw: whether a person may draw now: not while a case is being left.
     """
 
     def __init__(
@@ -35,6 +36,7 @@ class Panel:
         errands: Errands,
         confirm: Callable[[str], bool],
         case_changed: Callable[[], None],
+        let_draw: Callable[[bool], None],
         remember: Callable[[Mapping[str, str]], None],
         remembered: Mapping[str, str],
         work_folder: Path,
@@ -47,6 +49,7 @@ class Panel:
             errands: what they do runs beside the window by these.
             confirm: asks a person a question, and says whether they agree.
             case_changed: is called after a case was opened or closed.
+            let_draw: is called with whether a person may draw, when that changes: not while a case is being left.
             remember: keeps what was entered for the next time.
             remembered: what was entered the last time.
             work_folder: a folder for pictures.
@@ -55,6 +58,9 @@ class Panel:
         self._session = session
         self._confirm = confirm
         self._case_changed = case_changed
+        self._let_draw = let_draw
+        self.may_draw = True
+        self._map_of: Case | None = None
         self._remember = remember
         self._shown_case: object = None
         self._seconds = 0
@@ -147,7 +153,7 @@ class Panel:
             self._password.setText("")  # the next person at this workstation shall not find it
             self._enters = False
 
-        self._doing.do(connect, connected)
+        self._doing.do(connect, connected, leaves=True)
 
     def _change_server(self) -> None:
         self._enters = True
@@ -155,11 +161,11 @@ class Panel:
 
     def _next_case(self) -> None:
         if self._may_leave():
-            self._doing.do(self._session.next_case)
+            self._doing.do(self._session.next_case, leaves=True)
 
     def _do_finish(self) -> None:
         if self._may_finish():
-            self._doing.do(self._session.finish)
+            self._doing.do(self._session.finish, leaves=True)
 
     def _do_finish_next(self) -> None:
         def finish_then_next() -> None:
@@ -167,29 +173,31 @@ class Panel:
                 self._session.next_case()
 
         if self._may_finish():
-            self._doing.do(finish_then_next)
+            self._doing.do(finish_then_next, leaves=True)
 
     def _keep(self) -> None:
         self._doing.do(lambda: self._session.keep_draft(force=True))
 
     def _skip(self, kind: str) -> None:
         reason = text_of(self._reason)
-        self._doing.do(lambda: self._session.skip(kind, reason), lambda: self._reason.setText(""))
+        self._doing.do(lambda: self._session.skip(kind, reason), lambda: self._reason.setText(""), leaves=True)
 
     def _do_release(self) -> None:
-        self._doing.do(self._session.release)
+        self._doing.do(self._session.release, leaves=True)
 
     def _show_slice(self, step: int) -> None:
         self._doing.do_here(lambda: self._session.next_asked_slice(step))
 
     def _mark(self) -> None:
-        self._doing.do_here(self._session.mark_slice)
+        if not self._doing.leaves:  # its key is not grey
+            self._doing.do_here(self._session.mark_slice)
 
     def _overlay(self) -> None:
         case = self._session.case
         if self._share == 0 or case is None or case.overlay:
             self._doing.do_here(lambda: self._session.show_uncertainty(self._share))
-        elif not self._doing.fetches_map:
+        elif case is not self._map_of or not self._doing.fetches_map:
+            self._map_of = case
             found: list[Path | None] = []
             self._doing.fetch_map(
                 lambda: found.append(self._session.fetch_uncertainty()),
@@ -231,16 +239,17 @@ class Panel:
         active = qt.QApplication.activeWindow() is not None
         mouse = qt.QCursor.pos()
         stamp = (mouse.x(), mouse.y()) if active else None
-        self._doing.tick(lambda: self._session.tick(stamp))
-        if self._seconds % PROGRESS_SECONDS == 0:
+        if self._doing.tick(lambda: self._session.tick(stamp)) and self._seconds % PROGRESS_SECONDS == 0:
             self._tabs.renew_progress()
 
     def leave(self) -> None:
         """Keep what is unsaved, and forget the case: called before the scene loses it."""
         self._doing.break_off()
-        self._doing.do_here(self._session.close)
-        self._session.leave()
-        self.refresh()
+        try:
+            self._doing.do_here(self._session.close)
+        finally:
+            self._session.leave()
+            self.refresh()
 
     def close(self) -> None:
         """Keep what is unsaved: called when the module or Slicer closes."""
@@ -258,7 +267,10 @@ class Panel:
             self._opacity.blockSignals(False)
             self._case_changed()
         query = None if case is None else case.query
-        free = not self._doing.asked
+        free, may_draw = not self._doing.asked, not self._doing.leaves
+        if may_draw != self.may_draw:
+            self.may_draw = may_draw
+            self._let_draw(may_draw)
         self._doing.cancel.setVisible(not free or self._doing.fetches_map)
         for box_ in (self._server, self._case, self._tabs.widget):
             box_.setEnabled(free)
@@ -268,8 +280,9 @@ class Panel:
         self._expiry.setText(expiry_text(case))
         self._slices_text.setText(slices_text(case))
         self._next.setEnabled(session.server is not None)
-        for made in (self._finish, self._finish_next, self._draft, self._not_now, self._cannot, self._slice_done):
+        for made in (self._finish, self._finish_next, self._draft, self._not_now, self._cannot):
             made.setEnabled(query is not None)
+        self._slice_done.setEnabled(query is not None and may_draw)
         self._release.setEnabled(case is not None)
         self._opacity.setEnabled(case is not None and session.project is not None and session.project.has_model)
         for made in (self._previous_slice, self._next_slice):

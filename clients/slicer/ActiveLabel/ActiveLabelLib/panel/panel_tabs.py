@@ -99,7 +99,7 @@ class Tabs:
 
     def _take_label(self, image: str | None) -> None:
         if self._may_leave():
-            self._doing.do(lambda: self._session.reviews.take(image))
+            self._doing.do(lambda: self._session.reviews.take(image), leaves=True)
 
     def _review_row(self, number: int) -> None:
         if self._session.user is not None and self._session.user.may_review:
@@ -107,11 +107,11 @@ class Tabs:
 
     def _do_approve(self) -> None:
         note = text_of(self._note)
-        self._doing.do(lambda: self._session.reviews.approve(note), self._clear_note)
+        self._doing.do(lambda: self._session.reviews.approve(note), self._clear_note, leaves=True)
 
     def _do_return(self) -> None:
         note = text_of(self._note)
-        self._doing.do(lambda: self._session.reviews.send_back(note), self._clear_note)
+        self._doing.do(lambda: self._session.reviews.send_back(note), self._clear_note, leaves=True)
 
     def _clear_note(self) -> None:
         """Forget the note of a label that is decided about: it does not belong to the next one."""
@@ -120,12 +120,12 @@ class Tabs:
 
     def _show_reading(self, which: str) -> None:
         if self._may_give_up():
-            self._doing.do(lambda: self._session.reviews.show_reading(which))
+            self._doing.do(lambda: self._session.reviews.show_reading(which), leaves=True)
 
     def _do_merge(self) -> None:
         if self._may_give_up():
             note = text_of(self._note)
-            self._doing.do(lambda: self._session.reviews.adjudicate(STAPLE, note), self._clear_note)
+            self._doing.do(lambda: self._session.reviews.adjudicate(STAPLE, note), self._clear_note, leaves=True)
 
     def _may_give_up(self) -> bool:
         """Ask before a reviewer's correction is given up."""

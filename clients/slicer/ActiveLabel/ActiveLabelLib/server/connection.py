@@ -7,16 +7,17 @@ import json
 import shutil
 import socket
 import ssl
+import threading
 import urllib.error
 import urllib.request
 import uuid
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 from urllib.parse import quote, urlencode, urlsplit
 
 from ActiveLabelLib.errors import ClientError, RefusedError, SilentError
+from ActiveLabelLib.server.breaking import Http, Https, breakable, breaker_here
 
 ANSWER_SECONDS = 10.0
 """How long a request may take, unless it is about a file or a prediction."""
@@ -27,6 +28,8 @@ READER_HEADER = "X-ActiveLabel-Reader"
 """The header that says whose work is sent, percent-encoded."""
 PROJECT_HEADER = "X-ActiveLabel-Project"
 """The header that says of which project it is."""
+_BROKEN_OFF = (http.client.HTTPException, socket.timeout, TimeoutError, ConnectionError, ssl.SSLError)
+"""What is raised amid an answer that does not go on: before Python 3.10 a socket's timeout is no `TimeoutError`."""
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _LONGEST_LINE = 500
 
@@ -36,7 +39,8 @@ Params = Mapping[str, "str | int | float | list[str] | None"]
 class Connection:
     """Requests to one server, with a token where it wants a login.
 
-    Name and password stay in memory, so that an expired token is exchanged without a question.
+    Name and password stay in memory, so that an expired token is exchanged without a question. Several threads may ask
+    at once; the `Breaker` of each breaks off what it asks.
 
     Attributes:
         address: `http://HOST:PORT`, without a slash at its end.
@@ -57,10 +61,10 @@ class Connection:
         self.project = ""
         self._password = password
         self._token = ""
-        self._lines = _Lines()
-        handlers: list[urllib.request.BaseHandler] = [_NoRedirect(), _Http(self._lines)]
+        self._logging_in = threading.Lock()
+        handlers: list[urllib.request.BaseHandler] = [_NoRedirect(), Http()]
         if self.address.startswith("https://"):
-            handlers.append(_Https(self._lines, _trusted(certificate)))
+            handlers.append(Https(_trusted(certificate)))
         if self.is_local:
             handlers.append(urllib.request.ProxyHandler({}))
         self._opener = urllib.request.build_opener(*handlers)
@@ -77,14 +81,20 @@ class Connection:
             RefusedError: name or password is wrong.
             SilentError: the server does not answer.
         """
-        self._token = ""
-        if not self._read_json("GET", "/auth/")["enabled"]:
+        with self._logging_in:
+            return self._log_in()
+
+    def _log_in(self) -> bool:
+        """Log in, with the token before in use until the new one is there: another thread may ask meanwhile."""
+        if not self._read_json("GET", "/auth/", as_nobody=True)["enabled"]:
+            self._token = ""
             return False
         if not self._password:
             raise RefusedError(401, "this server wants a login: enter name and password")
         form = urlencode({"username": self.name, "password": self._password, "grant_type": "password"}).encode()
         kind = {"Content-Type": "application/x-www-form-urlencoded"}
-        self._token = str(self._read_json("POST", "/auth/token", body=form, headers=kind)["access_token"])
+        answer = self._read_json("POST", "/auth/token", body=form, headers=kind, as_nobody=True)
+        self._token = str(answer["access_token"])
         return True
 
     def get(self, path: str, params: Params | None = None, seconds: float = ANSWER_SECONDS) -> Any:
@@ -108,12 +118,8 @@ class Connection:
         """Download a file into `folder`, under the name that the server gives it, and return its path."""
         return self._again_after_login(lambda: self._fetch(method, _with(path, params), folder, seconds))
 
-    def cancel(self) -> None:
-        """Break off what is asked at the moment, from whichever thread: it raises `SilentError` there."""
-        self._lines.cut()
-
     def _fetch(self, method: str, path: str, folder: Path, seconds: float) -> Path:
-        with self._open(method, path, b"" if method == "POST" else None, {}, seconds) as answer:
+        with breakable(), self._open(method, path, b"" if method == "POST" else None, {}, seconds) as answer:
             name = Path(answer.headers.get_filename() or "").name  # a name alone, never a path
             name = "file.nii.gz" if name in ("", "..") else name
             folder.mkdir(parents=True, exist_ok=True)
@@ -122,21 +128,25 @@ class Connection:
                 with target.open("wb") as file:
                     shutil.copyfileobj(answer, file)
                     received = file.tell()
-            except (http.client.HTTPException, TimeoutError, ConnectionError) as error:
+            except _BROKEN_OFF as error:
                 raise SilentError(f"{self.address} broke off a download ({error or type(error).__name__})") from error
-        whole = answer.headers.get("Content-Length")
-        if whole is not None and str(received) != whole.strip():  # the library takes what there is for the whole
-            target.unlink()
-            raise SilentError(f"{self.address} broke off a download ({received} of {whole} bytes)")
+            breaker_here().check()
+            whole = answer.headers.get("Content-Length")
+            if whole is not None and str(received) != whole.strip():  # the library takes what there is for the whole
+                target.unlink()
+                raise SilentError(f"{self.address} broke off a download ({received} of {whole} bytes)")
         return target
 
     def _again_after_login(self, request: Any) -> Any:
+        token = self._token
         try:
             return request()
         except RefusedError as error:
             if error.status != 401 or not self._password:
                 raise
-        self.log_in()
+        with self._logging_in:
+            if self._token == token:  # else another thread has logged in meanwhile
+                self._log_in()
         return request()
 
     def _read_json(
@@ -146,20 +156,30 @@ class Connection:
         body: bytes | None = None,
         headers: Mapping[str, str] | None = None,
         seconds: float = ANSWER_SECONDS,
+        *,
+        as_nobody: bool = False,
     ) -> Any:
-        with self._open(method, path, body, headers or {}, seconds) as answer:
+        with breakable(), self._open(method, path, body, headers or {}, seconds, as_nobody=as_nobody) as answer:
             try:
                 return json.loads(answer.read())
-            except (http.client.HTTPException, TimeoutError, ConnectionError) as error:
+            except _BROKEN_OFF as error:
                 raise SilentError(f"{self.address} broke off its answer ({error or type(error).__name__})") from error
             except ValueError as error:
                 raise ClientError(f"{self.address} is no activelabel server: {path} is no JSON there") from error
 
     def _open(
-        self, method: str, path: str, body: bytes | None, headers: Mapping[str, str], seconds: float
+        self,
+        method: str,
+        path: str,
+        body: bytes | None,
+        headers: Mapping[str, str],
+        seconds: float,
+        *,
+        as_nobody: bool = False,
     ) -> http.client.HTTPResponse:
-        login = {"Authorization": f"Bearer {self._token}"} if self._token else {}
-        stated = {READER_HEADER: quote(self.reader, safe="")} if self._token and self.reader else {}
+        token = "" if as_nobody else self._token
+        login = {"Authorization": f"Bearer {token}"} if token else {}
+        stated = {READER_HEADER: quote(self.reader, safe="")} if token and self.reader else {}
         project = {PROJECT_HEADER: self.project} if self.project else {}
         sent = {**headers, **login, **stated, **project}
         # The scheme is http or https: see `checked_address`.
@@ -172,61 +192,9 @@ class Connection:
             if error.code in _BETWEEN and "json" not in str(error.headers.get("Content-Type")):
                 raise SilentError(f"{self.address} does not answer (what is in between says {error.code})") from None
             raise RefusedError(error.code, line) from None
-        except (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError) as error:
+        except (urllib.error.URLError, *_BROKEN_OFF) as error:
             reason = getattr(error, "reason", None) or error or type(error).__name__
             raise SilentError(f"{self.address} does not answer ({reason})") from error
-
-
-class _Lines:
-    """The sockets of requests that are under way."""
-
-    def __init__(self) -> None:
-        self._open: list[socket.socket] = []
-
-    def connected(self, line: socket.socket) -> None:
-        """Note a new one; those that are closed are forgotten."""
-        self._open = [one for one in self._open if one.fileno() >= 0] + [line]
-
-    def cut(self) -> None:
-        """Shut all of them: who waits for an answer hears of it at once."""
-        for line in self._open:
-            with suppress(OSError):  # it was closed meanwhile
-                line.shutdown(socket.SHUT_RDWR)
-
-
-class _Http(urllib.request.HTTPHandler):
-    """Notes each socket."""
-
-    def __init__(self, lines: _Lines) -> None:
-        super().__init__()
-        self._lines = lines
-
-    def http_open(self, request: urllib.request.Request) -> http.client.HTTPResponse:
-        """Open a connection whose socket is noted."""
-        return self.do_open(_noting(http.client.HTTPConnection, self._lines), request)
-
-
-class _Https(urllib.request.HTTPSHandler):
-    """Notes each socket, also of TLS."""
-
-    def __init__(self, lines: _Lines, trusted: ssl.SSLContext) -> None:
-        super().__init__(context=trusted)
-        self._lines, self._trusted = lines, trusted
-
-    def https_open(self, request: urllib.request.Request) -> http.client.HTTPResponse:
-        """Open a connection whose socket is noted."""
-        return self.do_open(_noting(http.client.HTTPSConnection, self._lines), request, context=self._trusted)
-
-
-def _noting(kind: type[http.client.HTTPConnection], lines: _Lines) -> Any:
-    """A kind of connection that notes its socket."""
-
-    class Noting(kind):  # type: ignore[misc, valid-type]
-        def connect(self) -> None:
-            super().connect()
-            lines.connected(self.sock)
-
-    return Noting
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):

@@ -31,10 +31,6 @@ class Server:
         """The address of the server."""
         return self._connection.address
 
-    def cancel(self) -> None:
-        """Break off what is asked at the moment: see `Connection.cancel`."""
-        self._connection.cancel()
-
     def log_in(self) -> User:
         """Log in where the server wants it, and say who the person is there.
 

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from ActiveLabelLib.server.answers import Query, Review
+
+Found = TypeVar("Found")
 
 
 class Scene(Protocol):
     """What a session needs of Slicer: see `scene.SlicerScene`."""
+
+    def at_once(self, steps: Callable[[], Found]) -> Found:
+        """Do several steps as one, in which nobody can draw, and return what they return."""
 
     def open_image(self, file: Path, name: str, labels: Sequence[str]) -> None:
         """Show an image, with an empty segment for each label."""
@@ -58,6 +63,7 @@ class Case:
         reading: which of two readings that differ is shown, `first` or `second`; None if there is nothing to decide.
         opened: the drawing when the case opened.
         kept: the drawing that was kept last.
+        unheard: the drawing that was sent as finished, and to which no answer came: the server may have it.
     """
 
     image: str
@@ -69,3 +75,4 @@ class Case:
     reading: str | None = None
     opened: Hashable = None
     kept: Hashable = None
+    unheard: Hashable = None

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from collections.abc import Callable
 from typing import Any, cast
 
+from ActiveLabelLib.server.breaking import Breaker
 from ActiveLabelLib.session.case import Scene
 
 Outcome = Callable[["BaseException | None"], None]
@@ -25,24 +27,30 @@ class Errands:
     def __init__(self) -> None:
         """Made on the window's thread."""
         self._window = threading.current_thread()
-        self._begun: queue.SimpleQueue[tuple[Callable[[], object], Outcome]] = queue.SimpleQueue()
+        self._begun: queue.SimpleQueue[tuple[Callable[[], object], Outcome, Breaker]] = queue.SimpleQueue()
         self._steps: queue.SimpleQueue[Callable[[], object]] = queue.SimpleQueue()
-        self._left = 0
+        self._left: list[Breaker] = []
         self._thread: threading.Thread | None = None
 
     @property
     def busy(self) -> bool:
         """Whether an errand is under way, or waits."""
-        return self._left > 0
+        return bool(self._left)
 
     def begin(self, errand: Callable[[], object], done: Outcome) -> None:
         """Do something beside the window; then call `done` on its thread, with the error if there was one."""
-        self._left += 1
-        self._begun.put((errand, done))
+        breaker = Breaker()
+        self._left.append(breaker)
+        self._begun.put((errand, done, breaker))
         if self._thread is None:
             # A daemon: Slicer must be able to end while a server is silent.
             self._thread = threading.Thread(target=self._work, name="ActiveLabel", daemon=True)
             self._thread.start()
+
+    def cancel(self) -> None:
+        """Break off what is under way and what waits: none of it asks a server for anything any more."""
+        for breaker in self._left:
+            breaker.cancel()
 
     def here(self, step: Callable[[], Any]) -> Any:
         """Do a step on the window's thread, and return what it returns, or raise what it raises."""
@@ -73,24 +81,26 @@ class Errands:
             except queue.Empty:
                 return
 
-    def wait(self, meanwhile: Callable[[], object] = lambda: None) -> None:
-        """Do steps until no errand is left, and something again and again `meanwhile`."""
-        while self.busy:
+    def wait(self, seconds: float) -> bool:
+        """Do steps until no errand is left, for some seconds at most; whether none is left."""
+        until = time.monotonic() + seconds
+        while self.busy and time.monotonic() < until:
             self.poll()
-            meanwhile()
+        return not self.busy
 
     def _work(self) -> None:
         while True:
-            errand, done = self._begun.get()
+            errand, done, breaker = self._begun.get()
             failure: BaseException | None = None
             try:
-                errand()
+                with breaker.of_this_thread():
+                    errand()
             except BaseException as error:  # noqa: BLE001  # the window shows it, or raises it
                 failure = error
             self._steps.put(lambda done=done, failure=failure: self._end(done, failure))  # type: ignore[misc]
 
     def _end(self, done: Outcome, failure: BaseException | None) -> None:
-        self._left -= 1
+        del self._left[0]
         done(failure)
 
 

@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
-from ActiveLabelLib.errors import CaseError, ClientError, RefusedError, SilentError
+from ActiveLabelLib.errors import CancelledError, CaseError, ClientError, RefusedError, SilentError
 from ActiveLabelLib.outbox.outbox import Outbox
 from ActiveLabelLib.outbox.unsent import CORRECTION, DRAFT, Unsent
 from ActiveLabelLib.server.answers import Project, Saved, User
@@ -36,7 +36,6 @@ class Link:
     def __init__(self, unsent_folder: Path, make_server: Callable[..., Server], clock: Callable[[], float]) -> None:
         """Drawings wait in `unsent_folder`; `clock` tells the time in seconds."""
         self.server: Server | None = None
-        self._connecting: Server | None = None
         self.connected = False
         self.user: User | None = None
         self.project: Project | None = None
@@ -49,14 +48,17 @@ class Link:
         self._retry_at = 0.0
         self._faults: Counter[Path] = Counter()
         self._sends_again = False
+        self._lost_by: ClientError | None = None
 
-    def connect(self, address: str, name: str, password: str, certificate: str) -> bool:
-        """Connect; return whether it is another server, or another person, than before.
+    def connect(
+        self, address: str, name: str, password: str, certificate: str, leave: Callable[[], None] = lambda: None
+    ) -> None:
+        """Connect, and `leave` what is open first, if it is another server, or another person, than before.
 
         Raises:
             ClientError: the server refuses, or does not answer; everything is then as it was.
         """
-        server = self._connecting = self._make_server(address, name, password, certificate)
+        server = self._make_server(address, name, password, certificate)
         user, project = server.log_in(), server.project()
         before = None
         if self.server is not None and self.user is not None and self.project is not None:
@@ -64,17 +66,12 @@ class Link:
         is_other = before is not None and before != (server.address, user.name, project.id)
         if self._outbox is None or is_other:
             outbox = Outbox(self._unsent_folder, server.address, user.name, project.id)
+            if is_other:
+                leave()
             self.end()
             self._outbox = outbox
         self.server, self.user, self.project, self.connected = server, user, project, True
         self.line = f"connected to {server.address} as {user.name or 'nobody by name'}"
-        return is_other
-
-    def cancel(self) -> None:
-        """Break off what is asked at the moment."""
-        for server in (self.server, self._connecting):
-            if server is not None:
-                server.cancel()
 
     def end(self) -> None:
         """Leave what waits here to the next Slicer: this one ends."""
@@ -82,8 +79,15 @@ class Link:
             self._outbox.end()
 
     def ask(self, request: Callable[[], Answer]) -> Answer:
-        """Ask the server something. What waits is sent first: the answer may depend on it."""
+        """Ask the server something. What waits is sent first: the answer may depend on it.
+
+        Raises:
+            SilentError: it does not answer, or the person has broken it off (`CancelledError`).
+            RefusedError: it refuses this, or takes nothing at the moment.
+        """
         if not self.connected and not self.reconnect():
+            if isinstance(self._lost_by, (CancelledError, RefusedError)):
+                raise self._lost_by
             raise SilentError(
                 f"{self.require_server().address} does not answer; what you draw is kept here until it does"
             )
@@ -96,6 +100,7 @@ class Link:
     def lost(self, error: ClientError) -> None:
         """Note that the server is silent, or takes nothing at the moment."""
         self.connected = False
+        self._lost_by = error
         self._retry_at = self._clock() + RETRY_SECONDS
         self.line = f"{error}; what you draw is kept here until the server takes it"
 
@@ -120,9 +125,11 @@ class Link:
         server = self.require_server()
         try:
             server.require_answer()
-        except SilentError:
+        except SilentError as error:
+            self._lost_by = error
             return False
         except RefusedError as error:  # another project is served there now, for example
+            self._lost_by = error
             self.line = str(error)
             return False
         self.connected = True

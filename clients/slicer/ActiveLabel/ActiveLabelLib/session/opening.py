@@ -53,8 +53,8 @@ def open_query(
         _open(scene, image, query.image, project, waiting.file, _values_of(waiting))
         return Opened(query.image, "draft", query=query, done=_done_of(waiting))
     opened_with, drawing = _drawing(server, project, query, folder)
-    _open(scene, image, query.image, project, drawing, project.values)
     kept = server.marked_slices(query.image) if opened_with == "draft" else ()
+    _open(scene, image, query.image, project, drawing, project.values)
     return Opened(query.image, opened_with, query=query, done=marks if kept is None else kept)
 
 
@@ -71,8 +71,8 @@ def open_review(
     return Opened(review.image, "label", review=review)
 
 
-def open_reading(server: Server, scene: Scene, project: Project, image: str, *, second: bool, folder: Path) -> None:
-    """Draw the first or the second reading of an open image, in the stead of what is drawn.
+def reading_file(server: Server, image: str, *, second: bool, folder: Path) -> Path:
+    """The file of the first or the second reading of an image.
 
     Raises:
         CaseError: the server has it no more.
@@ -80,7 +80,7 @@ def open_reading(server: Server, scene: Scene, project: Project, image: str, *, 
     drawing = server.label_file(image, SECOND_READING if second else FINAL, folder / "drawing")
     if drawing is None:
         raise CaseError(f"{image}: the server has this reading no more; take the label for review again")
-    scene.open_label(drawing, project.values)
+    return drawing
 
 
 def _open(

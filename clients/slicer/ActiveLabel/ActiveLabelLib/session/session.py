@@ -6,11 +6,11 @@ What a reviewer does is in `reviewing.py`.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Hashable, Mapping
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ActiveLabelLib.errors import CaseError, RefusedError, SilentError
+from ActiveLabelLib.errors import CancelledError, CaseError, RefusedError, SilentError
 from ActiveLabelLib.outbox.unsent import FINISHED
 from ActiveLabelLib.server.answers import Progress, Project, Saved, User, Worklist
 from ActiveLabelLib.server.server import Server, connect
@@ -91,8 +91,8 @@ class Session:
     def connect(self, address: str, name: str, password: str = "", certificate: str = "") -> None:
         """Connect, and send what the server does not have yet. A case of another server or person is closed."""
         self.keep_draft()
-        if self._link.connect(address, name, password, certificate):
-            self._place.close_case()  # its drawing is kept for whom it belongs to
+        # The drawing is kept for whom it belongs to.
+        self._link.connect(address, name, password, certificate, leave=self._place.keep_and_close)
         self._link.send()
 
     def tick(self, activity: Hashable = None) -> None:
@@ -118,7 +118,7 @@ class Session:
         server, project = self._link.require_server(), self._link.require_project()
         sample = self._link.ask(lambda: server.next_sample(project.strategy))
         if not sample:
-            self._place.close_case()
+            self._place.keep_and_close()
             self._link.line = "nothing is left to annotate"
             return False
         query = self._link.ask(server.query)
@@ -145,40 +145,44 @@ class Session:
         Slices that are marked as done are those that the label covers; without marks it covers what is asked for.
         """
         case = self._annotated_case("this label is under review: approve it, or return it")
-        params = {"finished": True, **({"annotated_slices": sorted(case.done)} if case.done else {})}
         if not self.connected:
             self._link.reconnect()
         self._place.send_heartbeat()
-        saved = self._send_finished(case, params)
-        while saved.state == "finished" and case.kept != self._place.stamp():  # drawn on while it was sent
-            saved = self._send_finished(case, params)
+        saved = self._send_finished(case)
+        while saved.state == "finished" and not self._place.close_unchanged(case.kept):  # drawn on while it was sent
+            saved = self._send_finished(case)
         self._link.line = f"{case.image}: {saved.state}" + (f", {saved.message}" if saved.message else "")
         if saved.state == "finished":
             self._link.outbox.keep_marks(case.image, ())
-            self._place.close_case()
         return saved
 
-    def _send_finished(self, case: Case, params: Mapping[str, Any]) -> Saved:
+    def _send_finished(self, case: Case) -> Saved:
         """Send the drawing as it is now. If it does not get there, it is a draft until the button is pressed again."""
         server = self._link.require_server()
-        entry = self._place.write(case, FINISHED, params)
-        case.kept = self._place.stamp()
+        entry = self._place.write(case, FINISHED, _finished_params)
+        sent = case.kept
         try:
-            return self._link.ask(lambda: self._link.send_entry(entry))
+            saved = self._link.ask(lambda: self._link.send_entry(entry))
         except SilentError as error:
-            self._place.write_draft(case, unanswered=True)
-            raise SilentError(
-                f"{server.address} does not answer: the drawing is kept here and goes there as a draft when it is "
-                "back, unless it has come; finish it then"
+            case.unheard = sent
+            self._place.write_draft(case)
+            cancelled = isinstance(error, CancelledError)
+            why = "cancelled" if cancelled else f"{server.address} does not answer"
+            raise (CancelledError if cancelled else SilentError)(
+                f"{why}: the drawing is kept here and goes there as a draft when the server answers, unless it has "
+                "come; finish it then"
             ) from error
         except RefusedError as error:
-            if error.may_pass:
+            if error.may_pass or not self.connected:
                 self._place.write_draft(case)
                 self._link.lost(error)
             elif error.is_fault:
-                self._place.write_draft(case, unanswered=True)
+                case.unheard = sent
+                self._place.write_draft(case)
                 self._link.note_fault(error)
             raise
+        case.unheard = None
+        return saved
 
     def skip(self, kind: str, reason: str) -> None:
         """Skip the case: `not now` or `cannot be annotated`. What is drawn is kept as a draft first."""
@@ -186,19 +190,17 @@ class Session:
         server = self._link.require_server()
         self.keep_draft()
         self._link.ask(lambda: server.skip(case.image, kind, reason))
-        if case.kept != self._place.stamp():  # drawn on meanwhile
+        while not self._place.close_unchanged(case.kept):  # drawn on meanwhile
             self._place.write_draft(case)
         self._link.hold_back(case.image, f"the case was skipped: {kind}")
-        self._place.close_case()
         self._link.line = f"{case.image} is skipped: {kind}"
 
     def release(self) -> None:
         """Let go of the case without a word. What is drawn is kept as a draft first."""
+        image = self._place.require_case().image
         self.keep_draft()
         self._link.ask(self._link.require_server().release)
-        self.keep_draft()  # drawn on meanwhile
-        image = self._place.require_case().image
-        self._place.close_case()
+        self._place.keep_and_close()
         self._link.line = f"{image} is released"
 
     def close(self) -> None:
@@ -223,9 +225,8 @@ class Session:
         case, had_come = self.case, self._link.had_come
         came = case is not None and case.image in had_come
         had_come.clear()
-        if case is not None and came and case.kept == self._place.stamp():
+        if case is not None and came and self._place.close_unchanged(case.kept):
             self._link.outbox.keep_marks(case.image, ())
-            self._place.close_case()
             self._link.line = f"{case.image}: finished, as the server had it already"
 
     def _annotated_case(self, refusal: str) -> Case:
@@ -262,10 +263,6 @@ class Session:
         if case.overlay:
             self._scene.set_overlay_opacity(share)
 
-    def cancel(self) -> None:
-        """Break off what is asked of the server at the moment; what is drawn stays."""
-        self._link.cancel()
-
     # What others do
 
     def worklist(self, states: Collection[str] = ()) -> Worklist:
@@ -282,3 +279,7 @@ class Session:
     def progress(self) -> Progress:
         """How far the project is."""
         return self._link.ask(self._link.require_server().progress)
+
+
+def _finished_params(marked: Sequence[int]) -> Mapping[str, Any]:
+    return {"finished": True, **({"annotated_slices": list(marked)} if marked else {})}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
 from ActiveLabelLib.errors import CaseError, RefusedError, SilentError
@@ -38,9 +38,12 @@ class Workplace:
 
     def begin(self, opening: Callable[[], Opened]) -> None:
         """Close the case before, and open another. What was drawn on it since it was asked for is kept first."""
-        self.keep_draft()
-        self.close_case()
-        opened = self.link.ask(opening)
+        self.keep_and_close()
+        try:
+            opened = self.link.ask(opening)
+        except BaseException:
+            self.scene.clear()  # an image whose drawing did not come is no case
+            raise
         self.case = Case(opened.image, opened.opened_with, opened.query, opened.review, set(opened.done))
         if opened.review is not None and opened.review.readings is not None:
             self.case.reading = "first"
@@ -53,6 +56,22 @@ class Workplace:
         """Forget the case; the scene shows nothing any more."""
         self.case = None
         self.scene.clear()
+
+    def close_unchanged(self, stamp: Hashable) -> bool:
+        """Close the case, unless something was drawn or marked since a stamp; whether it is closed."""
+
+        def close() -> bool:
+            if self.stamp() != stamp:
+                return False
+            self.close_case()
+            return True
+
+        return self.scene.at_once(close)
+
+    def keep_and_close(self) -> None:
+        """Close the case. What is drawn is kept, also what is drawn while that is sent."""
+        while self.case is not None and not self.close_unchanged(self.case.kept):
+            self.keep_draft()
 
     def require_case(self) -> Case:
         """The open case.
@@ -82,33 +101,42 @@ class Workplace:
             return False
         return self.stamp() != self.case.kept or self.link.outbox.of(self.case.image) is not None
 
-    def write(self, case: Case, kind: str, params: Mapping[str, Any]) -> Unsent:
-        """Keep the drawing on this machine, to be sent."""
+    def write(self, case: Case, kind: str, params: Callable[[Sequence[int]], Mapping[str, Any]]) -> Unsent:
+        """Keep the drawing on this machine, to be sent with the params for the marked slices; `case.kept` is it."""
         labels, box = self.link.require_project().labels, self.link.outbox
-        self.scene.write_label(box.place(case.image), labels)
-        names = [{"name": name, "idx": position + 1} for position, name in enumerate(labels)]
-        return box.put(case.image, kind, {**params, "label_info": names})
 
-    def write_draft(self, case: Case, *, unanswered: bool = False) -> None:
+        def written() -> tuple[Hashable, list[int]]:
+            self.scene.write_label(box.place(case.image), labels)
+            return self.stamp(), sorted(case.done)
+
+        stamp, marked = self.scene.at_once(written)
+        names = [{"name": name, "idx": position + 1} for position, name in enumerate(labels)]
+        unheard = {"unanswered": True} if kind == DRAFT and stamp == case.unheard else {}
+        entry = box.put(case.image, kind, {**params(marked), **unheard, "label_info": names})
+        case.kept = stamp
+        return entry
+
+    def write_draft(self, case: Case) -> None:
         """Keep the drawing of an annotator as a draft, to be sent.
 
-        `unanswered`: it was sent as finished, and no answer came, so that the server may have it already.
+        It says so if the same was sent as finished and no answer came, so that the server may have it already.
         """
-        more = {"unanswered": True} if unanswered else {}
-        self.write(case, DRAFT, {MARKED: sorted(case.done), **more})
+        self.write(case, DRAFT, lambda marked: {MARKED: marked})
+
+    def write_correction(self, case: Case) -> None:
+        """Keep the drawing of a reviewer on this machine: it opens when they take the label again."""
+        self.write(case, CORRECTION, lambda _: {})
 
     def keep_draft(self, *, force: bool = False) -> bool:
         """Keep the drawing: here, and at the server if it answers. Unless `force`, only if it has changed since."""
         case = self.case
         if case is None or (self.stamp() == case.kept and not force):
             return False
-        stamp = self.stamp()
         if case.review is not None:
-            self.write(case, CORRECTION, {})
+            self.write_correction(case)
         else:
             self.write_draft(case)
             self.link.outbox.keep_marks(case.image, sorted(case.done))
-        case.kept = stamp
         if self.link.connected:
             self.link.send()
         return True
