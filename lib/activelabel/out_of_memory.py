@@ -14,6 +14,11 @@ _LITTLE_FREE = 0.25
 """With a smaller share of a GPU's memory free, it is memory that cuDNN lacks: a batch begins with half of it."""
 
 
+def has_no_engine(error: Exception) -> bool:
+    """Whether cuDNN found no way to go: for want of memory, perhaps, which fewer items at once would show."""
+    return _NO_ENGINE in str(error)
+
+
 def is_out_of_memory(error: Exception, device: torch.device) -> bool:
     """Whether memory ran out: torch on CUDA has a class for it, CUDA's libraries and a CPU a plain `RuntimeError`.
 
@@ -23,7 +28,7 @@ def is_out_of_memory(error: Exception, device: torch.device) -> bool:
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
     said = str(error)
-    if _NO_ENGINE in said and device.type == "cuda":
+    if has_no_engine(error) and device.type == "cuda":
         free_bytes, all_bytes = torch.cuda.mem_get_info(device)
         return free_bytes < _LITTLE_FREE * all_bytes
     return isinstance(error, RuntimeError) and any(text in said for text in _TEXTS)

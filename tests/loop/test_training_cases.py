@@ -289,6 +289,18 @@ def test_nothing_is_learnt_from_an_image_that_judges_under_another_name(
     assert annotated.project.ledger.images_set_aside() == []
 
 
+def test_a_training_with_nothing_but_copies_of_what_judges_is_refused_in_one_line(study: Study) -> None:
+    copy, original = study.ids("training")[0], study.ids("validation")[0]
+    shutil.copy(study.get_image_uri(original), study.get_image_uri(copy))
+    for image_id in (copy, original):
+        study.annotate(image_id)
+        note_image(image_id, study.get_image_uri(image_id), study.project.ledger)
+    line = f"no training case is left, as {copy} has the voxels of the validation case '{original}': save a label of"
+    with pytest.raises(NotReadyError, match=line):
+        study.train()
+    assert work_due(read_situation(study.project, "variance"), study.project.thresholds) is None
+
+
 class Trainings:
     """Background tasks that are trainings of a study, done at once."""
 

@@ -102,9 +102,11 @@ def test_out_of_memory_halves_warns_and_loses_nothing(error: Exception, caplog: 
     assert "going on with 4" in caplog.text
 
 
-@pytest.mark.parametrize(("free_gb", "tried"), [(7, [8, 4, 2, 2, 2, 2]), (9, [8])])
-def test_a_gpu_without_an_engine_lacks_memory_where_little_is_free(
-    free_gb: int, tried: list[int], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("free_gb", "fitting", "tried"), [(7, 2, [8, 4, 2, 2, 2, 2]), (9, 2, [8, 4, 2, 2, 2, 2]), (9, 0, [8, 4, 2, 1])]
+)
+def test_a_gpu_without_an_engine_gets_less_at_once_and_for_one_window_lacks_memory_where_little_is_free(
+    free_gb: int, fitting: int, tried: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """cuDNN says the same for types that it does not know; of 32 GB, 8 are little."""
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (free_gb * GB, 32 * GB))
@@ -112,9 +114,9 @@ def test_a_gpu_without_an_engine_lacks_memory_where_little_is_free(
         monkeypatch.setattr(torch.cuda, name, lambda device: 0)
     limit = BatchLimit(1, torch.device("cuda"))
     said = "GET was unable to find an engine to execute this computation"
-    forward, found = failing_above(2, RuntimeError(said))
+    forward, found = failing_above(fitting, RuntimeError(said))
     job = Job((0,), tuple(range(8)))
-    if len(tried) > 1:
+    if fitting:
         assert sum(len(part) for part, _ in limit.run([job], forward)) == 8
     else:
         with pytest.raises(RuntimeError, match=said):

@@ -1,11 +1,13 @@
 """What tells a project from all others."""
 
+import errno
 from pathlib import Path
 
 import pytest
 from small_studies import TINY_RECIPE, write_image
 from sqlalchemy import create_engine, text
 
+from activelabel.project import identity as module
 from activelabel.project.identity import FILE
 from activelabel.project.opening import open_project
 from activelabel.project.project import Project
@@ -35,6 +37,7 @@ def test_a_project_keeps_its_identity_wherever_its_folder_lies_and_no_other_has_
 
 def test_a_copy_of_the_ledger_from_before_projects_had_an_identity_is_the_same_project(tmp_path: Path) -> None:
     project = opened(tmp_path)
+    project.ledger.sync_images(["case_0"], 0)
     before = project.identity
     project.ledger.close()
     assert project.ledger.file is not None
@@ -43,6 +46,29 @@ def test_a_copy_of_the_ledger_from_before_projects_had_an_identity_is_the_same_p
         assert connection.execute(text("DELETE FROM facts WHERE name = 'identity'")).rowcount == 1
     engine.dispose()
     assert identity(tmp_path) == before
+
+
+def test_a_new_ledger_in_the_folder_of_an_older_project_is_another_project(tmp_path: Path) -> None:
+    project = opened(tmp_path)
+    before = project.identity
+    project.ledger.close()
+    assert project.ledger.file is not None
+    project.ledger.file.unlink()
+    now = opened(tmp_path)
+    assert now.identity != before
+    assert (now.folder / FILE).read_text(encoding="utf-8") == f"{now.identity}\n"
+
+
+def test_a_folder_that_cannot_be_written_ends_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(module, "write_atomically", refuse)
+    first = identity(tmp_path)
+    assert identity(tmp_path) == first, "the ledger has it"
+    assert "identity cannot be written ([Errno 13] Permission denied)" in caplog.text
 
 
 @pytest.mark.parametrize("content", [None, "", "no identity", "0123456789abcdef"])

@@ -57,7 +57,7 @@ def readable_annotations(project: Project, images: Images) -> list[Annotation]:
 
     A case whose image or label cannot be read, or whose image and label do not match, is set aside in the ledger.
     Validation cases that are left out because only some of their slices are annotated are logged, and so are training
-    cases that are validation cases under other names: these are left out if there are others. By
+    cases that are validation cases under other names: these are left out. By
     `store.pool.used_to_learn` they are not counted as new either, so that no training is due for what none learns from.
 
     Raises:
@@ -74,17 +74,19 @@ def readable_annotations(project: Project, images: Images) -> list[Annotation]:
 
 
 def _without_judges(training: list[Annotation], validation: list[Annotation]) -> list[Annotation]:
-    """The training cases whose images do not, under other names, judge what is learnt; all if no other is left."""
+    """The training cases whose images do not, under other names, judge what is learnt."""
     judges = {item.image_sha256: item.image_id for item in validation if item.image_sha256 is not None}
     others = [item for item in training if item.image_sha256 not in judges]
-    outcome = "it is not learnt from" if others else "it is learnt from as there is no other, so metrics mean nothing"
-    for item in training:
-        if item.image_sha256 in judges:
-            judge = judges[item.image_sha256]
-            logger.warning(
-                "%s has the voxels of the validation case '%s': %s; remove one of them", item.image_id, judge, outcome
-            )
-    return others or training
+    copies = [
+        f"{item.image_id} has the voxels of the validation case '{judges[item.image_sha256]}'"
+        for item in training
+        if item.image_sha256 in judges
+    ]
+    if not others:
+        raise NotReadyError(f"training: no training case is left, as {copies[0]}: save a label of another image first")
+    for copy in copies:
+        logger.warning("%s: it is not learnt from; remove one of them", copy)
+    return others
 
 
 def check_case(annotation: Annotation, project: Project, image: AnyImage) -> None:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from activelabel.errors import InvalidInputError
-from activelabel.out_of_memory import is_out_of_memory
+from activelabel.out_of_memory import has_no_engine, is_out_of_memory
 
 logger = logging.getLogger(__name__)
 
@@ -80,7 +80,8 @@ class BatchLimit:
             try:
                 result = forward(job)
             except (MemoryError, RuntimeError) as error:
-                if not is_out_of_memory(error, self._device):
+                may_fit_in_parts = len(job) > 1 and has_no_engine(error)
+                if not may_fit_in_parts and not is_out_of_memory(error, self._device):
                     raise
                 problem = str(error).partition("\n")[0]
             else:

@@ -112,7 +112,7 @@ def _read_archive(project: Project) -> _Archive:
 def _fill(project: Project, ledger: Ledger, archive: _Archive) -> Rebuilt:
     """Fill an empty ledger from the records, then all images of the studies, then the labels without a record."""
     rebuilt = ledger.rebuild(archive.records)
-    fixed_identity(ledger, project.folder)
+    fixed_identity(ledger, project.folder, is_rebuilt=True)
     ids = _images(project, archive)
     split = given_split(project.settings)
     if is_pacs(project.studies):

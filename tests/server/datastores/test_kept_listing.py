@@ -172,6 +172,7 @@ def test_a_project_folder_that_cannot_be_written_holds_up_nothing(
         store.close()
         assert listed(studies)["a"]["labels"].keys() >= {"final"}
         assert not (studies / "datastore_v2.changes.jsonl").exists()
+        assert store._is_written(), "it is not tried at each look"
     assert caplog.text.count(f"{kept(store)} cannot be written") == 1
 
 

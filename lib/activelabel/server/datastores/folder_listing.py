@@ -207,7 +207,7 @@ class FolderListing(LocalDatastore):
             with self._lock:  # but not while it is written: with a million images that takes seconds
                 images, noted, told = self._objects, self._noted_now(), _size_of(path.parent / CHANGES)
             is_new, stamp = write_if_changed(path, self._lines(noted, images))
-            if is_new or not self._kept.is_current():
+            if is_new or not (self._kept.failed_lately or self._kept.is_current()):
                 self._kept.keep(images, json.dumps(noted, default=str).encode(), stamp)
             with self._lock:
                 if _size_of(path.parent / CHANGES) == told:  # else the lines are read again, which changes nothing
@@ -216,9 +216,10 @@ class FolderListing(LocalDatastore):
                     self._view.note()
 
     def _is_written(self) -> bool:
-        """Whether there is a listing, and beside a large one what is read of it in a fraction of the time."""
+        """Whether there is a listing, and beside a large one, where it can be written, what is read of it faster."""
         path = Path(self._datastore_config_path)
-        return path.is_file() and (path.stat().st_size < LARGE or self._kept.is_current())
+        kept = self._kept
+        return path.is_file() and (path.stat().st_size < LARGE or kept.failed_lately or kept.is_current())
 
     def close(self) -> None:
         """Write the listing if a write is pending. Without it, the next start makes it of the folder and the ledger."""

@@ -5,6 +5,7 @@ It counts as long as the host's file is the one that it was written for: whoever
 
 import json
 import logging
+import time
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ import numpy as np
 
 from activelabel.data.files.many.path_table import PathTable, TextColumn
 from activelabel.data.files.writing import Stamp, stamp_of, write_atomically
+from activelabel.server.datastores.delayed_call import AGAIN_SECONDS
 from activelabel.server.datastores.listed_images import ListedImages, Times
 
 logger = logging.getLogger(__name__)
@@ -33,28 +35,35 @@ class KeptListing:
     file: Path
     listing: Path
     _is_damaged: bool = field(default=False, init=False)
-    _is_failing: bool = field(default=False, init=False)
+    _failed_at: float | None = field(default=None, init=False)
+    _is_told: bool = field(default=False, init=False)
 
     def is_current(self) -> bool:
         """Whether it belongs to the host's file as it is."""
         head = None if self._is_damaged else self._head()
         return head is not None and head.get("listing") == self._stamp()
 
+    @property
+    def failed_lately(self) -> bool:
+        """Whether it could not be written in the last `AGAIN_SECONDS`, so that it need not be tried again yet."""
+        return self._failed_at is not None and time.monotonic() - self._failed_at < AGAIN_SECONDS
+
     def keep(self, images: ListedImages, noted: bytes, stamp: Stamp | None) -> None:
         """Do what `write` does if the disk allows it: else the next start is only slower, which is told once."""
+        if stamp is None:  # somebody has written the host's file meanwhile, or its disk gives no lasting stamp
+            self._failed_at = time.monotonic()
+            return
         try:
             self.write(images, noted, stamp)
         except OSError as error:
-            if not self._is_failing:
+            if not self._is_told:
                 logger.warning("%s cannot be written (%s): the next start takes longer", self.file, error)
-            self._is_failing = True
+            self._failed_at, self._is_told = time.monotonic(), True
         else:
-            self._is_failing = False
+            self._failed_at, self._is_told = None, False
 
-    def write(self, images: ListedImages, noted: bytes, stamp: Stamp | None) -> None:
-        """Keep what the host's file says that has this stamp, if any; `noted` is the JSON of the noted images by id."""
-        if stamp is None:
-            return
+    def write(self, images: ListedImages, noted: bytes, stamp: Stamp) -> None:
+        """Keep what the host's file says that has this stamp; `noted` is the JSON of the noted images by id."""
         if stamp[0] < LARGE:
             self.file.unlink(missing_ok=True)
             return
