@@ -125,6 +125,15 @@ def test_what_somebody_elses_draft_repeats_of_ones_own_draft_is_still_ones_own()
     assert covered(sent("cy", 1, 2, 0, 0, 0, 0), None, history).slices == {1}
 
 
+def test_ones_own_draft_from_before_ones_label_comes_back_in_somebody_elses_draft_as_theirs() -> None:
+    """Bob draws slice 0 in a draft, Ann keeps it as hers, Bob sends another drawing, and loads Ann's draft."""
+    drafts = tuple(replace(version(n, who, 1, 0, 0, 0, 0, 0), is_draft=True) for n, who in ((1, "bob"), (2, "ann")))
+    label = version(3, "bob", 2, 0, 0, 0, 0, 0, minute=2)
+    loaded = replace(version(4, "ann", 1, 0, 0, 0, 0, 0, minute=3), is_draft=True)
+    history = History(True, frozenset({0}), True, (label,), (*drafts, label, loaded))
+    assert covered(sent("bob", 1, 3, 0, 0, 0, 0), None, history).slices == {1}
+
+
 # Any order of events
 
 ANNOTATORS = ("ann", "bob", "cy")

@@ -181,8 +181,8 @@ def _newly_drawn(sent: SentLabel, query: Lease | None, history: History) -> set[
     The client may have loaded other annotators' drawings and models' masks since the query (at any time, if there is no
     query), and it still shows the annotator's last label. A slice that equals an earlier label of the annotator comes
     from an outdated screen, unless they were the last to change the slice: then they restore it. The drafts of the
-    annotator, and of the annotator whose query is answered, do not count as loaded, nor do copies of them in another
-    annotator's draft: sending a draft annotates nothing.
+    annotator, and of the annotator whose query is answered, do not count as loaded, nor do copies of those since
+    their last label in another annotator's draft: sending a draft annotates nothing.
     """
     since = None if query is None else query.granted_at
     drafts_of = {sent.annotator} if query is None else {sent.annotator, query.annotator}
@@ -198,7 +198,7 @@ def _newly_drawn(sent: SentLabel, query: Lease | None, history: History) -> set[
     drawn = _differs_from_all(sent, loaded)
     for draft in drafts:
         same = drawn - differing(sent.drawing, draft.drawing)
-        drawn -= {index for index in same if history.first_drafted_by(index, draft) not in drafts_of}
+        drawn -= {index for index in same if not history.repeats_draft_of(drafts_of, index, draft)}
     repeated = drawn - _differs_from_all(sent, sent_earlier)
     restored = history.last_changed_by(sent.annotator) & repeated if repeated else set()
     return (drawn - repeated) | restored

@@ -3,7 +3,7 @@
 Drawings are digests of slices (`data.slice_digests`), so that they can be compared without the voxels.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -116,13 +116,11 @@ class History:
             left = left - changed | changed & drawn_on(version.drawing)
         return left
 
-    def first_drafted_by(self, index: int, draft: Version) -> str:
-        """The annotator of the first draft with the same drawing on a slice, which later drafts have copied."""
-        for version in self.originals:
-            if (
-                version.is_draft
-                and version.number < draft.number
-                and index not in differing(version.drawing, draft.drawing)
-            ):
-                return version.annotator
-        return draft.annotator
+    def repeats_draft_of(self, annotators: Collection[str], index: int, draft: Version) -> bool:
+        """Whether what a draft shows on a slice was drawn first by one of them, in a draft since their last label."""
+        earlier = (version for version in self.originals if version.is_draft and version.number < draft.number)
+        same = (version for version in earlier if index not in differing(version.drawing, draft.drawing))
+        first = next(same, draft)
+        return first.annotator in annotators and not any(
+            label.annotator == first.annotator and label.created_at > first.created_at for label in self.finals
+        )

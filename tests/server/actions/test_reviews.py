@@ -1172,7 +1172,17 @@ class OfTheModule(Connection):
         super().__init__("http://127.0.0.1:8000", "rev")
         self._ward = ward
 
-    def _open(self, method: str, path: str, body: bytes | None, headers: Mapping[str, str], seconds: float) -> Any:
+    def _open(
+        self,
+        method: str,
+        path: str,
+        body: bytes | None,
+        headers: Mapping[str, str],
+        seconds: float,
+        *,
+        as_nobody: bool = False,
+    ) -> Any:
+        assert not as_nobody
         answer = self._ward.client.request(method, path, content=body, headers=dict(headers))
         if not answer.is_success:
             raise RefusedError(answer.status_code, answer.json()["detail"])
