@@ -2578,15 +2578,37 @@
   var HEAD = -1;
   function addProject(store) {
     const moving = store.openCursor();
+    let opening;
+    const leaveOut = (key, why) => {
+      console.warn("a record of strokes of an earlier version is left out:", key, why);
+    };
     moving.onsuccess = () => {
       const { result: cursor } = moving;
-      if (cursor !== null) {
-        const one = cursor.value;
-        store.put("place" in one ? { ...one, place: [UNKNOWN, ...one.place] } : one, [UNKNOWN, ...cursor.key]);
-        cursor.delete();
-        cursor.continue();
+      if (cursor === null) {
+        return;
       }
+      const { key } = cursor;
+      const one = cursor.value;
+      cursor.delete();
+      const head = isOldHead(key, one) ? one : void 0;
+      opening = head === void 0 ? opening : keysIn(head.place);
+      if (opening?.includes(key) === true && Array.isArray(key)) {
+        const put = store.put(head === void 0 ? one : { ...head, place: [UNKNOWN, ...head.place] }, [UNKNOWN, ...key]);
+        put.onerror = (event) => {
+          event.preventDefault();
+          opening = head === void 0 ? opening : void 0;
+          leaveOut(key, put.error);
+        };
+      } else {
+        leaveOut(key, "it is none");
+      }
+      cursor.continue();
     };
+  }
+  function isOldHead(key, one) {
+    const { place, at: at2, labels, digests } = Object(one);
+    const hasAll = Array.isArray(place) && place.length === 4 && typeof at2 === "number" && Array.isArray(labels) && Array.isArray(digests);
+    return hasAll && indexedDB.cmp(key, [...place, HEAD]) === 0;
   }
   var keysIn = (place) => IDBKeyRange.bound(place, [...place, []]);
   var isHead = (one) => "at" in one;
