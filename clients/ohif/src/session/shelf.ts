@@ -93,6 +93,19 @@ export class BrowserShelf implements Shelf {
     return kept.sort((one, other) => one.at - other.at);
   }
 
+  decline(place: Place, project: string): Promise<void> {
+    return this.change(store => {
+      const key = [...place, HEAD];
+      const reading = store.get(key) as IDBRequest<Head | undefined>;
+      reading.onsuccess = () => {
+        const { result: head } = reading;
+        if (head !== undefined) {
+          store.put({ ...head, declined: [...head.declined ?? [], project] }, key);
+        }
+      };
+    });
+  }
+
   remove(place: readonly (string | number)[]): Promise<void> {
     return this.change(store => { store.delete(keysIn(place)); });
   }
