@@ -67,10 +67,26 @@ KEEP_AS_BEFORE = """() => new Promise((resolve, reject) => {
             store.put({ place, at: Date.now(), labels: ['ball'], digests: ['7'] }, [...place, -1]);
             store.put({ start: 4, values: Uint8Array.of(1, 0) }, [...place, 4]);
         }
+        store.put({ start: 0, values: Uint8Array.of(1) }, ['ann', 'image', 'page', 2, 0]);  // without a head
+        store.put('something else', 'key');
     };
     request.onerror = () => reject(request.error);
     request.onsuccess = () => { request.result.close(); resolve(); };
 })"""
+
+# The disk refuses one record: a request fails as it does in the browser itself, since there is one of that key.
+REFUSE = """refused => {
+    const put = IDBObjectStore.prototype.put;
+    window.refused = 0;
+    IDBObjectStore.prototype.put = function (one, key) {
+        if (JSON.stringify(key) !== JSON.stringify(refused)) return put.call(this, one, key);
+        window.refused++;
+        put.call(this, 1, 'there');
+        const request = this.add(one, 'there');
+        this.delete('there');
+        return request;
+    };
+}"""
 
 
 def load(page: Page) -> None:
@@ -140,3 +156,20 @@ def test_strokes_that_an_earlier_version_has_kept_move_to_places_of_an_unknown_p
     moved = [["", "", "image", "page", 1], ["", "ann", "image", "page", 1]]
     kept = page.evaluate(f"async () => (await {STROKES}).map(([key, one]) => [key, one.place ?? [...one.values]])")
     assert kept == [row for place in moved for row in ([[*place, -1], place], [[*place, 4], [1, 0]])]
+
+
+@pytest.mark.parametrize(("start", "left"), [(-1, []), (4, [-1])])
+def test_a_record_that_cannot_be_moved_is_left_out_and_holds_up_no_other(
+    page: Page, start: int, left: list[int]
+) -> None:
+    """Without its head, what an opening has kept is left out."""
+    page.goto(f"{ADDRESS}/ohif/")
+    page.evaluate(KEEP_AS_BEFORE)
+    page.evaluate(REFUSE, ["", "ann", "image", "page", 1, start])
+    page.evaluate(STAND_INS)
+    page.evaluate((files(viewer) / "ohif.js").read_text(encoding="utf-8"))
+    page.wait_for_function("async () => (await indexedDB.databases())[0].version === 3")
+    keys = page.evaluate(f"async () => (await {STROKES}).map(([key]) => key)")
+    assert page.evaluate("refused") == 1
+    other = [["", "", "image", "page", 1, place] for place in (-1, 4)]
+    assert keys == [*other, *(["", "ann", "image", "page", 1, place] for place in left)]

@@ -105,6 +105,12 @@ export class FakeShelf implements Shelf {
     const all = [...this.kept.values()].filter(one => place.every((part, index) => part === one.place[index]));
     return Promise.resolve(all.sort((one, other) => one.at - other.at));
   }
+  decline(place: Place, project: string): Promise<void> {
+    const key = JSON.stringify(place);
+    const one = this.kept.get(key);
+    if (one !== undefined) { this.kept.set(key, { ...one, declined: [...one.declined ?? [], project] }); }
+    return Promise.resolve();
+  }
   remove(place: readonly (string | number)[]): Promise<void> {
     const isIn = (one: Kept): boolean => place.every((part, index) => part === one.place[index]);
     [...this.kept].filter(([, one]) => isIn(one)).forEach(([key]) => this.kept.delete(key));

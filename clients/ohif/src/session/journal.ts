@@ -31,6 +31,8 @@ export interface Kept extends Ground {
   place: Place;
   /** When the last of them was drawn, in milliseconds since 1970. */
   at: number;
+  /** The projects in which they were dropped, while it is not known of which they are. */
+  declined?: readonly string[];
   slices: Part[];
 }
 
@@ -40,6 +42,8 @@ export interface Shelf {
   put(place: Place, ground: Ground, slices: readonly Part[]): Promise<void>;
   /** What is kept of an image, the oldest first. */
   of(place: CasePlace): Promise<Kept[]>;
+  /** Strokes are not wanted in a project: they stay for others. */
+  decline(place: Place, project: string): Promise<void>;
   /** Remove what is kept at a place, or at all that begin so. */
   remove(place: Place | readonly [...CasePlace, page: string]): Promise<void>;
 }
@@ -47,6 +51,11 @@ export interface Shelf {
 /** Whether strokes are known to be of a project. */
 export function isOf(project: string, { place }: Kept): boolean {
   return place[PROJECT] === project;
+}
+
+/** Whether strokes may be of any project at the address. */
+export function isOfUnknown(kept: Kept): boolean {
+  return isOf(UNKNOWN, kept);
 }
 
 /** Where strokes on a case may lie: also where a page has put them that did not know the project. */
@@ -134,9 +143,15 @@ export class Journal {
     }
   }
 
-  /** Strokes of another opening were taken over, or are given up. */
+  /** Strokes of another opening were taken over. */
   remove(place: Place): void {
     this.shelf.remove(place).catch(this.sayLost);
+  }
+
+  /** Strokes of another opening are not wanted in a project. Those that may be of another one stay for it. */
+  drop(kept: Kept, project: string): void {
+    const dropped = isOfUnknown(kept) ? this.shelf.decline(kept.place, project) : this.shelf.remove(kept.place);
+    dropped.catch(this.sayLost);
   }
 
   /** What this page keeps of a reader's case is given up. */
@@ -147,7 +162,8 @@ export class Journal {
   }
 
   private async ofGonePages(place: CasePlace): Promise<Kept[]> {
-    const kept = (await Promise.all(placesOf(place).map(one => this.shelf.of(one)))).flat();
+    const all = (await Promise.all(placesOf(place).map(one => this.shelf.of(one)))).flat();
+    const kept = all.filter(({ declined = [] }) => !declined.includes(place[PROJECT]));
     const pageOf = ({ place }: Kept): string => place[PAGE];
     if (kept.every(one => pageOf(one) === this.pages.own)) {
       return kept;

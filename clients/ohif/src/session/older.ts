@@ -1,7 +1,7 @@
 /** Strokes that an earlier opening of the case has left in the browser: drawn again, or offered where something else opens now. */
 
 import type { Drawn } from '../drawing/drawn.ts';
-import { type Journal, type Kept, isOf } from './journal.ts';
+import { type Journal, type Kept, isOf, isOfUnknown } from './journal.ts';
 import type { OpenCase } from './outbox.ts';
 import type { State } from './state.ts';
 
@@ -10,6 +10,8 @@ export interface Offer {
   text: string;
   /** Whether they can be drawn on what is open. */
   fits: boolean;
+  /** What becomes of them if they are dropped. */
+  dropped: string;
 }
 
 /** What is needed of the session. */
@@ -52,7 +54,7 @@ export class Older<D extends Drawn> {
 
   /** Give up what is offered. */
   drop(): void {
-    this.decide((_, { place }) => { this.journal.remove(place); });
+    this.decide((_, kept) => { this.journal.drop(kept, this.work.state.project); });
   }
 
   private decide(how: (open: OpenCase<D>, kept: Kept) => void): void {
@@ -83,9 +85,15 @@ function hasLabels({ labels }: Kept, now: readonly string[]): boolean {
   return JSON.stringify(labels) === JSON.stringify(now);
 }
 
-function offerOf(kept: Kept, { labels, project }: State): Offer {
+function offerOf(kept: Kept, { labels }: State): Offer {
   const fits = hasLabels(kept, labels);
-  const here = isOf(project, kept) ? 'on another drawing than the one that has opened' : 'before this page told projects apart';
-  const on = fits ? here : `for other structures (${kept.labels.join(', ')})`;
-  return { text: `Older strokes of yours are kept on this computer, of ${new Date(kept.at).toLocaleString()}, drawn ${on}.`, fits };
+  const isUnknown = isOfUnknown(kept);
+  const here = isUnknown ? '' : ' on another drawing than the one that has opened';
+  const on = fits ? here : ` for other structures (${kept.labels.join(', ')})`;
+  const when = isUnknown ? ' before this page told projects apart: they may be of another project' : '';
+  return {
+    text: `Older strokes of yours are kept on this computer, of ${new Date(kept.at).toLocaleString()}, drawn${on}${when}.`,
+    fits,
+    dropped: isUnknown ? 'They are not offered in this project again, and stay for others until a week after they were drawn' : 'They are lost then',
+  };
 }

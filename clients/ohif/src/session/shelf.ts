@@ -15,23 +15,47 @@ const KEPT_MS = 7 * 24 * 3600 * 1000;
 const HEAD = -1;
 
 /** Only heads have a time: an opening is kept whole, or removed whole. */
-interface Head extends Ground {
-  place: Place;
-  at: number;
-}
+type Head = Omit<Kept, 'slices'>;
 
-/** Put what is kept without a project at places of one that is not known. Each of them comes before all that are still to be moved. */
+/**
+ * Put what is kept without a project at places of one that is not known. Each of them comes before all that are still to be moved.
+ * A record that cannot be moved is left out, as are slices without a head: else no page could open the database again.
+ */
 function addProject(store: IDBObjectStore): void {
   const moving = store.openCursor();
+  let opening: IDBKeyRange | undefined; // of the latest head that has moved
+  const leaveOut = (key: IDBValidKey, why: unknown): void => {
+    console.warn('a record of strokes of an earlier version is left out:', key, why);
+  };
   moving.onsuccess = () => {
     const { result: cursor } = moving;
-    if (cursor !== null) {
-      const one = cursor.value as { place: IDBValidKey[] } | Part;
-      store.put('place' in one ? { ...one, place: [UNKNOWN, ...one.place] } : one, [UNKNOWN, ...(cursor.key as IDBValidKey[])]);
-      cursor.delete();
-      cursor.continue();
+    if (cursor === null) {
+      return;
     }
+    const { key } = cursor;
+    const one: unknown = cursor.value;
+    cursor.delete(); // first, so that there is room for it
+    const head = isOldHead(key, one) ? one : undefined;
+    opening = head === undefined ? opening : keysIn(head.place);
+    if (opening?.includes(key) === true && Array.isArray(key)) {
+      const put = store.put(head === undefined ? one : { ...head, place: [UNKNOWN, ...head.place] }, [UNKNOWN, ...key]);
+      put.onerror = event => { // before the next record
+        event.preventDefault(); // the others move all the same
+        opening = head === undefined ? opening : undefined;
+        leaveOut(key, put.error);
+      };
+    } else {
+      leaveOut(key, 'it is none');
+    }
+    cursor.continue();
   };
+}
+
+/** Whether it is what was drawn on, at its reader, image, page and opening. */
+function isOldHead(key: IDBValidKey, one: unknown): one is { place: string[] } {
+  const { place, at, labels, digests } = Object(one) as Partial<Record<string, unknown>>;
+  const hasAll = Array.isArray(place) && place.length === 4 && typeof at === 'number' && Array.isArray(labels) && Array.isArray(digests);
+  return hasAll && indexedDB.cmp(key, [...place as string[], HEAD]) === 0;
 }
 
 /** A list is greater than every number and text. */
@@ -67,6 +91,19 @@ export class BrowserShelf implements Shelf {
       }
     }
     return kept.sort((one, other) => one.at - other.at);
+  }
+
+  decline(place: Place, project: string): Promise<void> {
+    return this.change(store => {
+      const key = [...place, HEAD];
+      const reading = store.get(key) as IDBRequest<Head | undefined>;
+      reading.onsuccess = () => {
+        const { result: head } = reading;
+        if (head !== undefined) {
+          store.put({ ...head, declined: [...head.declined ?? [], project] }, key);
+        }
+      };
+    });
   }
 
   remove(place: readonly (string | number)[]): Promise<void> {

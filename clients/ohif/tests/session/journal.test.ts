@@ -119,12 +119,37 @@ test('strokes that were kept while the project was not known are offered in one 
     site.project = 'p1';
     const drawing = await loadedAnew(site);
     const { older } = site.session.state;
-    assert.match(older?.text ?? '', /drawn before this page told projects apart\.$/);
+    assert.match(older?.text ?? '', /drawn before this page told projects apart: they may be of another project\.$/);
     assert.deepEqual([drawing.value(), older?.fits, site.shelf.kept.size], [0, true, 1]);
     site.session.older[decide]();
     assert.deepEqual([drawing.value(), site.session.state.older], [value, undefined]);
-    assert.deepEqual([...site.shelf.kept.values()].map(({ place }) => place[0]), decide === 'take' ? ['p1'] : []);
+    assert.deepEqual([...site.shelf.kept.values()].map(({ place }) => place[0]), [decide === 'take' ? 'p1' : '']);
   }
+});
+
+test('strokes that may be of another project stay for it when they are dropped, and are not offered again where they were', async () => {
+  const site = new Site();
+  site.project = '';
+  await site.session.enter();
+  await site.ask();
+  site.drawing().draw();
+  for (const project of ['p2', 'p3']) {
+    site.project = project;
+    await loadedAnew(site);
+    assert.match(site.session.state.older?.dropped ?? '', /not offered in this project again/);
+    site.session.older.drop();
+    await loadedAnew(site);
+    assert.equal(site.session.state.older, undefined);
+  }
+  site.project = 'p1';
+  site.labels = ['heart', 'aorta'];
+  const drawing = await loadedAnew(site);
+  assert.match(site.session.state.older?.text ?? '', /drawn for other structures \(ball\) before .+: they may be of another project\.$/);
+  site.labels = ['ball'];
+  assert.equal(drawing.value(), 0);
+  const again = await loadedAnew(site);
+  site.session.older.take();
+  assert.deepEqual([again.value(), [...site.shelf.kept.values()].map(({ place }) => place[0])], [1, ['p1']]);
 });
 
 test('a skip gives up strokes that the page has kept before it knew the project', async () => {
@@ -156,7 +181,7 @@ test('each page has strokes of its own: those of a page that is open are neither
 test('a browser that does not answer holds up no case, and one that was given up meanwhile stays so', async () => {
   const site = await drawn();
   const { shelf } = site;
-  site.shelf = { kept: shelf.kept, put: () => new Promise(() => undefined), of: () => new Promise(() => undefined), remove: () => Promise.resolve() };
+  site.shelf = { kept: shelf.kept, put: () => new Promise(() => undefined), of: () => new Promise(() => undefined), remove: () => Promise.resolve(), decline: () => Promise.resolve() };
   const texts: string[] = [];
   const opened = (longestMs: number) => {
     const journal = site.newJournal(text => { texts.push(text); }, longestMs);

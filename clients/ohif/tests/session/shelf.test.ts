@@ -15,8 +15,15 @@ class Transaction {
   onabort: (() => void) | undefined;
   error: Error | null = null;
   readonly puts: unknown[] = [];
+  readonly values: unknown[] = [];
+  /** What is asked for. */
+  readonly reading = { result: undefined as unknown, onsuccess: (): void => undefined };
   objectStore(): object {
-    return { put: (_: unknown, key: unknown) => { this.puts.push(key); }, delete: () => undefined };
+    const put = (value: unknown, key: unknown): void => {
+      this.puts.push(key);
+      this.values.push(value);
+    };
+    return { put, get: () => this.reading, delete: () => undefined };
   }
 }
 
@@ -88,5 +95,20 @@ test('a database that could not be opened, or that the browser has closed, is op
     await put;
     assert.equal(browser.openings, opening);
     browser.database.onclose();
+  }
+});
+
+test('strokes that are dropped in a project keep their time, and what is not there is not made', async () => {
+  const head = { ...GROUND, place: PLACE, at: 5 };
+  for (const [found, put] of [[head, ['p2']], [{ ...head, declined: ['p3'] }, ['p3', 'p2']], [undefined, undefined]] as const) {
+    const browser = new Browser();
+    const declined = new BrowserShelf(browser.open).decline(PLACE, 'p2');
+    await settled();
+    const transaction = browser.latest();
+    transaction.reading.result = found;
+    transaction.reading.onsuccess();
+    transaction.oncomplete?.();
+    await declined;
+    assert.deepEqual([transaction.puts, transaction.values], put === undefined ? [[], []] : [[[...PLACE, -1]], [{ ...head, declined: put }]]);
   }
 });

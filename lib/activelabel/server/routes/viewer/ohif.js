@@ -411,6 +411,9 @@
   function isOf(project, { place }) {
     return place[PROJECT] === project;
   }
+  function isOfUnknown(kept) {
+    return isOf(UNKNOWN, kept);
+  }
   function placesOf(place) {
     const [project, reader, image] = place;
     return project === UNKNOWN ? [place] : [[UNKNOWN, reader, image], place];
@@ -491,9 +494,14 @@
         clearTimeout(timer);
       }
     }
-    /** Strokes of another opening were taken over, or are given up. */
+    /** Strokes of another opening were taken over. */
     remove(place) {
       this.shelf.remove(place).catch(this.sayLost);
+    }
+    /** Strokes of another opening are not wanted in a project. Those that may be of another one stay for it. */
+    drop(kept, project) {
+      const dropped = isOfUnknown(kept) ? this.shelf.decline(kept.place, project) : this.shelf.remove(kept.place);
+      dropped.catch(this.sayLost);
     }
     /** What this page keeps of a reader's case is given up. */
     forget(place) {
@@ -502,7 +510,8 @@
       }
     }
     async ofGonePages(place) {
-      const kept = (await Promise.all(placesOf(place).map((one) => this.shelf.of(one)))).flat();
+      const all = (await Promise.all(placesOf(place).map((one) => this.shelf.of(one)))).flat();
+      const kept = all.filter(({ declined = [] }) => !declined.includes(place[PROJECT]));
       const pageOf = ({ place: place2 }) => place2[PAGE];
       if (kept.every((one) => pageOf(one) === this.pages.own)) {
         return kept;
@@ -1187,14 +1196,16 @@
     element;
     text = make("p", { class: "al-quiet" });
     take;
+    drop;
     constructor(take, drop) {
       this.take = button("Take them", take, { title: "Draw them over what is open, as one step that can be undone" });
-      const drops = button("Drop them", drop, { title: "They are lost then" });
-      this.element = make("div", { class: "al-column al-older" }, this.text, make("div", { class: "al-row" }, this.take, drops));
+      this.drop = button("Drop them", drop);
+      this.element = make("div", { class: "al-column al-older" }, this.text, make("div", { class: "al-row" }, this.take, this.drop));
     }
     show({ older, phase }) {
       this.element.hidden = older === void 0 || phase !== "drawing";
       this.take.hidden = older?.fits !== true;
+      this.drop.title = older?.dropped ?? "";
       tell(this.text, older?.text ?? "");
     }
   };
@@ -2026,8 +2037,8 @@
     }
     /** Give up what is offered. */
     drop() {
-      this.decide((_, { place }) => {
-        this.journal.remove(place);
+      this.decide((_, kept) => {
+        this.journal.drop(kept, this.work.state.project);
       });
     }
     decide(how) {
@@ -2054,11 +2065,17 @@
   function hasLabels({ labels }, now) {
     return JSON.stringify(labels) === JSON.stringify(now);
   }
-  function offerOf(kept, { labels, project }) {
+  function offerOf(kept, { labels }) {
     const fits = hasLabels(kept, labels);
-    const here = isOf(project, kept) ? "on another drawing than the one that has opened" : "before this page told projects apart";
-    const on = fits ? here : `for other structures (${kept.labels.join(", ")})`;
-    return { text: `Older strokes of yours are kept on this computer, of ${new Date(kept.at).toLocaleString()}, drawn ${on}.`, fits };
+    const isUnknown = isOfUnknown(kept);
+    const here = isUnknown ? "" : " on another drawing than the one that has opened";
+    const on = fits ? here : ` for other structures (${kept.labels.join(", ")})`;
+    const when = isUnknown ? " before this page told projects apart: they may be of another project" : "";
+    return {
+      text: `Older strokes of yours are kept on this computer, of ${new Date(kept.at).toLocaleString()}, drawn${on}${when}.`,
+      fits,
+      dropped: isUnknown ? "They are not offered in this project again, and stay for others until a week after they were drawn" : "They are lost then"
+    };
   }
 
   // src/session/questions.ts
@@ -2578,15 +2595,37 @@
   var HEAD = -1;
   function addProject(store) {
     const moving = store.openCursor();
+    let opening;
+    const leaveOut = (key, why) => {
+      console.warn("a record of strokes of an earlier version is left out:", key, why);
+    };
     moving.onsuccess = () => {
       const { result: cursor } = moving;
-      if (cursor !== null) {
-        const one = cursor.value;
-        store.put("place" in one ? { ...one, place: [UNKNOWN, ...one.place] } : one, [UNKNOWN, ...cursor.key]);
-        cursor.delete();
-        cursor.continue();
+      if (cursor === null) {
+        return;
       }
+      const { key } = cursor;
+      const one = cursor.value;
+      cursor.delete();
+      const head = isOldHead(key, one) ? one : void 0;
+      opening = head === void 0 ? opening : keysIn(head.place);
+      if (opening?.includes(key) === true && Array.isArray(key)) {
+        const put = store.put(head === void 0 ? one : { ...head, place: [UNKNOWN, ...head.place] }, [UNKNOWN, ...key]);
+        put.onerror = (event) => {
+          event.preventDefault();
+          opening = head === void 0 ? opening : void 0;
+          leaveOut(key, put.error);
+        };
+      } else {
+        leaveOut(key, "it is none");
+      }
+      cursor.continue();
     };
+  }
+  function isOldHead(key, one) {
+    const { place, at: at2, labels, digests } = Object(one);
+    const hasAll = Array.isArray(place) && place.length === 4 && typeof at2 === "number" && Array.isArray(labels) && Array.isArray(digests);
+    return hasAll && indexedDB.cmp(key, [...place, HEAD]) === 0;
   }
   var keysIn = (place) => IDBKeyRange.bound(place, [...place, []]);
   var isHead = (one) => "at" in one;
@@ -2619,6 +2658,18 @@
         }
       }
       return kept.sort((one, other) => one.at - other.at);
+    }
+    decline(place, project) {
+      return this.change((store) => {
+        const key = [...place, HEAD];
+        const reading = store.get(key);
+        reading.onsuccess = () => {
+          const { result: head } = reading;
+          if (head !== void 0) {
+            store.put({ ...head, declined: [...head.declined ?? [], project] }, key);
+          }
+        };
+      });
     }
     remove(place) {
       return this.change((store) => {
