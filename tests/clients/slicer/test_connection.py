@@ -4,6 +4,7 @@ import json
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -223,6 +224,45 @@ def test_a_request_by_tls_is_broken_off(tmp_path: Path) -> None:
         asked = beside.submit(within, breaker, connection.get, "/info", None, 600.0)
         with theirs.wrap_socket(listening.accept()[0], server_side=True) as line:
             line.recv(4096)
+            breaker.cancel()
+            with pytest.raises(CancelledError):
+                asked.result(PATIENCE_SECONDS)
+
+
+def test_a_busy_server_may_take_longer_for_tls_than_a_line_may_take(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(breaking, "CONNECT_SECONDS", 0.2)
+    certificate, key = certificate_for("127.0.0.1", tmp_path)
+    theirs = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    theirs.load_cert_chain(certificate, key)
+    with socket.create_server(("127.0.0.1", 0)) as listening, ThreadPoolExecutor(1) as beside:
+        connection = Connection(f"https://127.0.0.1:{listening.getsockname()[1]}", certificate=str(certificate))
+        asked = beside.submit(connection.get, "/info", None, PATIENCE_SECONDS)
+        plain, _ = listening.accept()
+        time.sleep(1.0)
+        with theirs.wrap_socket(plain, server_side=True) as line:
+            line.recv(4096)
+            line.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+            assert asked.result(PATIENCE_SECONDS) == {}
+
+
+@pytest.mark.parametrize("begins", [b"\x16\x03", b"CONNECT far.example:443"], ids=["tls", "proxy"])
+def test_a_request_is_broken_off_before_tls_or_a_proxy_has_answered(
+    begins: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(breaking, "CONNECT_SECONDS", 600.0)
+    breaker = Breaker()
+    with socket.create_server(("127.0.0.1", 0)) as listening, ThreadPoolExecutor(1) as beside:
+        here = f"127.0.0.1:{listening.getsockname()[1]}"
+        for name in ("no_proxy", "NO_PROXY", "HTTPS_PROXY"):
+            monkeypatch.delenv(name, raising=False)
+        monkeypatch.setenv("https_proxy", f"http://{here}")
+        connection = Connection("https://far.example" if begins.startswith(b"CONNECT") else f"https://{here}")
+        asked = beside.submit(within, breaker, connection.get, "/info", None, 600.0)
+        line, _ = listening.accept()
+        with line:
+            assert line.recv(4096).startswith(begins)
             breaker.cancel()
             with pytest.raises(CancelledError):
                 asked.result(PATIENCE_SECONDS)

@@ -1,7 +1,9 @@
 """The work of one person, with a scene and a server made up by the test: what is sent when, and nothing is lost."""
 
 import os
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,8 @@ from ActiveLabelLib.errors import CancelledError, CaseError, ClientError, Refuse
 from ActiveLabelLib.outbox.outbox import Outbox
 from ActiveLabelLib.server.answers import Readings, Review, Saved
 from ActiveLabelLib.session.session import Session
+
+PATIENCE_SECONDS = 60.0
 
 
 class Person:
@@ -324,6 +328,7 @@ def test_what_is_drawn_while_the_server_is_silent_waits_here_and_goes_there_when
     with pytest.raises(SilentError, match="finish it then"):
         ann.session.finish()
     assert ann.waiting() == [("draft", "more")]
+    assert "unanswered" not in ann.box().all()[0].params, "it was not sent as finished"
     assert ann.session.is_unsaved
     ann.server.silent = False
     ann.pass_by(10)
@@ -365,6 +370,28 @@ def test_a_finished_drawing_is_sent_once_though_the_server_was_silent_before(ann
     ann.session.finish()
     assert ann.server.drawings() == [("draft", "half"), ("label", "whole")]
     assert ann.session.case is None
+
+
+def test_a_finished_drawing_is_sent_once_though_the_server_comes_back_amid_the_finish(
+    ann: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ann.session.next_case()
+    ann.server.silent = True
+    ann.scene.drawing = "half"
+    ann.pass_by(31)
+    ann.scene.drawing = "whole"
+    answers, asked = ann.server.require_answer, []
+
+    def answers_the_second_time() -> None:
+        asked.append("answers")
+        ann.server.silent = len(asked) < 2
+        answers()
+
+    monkeypatch.setattr(ann.server, "require_answer", answers_the_second_time)
+    ann.session.finish()
+    assert ann.server.drawings() == [("draft", "half"), ("label", "whole")]
+    assert ann.session.case is None
+    assert ann.waiting() == []
 
 
 def test_another_slicer_after_a_crash_sends_what_waits(ann: Person) -> None:
@@ -424,6 +451,7 @@ def test_a_refused_drawing_stays_here_and_opens_again(ann: Person) -> None:
     ann.server.refuses = "label: two segments are called 'liver'"
     with pytest.raises(RefusedError, match="two segments"):
         ann.session.finish()
+    ann.session.close()
     assert ann.waiting() == [("finished", "wrong")]
     ann.server.refuses = ""
     later = ann.crashed()
@@ -520,6 +548,10 @@ def test_a_draft_of_what_was_sent_as_finished_says_so_however_often_it_is_kept(a
         ann.session.finish()
     ann.session.keep_draft(force=True)
     assert [entry.params.get("unanswered") for entry in ann.box().all()] == [True]
+    ann.server.silent = True
+    with pytest.raises(SilentError):
+        ann.session.finish()
+    assert [entry.params.get("unanswered") for entry in ann.box().all()] == [True], "it still may have come before"
     ann.scene.drawing = "more"
     ann.session.keep_draft()
     assert [entry.params.get("unanswered") for entry in ann.box().all()] == [None], "this drawing was never sent"
@@ -608,6 +640,33 @@ def test_closing_keeps_what_is_unsaved(ann: Person) -> None:
     ann.scene.drawing = "half"
     ann.session.close()
     assert ann.server.drawings() == [("draft", "half")]
+
+
+def test_a_finish_that_hangs_at_the_end_is_a_draft_in_the_next_slicer(
+    ann: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ann.session.next_case()
+    ann.scene.drawing = "whole"
+    is_sent, end = threading.Event(), threading.Event()
+
+    def hangs(*_: Any) -> Any:
+        is_sent.set()
+        end.wait(PATIENCE_SECONDS)
+        raise SilentError("no answer")
+
+    monkeypatch.setattr(ann.server, "save_label", hangs)
+    with ThreadPoolExecutor(1) as beside:
+        finish = beside.submit(ann.session.finish)
+        try:
+            assert is_sent.wait(PATIENCE_SECONDS)
+            ann.session.end()
+            assert [entry.params.get("unanswered") for entry in ann.box().all()] == [True], "it may have come"
+            ann.another().connect("desk", "ann")
+            assert ann.server.drawings() == [("draft", "whole")]
+        finally:
+            end.set()
+        with pytest.raises(SilentError):
+            finish.result(PATIENCE_SECONDS)
 
 
 def test_a_silent_server_is_asked_every_10_s(ann: Person) -> None:

@@ -108,6 +108,10 @@ class Outbox:
         kept = [entry for record in self._records() if stem_of(record) == stem and (entry := self._kept(record))]
         return kept[-1] if kept else None
 
+    def own(self, image: str) -> Unsent | None:
+        """The drawing of an image that this Slicer keeps; None if there is none."""
+        return self._kept(self._record(image, self.owner))
+
     def take(self, image: str) -> Unsent | None:
         """The newest drawing of an image, of whichever Slicer, to be opened: this Slicer keeps it from now on.
 

@@ -14,7 +14,7 @@ from typing import Any
 from ActiveLabelLib.errors import CancelledError, SilentError
 
 CONNECT_SECONDS = 5.0
-"""How long a connection may take to be made: it cannot be broken off before."""
+"""How long a line may take to be made: it cannot be broken off before. What is said on it then has its own time."""
 _HERE = threading.local()
 
 
@@ -96,6 +96,7 @@ class Https(urllib.request.HTTPSHandler):
 
     def __init__(self, trusted: ssl.SSLContext) -> None:
         super().__init__(context=trusted)
+        trusted.sslsocket_class = _TlsLine
         self._trusted = trusted
 
     def https_open(self, request: urllib.request.Request) -> http.client.HTTPResponse:
@@ -104,16 +105,28 @@ class Https(urllib.request.HTTPSHandler):
 
 
 def _noting(kind: type[http.client.HTTPConnection]) -> Any:
-    """A kind of connection that is made soon or not at all, and whose socket the thread's breaker knows."""
+    """A kind of connection whose line is made soon or not at all, and is known to the thread's breaker."""
 
     class Noting(kind):  # type: ignore[misc, valid-type]
-        timeout: float
-
-        def connect(self) -> None:
-            seconds = self.timeout
-            self.timeout = min(seconds, CONNECT_SECONDS)
-            super().connect()
-            self.sock.settimeout(seconds)
-            breaker_here().connected(self.sock)
+        def __init__(self, *args: Any, **more: Any) -> None:
+            super().__init__(*args, **more)
+            self._create_connection = _line
 
     return Noting
+
+
+def _line(address: tuple[str, int], seconds: float, source: tuple[str, int] | None) -> socket.socket:
+    """A line on which each answer may take some seconds: that of a proxy, of TLS, and of the server, which is busy."""
+    line = socket.create_connection(address, min(seconds, CONNECT_SECONDS), source)
+    line.settimeout(seconds)
+    breaker_here().connected(line)
+    return line
+
+
+class _TlsLine(ssl.SSLSocket):
+    """A line of TLS, which takes the place of the plain one; it is noted before the other side has to answer."""
+
+    def do_handshake(self, block: bool = False) -> None:
+        """Agree upon the encryption."""
+        breaker_here().connected(self)
+        super().do_handshake(block)

@@ -159,12 +159,19 @@ class Session:
     def _send_finished(self, case: Case) -> Saved:
         """Send the drawing as it is now. If it does not get there, it is a draft until the button is pressed again."""
         server = self._link.require_server()
-        entry = self._place.write(case, FINISHED, _finished_params)
-        sent = case.kept
+        unheard = case.unheard
+
+        def send() -> Saved:
+            # It is written when the server answers: what waits is sent before, and would take it along.
+            nonlocal unheard
+            entry = self._place.write(case, FINISHED, _finished_params)
+            unheard = case.kept
+            return self._link.send_entry(entry)
+
         try:
-            saved = self._link.ask(lambda: self._link.send_entry(entry))
+            saved = self._link.ask(send)
         except SilentError as error:
-            case.unheard = sent
+            case.unheard = unheard
             self._place.write_draft(case)
             cancelled = isinstance(error, CancelledError)
             why = "cancelled" if cancelled else f"{server.address} does not answer"
@@ -177,7 +184,7 @@ class Session:
                 self._place.write_draft(case)
                 self._link.lost(error)
             elif error.is_fault:
-                case.unheard = sent
+                case.unheard = unheard
                 self._place.write_draft(case)
                 self._link.note_fault(error)
             raise
@@ -207,6 +214,7 @@ class Session:
         """Keep what is unsaved, and say the last active seconds: called when the scene closes."""
         if self.case is not None and self.server is not None:
             self.keep_draft()
+            self._place.take_back_finish()
             self._place.send_heartbeat()
 
     def leave(self) -> None:

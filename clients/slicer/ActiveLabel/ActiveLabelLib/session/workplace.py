@@ -6,7 +6,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
 from ActiveLabelLib.errors import CaseError, RefusedError, SilentError
-from ActiveLabelLib.outbox.unsent import CORRECTION, DRAFT, Unsent
+from ActiveLabelLib.outbox.unsent import CORRECTION, DRAFT, FINISHED, Unsent
 from ActiveLabelLib.server.server import MARKED
 from ActiveLabelLib.session.activity import ActiveTime
 from ActiveLabelLib.session.case import Case, Scene
@@ -122,6 +122,14 @@ class Workplace:
         It says so if the same was sent as finished and no answer came, so that the server may have it already.
         """
         self.write(case, DRAFT, lambda marked: {MARKED: marked})
+
+    def take_back_finish(self) -> None:
+        """Keep as a draft what is still being sent as finished: nothing is finished by itself in the next Slicer."""
+        case, box = self.require_case(), self.link.outbox
+        kept = box.own(case.image)
+        if kept is not None and kept.kind == FINISHED and not kept.refused:
+            case.unheard = case.kept
+            self.write_draft(case)
 
     def write_correction(self, case: Case) -> None:
         """Keep the drawing of a reviewer on this machine: it opens when they take the label again."""
