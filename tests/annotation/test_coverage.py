@@ -134,6 +134,18 @@ def test_ones_own_draft_from_before_ones_label_comes_back_in_somebody_elses_draf
     assert covered(sent("bob", 1, 3, 0, 0, 0, 0), None, history).slices == {1}
 
 
+def test_an_answer_that_is_corrected_twice_takes_back_nothing_that_somebody_else_drew_meanwhile() -> None:
+    """Ann answers, Bob draws slice 0 anew, and Ann empties slice 1, then slice 2, on the screen of her answer."""
+    finals = (
+        version(1, "ann", 1, 2, 3, 0, 0, 0, minute=1),
+        version(2, "bob", 4, 2, 3, 0, 0, 0, minute=2),
+        version(3, "ann", 4, 0, 3, 0, 0, 0, minute=3),
+    )
+    history = History(True, frozenset({0, 1, 2}), True, finals)
+    found = covered(sent("ann", 1, 0, 0, 0, 0, 0), query("ann", [0]), history)
+    assert (found.case, found.slices) == (CoverageCase.CORRECTED_ANSWER, {2})
+
+
 # Any order of events
 
 ANNOTATORS = ("ann", "bob", "cy")

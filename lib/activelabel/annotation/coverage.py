@@ -164,7 +164,8 @@ def _corrected(sent: SentLabel, query: Lease, asked: frozenset[int], history: Hi
     """The slices that an annotator who sends an answer again has corrected: those that differ from their last answer.
 
     An empty slice is corrected only if the annotator left it drawn, or was the last to change it. On any other empty
-    slice, somebody else has drawn since, and this annotator's client has never loaded that drawing.
+    slice, somebody else has drawn since, and this annotator's client has never loaded that drawing. Nor has it where a
+    drawn slice is as the annotator sent it before, and somebody else was the last to change it.
     """
     earlier = history.sent_by(sent.annotator, query.granted_at)
     own = asked.union(*(history.changed_by(version) for version in earlier))
@@ -172,6 +173,9 @@ def _corrected(sent: SentLabel, query: Lease, asked: frozenset[int], history: Hi
     emptied = corrected - sent.drawn_on
     if emptied:
         corrected -= emptied - history.left_drawn(earlier) - history.last_changed_by(sent.annotator)
+    repeated = (corrected & sent.drawn_on) - _differs_from_all(sent, [version.drawing for version in earlier])
+    if repeated:
+        corrected -= repeated - history.last_changed_by(sent.annotator)
     return set(corrected)
 
 
