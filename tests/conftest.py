@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import nibabel
 import numpy as np
 import pytest
+from as_found import left_as_found
 from filelock import FileLock
 from hypothesis import HealthCheck, settings
 from late_imports import import_slicer_late
@@ -111,6 +112,13 @@ def pytest_configure() -> None:
     """Make the folders that the host makes beside an app, as two servers that start at once would both try to."""
     for name in ("model", "lib", "logs", "bin"):
         (ROOT / "apps" / "activelabel" / name).mkdir(exist_ok=True)
+
+
+@pytest.fixture(autouse=True)
+def as_found() -> Iterator[None]:
+    """Undo what a test does to its process, as the next test there is another one in each run."""
+    with left_as_found():
+        yield
 
 
 OWN_MIGRATIONS = ("test_migration.py", "test_schema.py", "test_database.py", "test_processes.py", "test_copies.py")

@@ -1,0 +1,68 @@
+"""A test finds the process of its worker as the first test found it, whichever files of tests ran there before.
+
+Which files share a worker depends on how fast the machine is, so that what one leaves behind fails another in some runs only.
+"""
+
+import logging
+import os
+import random
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+
+SEED = 2026
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR2)
+
+
+@contextmanager
+def left_as_found() -> Iterator[None]:
+    """Seed the random generators; on leaving put back loggers, environment, folder, import paths and signal handlers."""
+    _seed()
+    loggers = {logger: _state(logger) for logger in _loggers()}
+    disabled = logging.root.manager.disable
+    environment, folder, paths = dict(os.environ), os.getcwd(), list(sys.path)
+    handlers = {number: signal.getsignal(number) for number in SIGNALS}
+    try:
+        yield
+    finally:
+        logging.disable(disabled)
+        for logger in _loggers():
+            if logger in loggers or logger.name.startswith("activelabel"):
+                _put_back(logger, *loggers.get(logger, (logging.NOTSET, True, ())))
+        if dict(os.environ) != environment:
+            os.environ.clear()
+            os.environ.update(environment)
+        os.chdir(folder)
+        sys.path[:] = paths
+        for number, handler in handlers.items():
+            if handler is not None:  # None: one that Python cannot set
+                signal.signal(number, handler)
+
+
+def _seed() -> None:
+    random.seed(SEED)
+    np.random.seed(SEED)
+    if "torch" in sys.modules:
+        sys.modules["torch"].manual_seed(SEED)
+
+
+def _loggers() -> list[logging.Logger]:
+    named = list(logging.root.manager.loggerDict.values())
+    return [logging.root, *(logger for logger in named if isinstance(logger, logging.Logger))]
+
+
+def _state(logger: logging.Logger) -> tuple[int, bool, tuple[logging.Handler, ...]]:
+    return logger.level, logger.propagate, tuple(logger.handlers)
+
+
+def _put_back(logger: logging.Logger, level: int, propagate: bool, handlers: tuple[logging.Handler, ...]) -> None:
+    if logger.level != level:
+        logger.setLevel(level)  # which empties a cache of all loggers
+    logger.propagate = propagate
+    for handler in logger.handlers[:]:
+        if handler not in handlers:
+            logger.removeHandler(handler)

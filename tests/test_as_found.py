@@ -1,0 +1,65 @@
+"""What a test does to its process is undone before the next one."""
+
+import logging
+import os
+import random
+import signal
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from as_found import left_as_found
+
+
+def test_what_a_test_changes_of_its_process_is_put_back(tmp_path: Path) -> None:
+    known, folder, paths = logging.getLogger("activelabel"), os.getcwd(), list(sys.path)
+    before = known.level, known.propagate, list(known.handlers), list(logging.root.handlers), logging.root.level
+    handler = signal.getsignal(signal.SIGTERM)
+    with left_as_found():
+        known.setLevel("ERROR")
+        known.propagate = False
+        known.addHandler(logging.NullHandler())
+        logging.root.addHandler(logging.NullHandler())
+        logging.root.setLevel("DEBUG")
+        logging.getLogger("activelabel.made_in_a_test").setLevel("DEBUG")
+        logging.disable()
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        os.environ["OF_A_TEST"] = "1"
+        del os.environ["PATH"]
+        os.chdir(tmp_path)
+        sys.path.insert(0, str(tmp_path))
+    assert before == (
+        known.level,
+        known.propagate,
+        list(known.handlers),
+        list(logging.root.handlers),
+        logging.root.level,
+    )
+    assert logging.getLogger("activelabel.made_in_a_test").level == logging.NOTSET
+    assert logging.root.manager.disable == 0
+    assert signal.getsignal(signal.SIGTERM) is handler
+    assert "OF_A_TEST" not in os.environ
+    assert "PATH" in os.environ
+    assert os.getcwd() == folder
+    assert sys.path == paths
+
+
+def test_what_is_drawn_by_chance_does_not_depend_on_the_tests_before() -> None:
+    def drawn() -> tuple[float, float, float]:
+        return random.random(), float(np.random.rand()), float(torch.rand(()))
+
+    with left_as_found():
+        first = drawn()
+    drawn()
+    with left_as_found():
+        assert drawn() == first
+
+
+def test_a_failing_test_is_undone_too() -> None:
+    level = logging.root.level
+    with pytest.raises(RuntimeError), left_as_found():
+        logging.root.setLevel("DEBUG")
+        raise RuntimeError
+    assert logging.root.level == level
