@@ -15,7 +15,11 @@ from as_found import left_as_found
 
 def test_what_a_test_changes_of_its_process_is_put_back(tmp_path: Path) -> None:
     known, folder, paths = logging.getLogger("activelabel"), os.getcwd(), list(sys.path)
-    before = known.level, known.propagate, list(known.handlers), list(logging.root.handlers), logging.root.level
+
+    def state() -> tuple[object, ...]:
+        return known.level, known.propagate, list(known.handlers), logging.root.level, list(logging.root.handlers)
+
+    before = state()
     handler = signal.getsignal(signal.SIGTERM)
     with left_as_found():
         known.setLevel("ERROR")
@@ -58,8 +62,12 @@ def test_what_is_drawn_by_chance_does_not_depend_on_the_tests_before() -> None:
 
 
 def test_a_failing_test_is_undone_too() -> None:
+    def fail() -> None:
+        with left_as_found():
+            logging.root.setLevel("DEBUG")
+            raise RuntimeError
+
     level = logging.root.level
-    with pytest.raises(RuntimeError), left_as_found():
-        logging.root.setLevel("DEBUG")
-        raise RuntimeError
+    with pytest.raises(RuntimeError):
+        fail()
     assert logging.root.level == level

@@ -1,6 +1,7 @@
 """A test finds the process of its worker as the first test found it, whichever files of tests ran there before.
 
-Which files share a worker depends on how fast the machine is, so that what one leaves behind fails another in some runs only.
+Which files share a worker depends on how fast the machine is, so that what one leaves behind fails another in some runs
+only.
 """
 
 import logging
@@ -20,7 +21,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR2)
 
 @contextmanager
 def left_as_found() -> Iterator[None]:
-    """Seed the random generators; on leaving put back loggers, environment, folder, import paths and signal handlers."""
+    """Seed the random generators; at the end put back loggers, environment, folder, import paths, signal handlers."""
     _seed()
     loggers = {logger: _state(logger) for logger in _loggers()}
     disabled = logging.root.manager.disable
