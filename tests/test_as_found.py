@@ -34,13 +34,7 @@ def test_what_a_test_changes_of_its_process_is_put_back(tmp_path: Path) -> None:
         del os.environ["PATH"]
         os.chdir(tmp_path)
         sys.path.insert(0, str(tmp_path))
-    assert before == (
-        known.level,
-        known.propagate,
-        list(known.handlers),
-        list(logging.root.handlers),
-        logging.root.level,
-    )
+    assert state() == before
     assert logging.getLogger("activelabel.made_in_a_test").level == logging.NOTSET
     assert logging.root.manager.disable == 0
     assert signal.getsignal(signal.SIGTERM) is handler
