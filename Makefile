@@ -24,8 +24,12 @@ ohif: .venv/.runs sample-data/abdomen/dataset.json
 # not too many for two cores. WORKERS=0 runs them in this process.
 WORKERS ?= 4
 
+# Whether servers, browsers and databases answer in time depends on what else the machine does: up to two tests may be tried
+# once more, each with its traceback. `python -m pytest` tries none again.
+TWICE = --reruns 1 --max-suite-reruns 2 --rerun-show-tracebacks
+
 test: .venv/.tests lint
-	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
+	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder $(TWICE)
 
 # What is below the server, on Python 3.10 and 3.12: an environment each, of some GB.
 test-pythons: .venv/.tests
