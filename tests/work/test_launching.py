@@ -22,6 +22,7 @@ def cluster() -> Iterator[Any]:
     """A cluster of one node with room for one worker; nodes can be added and removed."""
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("RAY_worker_niceness", "0")  # Ray's processes give way to all others: also to other tests
+        environment.setenv("RAY_worker_register_timeout_seconds", "600")  # and are killed after 60 s of starting
         made = started_cluster()
         yield made
         made.shutdown()
