@@ -111,7 +111,6 @@ def prepare_project(project: Project) -> None:
     """
     check_network(project.recipe, project.labels.channels)
     project.ledger.open()
-    project.ledger.order_at_random()
     _ = project.identity  # it is there from now on, and no request waits for it
     if project.settings.prepared_gb == 0:
         remove_all_prepared(project.prepared_folder)

@@ -1,7 +1,7 @@
 """The places of images in the order that the seed fixes, kept with an index: a random question reads the first few.
 
 Each row says of which seed its place is. So a ledger of an earlier version, one that was filled from another, and one
-whose seed was changed are noticed, and brought to this seed when the project is opened.
+whose seed was changed are noticed, and brought to the server's seed at its start.
 """
 
 from collections.abc import Iterator
