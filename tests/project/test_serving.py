@@ -9,10 +9,17 @@ from pathlib import Path
 
 import pytest
 
+from activelabel.acquisition.selection import shuffled
 from activelabel.errors import InvalidInputError, NotReadyError
 from activelabel.project.opening import make_folder, open_project, plan_project
 from activelabel.project.project import Project
-from activelabel.project.serving import SERVER_FILE, check_ledger_is_there, claim, disk_errors_explained
+from activelabel.project.serving import (
+    SERVER_FILE,
+    check_ledger_is_there,
+    claim,
+    disk_errors_explained,
+    open_served_project,
+)
 
 CLAIM = """
 import sys
@@ -83,3 +90,20 @@ def test_labels_beside_the_images_that_cannot_be_written_are_named_and_an_image_
             raise OSError(number, os.strerror(number), place)
     with pytest.raises(PermissionError), disk_errors_explained(project):
         raise OSError(errno.EACCES, os.strerror(errno.EACCES), image)
+
+
+def test_only_a_server_brings_the_random_order_to_its_seed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(role: str) -> None:
+        raise AssertionError(f"the whole pool of {role} images is read")
+
+    names, conf = [f"case {number}" for number in range(30)], {"labels": "liver", "modality": "CT"}
+    first = open_project("", str(tmp_path), conf)
+    first.ledger.sync_images(names, 0)
+    other = open_project("", str(tmp_path), {**conf, "seed": "5"})
+    assert [*other.ledger.training_pool_at_random()] == shuffled(names, 5)
+    monkeypatch.setattr(first.ledger, "pool", refuse)
+    assert [*first.ledger.training_pool_at_random()] == shuffled(names, 0), "the other opening has changed nothing"
+
+    served = open_served_project("", str(tmp_path), {**conf, "seed": "5"}, 8000)
+    monkeypatch.setattr(served.ledger, "pool", refuse)
+    assert [*served.ledger.training_pool_at_random()] == shuffled(names, 5)

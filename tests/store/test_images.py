@@ -1,9 +1,11 @@
 import random
+from datetime import timedelta
 
 import pytest
 from recorded import record_annotation
 
 from activelabel.acquisition.score import Score
+from activelabel.data.files.many.path_table import PathTable
 from activelabel.data.splits import choose_validation
 from activelabel.errors import InvalidInputError, NotFoundError
 from activelabel.store import image_sync
@@ -14,6 +16,24 @@ from activelabel.store.records.images import SlicesTaken
 
 def roles(ledger):
     return {image.id: image.role for image in ledger.images()}
+
+
+def test_a_table_of_files_is_registered_as_any_other_ids_are(ledger, clock):
+    """In the table an image may be there or not, known or not, absent before or not, with another patient or not."""
+    names = [f"case {number:05} é" for number in range(10_050)]  # more than a page of the known ids
+    chance, before = random.Random(0), set(names)
+    ledger.sync_images(names, 0)
+    for _ in range(3):
+        few = chance.sample(names, 12)
+        there = (before - set(few[:6])) | set(few[6:]) | {f"new {chance.random()}"}
+        patients = {name: f"patient of {name}" for name in few[4:8]}
+        known, clock.now = {image.id: image for image in ledger.images()}, clock.now + timedelta(minutes=1)
+        ledger.sync_images(PathTable.of(dict.fromkeys(there, "file")), 0, patients, rule="rule")
+        after = {image.id: image for image in ledger.images()}
+        assert after.keys() == known.keys() | there
+        assert {name for name, image in after.items() if image.present} == there
+        assert {name for name, image in after.items() if image.added_at == clock.now} == there - known.keys()
+        before = there
 
 
 def validation(ledger):

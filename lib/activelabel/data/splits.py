@@ -8,7 +8,7 @@ image; without that, each image counts as a patient of its own.
 import hashlib
 import heapq
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Set
 
 _HASH_BITS = 53  # a float holds so many bits: the quotient below is exact and never rounds up to 1.0
 _LARGEST_SHARE = 4  # at most one image in so many: most of a small study must be left to learn from
@@ -46,7 +46,8 @@ def choose_validation(
     if count < 0:
         raise ValueError(f"validation cases: expected 0 or more, got {count}")
     if not patients:  # in a fraction of the memory, as a million images at a first start need
-        order = ((stable_fraction(image_id), image_id) for image_id in set(image_ids))
+        once = image_ids if isinstance(image_ids, Set) else set(image_ids)
+        order = ((stable_fraction(image_id), image_id) for image_id in once)
         return frozenset(image_id for _, image_id in heapq.nsmallest(count, order))
     in_order = sorted(by_patient(image_ids, patients).items(), key=lambda item: (stable_fraction(item[0]), item))
     chosen: set[str] = set()

@@ -67,7 +67,7 @@ def plan_without_labels(
     check_device(settings.device)
     folder = project_folder(app_dir, studies, settings)
     url = database_url(settings, environment) or sqlite_url(folder / LEDGER_FILE)
-    ledger = Ledger(url, only_approved=settings.review)
+    ledger = Ledger(url, only_approved=settings.review, seed=settings.seed)
     layout = find_layout(recipe, settings, studies, ledger)
     recipe = with_channels(recipe, layout)
     check_recipe(recipe)

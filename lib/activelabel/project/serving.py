@@ -48,6 +48,7 @@ def open_served_project(app_dir: str, studies: str, conf: Mapping[str, str], por
         project.ledger.check()
         keep_log(project.log_file)
         prepare_project(project)
+        project.ledger.order_at_random()  # a worker or a command may have been told another seed, and changes none
         convert_older_models(project)
         write_place(project, conf)
     look_after_ledger(project)

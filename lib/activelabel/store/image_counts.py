@@ -12,6 +12,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from activelabel.store.database import Database
+from activelabel.store.pool import of_role
 from activelabel.store.schema.images import ImageRow
 from activelabel.store.schema.study import FactRow
 
@@ -19,6 +20,17 @@ _REVISION = "revision of images"
 REVISION = select(FactRow.value).where(FactRow.name == _REVISION).scalar_subquery()
 """The revision, as a column of a statement that reads what belongs to the counts."""
 _READ_REVISION = select(REVISION)
+_ALL = select(func.count()).select_from(ImageRow)
+_PRESENT = _ALL.where(ImageRow.present.is_(True))
+_UNREADABLE = _PRESENT.where(ImageRow.unreadable_reason.is_not(None))
+_COUNTS = select(
+    _ALL.scalar_subquery(),
+    _ALL.where(ImageRow.present.is_(False)).scalar_subquery(),
+    _PRESENT.where(of_role("validation")).scalar_subquery(),
+    _UNREADABLE.scalar_subquery(),
+    _UNREADABLE.where(of_role("validation")).scalar_subquery(),
+)
+"""All images, and those of which there are few, by their indexes: the others are what is left."""
 
 
 @dataclass(frozen=True)
@@ -48,21 +60,14 @@ class ImageCounting(Database):
         """The counts of a revision, which is read first: counts of a later state are replaced at the next call."""
         if revision is not None and self._counted is not None and self._counted[0] == revision:
             return self._counted[1]
-        unreadable = ImageRow.unreadable_reason.is_not(None)
-        statement = select(ImageRow.role, unreadable, func.count()).where(ImageRow.present.is_(True))
-        found: dict[tuple[str, bool], int] = {
-            (role, bool(damaged)): count
-            for role, damaged, count in session.execute(statement.group_by(ImageRow.role, unreadable))
-        }
-        of_role = {
-            role: found.get((role, False), 0) + found.get((role, True), 0) for role in ("training", "validation")
-        }
+        every, absent, validation, unreadable, of_validation = session.execute(_COUNTS).one()
+        training = every - absent - validation
         counts = ImageCounts(
-            images=sum(found.values()),
-            training=of_role["training"],
-            validation=of_role["validation"],
-            unreadable=found.get(("training", True), 0) + found.get(("validation", True), 0),
-            usable_training=found.get(("training", False), 0),
+            images=every - absent,
+            training=training,
+            validation=validation,
+            unreadable=unreadable,
+            usable_training=training - (unreadable - of_validation),
         )
         if revision is not None:
             self._counted = revision, counts

@@ -2,19 +2,22 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import closing
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import bindparam, func, insert, select, update
 from sqlalchemy.orm import Session
 
-from activelabel.data.files.many.path_table import PathTable
+from activelabel.acquisition.selection import random_place
+from activelabel.data.files.many.path_table import PathTable, only_here_and_there
 from activelabel.data.splits import choose_validation, validation_count
 from activelabel.store.cases.leases import end_leases, unended_leases
 from activelabel.store.checks import checked_name
 from activelabel.store.image_counts import ImageCounting
 from activelabel.store.lookup import AT_ONCE, image_rows, in_pieces
 from activelabel.store.pool import of_role
+from activelabel.store.random_order import RandomOrder, indexed_in_the_end
 from activelabel.store.records.images import Role
 from activelabel.store.schema.base import Base
 from activelabel.store.schema.images import ImageRow
@@ -29,11 +32,13 @@ _KNOWN = (
 
 Read some at a time: all rows of a million images at once take a gigabyte.
 """
+_NEXT_IDS = select(_TABLE.c.id).where(_TABLE.c.id > bindparam("after")).order_by(_TABLE.c.id).limit(AT_ONCE)
+_ABSENT_IDS = select(_TABLE.c.id).where(_TABLE.c.present.is_(False))
 _REGISTER = insert(_TABLE)
 _PATIENTS_BY = "rule of patients"
 
 
-class ImageSync(ImageCounting):
+class ImageSync(ImageCounting, RandomOrder):
     """The part of the ledger that registers images."""
 
     def sync_images(
@@ -71,7 +76,7 @@ class ImageSync(ImageCounting):
             may_differ = not self._was_rule(session, rule) and patients is not None
             look_again = may_differ or given_validation is not None
             known = session.scalar(select(func.count()).select_from(ImageRow)) or 0
-            for image_id, row in _beside(there, session.execute(_KNOWN), every=look_again):
+            for image_id, row in _differing(session, there, every=look_again):
                 patient = None if patients is None else patients.get(image_id)
                 if patient is not None:
                     patient = checked_name(patient, "patient")
@@ -98,7 +103,7 @@ class ImageSync(ImageCounting):
             else:
                 validation = _new_validation(session, new, max(missing, 0), patient_of)
             now = self._clock()
-            _register(session, new, validation, patient_of, now)
+            self._register(session, new, validation, patient_of, now)
             self._mark(session, new, vanished, returned, now)
 
     def sync_changed(
@@ -130,7 +135,7 @@ class ImageSync(ImageCounting):
                 missing = validation_count(known + len(new), validation_cases) - _count_validation(session)
                 validation = _new_validation(session, new, max(missing, 0), patient_of)
             now = self._clock()
-            _register(session, new, validation, patient_of, now)
+            self._register(session, new, validation, patient_of, now)
             vanished = {image_id for image_id in gone if image_id in rows and rows[image_id].present}
             returned = {image_id for image_id in there if image_id in rows and not rows[image_id].present}
             self._mark(session, new, vanished, returned, now)
@@ -146,6 +151,26 @@ class ImageSync(ImageCounting):
         row.value, row.recorded_at = rule or "", self._clock()
         return False
 
+    def _register(
+        self, session: Session, ids: set[str], validation: frozenset[str], patient_of: Mapping[str, str], now: datetime
+    ) -> None:
+        with indexed_in_the_end(session, len(ids)):
+            for some in in_pieces(ids):
+                rows = [
+                    {
+                        "id": image_id,
+                        "added_at": now,
+                        "role": "validation" if image_id in validation else "training",
+                        "present": True,
+                        "leased_whole": True,
+                        "patient": patient_of.get(image_id),
+                        "random_seed": self.seed,
+                        "random_place": random_place(image_id, self.seed),
+                    }
+                    for image_id in some
+                ]
+                session.execute(_REGISTER, rows)
+
     def _mark(self, session: Session, new: set[str], vanished: set[str], returned: set[str], now: datetime) -> None:
         """Mark what vanished and what returned, and end the leases on what vanished."""
         _mark_present(session, vanished, False)
@@ -153,6 +178,36 @@ class ImageSync(ImageCounting):
         if new or vanished or returned:
             self._images_changed(session)
         end_leases(session, (row for row in unended_leases(session) if row.image_id in vanished), "released", now)
+
+
+def _differing(
+    session: Session, there: PathTable | list[str], *, every: bool
+) -> Iterator[tuple[str, tuple[bool, bool, str | None] | None]]:
+    """What `_beside` gives; where few images differ, in a fraction of its time."""
+    if every or not isinstance(there, PathTable):
+        yield from _beside(there, session.execute(_KNOWN), every=every)
+        return
+    new, gone = only_here_and_there(there.ids, _known_ids(session))
+    yield from ((image_id, None) for image_id in new)
+    for some in in_pieces(gone.union(session.scalars(_ABSENT_IDS))):
+        for image_id, was_present, patient in session.execute(_KNOWN.where(_TABLE.c.id.in_(some))):
+            yield image_id, (image_id not in gone, was_present, patient)
+
+
+def _known_ids(session: Session) -> Iterator[list[str]]:
+    """The ids of all images, some at a time.
+
+    They are taken from the driver itself: made into SQLAlchemy's rows they need three times as long.
+    """
+    connection, after = session.connection(), ""
+    while True:
+        with closing(connection.execute(_NEXT_IDS, {"after": after})) as result:
+            assert result.cursor is not None  # no row is fetched before somebody asks for one
+            some = [image_id for (image_id,) in result.cursor.fetchall()]
+        if not some:
+            return
+        yield some
+        after = some[-1]
 
 
 def _beside(
@@ -201,40 +256,31 @@ def _new_validation(
     roles = defaultdict[str, set[Role]](set)
     for image_id in judging:
         roles[patient_of.get(image_id, image_id)].add("validation")
-    for image_id, patient, role in _roles_of(session, {patient_of.get(image_id, image_id) for image_id in new}):
+    for image_id, patient, role in _roles_of(session, new, patient_of):
         roles[patient or image_id].add(role)
-    known = {image_id for image_id in new if patient_of.get(image_id, image_id) in roles}
+    known = {image_id for image_id in new if patient_of.get(image_id, image_id) in roles} if roles else set[str]()
     also = {image_id for image_id in known if "validation" in roles[patient_of.get(image_id, image_id)]}
     first = not judging and not _count_validation(session)
-    return choose_validation(new - known, max(missing - len(also), 0), patient_of, at_least_one=first) | also
+    return (
+        choose_validation(new - known if known else new, max(missing - len(also), 0), patient_of, at_least_one=first)
+        | also
+    )
 
 
-def _roles_of(session: Session, patients: Collection[str]) -> Iterator[tuple[str, str | None, Role]]:
-    """Id, patient and role of the images of these patients, perhaps of others too; an image may be its own patient."""
-    columns, wanted = select(ImageRow.id, ImageRow.patient, ImageRow.role), sorted(patients)
-    if len(wanted) > AT_ONCE:
+def _roles_of(
+    session: Session, new: Collection[str], patient_of: Mapping[str, str]
+) -> Iterator[tuple[str, str | None, Role]]:
+    """Id, patient and role of the images of the patients of these new ones, perhaps of others too.
+
+    An image may be its own patient.
+    """
+    columns = select(ImageRow.id, ImageRow.patient, ImageRow.role)
+    if len(new) > AT_ONCE:  # of a million new images not even the patients are listed
         yield from session.execute(columns).tuples()
         return
+    wanted = sorted({patient_of.get(image_id, image_id) for image_id in new})
     yield from session.execute(columns.where(ImageRow.patient.in_(wanted))).tuples()
     yield from session.execute(columns.where(ImageRow.patient.is_(None), ImageRow.id.in_(wanted))).tuples()
-
-
-def _register(
-    session: Session, ids: set[str], validation: frozenset[str], patient_of: Mapping[str, str], now: datetime
-) -> None:
-    for some in in_pieces(ids):
-        rows = [
-            {
-                "id": image_id,
-                "added_at": now,
-                "role": "validation" if image_id in validation else "training",
-                "present": True,
-                "leased_whole": True,
-                "patient": patient_of.get(image_id),
-            }
-            for image_id in some
-        ]
-        session.execute(_REGISTER, rows)
 
 
 def _mark_present(session: Session, ids: set[str], present: bool) -> None:

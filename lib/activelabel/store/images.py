@@ -3,14 +3,15 @@
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
 
-from sqlalchemy import Select, bindparam, func, null, or_, select
+from sqlalchemy import Select, bindparam, func, null, or_, select, tuple_
 from sqlalchemy.orm import Session
 
+from activelabel.acquisition.selection import random_place, shuffled
 from activelabel.errors import InvalidInputError
 from activelabel.store.cases.leases import end_leases, unended_leases
 from activelabel.store.columns import UtcDateTime
 from activelabel.store.image_sync import ImageSync
-from activelabel.store.lookup import image_row, image_rows, in_pieces, record_of
+from activelabel.store.lookup import AT_ONCE, image_row, image_rows, in_pieces, record_of
 from activelabel.store.pool import active, counting, current_final, in_pool, unfinished
 from activelabel.store.records.case import CaseHistory
 from activelabel.store.records.images import Image, Role, SlicesTaken
@@ -24,7 +25,18 @@ _POOL: dict[Role, Select[str]] = {
     for role in ("training", "validation")
 }
 """Built once: they are executed whenever somebody asks for a case."""
+_AT_RANDOM = (
+    _POOL["training"]
+    .add_columns(ImageRow.random_place)
+    .where(
+        ImageRow.random_seed == bindparam("seed"),
+        tuple_(ImageRow.random_place, ImageRow.id) > tuple_(bindparam("place"), bindparam("after")),
+    )
+    .order_by(ImageRow.random_seed, ImageRow.random_place, ImageRow.id)
+    .limit(bindparam("some"))
+)
 _PAGE = 500
+_FIRST_AT_RANDOM = 20
 
 
 class Images(ImageSync):
@@ -205,6 +217,27 @@ class Images(ImageSync):
         """The sorted ids of images that may be asked for now: present, readable, not fully annotated, not leased."""
         with self._reading() as session:
             return list(session.scalars(_POOL[role].order_by(ImageRow.id), {"now": self._clock()}))
+
+    def training_pool_at_random(self) -> Iterator[str]:
+        """The training images of `pool` in the order of `selection.shuffled`, read some at a time.
+
+        Of a million images, the first come from an index. If another process has brought the ledger to another seed,
+        the whole pool is shuffled: the order is the same.
+        """
+        place, after, some = -(2**63), "", _FIRST_AT_RANDOM
+        while True:
+            with self._reading() as session:
+                values = {"now": self._clock(), "seed": self.seed, "place": place, "after": after, "some": some}
+                page = session.execute(_AT_RANDOM, values).tuples().all() if self._is_in_order(session) else None
+            if page is None:
+                every = ((random_place(id_, self.seed), id_) for id_ in shuffled(self.pool("training"), self.seed))
+                yield from (image_id for at, image_id in every if (at, image_id) > (place, after))
+                return
+            yield from (image_id for image_id, _ in page)
+            if len(page) < some:
+                return
+            after, place = page[-1]
+            some = min(10 * some, AT_ONCE)
 
     def count_unfinished(self, role: Role) -> int:
         """The number of present, readable images that are neither fully annotated nor set aside; some may be leased."""

@@ -50,7 +50,7 @@ class Ledger(
 ):
     """All events and queries of a study in one object; each base class holds one kind.
 
-    `Ledger(url, clock=utc_now, only_approved=False)` takes `sqlite:////folder/ledger.sqlite` (see
+    `Ledger(url, clock=utc_now, only_approved=False, seed=0)` takes `sqlite:////folder/ledger.sqlite` (see
     `location.sqlite_url`) or `postgresql://…`. Each method is one transaction: when it returns, what it wrote survives
     a killed process. Any number of threads and processes may use ledgers of one URL at once, and a ledger may be
     pickled.

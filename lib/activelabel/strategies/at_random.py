@@ -11,7 +11,7 @@ from activelabel.strategies.slice_rounds import Chosen, proposals_of_rounds, sli
 
 def random_proposals(project: Project, reason: str) -> Iterator[Proposal]:
     """The training cases of the pool in a random order that the seed fixes, then its validation cases."""
-    for image_id in shuffled(project.ledger.pool("training"), project.settings.seed):
+    for image_id in project.ledger.training_pool_at_random():
         yield Proposal(image_id, reason)
     for image_id in shuffled(project.ledger.pool("validation"), project.settings.seed):
         yield Proposal(image_id, f"a validation case, never trained on: {reason}")

@@ -8,7 +8,7 @@ import pytest
 
 from activelabel.data.files.many.path_set import PathSet
 from activelabel.data.files.many.path_set import difference as set_difference
-from activelabel.data.files.many.path_table import PathTable, TextColumn, difference
+from activelabel.data.files.many.path_table import PathTable, TextColumn, difference, only_here_and_there
 from activelabel.data.files.many.plain_ids import plain_table, with_changes
 
 NFC, NFD = "M\u00fcller", "Mu\u0308ller"
@@ -128,6 +128,18 @@ def test_a_set_is_its_python_set_after_each_change() -> None:
             wanted = {path for path in wanted if not path.startswith("a/b/")} | {"a/b/y", "a/b/z"}
         assert (set(paths), len(paths)) == (wanted, len(wanted))
         assert set_difference(before, paths.by_folder()) == (wanted - had, had - wanted)
+
+
+def test_what_is_only_here_and_only_there_is_what_sets_tell_however_the_texts_come() -> None:
+    chance = random.Random(3)
+    for _ in range(500):
+        here = sorted(drawn(chance, {}))
+        there = here if chance.random() < 0.3 else sorted(drawn(chance, {}))
+        size = chance.randint(1, 4)
+        pieces = [there[place : place + size] for place in range(0, len(there), size)]
+        new, gone = only_here_and_there(TextColumn.of(here), pieces)
+        assert [*new] == [text for text in here if text not in there]
+        assert gone == set(there) - set(here)
 
 
 def test_a_column_without_its_last_end_is_refused() -> None:

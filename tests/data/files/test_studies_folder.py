@@ -304,9 +304,9 @@ def test_names_that_another_disk_takes_for_one_have_ids_that_no_disk_takes_for_o
     assert line is not None
     both = "Case.nii.gz and case.nii.gz, Mu\u0308ller.nii.gz and M\u00fcller.nii.gz"
     assert line.startswith(f"{both}: their names differ only in case")
-    assert alike_line(files, ["two", "two_nii"]) is None
+    assert alike_line(files, {name: files[name] for name in ("two", "two_nii")}) is None
     (late,) = (image_id for image_id in files if files[image_id] == "case.nii.gz")
-    assert alike_line(files, [late]) == (
+    assert alike_line(files, {late: files[late]}) == (
         "Case.nii.gz and case.nii.gz: their names differ only in case or in how accents are spelt, and other disks "
         "take them for one: each is an image with an id of its own; remove what is a copy"
     )
@@ -317,5 +317,5 @@ def test_other_paths_are_not_gone_through_for_a_new_image_that_has_its_first_id(
 ) -> None:
     files = find_images(put("a.nii.gz", "Mu\u0308ller.nii.gz", "A.nii.gz")).files
     monkeypatch.setattr(type(files), "values", lambda _: pytest.fail("all paths were gone through"))
-    assert alike_line(files, ["M\u00fcller"]) is None
-    assert alike_line(files, []) is None
+    assert alike_line(files, {"M\u00fcller": files["M\u00fcller"]}) is None
+    assert alike_line(files, {}) is None

@@ -44,6 +44,7 @@ Export = Callable[[str], Path]
 LAYOUTS = ("nnunet", "decathlon", "bids")
 OF_THIS_DISK = {"file_size", "file_modified_ns", "file_changed_ns", "intensities", "set_aside_stamp"}
 OF_THIS_DISK |= {"unreadable_at", "unreadable_reason"}
+OF_THIS_DISK |= {"random_seed", "random_place"}  # which each start gives to images that have none
 
 
 class Story(Clinic):

@@ -14,8 +14,10 @@ from small_studies import boxes, write_image, write_nifti
 from activelabel.annotation.archive import LabelArchive
 from activelabel.annotation.history_reader import HistoryReader
 from activelabel.data.patients.given import GivenPatients, read_patients
+from activelabel.errors import NotFoundError
 from activelabel.server.datastores import folder_following
 from activelabel.server.datastores.folder import LedgerDatastore
+from activelabel.server.routes.request_checks import require_image
 from activelabel.store.connection.location import sqlite_url
 from activelabel.store.ledger import Ledger
 
@@ -193,3 +195,44 @@ def test_what_could_not_be_read_alone_is_read_with_all_the_rest(
         with pytest.raises(OSError, match="away"):
             store._catch_up()
     assert store._told.take() is None
+
+
+def test_an_id_that_a_request_names_and_nobody_knows_does_not_have_the_folder_read(
+    open_store: Callable[..., LedgerDatastore], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("the folder was read")
+
+    studies = tmp_path / "studies"
+    (studies / "deep").mkdir(parents=True)
+    write_image(studies / "a.nii.gz")
+    store = open_store()
+    monkeypatch.setattr(folder_following, "find_images", refuse)
+    with pytest.raises(NotFoundError, match="there is no image 'b'"):
+        require_image("b", store)
+    write_image(studies / "b.nii.gz")
+    write_image(studies / "deep" / "c.nii.gz")
+    write_image(studies / "deep" / "d.nii.gz")
+    require_image("b", store)
+    require_image("deep~c", store)
+    assert [image.id for image in store._ledger.images()] == ["a", "b", "deep~c"]
+    with pytest.raises(AssertionError, match="the folder was read"):
+        require_image("größe", store)  # which names of files may be this one, only all of them tell
+
+
+def test_what_changes_between_the_first_reading_and_the_end_of_the_start_is_noticed(
+    open_store: Callable[..., LedgerDatastore], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    find_images, studies = folder_following.find_images, tmp_path / "studies"
+    studies.mkdir()
+    write_image(studies / "a.nii.gz")
+
+    def find_then_change(*arguments: object, **options: object) -> object:
+        found = find_images(*arguments, **options)  # type: ignore[arg-type]
+        write_image(studies / "b.nii.gz")
+        return found
+
+    with monkeypatch.context() as slow:
+        slow.setattr(folder_following, "find_images", find_then_change)
+        store = open_store(watched=True)
+    wait_for(lambda: [*store._datastore.objects] == ["a", "b"])

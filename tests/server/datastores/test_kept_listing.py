@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -270,3 +271,30 @@ def test_an_entry_that_was_changed_is_found_again_and_others_are_made_anew() -> 
 def test_a_line_is_the_entry_as_the_host_writes_it(path: str) -> None:
     images = ListedImages.of({'ü"': ListedImage('ü"', path, 5)})
     assert [*images.lines({})] == [f'"\\u00fc\\"": {json.dumps(images[chr(252) + chr(34)].as_json())}']
+
+
+def test_the_end_of_a_server_waits_for_a_listing_that_is_being_written(
+    start: Start, studies: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, writing, may_go, happened = start(), threading.Event(), threading.Event(), list[str]()
+    write = folder_listing.write_if_changed
+
+    def slowly(*arguments: object) -> object:
+        writing.set()
+        assert may_go.wait(60)
+        found = write(*arguments)  # type: ignore[arg-type]
+        happened.append("written")
+        return found
+
+    monkeypatch.setattr(folder_listing, "write_if_changed", slowly)
+    store._view.request()
+    writer = threading.Thread(target=store._view.flush)
+    writer.start()
+    assert writing.wait(60)
+    ending = threading.Thread(target=lambda: (store.close(), happened.append("ended")))
+    ending.start()
+    ending.join(0.3)
+    may_go.set()
+    ending.join(60)
+    writer.join(60)
+    assert happened == ["written", "ended"]

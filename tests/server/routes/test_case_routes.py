@@ -19,7 +19,7 @@ class Store:
     def lists(self, image_id: str) -> bool:
         return image_id == "case7"
 
-    def refresh(self) -> None:
+    def look_for(self, image_id: str) -> None:
         """Find no change."""
 
 

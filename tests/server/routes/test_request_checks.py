@@ -31,7 +31,7 @@ class FakeStudies:
     def lists(self, image_id: str) -> bool:
         return image_id in self._images
 
-    def refresh(self) -> None:
+    def look_for(self, image_id: str) -> None:
         self._images = ["case7"]
 
 

@@ -166,17 +166,17 @@ def _with_ids(paths: Collection[str], known: Mapping[str, str], layout: ChannelL
     return given
 
 
-def alike_line(files: Mapping[str, str], new: Collection[str] | None = None) -> str | None:
+def alike_line(files: Mapping[str, str], new: Mapping[str, str] | None = None) -> str | None:
     """One line on images whose paths differ only in case or in the spelling of accents; None if all differ more.
 
     Args:
         files: the paths of all images, by id.
-        new: the ids of those that came; None for all.
+        new: the paths of those that came, by id; None for all.
     """
     # One of two such images has not got the id that its path gives it. So it is of few, and the others are passed fast.
     asked = files if new is None else new
-    others = [id_ for id_ in asked if not spelt(files[id_].replace("/", BETWEEN_FOLDERS)).startswith(id_)]
-    forms = {folded(files[image_id]) for image_id in others}
+    others = (path for id_, path in asked.items() if not spelt(path.replace("/", BETWEEN_FOLDERS)).startswith(id_))
+    forms = {folded(path) for path in others}
     by_form = defaultdict[str, list[str]](list)
     for path in files.values() if forms else ():
         if (form := folded(path)) in forms:

@@ -252,6 +252,9 @@ class LedgerDatastore(FolderLabels):
 
     def on_put_in_place(self, target: Path) -> None:
         """React to an image or a label that another program, a child process or this one has put in place."""
+        if not self._is_open:
+            self.on_change(target)
+            return
         image_id = target.name.removesuffix(LABEL_ENDING)
         is_label = target.parent.parent == Path(self._datastore.label_path(None))
         if is_label and self._ledger.current_annotation(image_id, target.parent.name) is not None:

@@ -10,6 +10,7 @@ from typing import ClassVar
 
 from activelabel.annotation.archive import LabelArchive
 from activelabel.data.files.channels import ChannelLayout
+from activelabel.data.files.files_of_id import files_of_id
 from activelabel.data.files.image_files import ImageFiles
 from activelabel.data.files.many.path_table import PathTable, difference
 from activelabel.data.files.studies_folder import FolderContent, alike_line, find_changed, find_images, lines_on
@@ -42,6 +43,7 @@ class FolderFollowing(FolderListing):
     _content: FolderContent | None
     _cut_before_ns: int
     _found_labels: FoundLabels
+    _is_open: bool
     _layout: ChannelLayout
     _ledger: Ledger
     _links_out: bool
@@ -68,9 +70,29 @@ class FolderFollowing(FolderListing):
         return {} if given is None or not given.tells_any else PatientsOf(given, self._objects)
 
     def on_change(self, path: Path | None = None) -> None:
-        """React to an image or a label that came, went or changed at a path; without a path, to anything anywhere."""
+        """React to an image or a label that came, went or changed at a path; without a path, to anything anywhere.
+
+        What changes while the folder is read for the first time is looked at after it.
+        """
         self._told.note(path)
-        self._look.request()
+        if self._is_open:
+            self._look.request()
+
+    def look_for(self, image_id: str) -> None:
+        """List the image of this id if its file came a moment ago, so that nobody has told of it yet.
+
+        Only files that it may be are looked for, unless nobody can say which these are.
+        """
+        folder = Path(self._datastore.image_path())
+        by_name = self.watches_folder and self._content is not None and not self._layout
+        paths = files_of_id(image_id, folder) if by_name else None
+        if paths is None:
+            self.refresh()
+            return
+        for path in paths:
+            self._told.note(folder / path)
+        if paths:
+            self._catch_up()
 
     def _catch_up(self) -> None:
         """Read again what has changed, or all if nobody can say what that is."""
@@ -118,7 +140,7 @@ class FolderFollowing(FolderListing):
         else:
             self._view.note()
 
-    def _list_changed(self, content: FolderContent) -> tuple[dict[str, str], dict[str, ListedImage]]:
+    def _list_changed(self, content: FolderContent) -> tuple[Mapping[str, str], dict[str, ListedImage]]:
         """List the images of a folder; return the paths of those that came, and the entries of those that are gone."""
         files = PathTable.of(content.files)
         came, without = difference(self._listed_paths(), files)
@@ -192,7 +214,7 @@ class FolderFollowing(FolderListing):
         self._content = content if self._patients is None else self._patients.known_only(content)
         return self._objects.with_files(self._content.files)
 
-    def _say_alike(self, came: Collection[str]) -> None:
+    def _say_alike(self, came: Mapping[str, str]) -> None:
         """Log the images that came and have nearly the name of another one."""
         line = alike_line(self._content.files, came) if self._follows and came and self._content is not None else None
         if line is not None:

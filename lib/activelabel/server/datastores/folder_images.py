@@ -47,6 +47,7 @@ class FolderImages(FolderFollowing):
     """The part of `LedgerDatastore` that manages images and keeps the listing consistent with folder and ledger."""
 
     has_series: ClassVar[bool] = False
+    _observer: FolderWatch
 
     def __init__(
         self,
@@ -116,11 +117,26 @@ class FolderImages(FolderFollowing):
         for tag in ("", FINAL, ORIGINAL):
             self._require_within(Path(studies) / "labels" / tag, Path(studies))
         extensions = tuple(f"*{ending}" for ending in ENDINGS)
-        super().__init__(studies, str(images or "."), extensions, archive.project_folder, follow_changes=follow_changes)
-        if follow_changes and self.watches_folder:
-            watched = [Path(studies), *([] if self._beside is None else [self._beside])]
+        self._is_open = False
+        try:
+            super().__init__(
+                studies, str(images or "."), extensions, archive.project_folder, follow_changes=follow_changes
+            )
+        except BaseException:
+            if hasattr(self, "_observer"):
+                self._observer.stop()
+            raise
+        self._is_open = True
+        if self._told.any():
+            self._look.request()
+
+    def _init_from_datastore_file(self, throw_exception: bool = False) -> None:
+        """Begin to watch before the folder is read for the first time, so that no change falls between the two."""
+        if self._follows and self.watches_folder and not self._view_was_read:
+            watched = [Path(self._datastore_path), *([] if self._beside is None else [self._beside])]
             self._observer = FolderWatch(watched, self)
             self._observer.start()
+        super()._init_from_datastore_file(throw_exception)
 
     def add_image(self, image_id: str, image_filename: str, image_info: dict[str, Any]) -> str:
         """Add a readable image under a free id.

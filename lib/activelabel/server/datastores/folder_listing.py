@@ -224,6 +224,8 @@ class FolderListing(LocalDatastore):
     def close(self) -> None:
         """Write the listing if a write is pending. Without it, the next start makes it of the folder and the ledger."""
         self._flush_view()
+        with self._writing:  # until a thread that is at it has written it, too: the process ends after this
+            pass
 
     def _flush_view_for_reader(self) -> None:
         if not self._view.failed_lately:

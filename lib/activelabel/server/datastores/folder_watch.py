@@ -76,6 +76,11 @@ class ToldChanges:
             elif self._paths is not None:
                 self._paths.add(path)
 
+    def any(self) -> bool:
+        """Whether anything was noted."""
+        with self._lock:
+            return self._paths is None or bool(self._paths)
+
     def take(self) -> set[Path] | None:
         """What was noted; nothing is noted afterwards."""
         with self._lock:

@@ -45,7 +45,7 @@ Another project over the same studies reads from them which slices a label cover
 def require_image(image_id: str, datastore: LedgerDatastore) -> None:
     """Refuse anything but the id of an image of the studies, in particular a path."""
     if not datastore.lists(image_id):
-        datastore.refresh()  # it may have come a moment ago
+        datastore.look_for(image_id)  # it may have come a moment ago
     if not datastore.lists(image_id):
         raise NotFoundError(f"there is no image '{image_id[:80]}': use an id that GET /datastore/?output=all lists")
 

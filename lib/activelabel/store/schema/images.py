@@ -36,6 +36,8 @@ class ImageRow(Base):
     `content_sha256`, `file_size`, `file_modified_ns`, `file_changed_ns` (see `data.files.state`) and `intensities`
     describe its file as it was last read, NULL before. `set_aside_stamp` is the state of its files when it was set
     aside, or a marker of why (see `server.pacs.series_images`); NULL if it was not recorded.
+    `random_place` is its place in the random order of the seed `random_seed` (see `store.random_order`), NULL until it
+    is needed.
     """
 
     __tablename__ = "images"
@@ -58,6 +60,7 @@ class ImageRow(Base):
             sqlite_where=text("patient IS NOT NULL"),
             postgresql_where=text("patient IS NOT NULL"),
         ),
+        Index("ix_images_random_place", "random_seed", "random_place", "id"),
         {"sqlite_with_rowid": False},
     )
 
@@ -77,6 +80,8 @@ class ImageRow(Base):
     file_changed_ns: Mapped[int | None] = mapped_column(BigInteger)
     intensities: Mapped[list[float] | None] = mapped_column(JSON(none_as_null=True))
     set_aside_stamp: Mapped[str | None] = mapped_column(Text)
+    random_seed: Mapped[int | None]
+    random_place: Mapped[int | None] = mapped_column(BigInteger)
 
     @property
     def usable_now(self) -> bool:

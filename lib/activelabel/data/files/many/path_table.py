@@ -3,8 +3,8 @@
 Ids and paths lie one after another in two byte strings, sorted by id, with the place where each begins in an array.
 """
 
-from collections.abc import Collection, ItemsView, Iterable, Iterator, Mapping, ValuesView
-from itertools import pairwise
+from collections.abc import Collection, ItemsView, Iterable, Iterator, Mapping, Sequence, ValuesView
+from itertools import chain, islice, pairwise
 from typing import Any
 
 import numpy as np
@@ -221,8 +221,32 @@ def is_rising(texts: Iterable[str]) -> bool:
     return all(first < second for first, second in pairwise(texts))
 
 
-def difference(before: PathTable, after: PathTable) -> tuple[dict[str, str], set[str]]:
+def only_here_and_there(here: TextColumn, there: Iterable[Sequence[str]]) -> tuple[Iterator[str], set[str]]:
+    """The texts of a sorted column that are only in it, and those that are only in the other sorted texts.
+
+    These come in pieces; one that is the same as what comes next in the column is passed at once.
+    """
+    between, others, place = list[str](), set[str](), 0
+    for some in there:
+        packed = "\0".join((*some, "")).encode()
+        if here.packed.startswith(packed, int(here.starts[place])):
+            place += len(some)
+            continue
+        for text in some:
+            while place < len(here) and here[place] < text:
+                between.append(here[place])
+                place += 1
+            if place < len(here) and here[place] == text:
+                place += 1
+            else:
+                others.add(text)
+    return chain(between, islice(here, place, None)), others
+
+
+def difference(before: PathTable, after: PathTable) -> tuple[Mapping[str, str], set[str]]:
     """The images that came or have another path, with it, and the ids of those that went."""
+    if not before:  # a dictionary of a million images takes 200 MB
+        return after, set()
     first = min(_first_other(one, other) for one, other in _columns(before, after))
     left = min(len(before), len(after)) - first
     last = min(min(_last_same(one, other) for one, other in _columns(before, after)), left)

@@ -1,0 +1,125 @@
+"""Training images in the order that a seed fixes: as every earlier version drew them, from an index."""
+
+import hashlib
+
+import pytest
+from alembic import command
+from alembic.config import Config
+from recorded import record_annotation
+from sqlalchemy import create_engine, inspect, text
+
+from activelabel.store import migration, random_order
+from activelabel.store.connection.location import checked_url
+from activelabel.store.ledger import Ledger
+
+NAMES = [f"case {number} ä" for number in range(700)]
+"""More than the first pages of the order together, which have 20 and 200."""
+
+
+def in_order(names, seed):
+    """Return the names in the order of their whole digests, as every version since the first has drawn them."""
+    return sorted(names, key=lambda name: hashlib.sha256(f"{seed}:{name}".encode()).hexdigest())
+
+
+def refuse_pool(role):
+    raise AssertionError(f"the whole pool of {role} images is read")
+
+
+@pytest.fixture
+def seeded(empty_url, clock):
+    """Return a ledger of a seed; all of a test are of one database."""
+    made = []
+
+    def ledger(seed):
+        made.append(Ledger(empty_url, clock, seed=seed))
+        return made[-1]
+
+    yield ledger
+    for one in made:
+        one.close()
+
+
+def test_the_order_is_the_one_of_every_earlier_version(seeded, monkeypatch):
+    ledger = seeded(7)
+    ledger.sync_images("abcdefgh", 0)
+    monkeypatch.setattr(ledger, "pool", refuse_pool)
+    assert list(ledger.training_pool_at_random()) == list("ceafdhgb")
+
+
+def test_pages_make_one_order_of_what_may_be_asked_for(seeded, monkeypatch):
+    ledger = seeded(3)
+    ledger.sync_images([*NAMES, "gone"], validation_cases=100)
+    ledger.sync_images(NAMES, validation_cases=100)
+    free = ledger.pool("training")
+    assert len(free) == 600
+    first, *others = in_order(free, 3)
+    record_annotation(ledger, first, "f", "0", "ann")
+    ledger.mark_unreadable(others[4], "truncated")
+    ledger.grant_lease("ann", others[30], 30, "random")
+    ledger.skip_case("ann", "cannot be annotated", "another organ")
+    ledger.grant_lease("ann", others[300], 30, "random")
+    left = [name for place, name in enumerate(others) if place not in (4, 30, 300)]
+    assert in_order(ledger.pool("training"), 3) == left
+    monkeypatch.setattr(ledger, "pool", refuse_pool)
+    assert list(ledger.training_pool_at_random()) == left
+
+
+def test_an_image_that_comes_later_has_its_place(seeded, monkeypatch):
+    ledger = seeded(0)
+    ledger.sync_images("acdef", 0)
+    ledger.sync_changed("bgh", "", 0)
+    monkeypatch.setattr(ledger, "pool", refuse_pool)
+    assert list(ledger.training_pool_at_random()) == list("hfgdacbe")
+
+
+def test_a_ledger_without_places_gives_the_same_order_before_and_after_it_gets_them(new_url, monkeypatch):
+    engine = create_engine(checked_url(new_url))
+    config = Config()
+    config.set_main_option("script_location", str(migration._SCRIPTS))
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0022")
+        connection.execute(
+            text(
+                "INSERT INTO images (id, added_at, role, present, leased_whole) "
+                "VALUES (:id, '2026-01-01 12:00:00', 'training', TRUE, TRUE)"
+            ),
+            [{"id": name} for name in NAMES],
+        )
+    engine.dispose()
+    ledger = Ledger(new_url, seed=5)
+    assert list(ledger.training_pool_at_random()) == in_order(NAMES, 5)
+    ledger.sync_images([*NAMES, "new"], 0)
+    assert list(ledger.training_pool_at_random()) == in_order([*NAMES, "new"], 5), "one alone has a place"
+    ledger.order_at_random()
+    monkeypatch.setattr(ledger, "pool", refuse_pool)
+    assert list(ledger.training_pool_at_random()) == in_order([*NAMES, "new"], 5)
+    ledger.close()
+
+
+def test_a_ledger_that_another_seed_orders_gives_each_seed_its_own_order(seeded, monkeypatch):
+    one, other = seeded(1), seeded(2)
+    one.sync_images(NAMES, 0)
+    started = one.training_pool_at_random()
+    first = [next(started) for _ in range(30)]
+    other.order_at_random()
+    assert list(other.training_pool_at_random()) == in_order(NAMES, 2)
+    assert [*first, *started] == in_order(NAMES, 1), "also where the seed changes meanwhile"
+    one.sync_changed(["late"], (), 0)  # with the place of its own seed
+    assert list(other.training_pool_at_random()) == in_order([*NAMES, "late"], 2)
+    assert list(one.training_pool_at_random()) == in_order([*NAMES, "late"], 1)
+    other.order_at_random()
+    monkeypatch.setattr(other, "pool", refuse_pool)
+    assert list(other.training_pool_at_random()) == in_order([*NAMES, "late"], 2)
+
+
+def test_an_index_that_is_made_after_many_rows_is_there_again(seeded, empty_url, monkeypatch):
+    monkeypatch.setattr(random_order, "_MANY", 100)
+    seeded(1).sync_images(NAMES, 0)
+    ledger = seeded(2)
+    ledger.order_at_random()
+    engine = create_engine(checked_url(empty_url))
+    assert "ix_images_random_place" in {index["name"] for index in inspect(engine).get_indexes("images")}
+    engine.dispose()
+    monkeypatch.setattr(ledger, "pool", refuse_pool)
+    assert list(ledger.training_pool_at_random()) == in_order(NAMES, 2)
