@@ -18,6 +18,7 @@ from activelabel.data.volumes import Volume
 from activelabel.errors import NotReadyError, UnavailableError
 from activelabel.loop.autopilot import Autopilot
 from activelabel.loop.due import Work, read_situation, work_due
+from activelabel.loop.training_cases import annotated_case, readable_annotations
 from activelabel.prediction.prepared import images
 from activelabel.project.readability import note_image
 from activelabel.project.setting_aside import may_be_mended
@@ -125,6 +126,19 @@ def test_an_image_that_is_not_found_though_the_server_sees_it_ends_the_training_
     annotated.project.ledger.sync_images(present, len(annotated.ids("validation")))
     annotated.train()
     assert len(annotated.project.ledger.latest_model().trained_on) == 2
+
+
+def test_a_case_says_what_its_image_holds_whatever_the_time_of_its_file(annotated: Study) -> None:
+    def said() -> list[str | None]:
+        annotations = readable_annotations(annotated.project, annotated)
+        return [annotated_case(one, annotated.project, annotated).get("content") for one in annotations]
+
+    before = said()
+    assert None not in before
+    assert len(set(before)) == len(before)
+    for image_id in annotated.ids("training"):
+        Path(annotated.get_image_uri(image_id)).chmod(0o640)
+    assert said() == before
 
 
 def test_when_no_training_image_can_be_read_nothing_is_trained(study: Study) -> None:

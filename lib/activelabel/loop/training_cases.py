@@ -116,14 +116,16 @@ def check_case(annotation: Annotation, project: Project, image: AnyImage) -> Non
 
 def annotated_case(annotation: Annotation, project: Project, images: Images) -> AnnotatedCase:
     """The case of an annotation, in the form in which it is sent to the training processes."""
-    image = project.ledger.image(annotation.image_id)
+    image, files = project.ledger.image(annotation.image_id), images.image_files(annotation.image_id)
+    is_told = image.content_sha256 is not None and files.path.is_file()  # the grid of a series is in all its files
     return {
-        "image": images.image_files(annotation.image_id).as_json(),
+        "image": files.as_json(),
         "label": str(project.labels_folder / annotation.file),
         "slices": None if annotation.slices is None else list(annotation.slices),
         "slice_axis": image.slice_axis,
         "image_id": annotation.image_id,
         "role": image.role,
+        "content": f"{image.content_sha256} {read_grid(files).affine_ras.tolist()}" if is_told else None,
     }
 
 
