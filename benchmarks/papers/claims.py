@@ -202,7 +202,7 @@ def pairs_of(results: Results, claim: Claim) -> pd.DataFrame:
 def verdict(test: SeedTest, p_holm: float) -> str:
     """The verdict on a claim."""
     if not test.told:
-        return "too few seeds"
+        return test.why_untold
     if p_holm >= SIGNIFICANT:
         return "cannot be told"
     return "holds" if test.first_is_better else "**does not hold**"

@@ -125,6 +125,30 @@ def test_what_somebody_elses_draft_repeats_of_ones_own_draft_is_still_ones_own()
     assert covered(sent("cy", 1, 2, 0, 0, 0, 0), None, history).slices == {1}
 
 
+def test_what_somebody_else_has_answered_with_of_ones_own_draft_is_still_ones_own() -> None:
+    """Ann draws slice 0 in a draft, Bob's client loads it, Bob answers with it, and Ann finishes it."""
+    draft = replace(version(1, "ann", 1, 0, 0, 0, 0, 0), is_draft=True)
+    label = version(1, "bob", 1, 0, 0, 0, 0, 0, minute=2)
+    history = History(True, frozenset({0}), True, (label,), (draft, replace(label, number=2)))
+    found = covered(sent("ann", 1, 0, 0, 0, 0, 0), None, history)
+    assert (found.case, found.slices) == (CoverageCase.NOT_ASKED, {0})
+    with pytest.raises(InvalidInputError, match="nothing new is drawn"):
+        covered(sent("cy", 1, 0, 0, 0, 0, 0), None, history)
+
+
+def test_a_draft_repeats_ones_own_label_and_is_nothing_new_in_somebody_elses_draft() -> None:
+    """Cy sends slice 0, keeps it in a draft, Ann draws it anew, and Cy's client loads it from a draft of Bob's."""
+    last = version(2, "ann", 2, 0, 0, 0, 0, 0, minute=3)
+    first = replace(version(1, "cy", 1, 0, 0, 0, 0, 0), superseded_at=last.created_at)
+    drafts = tuple(
+        replace(version(number, who, 1, 0, 0, 0, 0, 0, minute=minute), is_draft=True)
+        for number, who, minute in ((2, "cy", 2), (4, "bob", 5))
+    )
+    originals = (first, drafts[0], replace(last, number=3), drafts[1])
+    history = History(True, frozenset({0}), True, (first, last), originals)
+    assert covered(sent("cy", 1, 0, 0, 0, 0, 0), query("cy", [1], minute=4), history).slices == {1}
+
+
 def test_ones_own_draft_from_before_ones_label_comes_back_in_somebody_elses_draft_as_theirs() -> None:
     """Bob draws slice 0 in a draft, Ann keeps it as hers, Bob sends another drawing, and loads Ann's draft."""
     drafts = tuple(replace(version(n, who, 1, 0, 0, 0, 0, 0), is_draft=True) for n, who in ((1, "bob"), (2, "ann")))
@@ -291,11 +315,13 @@ class Study(RuleBasedStateMachine):
             return
         found = covered(label, client.query, self.history)
         assert found.slices is not None
+        before = self.label
         self.label = {**self.label, **{index: client.screen[index] for index in found.slices}}
         answered = {} if client.own else {index: client.screen[index] for index in asked}
         kept_as_shown = {index: value for index, value in answered.items() if value}
         self.expected = {**answered, **self.expected, **kept_as_shown, **fresh}
-        self.drawn_by |= dict.fromkeys({**kept_as_shown, **fresh}, annotator)
+        changed = {index: value for index, value in kept_as_shown.items() if value != before.get(index)}
+        self.drawn_by |= dict.fromkeys({**changed, **fresh}, annotator)
         client.drafted, client.kept_as_draft = {}, set()
         if client.query is not None:
             client.own |= {*asked, *fresh}

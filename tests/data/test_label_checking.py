@@ -151,6 +151,13 @@ def test_another_grid_is_refused(tmp_path: Path) -> None:
         check_label(path, IMAGE, NAMES)
 
 
+def test_a_label_with_frames_is_called_a_label(tmp_path: Path) -> None:
+    path = save(tmp_path / "label.nii.gz", np.zeros((6, 5, 4, 2), dtype=np.uint8))
+
+    with pytest.raises(InvalidInputError, match=r"label.nii.gz: the label is 6x5x4x2 voxels, expected 3D"):
+        check_label(path, IMAGE, NAMES)
+
+
 def test_another_affine_is_refused_and_the_distance_named(tmp_path: Path) -> None:
     moved = AFFINE.copy()
     moved[:3, 3] += (3.0, 4.0, 0.0)

@@ -122,14 +122,47 @@ def test_an_unknown_key_id_fetches_the_keys_once_and_not_for_every_token(
     clock.now += 11  # type: ignore[attr-defined]
     keys.key(openid.key.id, "RS256")
     assert openid.asked == 2
-    for number in range(20):
+    for number in [*range(20), *range(20)]:
         with pytest.raises(NotLoggedInError):
             keys.key(f"none {number}", "RS256")
-    assert openid.asked == 2
+    assert openid.asked == 2 + signing_keys.MOST_AT_ONCE
     with pytest.raises(NotLoggedInError):
         keys.key(first.id, "RS256")
     with pytest.raises(NotLoggedInError):
         keys.key(openid.key.id, "ES256")
+
+
+def test_a_provider_may_change_its_keys_right_after_they_were_fetched(
+    openid: OpenIdProvider, clock: Callable[[], float]
+) -> None:
+    keys = SigningKeys(lambda: fetch(openid), clock)
+    retired = openid.key
+    keys.key(retired.id, "RS256")
+    for asked in (2, 4):  # the second time a client goes on sending a token of a key that is gone
+        openid.rotate()
+        keys.key(openid.key.id, "RS256")
+        assert openid.asked == asked
+        for _ in range(3):
+            with pytest.raises(NotLoggedInError):
+                keys.key(retired.id, "RS256")
+
+
+def test_unknown_keys_are_not_asked_for_at_once_while_the_provider_is_away(
+    openid: OpenIdProvider, clock: Callable[[], float]
+) -> None:
+    tried = []
+
+    def try_to_fetch() -> dict[str, Any]:
+        tried.append(openid.down)
+        return fetch(openid)
+
+    keys = SigningKeys(try_to_fetch, clock)
+    keys.key(openid.key.id, "RS256")
+    openid.down = True
+    for number in range(20):
+        with pytest.raises(NotLoggedInError):
+            keys.key(f"none {number}", "RS256")
+    assert tried == [False, True]
 
 
 def test_known_keys_go_on_while_the_provider_is_away(openid: OpenIdProvider, clock: Callable[[], float]) -> None:

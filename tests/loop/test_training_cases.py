@@ -15,9 +15,10 @@ from training_study import Study
 
 from activelabel.data.files.image_files import ImageFiles
 from activelabel.data.volumes import Volume
-from activelabel.errors import NotReadyError
+from activelabel.errors import NotReadyError, UnavailableError
 from activelabel.loop.autopilot import Autopilot
 from activelabel.loop.due import Work, read_situation, work_due
+from activelabel.loop.training_cases import annotated_case, readable_annotations
 from activelabel.prediction.prepared import images
 from activelabel.project.readability import note_image
 from activelabel.project.setting_aside import may_be_mended
@@ -110,6 +111,34 @@ def test_a_damaged_image_is_set_aside_and_the_rest_is_trained_on(annotated: Stud
     ledger = annotated.project.ledger
     assert len(ledger.latest_model().trained_on) == 2
     assert f"{broken}.nii.gz: cannot be read as a 3D image" in ledger.image(broken).unreadable_reason
+
+
+def test_an_image_that_is_not_found_though_the_server_sees_it_ends_the_training_in_one_line(annotated: Study) -> None:
+    """A model without it would leave its label new, so that the next training would be due at once, and so for ever."""
+    gone = annotated.ids("training")[0]
+    Path(annotated.get_image_uri(gone)).unlink()
+
+    with pytest.raises(UnavailableError, match=f"image '{gone}' is annotated and is not found here"):
+        annotated.train()
+    assert annotated.project.ledger.latest_model() is None
+
+    present = [image_id for image_id in (*annotated.ids("training"), *annotated.ids("validation")) if image_id != gone]
+    annotated.project.ledger.sync_images(present, len(annotated.ids("validation")))
+    annotated.train()
+    assert len(annotated.project.ledger.latest_model().trained_on) == 2
+
+
+def test_a_case_says_what_its_image_holds_whatever_the_time_of_its_file(annotated: Study) -> None:
+    def said() -> list[str | None]:
+        annotations = readable_annotations(annotated.project, annotated)
+        return [annotated_case(one, annotated.project, annotated).get("content") for one in annotations]
+
+    before = said()
+    assert None not in before
+    assert len(set(before)) == len(before)
+    for image_id in annotated.ids("training"):
+        Path(annotated.get_image_uri(image_id)).chmod(0o640)
+    assert said() == before
 
 
 def test_when_no_training_image_can_be_read_nothing_is_trained(study: Study) -> None:

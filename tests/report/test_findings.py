@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from made_up_experiment import make_experiment
 
+from activelabel.analysis.comparison import compare
 from activelabel.errors import InvalidInputError
 from activelabel.report.findings import Findings, efforts_to_reach, find, foreground_efficiencies
 from activelabel.report.summary import summarise
@@ -159,6 +160,19 @@ def test_the_summary_says_what_cannot_be_told_apart(tmp_path: Path) -> None:
     text = summary_of(found(tmp_path, {"random": LINES["random"], **LIKE_RANDOM}, rounds=1))
     assert "That is no more than chance explains: it cannot be told from `bald` (+0.000, " in text
     assert "p = 1.000)" in text
+
+
+def test_the_summary_says_what_cannot_be_tested(lines: Findings) -> None:
+    under = lines.under[lines.main]
+    gains = {"variance": 0.02, "random": 0.0, "bald": 0.01}
+    constant = pd.DataFrame({arm: [0.6 + gain] * 4 for arm, gain in gains.items()})
+    text = summary_of(replace(lines, under={**lines.under, lines.main: replace(under, tests=compare(constant))}))
+    assert (
+        "Nothing can be tested against `random` (+0.020; the same in each seed) and `bald` (+0.010; the same in each "
+        "seed)." in text
+    )
+    assert "nan" not in text
+    assert "Holm" not in text
 
 
 @pytest.mark.parametrize("seeds", [1, 2])

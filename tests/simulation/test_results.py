@@ -60,7 +60,7 @@ def test_an_experiment_comes_back_as_it_was_written(tmp_path: Path) -> None:
     assert list(effort["foreground_voxels"]) == [2 * VOXELS * count for count in (1, 2, 3, 4)]
     assert list(effort["boundary_mm"]) == [2 * CONTOUR_MM * count for count in (1, 2, 3, 4)]
     dice = mean_dice(results.metrics).groupby(["arm", "seed", "round"])["dice"].mean()
-    assert dice["variance", 0, 3] == pytest.approx(0.69)
+    assert dice["variance", 0, 3] == pytest.approx(0.6901)
     assert dice["random", 1, 2] == pytest.approx(0.6401)
 
 

@@ -29,7 +29,8 @@ def make_experiment(
     """Write an experiment whose round r cost 2 (r + 1) volumes, and whose Dice lies around `curves[arm](r)`.
 
     The Dice of the cases and structures of an arm lies symmetrically around its curve, in the same way in every arm and
-    seed; each further seed adds 0.0001. `rounds_done` gives for a run how many of its `rounds + 1` rounds exist.
+    seed; each further seed adds 0.0001, or takes it away in every other arm. `rounds_done` gives for a run how many of
+    its `rounds + 1` rounds exist.
     """
     names, pool = [f"test_{case}" for case in range(cases)], [f"pool_{index}" for index in range(SIZE * (rounds + 1))]
     arm = {"recipe": "tiny", "start": SIZE, "query_size": SIZE, "rounds": rounds}
@@ -40,13 +41,14 @@ def make_experiment(
     }  # fmt: skip
     folder.mkdir(parents=True)
     (folder / "experiment.json").write_text(json.dumps(description))
-    for name, curve in curves.items():
+    for place, (name, curve) in enumerate(curves.items()):
         for seed in range(seeds):
             done = (rounds_done or {}).get((name, seed), rounds + 1)
             run = folder / "runs" / name / str(seed)
             run.mkdir(parents=True)
             if done:
-                _write_run(run, name, seed, [curve(number) for number in range(done)], names)
+                better = 0.0001 * (seeds - 1 - seed if place % 2 else seed)
+                _write_run(run, name, seed, [curve(number) + better for number in range(done)], names)
     if with_images:
         _write_images(folder, pool)
     return folder
@@ -62,7 +64,7 @@ def _write_run(run: Path, arm: str, seed: int, means: Sequence[float], cases: Se
         for number, mean in enumerate(means)
         for place, case in enumerate(cases)
         for sign, label in zip((1, -1), LABELS, strict=True)
-        for dice in [mean + 0.02 * (place - (len(cases) - 1) / 2) + 0.05 * sign + 0.0001 * seed]
+        for dice in [mean + 0.02 * (place - (len(cases) - 1) / 2) + 0.05 * sign]
     ]
     models = [
         {"round": number, "model_version": number + 1, "sha256": "", "file": "model.safetensors",

@@ -26,7 +26,8 @@ class SeedTest:
     """Student's paired t test of the differences a − b, one difference for each seed.
 
     `low` and `high` are the 95 % interval of the mean difference, `p` is two-sided, both with `seeds` − 1 degrees of
-    freedom; all three are NaN where there are fewer than `FEWEST_SEEDS`.
+    freedom; all three are NaN where there are fewer than `FEWEST_SEEDS`, or where a and b differ by the same in each
+    seed.
     """
 
     seeds: int
@@ -38,8 +39,15 @@ class SeedTest:
 
     @property
     def told(self) -> bool:
-        """Whether there are enough seeds for a test."""
+        """Whether there are enough seeds for a test, and a spread to test by."""
         return not math.isnan(self.p)
+
+    @property
+    def why_untold(self) -> str:
+        """Why there is no test, in a few words; empty if there is one."""
+        if self.told:
+            return ""
+        return "too few seeds" if self.seeds < FEWEST_SEEDS else "the same in each seed"
 
     @property
     def first_is_better(self) -> bool:
@@ -59,7 +67,8 @@ class Comparison(SeedTest):
 def seed_test(a: ArrayLike, b: ArrayLike) -> SeedTest:
     """Test two vectors of one length; each value is a seed's mean over its test cases.
 
-    Seeds with a NaN are left out. Where all differences are equal, p is 1 if they are 0 and 0 if not.
+    Seeds with a NaN are left out. Where all differences are 0, p is 1. Where all are equal but not 0, there is no test:
+    t would be infinite and p 0, and seeds that give one and the same number are hardly repeats of their own.
 
     Raises:
         ValueError: the vectors differ in length, a value is infinite, or no seed is left.
@@ -78,8 +87,8 @@ def seed_test(a: ArrayLike, b: ArrayLike) -> SeedTest:
 
 
 def mean_and_interval(values: ArrayLike) -> tuple[float, float, float, float]:
-    """Mean of one value for each seed, its 95 % t interval, and the p of a mean of 0; NaN for the last three if seeds
-    are few.
+    """Mean of one value for each seed, its 95 % t interval, and the p of a mean of 0; NaN for the last three if there
+    is no test.
 
     Raises:
         ValueError: as `seed_test`.
@@ -92,7 +101,7 @@ def _interval_and_p(differences: NDArray[np.float64]) -> tuple[float, float, flo
     mean, freedom = float(differences.mean()), len(differences) - 1
     error = float(differences.std(ddof=1)) / math.sqrt(len(differences))
     if error < _ROUNDING:
-        return mean, mean, 1.0 if mean == 0 else 0.0
+        return (mean, mean, 1.0) if mean == 0 else (math.nan, math.nan, math.nan)
     half = float(stdtrit(freedom, 0.975)) * error
     return mean - half, mean + half, float(2 * stdtr(freedom, -abs(mean) / error))
 

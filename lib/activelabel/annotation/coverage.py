@@ -164,7 +164,9 @@ def _corrected(sent: SentLabel, query: Lease, asked: frozenset[int], history: Hi
     """The slices that an annotator who sends an answer again has corrected: those that differ from their last answer.
 
     An empty slice is corrected only if the annotator left it drawn, or was the last to change it. On any other empty
-    slice, somebody else has drawn since, and this annotator's client has never loaded that drawing. Nor has it where a
+    slice, somebody else has drawn since, and this annotator's client has never loaded that drawing. (Or their answer
+    showed what was drawn there already, and they have emptied it now. A label, which is merged, does not tell these
+    two apart, and the rule errs on the side that loses nothing.) Nor has it where a
     drawn slice is as the annotator sent it before, and somebody else was the last to change it.
     """
     earlier = history.sent_by(sent.annotator, query.granted_at)
@@ -186,23 +188,24 @@ def _newly_drawn(sent: SentLabel, query: Lease | None, history: History) -> set[
     query), and it still shows the annotator's last label. A slice that equals an earlier label of the annotator comes
     from an outdated screen, unless they were the last to change the slice: then they restore it. The drafts of the
     annotator, and of the annotator whose query is answered, do not count as loaded, nor do copies of those since
-    their last label in another annotator's draft: sending a draft annotates nothing.
+    their last label in what another annotator has sent: sending a draft annotates nothing.
     """
     since = None if query is None else query.granted_at
     drafts_of = {sent.annotator} if query is None else {sent.annotator, query.annotator}
     loaded, sent_earlier = list(history.shown.values()), list[SliceDigests]()
-    drafts: list[Version] = []
+    of_others: list[Version] = []
     for versions in (history.finals, history.originals):
         recent = [version for version in versions if version.counted_after(since)]
-        drafts += [version for version in recent if version.is_draft and version.annotator not in drafts_of]
-        recent = [version for version in recent if not version.is_draft]
-        own = [one.drawing for one in recent if one.annotator == sent.annotator and one.deleted_at is None]
-        loaded += [*own[-1:], *(one.drawing for one in recent if one.annotator != sent.annotator)]
-        sent_earlier += own[:-1]
+        own = [one for one in recent if one.annotator == sent.annotator and not one.is_draft]
+        labels = [one.drawing for one in own if one.deleted_at is None]
+        loaded += labels[-1:]
+        sent_earlier += labels[:-1]
+        own_drafts = [one for one in recent if one.is_draft and one.annotator in drafts_of]
+        of_others += [one for one in recent if one not in own and one not in own_drafts]
     drawn = _differs_from_all(sent, loaded)
-    for draft in drafts:
-        same = drawn - differing(sent.drawing, draft.drawing)
-        drawn -= {index for index in same if not history.repeats_draft_of(drafts_of, index, draft)}
+    for version in of_others:
+        same = drawn - differing(sent.drawing, version.drawing)
+        drawn -= {index for index in same if not history.repeats_draft_of(drafts_of, index, version)}
     repeated = drawn - _differs_from_all(sent, sent_earlier)
     restored = history.last_changed_by(sent.annotator) & repeated if repeated else set()
     return (drawn - repeated) | restored

@@ -116,11 +116,12 @@ class History:
             left = left - changed | changed & drawn_on(version.drawing)
         return left
 
-    def repeats_draft_of(self, annotators: Collection[str], index: int, draft: Version) -> bool:
-        """Whether what a draft shows on a slice was drawn first by one of them, in a draft since their last label."""
-        earlier = (version for version in self.originals if version.is_draft and version.number < draft.number)
-        same = (version for version in earlier if index not in differing(version.drawing, draft.drawing))
-        first = next(same, draft)
-        return first.annotator in annotators and not any(
+    def repeats_draft_of(self, annotators: Collection[str], index: int, version: Version) -> bool:
+        """Whether what a version shows on a slice was drawn first by one of them, in a draft since their last label."""
+        earlier = (one for one in self.originals if one.created_at <= version.created_at)
+        same = (one for one in earlier if one.drawing[index] == version.drawing[index])
+        first = next(same, version)
+        is_their_draft = first.is_draft and first.annotator in annotators
+        return is_their_draft and not any(
             label.annotator == first.annotator and label.created_at > first.created_at for label in self.finals
         )

@@ -117,7 +117,7 @@ def read_label(path: Path, image: Grid, wanted: Sequence[str] | None = None, *, 
     array, header = open_voxels(path)
     segments = segments_of(path.name, header.fields)
     if segments is not None:
-        part = regular_grid(path, header, smallest=1)
+        part = regular_grid(path, header, smallest=1, kind="label")
         label = place_segments(path.name, array.reshape(*part.shape, header.layers), part, segments, image, wanted)
         return FoundLabel(label.array.astype(np.float32), label.names, label.is_mapped)
     if header.layers != 1:
@@ -138,7 +138,7 @@ def check_kept_grid(path: Path, image: Grid) -> None:
 
 
 def _order(path: Path, header: Header, image: Grid, *, as_kept: bool) -> AxisOrder:
-    grid = regular_grid(path, header, smallest=1)
+    grid = regular_grid(path, header, smallest=1, kind="label")
     order = label_order(grid, image)
     if order is None:
         raise _elsewhere(path, grid, image)

@@ -210,8 +210,8 @@ def _axes_text(affine: NDArray[np.float64]) -> str:
     return ", ".join("(" + ", ".join(f"{value:.4g}" for value in axis) + ")" for axis in affine[:3, :3].T)
 
 
-def regular_grid(path: Path, header: Header, smallest: int) -> Grid:
-    """The grid of a 3D file with at least `smallest` voxels along each axis.
+def regular_grid(path: Path, header: Header, smallest: int, kind: str = "image") -> Grid:
+    """The grid of a 3D file with at least `smallest` voxels along each axis; errors call it by its `kind`.
 
     Raises:
         InvalidInputError: it is not 3D, or its affine has no inverse.
@@ -219,7 +219,7 @@ def regular_grid(path: Path, header: Header, smallest: int) -> Grid:
     affine_ras = header.affine_ras
     if len(header.shape) != 3 or min(header.shape) < smallest or affine_ras is None:
         raise InvalidInputError(
-            f"{path.name}: the image is {header.size} voxels, expected 3D with at least {smallest} voxels along each "
+            f"{path.name}: the {kind} is {header.size} voxels, expected 3D with at least {smallest} voxels along each "
             "axis: export it as one volume"
         )
     if not has_inverse(affine_ras):

@@ -23,7 +23,9 @@ ALGORITHMS = ("RS256", "ES256")
 """The accepted signature algorithms; a token with any other is refused."""
 KEPT_SECONDS = 3600.0
 AGAIN_AFTER_SECONDS = 10.0
-"""Least time between requests for an unknown key, since anybody can send a token that names one."""
+"""Time after a request in which few unknown keys are asked for, since anybody can send a token that names one."""
+MOST_AT_ONCE = 5
+"""So many unknown keys are asked for in that time, each once: a provider may have changed its keys a moment ago."""
 _SMALLEST_RSA_BITS = 2048
 
 
@@ -36,6 +38,8 @@ class SigningKeys:
         self._keys: dict[str, dict[str, PublicKey]] = {}
         self._fetched: float | None = None
         self._tried: float | None = None
+        self._answered = False
+        self._missing: set[tuple[str | None, str]] = set()
         self._lock = threading.Lock()
 
     def key(self, key_id: str | None, algorithm: str) -> PublicKey:
@@ -46,11 +50,13 @@ class SigningKeys:
             UnavailableError: the provider does not answer, and nothing is known of its keys.
         """
         with self._lock:
-            if self._fetched is None or self._clock() - self._fetched > KEPT_SECONDS:
-                self._refresh()
-            if self._find(key_id, algorithm) is None:
+            is_old = self._fetched is None or self._clock() - self._fetched > KEPT_SECONDS
+            is_unknown = self._find(key_id, algorithm) is None
+            if (is_old and self._is_time()) or (is_unknown and self._may_ask_for(key_id, algorithm)):
                 self._refresh()
             found = self._find(key_id, algorithm)
+            if found is None:
+                self._missing.add((key_id, algorithm))
         if found is None:
             raise NotLoggedInError("the token is signed with a key that the login provider does not have")
         return found
@@ -62,10 +68,18 @@ class SigningKeys:
             return next(iter(keys.values())) if len(keys) == 1 else None
         return keys.get(key_id)
 
+    def _is_time(self) -> bool:
+        return self._tried is None or self._clock() - self._tried >= AGAIN_AFTER_SECONDS
+
+    def _may_ask_for(self, key_id: str | None, algorithm: str) -> bool:
+        """Whether an unknown key may be asked for now: after a while, or at once if it is one of the first."""
+        is_new = len(self._missing) < MOST_AT_ONCE and (key_id, algorithm) not in self._missing
+        return self._is_time() or (self._answered and is_new)
+
     def _refresh(self) -> None:
-        if self._tried is not None and self._clock() - self._tried < AGAIN_AFTER_SECONDS:
-            return
-        self._tried = self._clock()
+        if self._is_time():
+            self._missing.clear()
+        self._tried, self._answered = self._clock(), False
         try:
             document = self._fetch()
         except UnavailableError:
@@ -75,7 +89,7 @@ class SigningKeys:
             logger.warning("the login provider does not say its keys: those known go on being used")
             return
         self._keys = _usable_keys(document)
-        self._fetched = self._clock()
+        self._fetched, self._answered = self._clock(), True
 
 
 def _usable_keys(document: Any) -> dict[str, dict[str, PublicKey]]:

@@ -7,7 +7,7 @@ from activelabel.data.files.one_case import one_case
 from activelabel.data.label_checking import check_label
 from activelabel.data.preprocessing import check_prepared_size
 from activelabel.data.volumes import read_grid
-from activelabel.errors import InvalidInputError, NotReadyError
+from activelabel.errors import InvalidInputError, NotReadyError, UnavailableError
 from activelabel.project.images import Images
 from activelabel.project.labels.kept import sound_file
 from activelabel.project.project import Project
@@ -62,6 +62,8 @@ def readable_annotations(project: Project, images: Images) -> list[Annotation]:
 
     Raises:
         NotReadyError: no training case is left.
+        UnavailableError: this process does not find the image of a case that the server sees. A model without it would
+            leave its label new, so that the next training would be due at once.
     """
     ledger = project.ledger
     partial = [item.image_id for item in ledger.labels_to_learn("validation") if item.slices is not None]
@@ -114,25 +116,36 @@ def check_case(annotation: Annotation, project: Project, image: AnyImage) -> Non
 
 def annotated_case(annotation: Annotation, project: Project, images: Images) -> AnnotatedCase:
     """The case of an annotation, in the form in which it is sent to the training processes."""
-    image = project.ledger.image(annotation.image_id)
+    image, files = project.ledger.image(annotation.image_id), images.image_files(annotation.image_id)
+    is_told = image.content_sha256 is not None and files.path.is_file()  # the grid of a series is in all its files
     return {
-        "image": images.image_files(annotation.image_id).as_json(),
+        "image": files.as_json(),
         "label": str(project.labels_folder / annotation.file),
         "slices": None if annotation.slices is None else list(annotation.slices),
         "slice_axis": image.slice_axis,
         "image_id": annotation.image_id,
         "role": image.role,
+        "content": f"{image.content_sha256} {read_grid(files).affine_ras.tolist()}" if is_told else None,
     }
 
 
 def readable_of_role(project: Project, role: Role, images: Images) -> list[Annotation]:
-    """The `usable_annotations` of a role without damaged cases, which are set aside in the ledger."""
+    """The `usable_annotations` of a role without damaged cases, which are set aside in the ledger.
+
+    Raises:
+        UnavailableError: as `readable_annotations`.
+    """
     return [item for item in usable_annotations(project.ledger, role) if _is_sound(item, project, images)]
 
 
 def _is_sound(annotation: Annotation, project: Project, images: Images) -> bool:
     image_id, ledger = annotation.image_id, project.ledger
     if set_aside_unreadable(image_id, images, ledger, was_scored=False, preprocessing=project.preprocessing):
+        if ledger.image(image_id).usable:
+            raise UnavailableError(
+                f"image '{image_id}' is annotated and is not found here, where cases are read for a training: put its "
+                "file back; a worker needs the folder that the server has"
+            )
         return False
     try:
         sound_file(annotation, project.labels_folder, ledger)  # notes that it is

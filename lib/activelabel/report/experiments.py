@@ -157,7 +157,7 @@ def _effects_on_worst(judged: pd.DataFrame, metric: str, reference: str, which: 
         frame=pd.DataFrame(rows, columns=columns),
         note=f"Quantile regression (chlebus2022, Table 9) on {which}, of each seed by itself, and the mean over "
         "seeds with its t interval. A missed structure counts as the largest finite value. p is not corrected. A dash: "
-        "too few seeds to tell.",
+        "too few seeds to tell, or the same number in each.",
     )
 
 

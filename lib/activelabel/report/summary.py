@@ -64,22 +64,29 @@ def _significance(first: str, tests: Sequence[Comparison]) -> str:
     """A sentence on the tests of the best arm, which is the first arm in each of its tests."""
     rivals = [test for test in tests if test.arm == first]
     seeds = rivals[0].seeds
-    if not rivals[0].told:
+    if all(test.seeds < FEWEST_SEEDS for test in rivals):
         return (
             f"Whether that is chance cannot be told from {seeds} seed{'s' if seeds > 1 else ''}: {FEWEST_SEEDS} at "
             "least are needed, and more where differences are small (`--seeds`)."
         )
     ahead = [test for test in rivals if test.p_holm < SIGNIFICANT and test.first_is_better]
-    level = [test for test in rivals if test not in ahead]
+    level = [test for test in rivals if test.told and test not in ahead]
+    untold = [test for test in rivals if not test.told]
+    untested = [f"`{test.against}` ({test.mean_difference:+.3f}; {test.why_untold})" for test in untold]
     claims = []
     if ahead:
         claims.append(f"That is more than chance explains against {_listed([_tested(test) for test in ahead])}.")
     if level:
         than = "It" if ahead else "That is no more than chance explains: it"
         claims.append(f"{than} cannot be told from {_listed([_tested(test) for test in level])}.")
+    if untested:
+        claims.append(f"Nothing can be tested against {_listed(untested)}.")
+    if not ahead and not level:
+        return " ".join(claims)
+    told = sum(test.told for test in tests)
     return (
         f"{' '.join(claims)} Each test has n = {seeds} seeds, a seed being the mean over its test cases; p is that of "
-        f"Student's paired t test, after Holm's correction for {len(tests)} test{'s' if len(tests) > 1 else ''}. In "
+        f"Student's paired t test, after Holm's correction for {told} test{'' if told == 1 else 's'}. In "
         "brackets: the difference, and where it lies with 95 % for other seeds."
     )
 

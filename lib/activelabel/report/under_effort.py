@@ -39,7 +39,7 @@ def blocks_under(findings: Findings, effort: str) -> Iterator[Block]:
         if under.tests:
             yield _tests(f"tests_aubc_{effort}", "Is one better all along? AUBC, two by two", under.tests)
             yield _tests(f"tests_final_{effort}", "Is one better in the end? Final Dice, two by two", under.final_tests)
-            if all(test.told for test in under.tests):
+            if all(test.seeds >= FEWEST_SEEDS for test in under.tests):
                 yield _penalties(effort, [over_cases(step[under.ranking.index]) for step in under.equal.steps])
     if findings.full is not None:
         yield _enough(findings, findings.full.value, effort)
@@ -120,14 +120,14 @@ def _tests(name: str, title: str, tests: Sequence[Comparison]) -> Table:
         name=name,
         title=title,
         frame=pd.DataFrame(rows),
-        note=f"Differences are first minus second. {_OVER_SEEDS} Then Holm's correction for all rows. A dash: fewer "
-        f"than {FEWEST_SEEDS} seeds, from which nothing can be told.",
+        note=f"Differences are first minus second. {_OVER_SEEDS} Then Holm's correction for all rows. A dash: nothing "
+        f"can be told, as there are fewer than {FEWEST_SEEDS} seeds, or as the difference is the same in each.",
     )
 
 
 def _better(test: Comparison) -> str:
     if not test.told:
-        return "too few seeds"
+        return test.why_untold
     if test.p_holm >= SIGNIFICANT:
         return "no telling"
     return "first" if test.first_is_better else "second"

@@ -36,12 +36,15 @@ class Case(TypedDict):
     """An annotated case: the files of its image and of its label, whose values are those of the app.
 
     `slices` lists the annotated slices along `slice_axis` of the image's own voxel array; None means all slices.
+    `content` says what the image holds, by which it is known again although its files have other times; None if that
+    is not known.
     """
 
     image: ImageJson
     label: str
     slices: NotRequired[list[int] | None]
     slice_axis: NotRequired[int | None]
+    content: NotRequired[str | None]
 
 
 class LoadCase(Transform):

@@ -147,6 +147,37 @@ def test_a_second_kind_of_nifti_that_slicer_does_not_know_is_refused(tmp_path: P
         read_grid(tmp_path / "image.nii.gz")
 
 
+@pytest.mark.parametrize("ending", [".nii", ".nii.gz"])
+@pytest.mark.parametrize("kind", [nibabel.Nifti1Image, nibabel.Nifti2Image])
+@pytest.mark.parametrize("slope", [0.0, np.nan, np.inf])
+def test_an_intercept_without_a_slope_is_refused_as_readers_differ_about_it(
+    tmp_path: Path, slope: float, kind: Any, ending: str
+) -> None:
+    file = tmp_path / f"ct{ending}"
+    raw = bytearray(kind(np.full(SHAPE, 7, np.int16), AFFINE).to_bytes())
+    fields, start = ("<f4", 112) if kind is nibabel.Nifti1Image else ("<f8", 176)
+    scale = np.array([slope, -1024.0], fields).tobytes()
+    raw[start : start + len(scale)] = scale
+    file.write_bytes(gzip.compress(bytes(raw)) if ending == ".nii.gz" else bytes(raw))
+    for read in (read_grid, read_volume):
+        with pytest.raises(
+            InvalidInputError, match=rf"{file.name}: its header has the slope \S+ and the intercept -1024"
+        ):
+            read(file)
+    without = np.array([slope, 0.0], fields).tobytes()
+    raw[start : start + len(without)] = without
+    file.write_bytes(gzip.compress(bytes(raw)) if ending == ".nii.gz" else bytes(raw))
+    assert (open_voxels(file)[0] == 7).all()
+
+
+def test_an_error_of_itk_reads_the_same_each_time(tmp_path: Path) -> None:
+    """Its lines hold the address of an object, which is another one in each process."""
+    nibabel.save(nibabel.Nifti2Image(np.zeros(SHAPE, dtype=np.float32), AFFINE), tmp_path / "image.nii.gz")
+    with pytest.raises(InvalidInputError, match="NiftiImageIO: ") as caught:
+        read_grid(tmp_path / "image.nii.gz")
+    assert "0x" not in str(caught.value)
+
+
 def test_units_in_the_header_count_as_itk_counts_them(tmp_path: Path) -> None:
     image = nibabel.Nifti1Image(np.zeros(SHAPE, dtype=np.float32), np.diag([0.001, 0.001, 0.002, 1]))
     image.header.set_xyzt_units("meter")

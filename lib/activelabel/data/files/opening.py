@@ -6,6 +6,8 @@ differ.
 """
 
 import io
+import math
+import re
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,6 +17,7 @@ from typing import TYPE_CHECKING
 import nibabel
 import numpy as np
 from nibabel.filebasedimages import ImageFileError
+from nibabel.openers import Opener
 from nibabel.spatialimages import HeaderDataError
 from numpy.typing import NDArray
 
@@ -32,6 +35,8 @@ _NIFTI_FAILURES = (ImageFileError, HeaderDataError, EOFError, zlib.error, OSErro
 _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 _ITK_FORMATS = {".nii.gz": "NiftiImageIO", ".nii": "NiftiImageIO", ".nrrd": "NrrdImageIO", ".mha": "MetaImageIO"}
 _SAME_PLACE_VOXELS = 1e-3
+_LONGEST_HEADER = nibabel.Nifti2Header.sizeof_hdr
+_ADDRESS = re.compile(r"\s*\(?\b0x[0-9a-fA-F]+\b\)?")  # of an object of ITK's: another one in each process
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,7 +139,7 @@ def slicer_moves_voxels(grid: Grid) -> float:
 def unreadable(path: Path, error: BaseException) -> InvalidInputError:
     """The error of a reader as one line, without the path on this machine."""
     lines = str(error).replace(str(path), path.name).strip().splitlines()
-    line = " ".join(lines[-1].split()) if lines else type(error).__name__
+    line = " ".join(_ADDRESS.sub("", lines[-1]).split()) if lines else type(error).__name__
     return InvalidInputError(
         f"{path.name}: cannot be read as a 3D image ({line[:200]}): the file is truncated, damaged or of another kind; "
         "export or copy it again"
@@ -168,7 +173,28 @@ def _load_nifti(path: Path, unpacked: io.BytesIO | None = None) -> nibabel.Nifti
         raise InvalidInputError(
             f"{path.name}: voxels are {kind}, expected one real number each: export the image in grey values"
         )
+    _check_scale(path, image, unpacked)
     return image
+
+
+def _check_scale(path: Path, image: nibabel.Nifti1Image, unpacked: io.BytesIO | None) -> None:
+    """Check that all readers give voxels the same values.
+
+    By the format, a slope of 0 or of no number says that there is no scale; ITK then adds the intercept all the same.
+
+    Raises:
+        InvalidInputError: there is an intercept without a slope.
+    """
+    start = path if unpacked is None else io.BytesIO(unpacked.getbuffer()[:_LONGEST_HEADER])
+    with Opener(start) as file:
+        header = type(image.header).from_fileobj(file, check=False)
+    slope, intercept = float(header["scl_slope"]), float(header["scl_inter"])
+    has_slope, has_intercept = (number != 0 and math.isfinite(number) for number in (slope, intercept))
+    if has_intercept and not has_slope:
+        raise InvalidInputError(
+            f"{path.name}: its header has the slope {slope:g} and the intercept {intercept:g}, which some programs add "
+            "to the voxels and some do not: set the slope to 1 if it belongs to them, or else the intercept to 0"
+        )
 
 
 def _nifti_in(unpacked: io.BytesIO) -> nibabel.Nifti1Image:

@@ -94,7 +94,8 @@ class Plan:
     epochs_file_seconds: float = 0.0
 
     def identity(self, network: object, processes: int = 1) -> str:
-        """A hash of everything on which the state after an epoch depends; files count by name, size and times.
+        """A hash of everything on which the state after an epoch depends; files count by name, size and times,
+        but an image whose content is said by its case.
 
         `network` is counted by its text: the same description may give another network in another version.
         """
@@ -132,10 +133,11 @@ def epochs_of(steps: int, steps_per_epoch: int) -> int:
 
 
 def _stamps(cases: Sequence[Case] | Sequence[NoisyCase]) -> list[object]:
-    return [[dict(case), *(_stamp(value) for key, value in case.items() if key in _FILES)] for case in cases]
+    return [[dict(case), *(_stamp(value) for key, value in case.items() if key in _files_of(case))] for case in cases]
 
 
-_FILES = ("image", "label", "noisy_label")
+def _files_of(case: Case | NoisyCase) -> tuple[str, ...]:
+    return ("label",) if case.get("content") else ("image", "label", "noisy_label")
 
 
 def _stamp(files: Any) -> FileState:
