@@ -136,14 +136,16 @@ def monte_carlo_dropout(network: nn.Module, device: torch.device, channels_last:
         device: where its values are.
         channels_last: whether the channels of a sample lie innermost in memory: masks are drawn in that order.
     """
-    modes = {module: module.training for module in network.modules()}
     dropout = RandomDropout(device, channels_last)
     hooks = [layer.register_forward_hook(dropout) for layer in random_layers(network)]
-    network.eval()
+    # To set the mode of a module that is in it already costs as much: some milliseconds for a whole network.
+    in_training = [module for module in network.modules() if module.training]
+    if in_training:
+        network.eval()
     try:
         yield dropout
     finally:
         for hook in hooks:
             hook.remove()
-        for module, training in modes.items():
-            module.training = training
+        for module in in_training:
+            module.training = True
