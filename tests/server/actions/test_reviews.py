@@ -372,6 +372,13 @@ def test_a_draft_is_kept_opened_again_by_its_annotator_and_never_learnt_from(war
     assert ward.post("finish", "ann", image=NAMES[0])["state"] == "finished"
 
 
+@pytest.mark.parametrize("after", ["%00", "case%0A", "x" * 256])
+def test_a_worklist_does_not_go_on_after_what_is_no_id(ward: Ward, after: str) -> None:
+    """PostgreSQL refuses a text with NUL, and the ledger is asked for the ids that follow."""
+    answer = ward.client.get(f"/activelabel/worklist?after={after}")
+    assert (answer.status_code, answer.json()["detail"][:6]) == (422, "after:")
+
+
 def test_the_states_that_events_tell_are_those_of_the_worklist(ward: Ward) -> None:
     asked = ward.ask()["id"]
     done = next(name for name in NAMES if name != asked)
@@ -1083,6 +1090,13 @@ def test_the_reviewer_module_approves_and_flags(ward: Ward) -> None:
     assert (reviews[second].reviewer, reviews[second].note) == ("rev", "the box is too small")
     ward.reviewer_module(first, status="segmented", comment="thanks")  # decides nothing
     assert ward.state(first) == "approved"
+
+
+def test_a_comment_of_the_reviewer_module_is_kept_without_characters_that_cannot_be_printed(ward: Ward) -> None:
+    """PostgreSQL refuses a text with NUL."""
+    ward.send(NAMES[0])
+    ward.reviewer_module(NAMES[0], status="flagged", comment="the box\x00is\u202e too\r\nsmall")
+    assert ward.ledger.standing_decisions()[NAMES[0]].note == "the box is too small"
 
 
 def test_the_reviewer_module_shows_what_was_decided_in_another_client(ward: Ward) -> None:

@@ -39,11 +39,16 @@ def read_meta(info: Mapping[str, Any]) -> SegmentationMeta | None:
         return None
     if not isinstance(meta, Mapping) or any(not isinstance(meta.get(key) or "", str) for key in _TEXTS):
         raise InvalidInputError(f"{KEY}: expected an object with the texts {', '.join(_TEXTS)}, got {str(meta)[:80]!r}")
-    texts = {key: " ".join(str(meta.get(key) or "").split()) for key in _TEXTS}
+    texts = {key: _in_one_line(meta.get(key) or "") for key in _TEXTS}
     verdict = _VERDICTS.get(texts["status"])
     note = texts["comment"] or (FLAGGED_WITHOUT_COMMENT if verdict is Verdict.RETURNED else "")
     levels: dict[str, Difficulty] = {level: level for level in get_args(Difficulty)}
     return SegmentationMeta(verdict, texts["approvedBy"], note, levels.get(texts["level"]))
+
+
+def _in_one_line(text: str) -> str:
+    """The text with a space for each character that cannot be printed; PostgreSQL would refuse a NUL."""
+    return " ".join("".join(character if character.isprintable() else " " for character in text).split())
 
 
 def meta_of(review: Review) -> dict[str, Any]:

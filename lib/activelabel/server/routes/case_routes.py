@@ -38,7 +38,8 @@ from activelabel.strategies.case_requests import LONGEST_REASON
 
 router = APIRouter(route_class=OneLineRoute, prefix="/activelabel")
 
-Line = Annotated[str, Field(max_length=LONGEST_REASON, pattern=r"^[^\x00-\x1f\x7f]*$")]
+_ONE_LINE = r"^[^\x00-\x1f\x7f]*$"
+Line = Annotated[str, Field(max_length=LONGEST_REASON, pattern=_ONE_LINE)]
 """A text of one line."""
 Version = Annotated[int, Field(ge=1)]
 
@@ -189,7 +190,7 @@ def worklist(
     state: Annotated[list[CaseState] | None, Query()] = None,
     annotator: str | None = None,
     limit: Annotated[int, Query(ge=1, le=LARGEST_PAGE)] = PAGE,
-    after: str = "",
+    after: Annotated[str, Query(max_length=255, pattern=_ONE_LINE)] = "",  # PostgreSQL refuses a text with NUL
 ) -> Worklist:
     """List the cases with their states, who brought each about, since when, and the note that belongs to it.
 
