@@ -25,7 +25,7 @@ import { listenForProgress } from './server/progress.ts';
 import { Reviews } from './session/reviews.ts';
 import { Server } from './server/server.ts';
 import { Session } from './session/session.ts';
-import { BrowserPages } from './session/pages.ts';
+import { openPages } from './session/pages.ts';
 import { BrowserShelf } from './session/shelf.ts';
 import { Slices } from './session/slices.ts';
 import { BUTTONS } from './viewer/toolbar.ts';
@@ -73,7 +73,7 @@ function begin({ servicesManager: { services }, commandsManager }: Managers): Se
     shown.show(state);
     veil.show(state, begun.drawing !== undefined);
     overlays.follow(state);
-  }, new Marks(sessionStorage), new Journal(shelf, new BrowserPages(), text => {
+  }, new Marks(sessionStorage), new Journal(shelf, openPages(), text => {
     begun.set({ message: { kind: 'bad', text } });
   }));
   const slices = new Slices(begun, viewer);

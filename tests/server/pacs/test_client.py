@@ -198,6 +198,17 @@ def test_a_viewers_request_is_passed_on_as_it_is(fake: FakePacs) -> None:
     assert (fake.asked[1][0], fake.asked[1][1], fake.asked[1][3]) == ("POST", "/dicom-web/studies", b"--x")
 
 
+def test_pixels_are_asked_for_as_they_are_and_lists_compressed(fake: FakePacs, tmp_path: Path) -> None:
+    pacs = Pacs(fake.url)
+    pacs.forward("GET", "wado", "studies/1/frames/1", "", b"", {"accept": "multipart/related; type=image/jls"})
+    pacs.images()
+    pacs.forward("GET", "wado", "studies/1/metadata", "", b"", {"accept": "application/dicom+json"})
+    with pytest.raises(UnavailableError):
+        pacs.download("1.2.3", "1.9", tmp_path)  # the answer is no series
+    compression = ["gzip" in headers["accept-encoding"] for _, _, headers, _ in fake.asked]
+    assert compression == [False, True, True, False]
+
+
 def test_services_may_have_addresses_of_their_own(fake: FakePacs, monkeypatch: pytest.MonkeyPatch) -> None:
     for service in ("QIDO", "WADO", "STOW"):
         monkeypatch.setattr(host_settings, f"MONAI_LABEL_{service}_PREFIX", service.lower())

@@ -206,6 +206,31 @@ class OhifPage:
         """Press a button of the panel."""
         self._panel.get_by_role("button", name=name).click()
 
+    def save_and_next_by_keys(self) -> dict[str, Any]:
+        """Save the drawing without a mouse, wait until the next case is open, and return the server's answer."""
+        self._reach("Save and next")
+        return self._case_after(lambda: self.press("Space"))
+
+    def open_and_close_by_keys(self, part: str, field: str | None = None) -> None:
+        """Open a part of the panel by its button, and close it by Escape: the button has the focus again."""
+        button = self._reach(part)
+        self.press("Space")
+        self._panel.locator("button[aria-expanded=true]", has_text=part).wait_for()
+        if field is not None:
+            self._panel.get_by_label(field).press_sequentially("wz[")  # letters, which are no commands here
+            assert self._panel.get_by_label(field).input_value() == "wz["
+        self.press("Escape")
+        self._panel.locator("button[aria-expanded=false]:focus", has_text=part).wait_for()
+        assert button.is_visible()
+
+    def _reach(self, name: str) -> Locator:
+        """Put the focus on a button as the Tab key does, which the browser tells from a press of the mouse."""
+        button = self._panel.get_by_role("button", name=name)
+        button.focus()
+        self.press("Tab")
+        self.press("Shift+Tab")
+        return button
+
     def take_for_review(self) -> None:
         """Take the next label for review, and wait until it is shown."""
         self.press_button("Take the next label")

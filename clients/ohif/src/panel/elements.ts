@@ -30,7 +30,9 @@ export function button(text: string, press: () => void, attributes: Attributes =
 export function textField(attributes: Attributes): HTMLInputElement {
   const field = make('input', { type: 'text', maxlength: '200', ...attributes });
   field.addEventListener('keydown', event => {
-    event.stopPropagation(); // a letter is no command of the viewer here
+    if (event.key !== 'Escape') { // which closes what the field stands in
+      event.stopPropagation(); // a letter is no command of the viewer here
+    }
   });
   return field;
 }

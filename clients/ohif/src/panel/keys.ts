@@ -37,19 +37,35 @@ function ofControl(key: string, shift: boolean, actions: Actions): (() => void) 
   return key === 'z' ? () => { actions.undo(); } : undefined;
 }
 
-function writesText(target: EventTarget | null): boolean {
-  return target instanceof HTMLInputElement && target.type !== 'range';
+/** Fields in which keys write. */
+const WRITING = 'input:not([type=range], [type=checkbox], [type=radio], [type=button]), textarea, select, [contenteditable]:not([contenteditable=false])';
+const PRESSING = new Set([' ', 'Enter']);
+const SLIDING = new Set(['ArrowLeft', 'ArrowRight', 'ArrowUp', 'ArrowDown', 'Home', 'End', 'PageUp', 'PageDown']);
+
+/**
+ * Whether a key is for the control of the panel that was reached by keys. OHIF has a use for some of them too: the space bar puts its view
+ * back. The slider has the focus after a press of the mouse too, but then the keys are meant for the image.
+ */
+export function isForControl(focused: Pick<Element, 'matches'>, { key }: Pick<KeyboardEvent, 'key'>): boolean {
+  const control = PRESSING.has(key) ? 'button, a' : SLIDING.has(key) ? '[type=range]' : undefined;
+  return control !== undefined && focused.matches(`.activelabel :is(${control}):focus-visible`);
 }
 
 export function listenForKeys(actions: Actions): void {
   window.addEventListener(
     'keydown',
     event => {
-      const act = writesText(event.target) ? undefined : meaningOf(event, actions);
+      const { target } = event;
+      if (target instanceof Element && target.matches(WRITING)) {
+        return;
+      }
+      const act = meaningOf(event, actions);
       if (act !== undefined) {
         event.preventDefault();
         event.stopPropagation();
         act();
+      } else if (target instanceof Element && isForControl(target, event)) {
+        event.stopPropagation();
       }
     },
     true

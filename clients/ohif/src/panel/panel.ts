@@ -99,6 +99,7 @@ export class Panel {
     this.title.textContent = titleOf(state);
     this.reason.title = reasonOf(state);
     tell(this.reason, reasonOf(state));
+    this.reason.classList.toggle('al-whole', (state.query?.returned ?? null) !== null); // a note is there to be read
     tell(this.begun, phase === 'drawing' || phase === 'reviewing' ? state.from : '');
     this.message.show(state);
     tell(this.kept, keptOf(state));

@@ -26,7 +26,9 @@ export class Folded implements Part {
     this.element = make('div', { class: 'al-folds' }, row, this.body);
     this.element.addEventListener('keydown', event => {
       if (event.key === 'Escape') {
+        const opened = this.heads.find(head => head.getAttribute('aria-expanded') === 'true');
         this.open(undefined);
+        opened?.focus(); // what had the focus may be hidden now
       }
     });
     this.open(undefined);

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { meaningOf } from '../../src/panel/keys.ts';
+import { isForControl, meaningOf } from '../../src/panel/keys.ts';
 import type { Actions } from '../../src/panel/panel.ts';
 
 const NO_KEY = { key: '', code: '', ctrlKey: false, metaKey: false, shiftKey: false, altKey: false };
@@ -48,4 +48,11 @@ test("OHIF's own keys stay OHIF's", () => {
   for (const event of [{ key: 'z' }, { key: '1', code: 'Digit1' }, { key: 'Enter' }, { key: 'd', code: 'KeyD' }, { key: 'c', ctrlKey: true }]) {
     assert.equal(doneBy(event), undefined);
   }
+});
+
+test('a control that was reached by keys has those that it uses, and no others', () => {
+  const reached = (own: string) => ({ matches: (selector: string) => selector.includes(own) && selector.endsWith(':focus-visible') });
+  const [press, slider] = [reached('button'), reached('[type=range]')];
+  assert.deepEqual([' ', 'Enter', 'ArrowUp', 'z'].map(key => isForControl(press, { key })), [true, true, false, false]);
+  assert.deepEqual([' ', 'ArrowUp', 'Home', 'z'].map(key => isForControl(slider, { key })), [false, true, true, false]);
 });

@@ -7,16 +7,14 @@ table in `server.login.roles`. Each route checks the names in the request, then 
 route in a worker thread. Errors become a 4xx with their one line.
 """
 
-import os
 import shutil
 import subprocess
 import tempfile
-from pathlib import Path
 from typing import Any
 
 from fastapi import APIRouter, Request, Response, UploadFile
 from monailabel.endpoints import model as model_file
-from monailabel.endpoints import ohif, scoring, train
+from monailabel.endpoints import scoring, train
 
 from activelabel.errors import ForbiddenError, NotFoundError
 from activelabel.server.known import require_known
@@ -37,11 +35,13 @@ from activelabel.server.routes.served import application
 from activelabel.server.routes.task_options import ScoringOptions, parse_options, trainer_params
 from activelabel.server.routes.turns import queued
 from activelabel.server.routes.uploads import received
-from activelabel.server.routes.viewer import ohif_configuration
+from activelabel.server.routes.viewer.files import ViewerFiles, configuration
 from activelabel.server.routes.whole_file import whole_file
 from activelabel.training.checkpoints import ENDING
 
 router = APIRouter(route_class=OneLineRoute)
+
+_VIEWER = ViewerFiles()
 
 
 @router.get("/info/")
@@ -160,9 +160,9 @@ async def proxy_dicom(request: Request, path: str, user: AnyUser) -> Response:
 
 
 @router.get("/ohif/app-config.js", include_in_schema=False)
-def configure_ohif(user: AnyUser) -> Response:
+def configure_ohif(request: Request, user: AnyUser) -> Response:
     """Give the configuration of the viewer that the host serves."""
-    return Response(ohif_configuration(), media_type="text/javascript")
+    return configuration().answer(request.headers)
 
 
 @router.get("/logs/gpu")
@@ -176,11 +176,9 @@ def show_gpu(user: AnyUser) -> Response:
 
 
 @router.get("/ohif/{path:path}", include_in_schema=False, response_model=None)
-def ohif_page(path: str, user: AnyUser) -> Any:
+def ohif_page(request: Request, path: str, user: AnyUser) -> Response:
     """Give a file of the viewer, or its page for any other address below `/ohif/`, which the viewer itself reads."""
-    files = Path(ohif.__file__).parent / "static" / "ohif"
-    is_folder = os.path.isdir(files / path.replace("/", os.pathsep))  # the host looks for this name
-    return ohif.get_ohif("" if is_folder else path)
+    return _VIEWER.content(path).answer(request.headers)
 
 
 _OWN = (

@@ -385,18 +385,28 @@
       actions.undo();
     } : void 0;
   }
-  function writesText(target) {
-    return target instanceof HTMLInputElement && target.type !== "range";
+  var WRITING = "input:not([type=range], [type=checkbox], [type=radio], [type=button]), textarea, select, [contenteditable]:not([contenteditable=false])";
+  var PRESSING = /* @__PURE__ */ new Set([" ", "Enter"]);
+  var SLIDING = /* @__PURE__ */ new Set(["ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown", "Home", "End", "PageUp", "PageDown"]);
+  function isForControl(focused, { key }) {
+    const control = PRESSING.has(key) ? "button, a" : SLIDING.has(key) ? "[type=range]" : void 0;
+    return control !== void 0 && focused.matches(`.activelabel :is(${control}):focus-visible`);
   }
   function listenForKeys(actions) {
     window.addEventListener(
       "keydown",
       (event) => {
-        const act = writesText(event.target) ? void 0 : meaningOf(event, actions);
+        const { target } = event;
+        if (target instanceof Element && target.matches(WRITING)) {
+          return;
+        }
+        const act = meaningOf(event, actions);
         if (act !== void 0) {
           event.preventDefault();
           event.stopPropagation();
           act();
+        } else if (target instanceof Element && isForControl(target, event)) {
+          event.stopPropagation();
         }
       },
       true
@@ -916,7 +926,9 @@
   function textField(attributes) {
     const field = make("input", { type: "text", maxlength: "200", ...attributes });
     field.addEventListener("keydown", (event) => {
-      event.stopPropagation();
+      if (event.key !== "Escape") {
+        event.stopPropagation();
+      }
     });
     return field;
   }
@@ -1052,6 +1064,7 @@
       this.title.textContent = titleOf(state);
       this.reason.title = reasonOf2(state);
       tell(this.reason, reasonOf2(state));
+      this.reason.classList.toggle("al-whole", (state.query?.returned ?? null) !== null);
       tell(this.begun, phase === "drawing" || phase === "reviewing" ? state.from : "");
       this.message.show(state);
       tell(this.kept, keptOf(state));
@@ -1189,7 +1202,7 @@
   }
 
   // src/panel/panel.css
-  var panel_default = "/* It shares its side with OHIF's list of structures, one below the other: a panel loses its state when another replaces it. */\ndiv.activelabel-panel {\n  flex: none;\n}\n:has(> div.activelabel-panel) {\n  overflow: hidden auto;\n}\n:has(> div.activelabel-panel),\n.activelabel .al-folded {\n  scrollbar-width: thin;\n  scrollbar-color: #35547c transparent;\n}\n.activelabel {\n  display: flex;\n  flex-direction: column;\n  gap: 4px;\n  padding: 6px 10px;\n  color: #d7e3f4;\n  font-size: 13px;\n  line-height: 1.4;\n}\n.activelabel [hidden] {\n  display: none !important;\n}\n.activelabel h2 {\n  margin: 0;\n  color: #fff;\n  font-size: 15px;\n  overflow-wrap: anywhere;\n}\n.activelabel p {\n  margin: 0;\n}\n.activelabel .al-quiet {\n  color: #8fa6c4;\n  font-size: 12px;\n}\n.activelabel .al-row {\n  display: flex;\n  flex-wrap: wrap;\n  align-items: center;\n  gap: 6px;\n}\n.activelabel button {\n  padding: 4px 8px;\n  border: 1px solid #35547c;\n  border-radius: 4px;\n  background: #10233f;\n  color: #e8f1fc;\n}\n.activelabel .al-row button {\n  white-space: nowrap;\n}\n.activelabel button:hover:enabled {\n  background: #1d3a63;\n}\n.activelabel button:disabled {\n  opacity: 0.4;\n}\n.activelabel button.al-main {\n  padding: 5px 8px;\n  border-color: #5acce6;\n  background: #0b6a86;\n  color: #fff;\n  font-weight: 600;\n}\n.activelabel .al-message {\n  padding: 6px 8px;\n  border-left: 3px solid #8fa6c4;\n  background: #0d1a2d;\n  overflow-wrap: anywhere;\n}\n.activelabel .al-message a {\n  color: #5acce6;\n  text-decoration: underline;\n}\n.activelabel .al-message.al-bad {\n  border-color: #ff8a65;\n}\n.activelabel .al-message.al-good {\n  border-color: #7ddc8a;\n}\n.activelabel input[type='text'] {\n  width: 100%;\n  padding: 4px 6px;\n  border: 1px solid #35547c;\n  border-radius: 4px;\n  background: #07101e;\n  color: #fff;\n}\n.activelabel input[type='range'] {\n  flex: 1;\n  appearance: auto;\n  height: 16px;\n  background: transparent;\n  accent-color: #5acce6;\n}\n.activelabel progress {\n  appearance: auto;\n  width: 100%;\n  accent-color: #5acce6;\n}\n.activelabel .al-skip {\n  display: flex;\n  flex-direction: column;\n  gap: 6px;\n  padding: 8px;\n  border: 1px solid #35547c;\n  border-radius: 4px;\n}\ncanvas.activelabel-uncertainty {\n  position: absolute;\n  inset: 0;\n  width: 100%;\n  height: 100%;\n  pointer-events: none;\n}\n.activelabel .al-column {\n  display: flex;\n  flex-direction: column;\n  gap: 6px;\n}\n.activelabel .al-name input[type='text'] {\n  flex: 1;\n  width: auto;\n}\n/* The parts that are folded away open over OHIF's list of structures, so that nothing moves. */\n.activelabel .al-folds {\n  position: relative;\n}\n.activelabel .al-heads {\n  padding-top: 4px;\n  border-top: 1px solid #1f3a5f;\n}\n.activelabel .al-heads button {\n  flex: 1;\n  padding: 3px 6px;\n  border-color: transparent;\n  color: #8fa6c4;\n}\n.activelabel .al-heads button[aria-expanded='true'] {\n  border-color: #35547c;\n  color: #fff;\n}\n.activelabel .al-folded {\n  position: absolute;\n  z-index: 10;\n  top: 100%;\n  right: -10px;\n  left: -10px;\n  padding: 8px 10px;\n  overflow-y: auto;\n  border-bottom: 1px solid #35547c;\n  background: #04101f;\n  box-shadow: 0 10px 20px rgb(0 0 0 / 60%);\n}\n.activelabel .al-rows {\n  display: flex;\n  flex-direction: column;\n  gap: 2px;\n}\n.activelabel .al-head {\n  justify-content: space-between;\n}\n.activelabel .al-place {\n  flex: 1;\n  line-height: 1.2;\n  text-align: center;\n}\n.activelabel .al-place .al-quiet {\n  display: block;\n  font-size: 11px;\n}\n.activelabel .al-acts .al-main {\n  flex: 1;\n}\n.activelabel .al-acts button:not(.al-main) {\n  padding: 5px 6px;\n}\n.activelabel .al-both button {\n  flex: 1;\n  min-width: 0;\n  overflow: hidden;\n  text-overflow: ellipsis;\n}\n.activelabel .al-reason {\n  display: -webkit-box;\n  overflow: hidden;\n  -webkit-box-orient: vertical;\n  -webkit-line-clamp: 3;\n}\n.activelabel button[aria-pressed='true'] {\n  border-color: #5acce6;\n  color: #fff;\n}\n.activelabel button.al-line {\n  display: grid;\n  grid-template-columns: 1fr auto;\n  gap: 0 8px;\n  padding: 4px 8px;\n  border-color: transparent;\n  text-align: left;\n}\n.activelabel .al-line .al-quiet {\n  grid-column: 1 / -1;\n  overflow-wrap: anywhere;\n}\n.activelabel .al-case {\n  overflow-wrap: anywhere;\n}\n.activelabel .al-state {\n  color: #8fa6c4;\n}\n.activelabel .al-state.al-finished,\n.activelabel .al-state.al-approved {\n  color: #7ddc8a;\n}\n.activelabel .al-state.al-draft,\n.activelabel .al-state.al-leased,\n.activelabel .al-state.al-in-review {\n  color: #ffd166;\n}\n.activelabel .al-state.al-returned,\n.activelabel .al-state.al-cannot-be-annotated {\n  color: #ff8a65;\n}\n.activelabel .al-plot svg {\n  width: 100%;\n  max-width: 420px;\n}\n.activelabel .al-plot text {\n  fill: #8fa6c4;\n  font-size: 10px;\n}\n.activelabel .al-plot line,\n.activelabel .al-plot polyline,\n.activelabel .al-plot circle {\n  fill: none;\n  stroke: #5acce6;\n  stroke-width: 1.5;\n}\n.activelabel .al-plot .al-axis {\n  stroke: #35547c;\n  stroke-width: 1;\n}\n.activelabel .al-plot .al-interval {\n  stroke-opacity: 0.45;\n}\n.activelabel .al-plot .al-ahead {\n  stroke-dasharray: 4 3;\n}\n.activelabel .al-plot circle.al-model {\n  fill: #5acce6;\n}\n.activelabel-veil {\n  position: fixed;\n  z-index: 20;\n  display: flex;\n  align-items: center;\n  justify-content: center;\n  background: rgb(4 12 24 / 55%);\n  color: #fff;\n  font-size: 18px;\n  cursor: wait;\n}\n";
+  var panel_default = "/* It shares its side with OHIF's list of structures, one below the other: a panel loses its state when another replaces it. */\ndiv.activelabel-panel {\n  flex: none;\n}\n:has(> div.activelabel-panel) {\n  overflow: hidden auto;\n}\n:has(> div.activelabel-panel),\n.activelabel .al-folded {\n  scrollbar-width: thin;\n  scrollbar-color: #35547c transparent;\n}\n.activelabel {\n  display: flex;\n  flex-direction: column;\n  gap: 4px;\n  padding: 6px 10px;\n  color: #d7e3f4;\n  font-size: 13px;\n  line-height: 1.4;\n}\n.activelabel [hidden] {\n  display: none !important;\n}\n.activelabel h2 {\n  margin: 0;\n  color: #fff;\n  font-size: 15px;\n  overflow-wrap: anywhere;\n}\n.activelabel p {\n  margin: 0;\n}\n.activelabel .al-quiet {\n  color: #8fa6c4;\n  font-size: 12px;\n}\n.activelabel .al-row {\n  display: flex;\n  flex-wrap: wrap;\n  align-items: center;\n  gap: 6px;\n}\n.activelabel button {\n  padding: 4px 8px;\n  border: 1px solid #35547c;\n  border-radius: 4px;\n  background: #10233f;\n  color: #e8f1fc;\n}\n.activelabel .al-row button {\n  white-space: nowrap;\n}\n.activelabel button:hover:enabled {\n  background: #1d3a63;\n}\n.activelabel button:disabled {\n  opacity: 0.4;\n}\n.activelabel button.al-main {\n  padding: 5px 8px;\n  border-color: #5acce6;\n  background: #0b6a86;\n  color: #fff;\n  font-weight: 600;\n}\n.activelabel .al-message {\n  padding: 6px 8px;\n  border-left: 3px solid #8fa6c4;\n  background: #0d1a2d;\n  overflow-wrap: anywhere;\n}\n.activelabel .al-message a {\n  color: #5acce6;\n  text-decoration: underline;\n}\n.activelabel .al-message.al-bad {\n  border-color: #ff8a65;\n}\n.activelabel .al-message.al-good {\n  border-color: #7ddc8a;\n}\n.activelabel input[type='text'] {\n  width: 100%;\n  padding: 4px 6px;\n  border: 1px solid #35547c;\n  border-radius: 4px;\n  background: #07101e;\n  color: #fff;\n}\n.activelabel input[type='range'] {\n  flex: 1;\n  appearance: auto;\n  height: 16px;\n  background: transparent;\n  accent-color: #5acce6;\n}\n.activelabel progress {\n  appearance: auto;\n  width: 100%;\n  accent-color: #5acce6;\n}\n.activelabel .al-skip {\n  display: flex;\n  flex-direction: column;\n  gap: 6px;\n  padding: 8px;\n  border: 1px solid #35547c;\n  border-radius: 4px;\n}\ncanvas.activelabel-uncertainty {\n  position: absolute;\n  inset: 0;\n  width: 100%;\n  height: 100%;\n  pointer-events: none;\n}\n.activelabel .al-column {\n  display: flex;\n  flex-direction: column;\n  gap: 6px;\n}\n.activelabel .al-name input[type='text'] {\n  flex: 1;\n  width: auto;\n}\n/* The parts that are folded away open over OHIF's list of structures, so that nothing moves. */\n.activelabel .al-folds {\n  position: relative;\n}\n.activelabel .al-heads {\n  padding-top: 4px;\n  border-top: 1px solid #1f3a5f;\n}\n.activelabel .al-heads button {\n  flex: 1;\n  padding: 3px 6px;\n  border-color: transparent;\n  color: #8fa6c4;\n}\n.activelabel .al-heads button[aria-expanded='true'] {\n  border-color: #35547c;\n  color: #fff;\n}\n.activelabel .al-folded {\n  position: absolute;\n  z-index: 10;\n  top: 100%;\n  right: -10px;\n  left: -10px;\n  padding: 8px 10px;\n  overflow-y: auto;\n  border-bottom: 1px solid #35547c;\n  background: #04101f;\n  box-shadow: 0 10px 20px rgb(0 0 0 / 60%);\n}\n.activelabel .al-rows {\n  display: flex;\n  flex-direction: column;\n  gap: 2px;\n}\n.activelabel .al-head {\n  justify-content: space-between;\n}\n.activelabel .al-place {\n  flex: 1;\n  line-height: 1.2;\n  text-align: center;\n}\n.activelabel .al-place .al-quiet {\n  display: block;\n  font-size: 11px;\n}\n.activelabel .al-acts .al-main {\n  flex: 1;\n}\n.activelabel .al-acts button:not(.al-main) {\n  padding: 5px 6px;\n}\n.activelabel .al-both button {\n  flex: 1;\n  min-width: 0;\n  overflow: hidden;\n  text-overflow: ellipsis;\n}\n.activelabel .al-reason {\n  display: -webkit-box;\n  overflow: hidden;\n  -webkit-box-orient: vertical;\n  -webkit-line-clamp: 3;\n}\n.activelabel .al-reason.al-whole {\n  -webkit-line-clamp: none;\n}\n.activelabel button[aria-pressed='true'] {\n  border-color: #5acce6;\n  color: #fff;\n}\n.activelabel button.al-line {\n  display: grid;\n  grid-template-columns: 1fr auto;\n  gap: 0 8px;\n  padding: 4px 8px;\n  border-color: transparent;\n  text-align: left;\n}\n.activelabel .al-line .al-quiet {\n  grid-column: 1 / -1;\n  overflow-wrap: anywhere;\n}\n.activelabel .al-case {\n  overflow-wrap: anywhere;\n}\n.activelabel .al-state {\n  color: #8fa6c4;\n}\n.activelabel .al-state.al-finished,\n.activelabel .al-state.al-approved {\n  color: #7ddc8a;\n}\n.activelabel .al-state.al-draft,\n.activelabel .al-state.al-leased,\n.activelabel .al-state.al-in-review {\n  color: #ffd166;\n}\n.activelabel .al-state.al-returned,\n.activelabel .al-state.al-cannot-be-annotated {\n  color: #ff8a65;\n}\n.activelabel .al-plot svg {\n  width: 100%;\n  max-width: 420px;\n}\n.activelabel .al-plot text {\n  fill: #8fa6c4;\n  font-size: 10px;\n}\n.activelabel .al-plot line,\n.activelabel .al-plot polyline,\n.activelabel .al-plot circle {\n  fill: none;\n  stroke: #5acce6;\n  stroke-width: 1.5;\n}\n.activelabel .al-plot .al-axis {\n  stroke: #35547c;\n  stroke-width: 1;\n}\n.activelabel .al-plot .al-interval {\n  stroke-opacity: 0.45;\n}\n.activelabel .al-plot .al-ahead {\n  stroke-dasharray: 4 3;\n}\n.activelabel .al-plot circle.al-model {\n  fill: #5acce6;\n}\n.activelabel-veil {\n  position: fixed;\n  z-index: 20;\n  display: flex;\n  align-items: center;\n  justify-content: center;\n  background: rgb(4 12 24 / 55%);\n  color: #fff;\n  font-size: 18px;\n  cursor: wait;\n}\n";
 
   // src/panel/panel_older.ts
   var OlderPart = class {
@@ -1321,7 +1334,9 @@
       this.element = make("div", { class: "al-folds" }, row, this.body);
       this.element.addEventListener("keydown", (event) => {
         if (event.key === "Escape") {
+          const opened = this.heads.find((head) => head.getAttribute("aria-expanded") === "true");
           this.open(void 0);
+          opened?.focus();
         }
       });
       this.open(void 0);
@@ -2556,9 +2571,35 @@
 
   // src/session/pages.ts
   var CHANNEL = "activelabel";
-  var ANSWER_MS2 = 500;
-  var BrowserPages = class {
-    own = [...crypto.getRandomValues(new Uint32Array(4))].map((part) => part.toString(36)).join("-");
+  var LOCK = "activelabel page ";
+  var ANSWER_MS2 = 5e3;
+  function openPages() {
+    const { locks } = navigator;
+    return locks === void 0 ? new HeardPages() : new LockedPages(locks);
+  }
+  var LockedPages = class {
+    constructor(locks) {
+      this.locks = locks;
+      this.held = new Promise((resolve, reject) => {
+        locks.request(LOCK + this.own, () => {
+          resolve();
+          return new Promise(() => void 0);
+        }).catch(reject);
+      });
+      this.held.catch(() => void 0);
+    }
+    locks;
+    own = newName();
+    held;
+    async others() {
+      await this.held;
+      const { held = [] } = await this.locks.query();
+      const pages = held.flatMap(({ name }) => name?.startsWith(LOCK) === true ? [name.slice(LOCK.length)] : []);
+      return new Set(pages.filter((name) => name !== this.own));
+    }
+  };
+  var HeardPages = class {
+    own = newName();
     channel = new BroadcastChannel(CHANNEL);
     constructor() {
       this.channel.addEventListener("message", ({ data }) => {
@@ -2584,6 +2625,9 @@
       this.channel.postMessage(what);
     }
   };
+  function newName() {
+    return [...crypto.getRandomValues(new Uint32Array(4))].map((part) => part.toString(36)).join("-");
+  }
 
   // src/session/shelf.ts
   var DATABASE = "activelabel";
@@ -3515,7 +3559,7 @@
       shown.show(state);
       veil.show(state, begun.drawing !== void 0);
       overlays.follow(state);
-    }, new Marks(sessionStorage), new Journal(shelf, new BrowserPages(), (text2) => {
+    }, new Marks(sessionStorage), new Journal(shelf, openPages(), (text2) => {
       begun.set({ message: { kind: "bad", text: text2 } });
     }));
     const slices = new Slices(begun, viewer);
