@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from activelabel.data.grids import Grid
-from activelabel.data.label_checking import check_label, write_label
+from activelabel.data.label_checking import check_label, label_file_of, write_label
 from activelabel.data.labels.label_texts import parse_labels
 from activelabel.errors import InvalidInputError
 
@@ -328,3 +328,38 @@ def test_a_label_is_written_as_nibabel_writes_it(tmp_path: Path, kind: type[np.g
     image.set_qform(AFFINE, code="scanner")
     image.set_sform(AFFINE, code="scanner")
     assert gzip.decompress((tmp_path / "label.nii.gz").read_bytes()) == image.to_bytes()
+
+
+@pytest.mark.parametrize("kind", ["i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "f4", "f8"])
+@pytest.mark.parametrize("names", [None, ["liver", "spleen", "tumour"], ["tumour", "liver", "spleen"]])
+def test_a_label_of_any_type_keeps_the_order_of_its_file_in_memory_of_its_own(
+    tmp_path: Path, kind: str, names: list[str] | None
+) -> None:
+    image = nibabel.Nifti1Image(label_array().astype(kind), AFFINE, dtype=np.dtype(kind))
+    nibabel.save(image, tmp_path / "label.nii.gz")
+
+    array = check_label(tmp_path / "label.nii.gz", IMAGE, NAMES, names).array
+
+    expected = np.array([0, 3, 1, 2], np.uint8)[label_array()] if names and names[0] == "tumour" else label_array()
+    np.testing.assert_array_equal(array, expected)
+    assert array.dtype == np.uint8
+    assert array.flags.f_contiguous  # as NIfTI has it, so that it is written again without being turned
+    assert array.flags.owndata
+    assert array.flags.writeable
+
+
+@pytest.mark.parametrize("kind", [np.int8, np.uint8, np.int64, np.uint64])
+def test_whole_numbers_without_a_name_are_refused_whatever_their_type(tmp_path: Path, kind: type) -> None:
+    array = label_array().astype(kind)
+    array[2, 2, 2] = 127
+    nibabel.save(nibabel.Nifti1Image(array, AFFINE, dtype=kind), tmp_path / "label.nii.gz")
+
+    with pytest.raises(InvalidInputError, match="value 127 in 1 voxels has no name, expected 0 to 3"):
+        check_label(tmp_path / "label.nii.gz", IMAGE, NAMES)
+
+
+def test_a_label_gives_the_same_file_whatever_its_order_in_memory() -> None:
+    content = label_file_of(label_array(), AFFINE)
+
+    assert label_file_of(np.asfortranarray(label_array()), AFFINE) == content
+    np.testing.assert_array_equal(nibabel.Nifti1Image.from_bytes(gzip.decompress(content)).get_fdata(), label_array())

@@ -1,5 +1,8 @@
 """Digests tell which slices of two labels are equal, as a comparison of their voxels does."""
 
+import hashlib
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -35,3 +38,28 @@ def test_digests_do_not_depend_on_the_type_of_the_values() -> None:
 def test_labels_with_different_numbers_of_slices_are_not_compared() -> None:
     with pytest.raises(ValueError, match="zip"):
         differing(("a",), ("a", "b"))
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16])
+def test_digests_are_those_of_each_slice_whatever_the_order_in_memory(axis: int, kind: type) -> None:
+    drawn = np.random.default_rng(0).integers(0, 3, (5, 4, 3)).astype(kind)
+    expected = tuple(
+        hashlib.blake2b(drawn.take(index, axis).astype("<u2").tobytes(), digest_size=16).hexdigest()
+        for index in range(drawn.shape[axis])
+    )
+
+    assert slice_digests(drawn, axis) == expected
+    assert slice_digests(np.asfortranarray(drawn), axis) == expected
+
+
+def test_no_digest_of_a_slice_copies_the_whole_label() -> None:
+    drawn = np.ones((64, 64, 64), np.uint16, order="F")
+    tracemalloc.start()
+    try:
+        slice_digests(drawn, 2)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert most < drawn.nbytes * 0.75  # one byte a voxel, which says where it is drawn; and a slice

@@ -4,6 +4,7 @@ import gzip
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import nibabel
 import numpy as np
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from activelabel.data.dicom_objects.labels import read_dicom_file
 from activelabel.data.files.names import is_dicom
-from activelabel.data.files.opening import Header, finite, open_header, open_voxels
+from activelabel.data.files.opening import WHOLE, Header, finite, open_header, open_stored
 from activelabel.data.files.writing import write_atomically
 from activelabel.data.grids import TOLERANCE_VOXELS, AxisOrder, Grid, label_order
 from activelabel.data.labels.arrays import LabelArray, smallest_type
@@ -32,7 +33,10 @@ _SCALED = 0.05
 
 @dataclass(frozen=True, eq=False)
 class CheckedLabel:
-    """A label on its image's grid: `array` (W, H, D) of values that the app's label map knows; 0 is background."""
+    """A label on its image's grid: `array` (W, H, D) of values that the app's label map knows; 0 is background.
+
+    In memory its axes have the order of the file, which for a NIfTI is that of Fortran.
+    """
 
     array: LabelArray
     affine_ras: NDArray[np.float64]
@@ -79,20 +83,20 @@ def check_label(
         if segment_numbers and not label.names:
             array = by_place(path.name, whole_numbers(path, array), meant, segment_numbers)
         named = _whole_values(path, array, np.ones(len(table), dtype=bool))
-        values = _checked_values(path, table[named], labels, meant)
-    checked = np.ascontiguousarray(values.astype(np.uint16))
-    return CheckedLabel(smallest_type(checked, highest=labels.highest), image.affine_ras)
+        values = _checked_values(path, _mapped(table, named), labels, meant)
+    return CheckedLabel(smallest_type(values, highest=labels.highest), image.affine_ras)
 
 
 @dataclass(frozen=True, eq=False)
 class FoundLabel:
-    """The content of a label file, on its image's grid: `array` float32 (W, H, D), and the names of its values.
+    """The content of a label file, on its image's grid: `array` (W, H, D), and the names of its values.
 
+    Values are whole numbers of some type if the file stores them so, else float32.
     `names[v - 1]` is the name of value v; empty if the file gives no names. If `is_mapped`, the values are already
     those of the app's label map.
     """
 
-    array: NDArray[np.float32]
+    array: NDArray[Any]
     names: tuple[str, ...]
     is_mapped: bool = False
 
@@ -113,13 +117,13 @@ def read_label(path: Path, image: Grid, wanted: Sequence[str] | None = None, *, 
     """
     if is_dicom(path.name):
         found = read_dicom_file(path, image, wanted)
-        return FoundLabel(found.array.astype(np.float32), found.names, found.is_mapped)
-    array, header = open_voxels(path)
+        return FoundLabel(found.array, found.names, found.is_mapped)
+    array, header = open_stored(path)
     segments = segments_of(path.name, header.fields)
     if segments is not None:
         part = regular_grid(path, header, smallest=1, kind="label")
         label = place_segments(path.name, array.reshape(*part.shape, header.layers), part, segments, image, wanted)
-        return FoundLabel(label.array.astype(np.float32), label.names, label.is_mapped)
+        return FoundLabel(label.array, label.names, label.is_mapped)
     if header.layers != 1:
         raise InvalidInputError(
             f"{path.name}: a voxel has {header.layers} values, expected one: export a label map, one value a voxel"
@@ -175,7 +179,9 @@ def _content(header: nibabel.Nifti1Header, array: LabelArray) -> bytes:
     """The bytes of a NIfTI file without extensions, as nibabel gives them in ten times as long."""
     header["vox_offset"], header["scl_slope"], header["scl_inter"] = _DATA_OFFSET, 1, 0
     head = header.binaryblock
-    return bytes(head + bytes(_DATA_OFFSET - len(head)) + array.astype(header.get_data_dtype()).tobytes("F"))
+    return bytes(
+        head + bytes(_DATA_OFFSET - len(head)) + np.asfortranarray(array, header.get_data_dtype()).tobytes("F")
+    )
 
 
 def _elsewhere(path: Path, label: Grid, image: Grid) -> InvalidInputError:
@@ -215,9 +221,12 @@ def _value_table(path: Path, labels: LabelMap, segment_names: Sequence[str]) -> 
     return np.array(values, dtype=np.int32)
 
 
-def _checked_values(
-    path: Path, values: NDArray[np.int32], labels: LabelMap, segment_names: Sequence[str]
-) -> NDArray[np.int32]:
+def _mapped(table: NDArray[np.int32], values: NDArray[Any]) -> NDArray[Any]:
+    """The entries of a table for values; mostly these are the values themselves."""
+    return values if np.array_equal(table, np.arange(len(table))) else table[values]
+
+
+def _checked_values(path: Path, values: NDArray[Any], labels: LabelMap, segment_names: Sequence[str]) -> NDArray[Any]:
     """The values, after a check that nothing is drawn as a structure without a value, or with a value of no structure.
 
     Raises:
@@ -230,18 +239,22 @@ def _checked_values(
             f"{path.name}: '{name}' has no value of its own, because other structures have its values ({own}) too: "
             f"draw {', '.join(labels.offered_names)}"
         )
+    if labels.known.all() or labels.known[values].all():
+        return values
     nameless = values[~labels.known[values]]
-    if nameless.size:
-        raise _without_name(path, nameless[0], nameless.size, labels.known)
-    return values
+    raise _without_name(path, nameless[0], nameless.size, labels.known)
 
 
-def whole_numbers(path: Path, array: NDArray[np.float32]) -> NDArray[np.float32]:
+def whole_numbers(path: Path, array: NDArray[Any]) -> NDArray[Any]:
     """Label values as whole numbers, without the rounding of the scale with which they were stored.
+
+    Whole numbers that were stored as such come back as they are.
 
     Raises:
         InvalidInputError: a value lies further than `NEARLY_WHOLE` from a whole number.
     """
+    if array.dtype.kind in WHOLE:
+        return array
     whole = np.rint(array)
     away = np.abs(array - whole)
     fractional = away > NEARLY_WHOLE
@@ -258,16 +271,17 @@ def whole_numbers(path: Path, array: NDArray[np.float32]) -> NDArray[np.float32]
     )
 
 
-def _whole_values(path: Path, array: NDArray[np.float32], known: NDArray[np.bool_]) -> NDArray[np.intp]:
+def _whole_values(path: Path, array: NDArray[Any], known: NDArray[np.bool_]) -> NDArray[Any]:
     """The values of a file, of which `known` tells the allowed ones from 0 on.
 
     Raises:
         InvalidInputError: a value is no whole number, or is not allowed.
     """
     whole = whole_numbers(path, array)
-    outside = whole[(whole < 0) | (whole >= len(known))]
-    if not outside.size:
-        values = whole.astype(np.intp)
+    if whole.min(initial=0) < 0 or whole.max(initial=0) >= len(known):
+        outside = whole[(whole < 0) | (whole >= len(known))]
+    else:
+        values = whole if whole.dtype.kind in WHOLE else whole.astype(np.uint16)
         if known.all() or known[values].all():
             return values
         outside = whole[~known[values]]

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from activelabel.data.files.image_files import AnyImage
 from activelabel.data.label_checking import read_label
 from activelabel.data.volumes import Volume, read_grid
@@ -31,4 +33,5 @@ def read_reference_label(image: AnyImage, label: Path, wanted: Sequence[str] | N
     """
     grid = read_grid(image)
     found = read_label(label, grid, wanted)
-    return ReferenceLabel(found.array, grid.affine_ras, label, grid.other_affines, names=found.names)
+    array = found.array.astype(np.float32, copy=False)
+    return ReferenceLabel(array, grid.affine_ras, label, grid.other_affines, names=found.names)

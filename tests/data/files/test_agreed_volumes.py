@@ -42,7 +42,7 @@ def place_of_itk(file: Path) -> NDArray[np.float64]:
 def test_the_values_of_a_plain_file_are_those_that_were_written(kind: str) -> None:
     found = agreed_volume(content(VOXELS.astype(kind)))
     assert found is not None
-    assert found[0].dtype == np.float32
+    assert found[0].dtype == np.dtype(kind)
     np.testing.assert_array_equal(found[0], VOXELS)
     np.testing.assert_array_equal(found[1], AFFINE.astype(np.float32))
 

@@ -6,6 +6,7 @@ which takes longer than all other reading of a small label.
 
 import math
 import struct
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,8 +29,10 @@ _CLOSE_VOXELS = 5e-4
 """Half of the distance at which the places of two readers count as the same (`data.files.opening`)."""
 
 
-def agreed_volume(content: bytes | memoryview) -> tuple[NDArray[np.float32], NDArray[np.float64]] | None:
+def agreed_volume(content: bytes | memoryview) -> tuple[NDArray[Any], NDArray[np.float64]] | None:
     """The voxels (W, H, D) and the affine (RAS) of an unpacked NIfTI file; None if readers may disagree about either.
+
+    The voxels are a view of `content`, of the type that the file has.
 
     The header must say one place only, at right angles, in millimetres: by three rows (sform), and not otherwise by a
     rotation (qform), with the spacing of the affine. The voxels must all be there, as numbers without a scale. Nothing
@@ -45,7 +48,7 @@ def agreed_volume(content: bytes | memoryview) -> tuple[NDArray[np.float32], NDA
     if len(content) < _START + count * numbers.itemsize:
         return None
     voxels = np.frombuffer(content, numbers, count, _START)
-    return voxels.reshape(shape, order="F").astype(np.float32), affine
+    return voxels.reshape(shape, order="F"), affine
 
 
 def _agreed_affine(head: bytes) -> NDArray[np.float64] | None:

@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import nibabel
 import numpy as np
@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from activelabel.data.files.agreed_volumes import agreed_volume
 from activelabel.data.files.guard import check_file
 from activelabel.data.files.names import ENDINGS, NIFTI_ENDINGS, ending_of, no_image, stem_of
-from activelabel.data.grids import Grid, has_inverse
+from activelabel.data.grids import Grid, Scalar, has_inverse
 from activelabel.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 # Errors of nibabel, gzip and numpy for a file that is truncated, of another kind, or larger than it claims.
 _NIFTI_FAILURES = (ImageFileError, HeaderDataError, EOFError, zlib.error, OSError, ValueError, MemoryError)
+WHOLE = "iu"
+"""The kinds of numpy's types of whole numbers."""
 _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 _ITK_FORMATS = {".nii.gz": "NiftiImageIO", ".nii": "NiftiImageIO", ".nrrd": "NrrdImageIO", ".mha": "MetaImageIO"}
 _SAME_PLACE_VOXELS = 1e-3
@@ -81,11 +83,24 @@ def open_voxels(path: Path) -> tuple[NDArray[np.float32], Header]:
     Raises:
         InvalidInputError: as `open_header`, or the file is truncated or damaged.
     """
+    array, header = open_stored(path)
+    return array.astype(np.float32, copy=False), header
+
+
+def open_stored(path: Path) -> tuple[NDArray[Any], Header]:
+    """`open_voxels` that leaves whole numbers without a scale as the file stores them; others are float32.
+
+    A label then takes a byte a voxel, not four, and nobody has to look whether its values are whole.
+
+    Raises:
+        InvalidInputError: as `open_voxels`.
+    """
     unpacked = _check_file(path, whole=True)
     agreed = None if unpacked is None else agreed_volume(unpacked.getbuffer())
     if agreed is not None:
         array, affine = agreed
-        return array, Header(array.shape, affine, (), 1, {})
+        stored = array if array.dtype.kind in WHOLE else array.astype(np.float32)
+        return stored, Header(array.shape, affine, (), 1, {})
     if _is_nifti(path):
         image = _load_nifti(path, unpacked)
         header = _nifti_header(path, image)
@@ -102,19 +117,20 @@ def open_voxels(path: Path) -> tuple[NDArray[np.float32], Header]:
     import SimpleITK
 
     header = _itk_header(path, reader)
-    array = SimpleITK.GetArrayViewFromImage(image).astype(np.float32)
+    view = SimpleITK.GetArrayViewFromImage(image)
+    array = view.copy() if view.dtype.kind in WHOLE else view.astype(np.float32)
     # SimpleITK's arrays have the axes in reverse order, except for the values of a voxel, which come last in both.
     axes = tuple(range(len(header.shape)))[::-1]
     return array.transpose(axes if header.layers == 1 else (*axes, len(axes))), header
 
 
-def finite(path: Path, array: NDArray[np.float32]) -> NDArray[np.float32]:
+def finite(path: Path, array: NDArray[Scalar]) -> NDArray[Scalar]:
     """The same `array`, if all voxels are finite.
 
     Raises:
         InvalidInputError: one is NaN or infinite.
     """
-    unusable = array.size - int(np.count_nonzero(np.isfinite(array)))
+    unusable = 0 if array.dtype.kind in WHOLE else array.size - int(np.count_nonzero(np.isfinite(array)))
     if unusable:
         raise InvalidInputError(
             f"{path.name}: {unusable} of {array.size} voxels are NaN or infinite, expected finite numbers: "

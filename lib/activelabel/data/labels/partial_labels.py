@@ -25,7 +25,7 @@ class PartialLabel:
 
 def merge(before: PartialLabel | None, sent: LabelArray, axis: int, covered: Collection[int]) -> PartialLabel:
     """The label `before`, with the slices `covered` taken from `sent`; the rest of `sent` is ignored."""
-    merged = np.zeros_like(sent) if before is None else before.array.copy()
+    merged = np.zeros_like(sent) if before is None else before.array.copy("K")
     of_merged, of_sent = (np.moveaxis(array, axis, 0) for array in (merged, sent))
     indices = sorted(covered)
     of_merged[indices] = of_sent[indices]
