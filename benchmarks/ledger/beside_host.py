@@ -1,6 +1,6 @@
 """Next sample, save label and keep a score in a large study: the host's datastore and strategy, and ours.
 
-    python -m benchmarks.ledger.beside_host [--images 10000] [--repeats 20]
+    python -m benchmarks.ledger.beside_host [--images 10000] [--repeats 20] [--shape 64x64x32]
 
 Both arms are called as the host's server calls them: its endpoint for the next sample asks the strategy, reads the
 image's info, and notes the annotator. All images have a score, and both arms watch the studies folder, as a server
@@ -43,7 +43,8 @@ from activelabel.store.cases.new_annotation import NewAnnotation
 from activelabel.store.ledger import Ledger
 from benchmarks.machine import cpu_name
 
-SHAPE = (64, 64, 32)
+Shape = tuple[int, int, int]
+SHAPE: Shape = (64, 64, 32)
 KIND = ScoreKind("variance")
 CANDIDATES = 16
 OPERATIONS = ("next sample", "save label", "keep a score")
@@ -159,23 +160,34 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--images", type=int, default=10_000)
     parser.add_argument("--repeats", type=int, default=20)
+    parser.add_argument("--shape", type=shape_of, default=SHAPE, help="of each volume, as 512x512x100")
     arguments = parser.parse_args()
+    if arguments.images <= 2 * arguments.repeats + 2:  # cases that are labelled, and others that are scored meanwhile
+        parser.error(f"--images: expected more than {2 * arguments.repeats + 2}, got {arguments.images}")
     with tempfile.TemporaryDirectory() as work:
-        report(arguments.images, arguments.repeats, Path(work))
+        report(arguments.images, arguments.repeats, Path(work), arguments.shape)
 
 
-def report(images: int, repeats: int, work: Path) -> None:
+def shape_of(text: str) -> Shape:
+    """Three numbers of voxels with an x between them."""
+    width, height, depth = map(int, text.split("x"))
+    return width, height, depth
+
+
+def report(images: int, repeats: int, work: Path, shape: Shape) -> None:
     """Print the conditions and the table."""
     print(f"{cpu_name()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} at start")
     versions = (
         f"Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}, MONAI Label {version('monailabel')}"
     )
-    print(f"{versions}; {images} images, each timed {repeats} times after one that is not; nothing is random")
+    print(
+        f"{versions}; {images} images of {shape} voxels, each timed {repeats} times after one that is not; nothing is random"
+    )
     scores = {f"case_{number:06}": number / images for number in range(images)}
-    label = write_volume(work / "label.nii.gz", np.uint8)
-    host = Host(linked_studies(work / "host", scores), label, scores)
+    label = write_volume(work / "label.nii.gz", np.uint8, shape)
+    host = Host(linked_studies(work / "host", scores, shape), label, scores)
     started = time.perf_counter()
-    ours = Ours(linked_studies(work / "ours", scores), label, scores)
+    ours = Ours(linked_studies(work / "ours", scores, shape), label, scores)
     print(f"first start and all {images} scores one by one, ours: {time.perf_counter() - started:.0f} s")
     arms: dict[str, Arm] = {"host": host, "ours": ours, "the ledger in ours": ours.alone}
     took: dict[str, dict[str, list[Times]]] = {name: {operation: [] for operation in OPERATIONS} for name in arms}
@@ -217,19 +229,19 @@ def print_table(took: dict[str, dict[str, list[Times]]]) -> None:
             print(f"| {operation}, {unit} | {' | '.join(cells)} | {medians['host'] / medians['ours']:.1f} |")
 
 
-def linked_studies(folder: Path, image_ids: Iterable[str]) -> Path:
+def linked_studies(folder: Path, image_ids: Iterable[str], shape: Shape) -> Path:
     """A studies folder in which every image is the same file."""
     folder.mkdir()
-    volume = write_volume(folder.parent / f"{folder.name}.nii.gz", np.int16)
+    volume = write_volume(folder.parent / f"{folder.name}.nii.gz", np.int16, shape)
     for image_id in image_ids:
         os.link(volume, folder / f"{image_id}.nii.gz")
     return folder
 
 
-def write_volume(path: Path, dtype: type[np.generic]) -> Path:
-    """A volume with a block of ones."""
-    voxels = np.zeros(SHAPE, dtype)
-    voxels[16:48, 16:48, 8:24] = 1
+def write_volume(path: Path, dtype: type[np.generic], shape: Shape) -> Path:
+    """A volume with an ellipsoid of ones, half as wide as the volume: as a reader draws an organ."""
+    x, y, z = np.meshgrid(*(np.linspace(-1, 1, size) for size in shape), indexing="ij", sparse=True)
+    voxels = (x**2 + y**2 + z**2 < 0.25).astype(dtype)
     nibabel.save(nibabel.Nifti1Image(voxels, np.eye(4)), path)
     return path
 
