@@ -114,9 +114,16 @@ def pytest_configure() -> None:
         (ROOT / "apps" / "activelabel" / name).mkdir(exist_ok=True)
 
 
+@pytest.fixture(autouse=True, scope="module")
+def file_as_found() -> Iterator[None]:
+    """Undo what the fixtures of a file do to their process, as the next file there is another one in each run."""
+    with left_as_found():
+        yield
+
+
 @pytest.fixture(autouse=True)
 def as_found() -> Iterator[None]:
-    """Undo what a test does to its process, as the next test there is another one in each run."""
+    """Undo what a test does to its process: its next test is another one if only some are run."""
     with left_as_found():
         yield
 

@@ -17,14 +17,17 @@ def test_what_a_test_changes_of_its_process_is_put_back(tmp_path: Path) -> None:
     known, folder, paths = logging.getLogger("activelabel"), os.getcwd(), list(sys.path)
 
     def state() -> tuple[object, ...]:
-        return known.level, known.propagate, list(known.handlers), logging.root.level, list(logging.root.handlers)
+        loggers = [(one.level, one.propagate, one.disabled, list(one.handlers)) for one in (known, logging.root)]
+        return *loggers, dict(os.environ)
 
+    known.addHandler(logging.NullHandler())
     before = state()
     handler = signal.getsignal(signal.SIGTERM)
     with left_as_found():
         known.setLevel("ERROR")
         known.propagate = False
-        known.addHandler(logging.NullHandler())
+        known.disabled = True
+        known.handlers.clear()
         logging.root.addHandler(logging.NullHandler())
         logging.root.setLevel("DEBUG")
         logging.getLogger("activelabel.made_in_a_test").setLevel("DEBUG")
@@ -32,14 +35,13 @@ def test_what_a_test_changes_of_its_process_is_put_back(tmp_path: Path) -> None:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         os.environ["OF_A_TEST"] = "1"
         del os.environ["PATH"]
+        os.environ["HOME"] = "/nowhere"
         os.chdir(tmp_path)
         sys.path.insert(0, str(tmp_path))
     assert state() == before
     assert logging.getLogger("activelabel.made_in_a_test").level == logging.NOTSET
     assert logging.root.manager.disable == 0
     assert signal.getsignal(signal.SIGTERM) is handler
-    assert "OF_A_TEST" not in os.environ
-    assert "PATH" in os.environ
     assert os.getcwd() == folder
     assert sys.path == paths
 

@@ -16,6 +16,8 @@ import numpy as np
 
 SEED = 2026
 
+_OF_PYTEST = "PYTEST_CURRENT_TEST"
+
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR2)
 
 
@@ -25,7 +27,7 @@ def left_as_found() -> Iterator[None]:
     _seed()
     loggers = {logger: _state(logger) for logger in _loggers()}
     disabled = logging.root.manager.disable
-    environment, folder, paths = dict(os.environ), os.getcwd(), list(sys.path)
+    environment, folder, paths = _environment(), os.getcwd(), list(sys.path)
     handlers = {number: signal.getsignal(number) for number in SIGNALS}
     try:
         yield
@@ -33,10 +35,8 @@ def left_as_found() -> Iterator[None]:
         logging.disable(disabled)
         for logger in _loggers():
             if logger in loggers or logger.name.startswith("activelabel"):
-                _put_back(logger, *loggers.get(logger, (logging.NOTSET, True, ())))
-        if dict(os.environ) != environment:
-            os.environ.clear()
-            os.environ.update(environment)
+                _put_back(logger, *loggers.get(logger, (logging.NOTSET, True, False, ())))
+        _put_environment_back(environment)
         os.chdir(folder)
         sys.path[:] = paths
         for number, handler in handlers.items():
@@ -56,14 +56,29 @@ def _loggers() -> list[logging.Logger]:
     return [logging.root, *(logger for logger in named if isinstance(logger, logging.Logger))]
 
 
-def _state(logger: logging.Logger) -> tuple[int, bool, tuple[logging.Handler, ...]]:
-    return logger.level, logger.propagate, tuple(logger.handlers)
+def _state(logger: logging.Logger) -> tuple[int, bool, bool, tuple[logging.Handler, ...]]:
+    return logger.level, logger.propagate, logger.disabled, tuple(logger.handlers)
 
 
-def _put_back(logger: logging.Logger, level: int, propagate: bool, handlers: tuple[logging.Handler, ...]) -> None:
+def _put_back(
+    logger: logging.Logger, level: int, propagate: bool, disabled: bool, handlers: tuple[logging.Handler, ...]
+) -> None:
     if logger.level != level:
         logger.setLevel(level)  # which empties a cache of all loggers
-    logger.propagate = propagate
-    for handler in logger.handlers[:]:
-        if handler not in handlers:
-            logger.removeHandler(handler)
+    logger.propagate, logger.disabled = propagate, disabled
+    if tuple(logger.handlers) != handlers:
+        logger.handlers[:] = handlers
+
+
+def _environment() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name != _OF_PYTEST}
+
+
+def _put_environment_back(before: dict[str, str]) -> None:
+    """Change what differs alone: threads that go on may read the rest meanwhile."""
+    now = _environment()
+    for name in now.keys() - before.keys():
+        del os.environ[name]
+    for name, value in before.items():
+        if now.get(name) != value:
+            os.environ[name] = value

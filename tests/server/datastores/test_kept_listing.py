@@ -281,7 +281,7 @@ def test_the_end_of_a_server_waits_for_a_listing_that_is_being_written(
 
     def slowly(*arguments: object) -> object:
         writing.set()
-        assert may_go.wait(60)
+        assert may_go.wait(120)
         found = write(*arguments)  # type: ignore[arg-type]
         happened.append("written")
         return found
@@ -290,11 +290,11 @@ def test_the_end_of_a_server_waits_for_a_listing_that_is_being_written(
     store._view.request()
     writer = threading.Thread(target=store._view.flush)
     writer.start()
-    assert writing.wait(60)
+    assert writing.wait(120)
     ending = threading.Thread(target=lambda: (store.close(), happened.append("ended")))
     ending.start()
     ending.join(0.3)
     may_go.set()
-    ending.join(60)
-    writer.join(60)
+    ending.join(120)
+    writer.join(120)
     assert happened == ["written", "ended"]
