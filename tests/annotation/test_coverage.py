@@ -117,6 +117,16 @@ def test_a_version_that_cannot_be_read_matters_only_where_it_is_compared() -> No
         covered(label, None, history)
 
 
+def test_a_version_from_before_the_query_that_cannot_be_read_refuses_no_answer() -> None:
+    """Bob has drawn slice 0, and Ann answers with slice 1: her client sends his slice back with it."""
+    label = version(1, "bob", 1, 0, 0, 0, 0, 0, minute=2)
+    mask = replace(version(1, "model", 0, 0, 0, 0, 0, 0), superseded_at=label.created_at)
+    gone = replace(mask, content=InvalidInputError("its file is gone"))
+    history = History(True, frozenset({0}), True, (label,), (gone, replace(label, number=2)))
+    found = covered(sent("ann", 1, 2, 0, 0, 0, 0), query("ann", [1], minute=3), history)
+    assert (found.case, found.slices) == (CoverageCase.ANSWER, {1})
+
+
 def test_what_somebody_elses_draft_repeats_of_ones_own_draft_is_still_ones_own() -> None:
     """Bob draws slice 0 in a draft, Ann's client loads it and keeps it as her draft, and Bob sends his drawing."""
     drafts = tuple(replace(version(n, who, 1, 0, 0, 0, 0, 0), is_draft=True) for n, who in ((1, "bob"), (2, "ann")))

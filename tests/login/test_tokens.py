@@ -126,6 +126,7 @@ def test_an_unknown_key_id_fetches_the_keys_once_and_not_for_every_token(
         with pytest.raises(NotLoggedInError):
             keys.key(f"none {number}", "RS256")
     assert openid.asked == 2 + signing_keys.MOST_AT_ONCE
+    assert len(keys._missing) == signing_keys.MOST_AT_ONCE, "anybody can send any number of key ids"
     with pytest.raises(NotLoggedInError):
         keys.key(first.id, "RS256")
     with pytest.raises(NotLoggedInError):

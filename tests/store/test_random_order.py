@@ -8,6 +8,7 @@ from alembic.config import Config
 from recorded import record_annotation
 from sqlalchemy import create_engine, inspect, text
 
+from activelabel.acquisition.selection import random_place
 from activelabel.store import migration, random_order
 from activelabel.store.connection.location import checked_url
 from activelabel.store.ledger import Ledger
@@ -111,6 +112,29 @@ def test_a_ledger_that_another_seed_orders_gives_each_seed_its_own_order(seeded,
     other.order_at_random()
     monkeypatch.setattr(other, "pool", refuse_pool)
     assert list(other.training_pool_at_random()) == in_order([*NAMES, "late"], 2)
+
+
+def test_other_servers_of_postgresql_wait_for_some_images_to_get_their_places_not_for_all(
+    seeded, empty_url, monkeypatch
+):
+    at_once = 200
+    monkeypatch.setattr(random_order, "_SOME", random_order._SOME.limit(at_once))
+    seeded(1).sync_images(NAMES, 0)
+    ledger, other = seeded(2), seeded(2)
+    other.open()
+    placed, kept = [], []
+
+    def place(image_id, seed):
+        if len(placed) % at_once == 0:
+            with other._reading() as session:
+                kept.append(len(NAMES) - session.scalar(random_order._COUNT, {"seed": 2}))
+        placed.append(image_id)
+        return random_place(image_id, seed)
+
+    monkeypatch.setattr(random_order, "random_place", place)
+    ledger.order_at_random()
+    assert placed == sorted(NAMES)
+    assert kept == ([0, 0, 0, 0] if empty_url.startswith("sqlite") else [0, 200, 400, 600])
 
 
 def test_an_index_that_is_made_after_many_rows_is_there_again(seeded, empty_url, monkeypatch):

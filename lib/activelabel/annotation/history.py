@@ -117,8 +117,12 @@ class History:
         return left
 
     def repeats_draft_of(self, annotators: Collection[str], index: int, version: Version) -> bool:
-        """Whether what a version shows on a slice was drawn first by one of them, in a draft since their last label."""
-        earlier = (one for one in self.originals if one.created_at <= version.created_at)
+        """Whether what a version shows on a slice was drawn first by one of them, in a draft since their last label.
+
+        Originals that cannot be read are passed over: they may be older than all that counts.
+        """
+        readable = (one for one in self.originals if not isinstance(one.content, InvalidInputError))
+        earlier = (one for one in readable if one.created_at <= version.created_at)
         same = (one for one in earlier if one.drawing[index] == version.drawing[index])
         first = next(same, version)
         is_their_draft = first.is_draft and first.annotator in annotators

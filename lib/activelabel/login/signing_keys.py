@@ -55,7 +55,7 @@ class SigningKeys:
             if (is_old and self._is_time()) or (is_unknown and self._may_ask_for(key_id, algorithm)):
                 self._refresh()
             found = self._find(key_id, algorithm)
-            if found is None:
+            if found is None and len(self._missing) < MOST_AT_ONCE:
                 self._missing.add((key_id, algorithm))
         if found is None:
             raise NotLoggedInError("the token is signed with a key that the login provider does not have")

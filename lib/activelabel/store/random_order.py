@@ -44,17 +44,33 @@ class RandomOrder(Database):
         self.seed = seed
 
     def order_at_random(self) -> None:
-        """Give each image its place in the order of the seed, if not all have it already."""
+        """Give each image its place in the order of the seed, if not all have it already.
+
+        On PostgreSQL, where other servers and workers write meanwhile, each write places some of them: if it is broken
+        off, or another server has another seed, questions shuffle the pool (`Images.training_pool_at_random`).
+        """
         with self._reading() as session:
             if self._is_in_order(session):
                 return
+        after: str | None = ""
+        if self.file is None:
+            while after is not None:
+                with self._writing() as session:
+                    after = self._place_some(session, after)
+            return
         with self._writing() as session, indexed_in_the_end(session, session.scalar(_COUNT, {"seed": self.seed}) or 0):
-            after = ""
-            while ids := session.scalars(_SOME, {"seed": self.seed, "after": after}).all():
-                session.connection().execute(
-                    _PLACE, [{"image": id_, "seed": self.seed, "place": random_place(id_, self.seed)} for id_ in ids]
-                )
-                after = ids[-1]
+            while after is not None:
+                after = self._place_some(session, after)
+
+    def _place_some(self, session: Session, after: str) -> str | None:
+        """Give some images behind the id `after` their places; return the last one's id, None if none is left."""
+        ids = session.scalars(_SOME, {"seed": self.seed, "after": after}).all()
+        if not ids:
+            return None
+        session.connection().execute(
+            _PLACE, [{"image": id_, "seed": self.seed, "place": random_place(id_, self.seed)} for id_ in ids]
+        )
+        return ids[-1]
 
     def _is_in_order(self, session: Session) -> bool:
         """Whether all images have their place in the order of the seed."""

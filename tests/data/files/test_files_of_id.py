@@ -1,5 +1,6 @@
 """The files that an id may be of, beside the ids that the names of all files give."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -57,3 +58,50 @@ def test_nothing_outside_of_the_folder_is_looked_at(tmp_path: Path, image_id: st
 @pytest.mark.parametrize("image_id", ["größe", "a" * 197])
 def test_only_all_names_tell_of_accents_and_of_shortened_ids(tmp_path: Path, image_id: str) -> None:
     assert files_of_id(image_id, tmp_path) is None
+
+
+@pytest.fixture
+def knows_no_case(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk like those of Windows and macOS, and like a share: whatever a name's case, it finds the file."""
+
+    def as_it_is_spelt(path: str) -> str:
+        place = str(tmp_path)
+        for part in Path(path).relative_to(tmp_path).parts:
+            beside = os.listdir(place) if is_dir(place) else []
+            place = os.path.join(place, next((name for name in beside if name.lower() == part.lower()), part))
+        return place
+
+    lies_there, is_dir = os.path.lexists, os.path.isdir
+    monkeypatch.setattr(os.path, "lexists", lambda path: lies_there(as_it_is_spelt(path)))
+    monkeypatch.setattr(os.path, "isdir", lambda path: is_dir(as_it_is_spelt(path)))
+
+
+@pytest.mark.usefixtures("knows_no_case")
+@pytest.mark.parametrize(
+    ("path", "image_id"),
+    [
+        ("new.nii.gz", "new"),
+        ("new.nii.gz", "NEW"),
+        ("1.nii.gz", "1"),
+        ("p/1.nii.gz", "P~1"),
+        ("1/p/new.nii.gz", "1~p~new"),
+    ],
+)
+def test_only_all_names_tell_how_a_file_is_spelt_on_a_disk_that_knows_no_case(
+    tmp_path: Path, path: str, image_id: str
+) -> None:
+    (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / path).touch()
+    assert files_of_id(image_id, tmp_path) is None
+    assert files_of_id("none", tmp_path) == []
+
+
+def test_a_folder_that_knows_no_case_is_noticed_also_in_one_that_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "p" / "q").mkdir(parents=True)
+    (tmp_path / "p" / "q" / "new.nii.gz").touch()
+    lies_there = os.path.lexists
+    monkeypatch.setattr(os.path, "lexists", lambda path: lies_there(path.replace("/p/Q", "/p/q")))
+    assert files_of_id("p~q~new", tmp_path) is None
+    assert files_of_id("P~q~new", tmp_path) == []

@@ -9,6 +9,9 @@ import pytest
 from changed_files import edit_and_put_time_back
 from tiny_plan import tiny_plan
 
+from activelabel.recipes import SemiSupervisedSettings
+from activelabel.training.engine.plan import Unannotated
+
 
 @pytest.mark.parametrize("of", ["image", "label"])
 @pytest.mark.parametrize("role", ["cases", "validation"])
@@ -33,4 +36,17 @@ def test_a_plan_is_the_same_if_only_the_rights_of_images_have_changed_whose_cont
     assert said.identity("network") == before
     assert replace(said, cases=[{**said.cases[0], "content": "2"}, *said.cases[1:]]).identity("network") != before
     edit_and_put_time_back(label)
+    assert said.identity("network") != before
+
+
+def test_a_plan_is_another_one_if_a_noisy_label_was_edited_of_an_image_whose_content_is_said(
+    blobs: Callable[[int], Any], tmp_path: Path
+) -> None:
+    plan = tiny_plan(blobs(4), tmp_path, epochs=1, validation=1)
+    image, label = (plan.cases[0][of] for of in ("image", "label"))
+    noisy: Any = {"image": image, "noisy_label": label, "content": "1"}
+    settings = SemiSupervisedSettings()
+    said = replace(plan, cases=plan.cases[1:], unannotated=Unannotated(settings, [noisy]))
+    before = said.identity("network")
+    edit_and_put_time_back(Path(label))
     assert said.identity("network") != before

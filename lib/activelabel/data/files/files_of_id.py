@@ -26,7 +26,8 @@ _CUT = 3
 def files_of_id(image_id: str, folder: Path) -> list[str] | None:
     """The paths of those files below a folder, now there, to which `names.image_ids` may give this id.
 
-    None if only the names of all files can tell: some are spelt otherwise, or too long to be read from the id.
+    None if only the names of all files can tell: some are spelt otherwise, or too long to be read from the id, or the
+    folder knows no case, as on many a share: there the file of each of these paths may be spelt otherwise.
     """
     if not image_id.isascii() or len(image_id) >= LONGEST_ID - _CUT:
         return None
@@ -34,7 +35,8 @@ def files_of_id(image_id: str, folder: Path) -> list[str] | None:
         return []
     later = _NOT_FIRST.fullmatch(image_id)
     stems = [image_id] if later is None else [image_id, later["stem"]]
-    return [path for stem in stems for path in _files_called(stem.split(BETWEEN_FOLDERS), str(folder), "")]
+    paths = [path for stem in stems for path in _files_called(stem.split(BETWEEN_FOLDERS), str(folder), "")]
+    return None if any(_lies_there_in_other_case(path, str(folder)) for path in paths) else paths
 
 
 def _files_called(parts: list[str], folder: str, start: str) -> Iterator[str]:
@@ -46,3 +48,14 @@ def _files_called(parts: list[str], folder: str, start: str) -> Iterator[str]:
         below = os.path.join(folder, name)
         if name not in ("", ".", "..") and os.path.isdir(below):
             yield from _files_called(parts[count:], below, f"{start}{name}/")
+
+
+def _lies_there_in_other_case(path: str, folder: str) -> bool:
+    """Whether something is found if one of the names of a path is spelt with its other letters, large or small."""
+    place = folder
+    for name in path.split("/"):
+        other = name.swapcase()
+        if other != name and os.path.lexists(os.path.join(place, other)):
+            return True
+        place = os.path.join(place, name)
+    return False

@@ -137,7 +137,8 @@ def _stamps(cases: Sequence[Case] | Sequence[NoisyCase]) -> list[object]:
 
 
 def _files_of(case: Case | NoisyCase) -> tuple[str, ...]:
-    return ("label",) if case.get("content") else ("image", "label", "noisy_label")
+    labels = ("label", "noisy_label")
+    return labels if case.get("content") else ("image", *labels)
 
 
 def _stamp(files: Any) -> FileState:
