@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from activelabel.server.routes.viewer.files import FOLDER, ViewerFiles, configuration, takes_gzip
+from activelabel.server.routes.viewer import files
+from activelabel.server.routes.viewer.files import FOLDER, Content, ViewerFiles, configuration, takes_gzip
 
 HASHED = "app.bundle.af87d1dd396d277eac89.js"
 GZIP = {"accept-encoding": "gzip, deflate, br"}
@@ -32,6 +33,28 @@ def test_a_script_is_compressed_only_for_a_browser_that_takes_it(viewer: ViewerF
     assert small.headers["vary"] == plain.headers["vary"] == "Accept-Encoding"
     assert small.headers["etag"] != plain.headers["etag"]
     assert small.media_type == "text/javascript"
+
+
+def test_the_machine_does_not_say_what_the_viewers_files_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "get_mime_type", lambda name: "application/octet-stream")
+    kinds = {
+        ".css": "text/css",
+        ".html": "text/html",
+        ".ico": "image/x-icon",
+        ".js": "text/javascript",
+        ".json": "application/json",
+        ".map": "application/json",
+        ".mjs": "text/javascript",
+        ".png": "image/png",
+        ".svg": "image/svg+xml",
+        ".txt": "text/plain",
+        ".wasm": "application/wasm",
+        ".webapp": "application/json",
+        ".xml": "text/xml",
+    }
+    assert {suffix: Content.of(f"a{suffix}", b"").kind for suffix in kinds} == kinds
+    assert {file.suffix for file in FOLDER.rglob("*.*")} <= kinds.keys()
+    assert Content.of("a.woff2", b"").kind == "application/octet-stream"  # as the machine says
 
 
 def test_a_picture_is_sent_as_it_is(viewer: ViewerFiles) -> None:

@@ -16,6 +16,22 @@ from monailabel.utils.others.generic import get_mime_type
 FOLDER = Path(ohif.__file__).resolve().parent / "static" / "ohif"
 PAGE = "index.html"
 CONFIGURATION = "app-config.js"
+_KINDS = {
+    ".css": "text/css",
+    ".html": "text/html",
+    ".ico": "image/x-icon",
+    ".js": "text/javascript",
+    ".json": "application/json",
+    ".map": "application/json",
+    ".mjs": "text/javascript",
+    ".png": "image/png",
+    ".svg": "image/svg+xml",
+    ".txt": "text/plain",
+    ".wasm": "application/wasm",
+    ".webapp": "application/json",
+    ".xml": "text/xml",
+}
+"""Media types of OHIF's files: a machine may know others, and a browser runs no script that is said to be text."""
 _COMPRESSED = frozenset({".css", ".html", ".js", ".json", ".svg", ".wasm", ".xml"})
 _NAMED_BY_CONTENT = re.compile(r"(.+\.)?[0-9a-f]{20}\.(css|js|wasm)")
 _FOR_EVER = "private, max-age=31536000, immutable"
@@ -43,12 +59,13 @@ class Content:
     @classmethod
     def of(cls, name: str, plain: bytes) -> "Content":
         """The content of a file. A name that holds a digest of the content will never mean another one."""
-        compressed = Path(name).suffix in _COMPRESSED
+        suffix = Path(name).suffix
+        compressed = suffix in _COMPRESSED
         return cls(
             gzip.compress(plain, 6, mtime=0) if compressed else plain,
             compressed,
             hashlib.sha256(plain).hexdigest()[:32],
-            get_mime_type(name),
+            _KINDS.get(suffix) or get_mime_type(name),
             _FOR_EVER if _NAMED_BY_CONTENT.fullmatch(name) else _ASK_EACH_TIME,
         )
 
