@@ -3,6 +3,8 @@
 import gzip
 import os
 import re
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from activelabel.server.routes.viewer.files import FOLDER, Content, ViewerFiles,
 
 HASHED = "app.bundle.af87d1dd396d277eac89.js"
 GZIP = {"accept-encoding": "gzip, deflate, br"}
+WAIT_SECONDS = 60
 
 
 @pytest.fixture
@@ -87,6 +90,33 @@ def test_a_file_that_the_browser_has_is_not_sent_again_until_it_changes(viewer: 
     os.utime(file, ns=(1, 1))
     anew = viewer.content("app.bundle.css").answer({"if-none-match": tag})
     assert (anew.status_code, anew.body) == (200, b"new")
+
+
+def test_a_file_that_is_being_packed_holds_up_no_other_one_and_is_packed_once(
+    viewer: ViewerFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    packed: list[str] = []
+    begun, may_end = threading.Event(), threading.Event()
+    compress = Content.of
+
+    def slow(name: str, plain: bytes) -> Content:
+        packed.append(name)
+        if name == HASHED:
+            begun.set()
+            may_end.wait(WAIT_SECONDS)
+        return compress(name, plain)
+
+    monkeypatch.setattr(Content, "of", slow)
+    with ThreadPoolExecutor(3) as pool:
+        try:
+            large = [pool.submit(viewer.content, HASHED) for _ in range(2)]
+            assert begun.wait(WAIT_SECONDS)
+            small = pool.submit(viewer.content, "app.bundle.css").result(WAIT_SECONDS / 2)
+        finally:
+            may_end.set()
+        assert small.answer({}).body == b"app.bundle.css" * 100
+        assert large[0].result(WAIT_SECONDS) is large[1].result(WAIT_SECONDS)
+    assert sorted(packed) == [HASHED, "app.bundle.css"]
 
 
 @pytest.mark.parametrize(

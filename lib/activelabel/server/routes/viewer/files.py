@@ -84,23 +84,38 @@ class Content:
         return Response(plain, media_type=self.kind, headers=about)
 
 
+class _KeptFile:
+    """A file with a lock of its own: while a large one is packed, the others are sent."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._lock = threading.Lock()
+        self._kept: tuple[tuple[int, int], Content] | None = None
+
+    def content(self) -> Content:
+        """What the file holds now."""
+        state = self._file.stat()
+        stamp = (state.st_mtime_ns, state.st_size)
+        with self._lock:  # several browsers may ask for it at once
+            if self._kept is None or self._kept[0] != stamp:
+                self._kept = stamp, Content.of(self._file.name, self._file.read_bytes())
+            return self._kept[1]
+
+
 class ViewerFiles:
     """The files below a folder, each read when it is first asked for, and again when it has changed."""
 
     def __init__(self, folder: Path = FOLDER) -> None:
         self._folder = folder.resolve()
         self._lock = threading.Lock()
-        self._kept: dict[Path, tuple[tuple[int, int], Content]] = {}
+        self._kept: dict[Path, _KeptFile] = {}
 
     def content(self, path: str) -> Content:
         """The file at a path below the folder; for any other path the viewer's page, which reads the path itself."""
         file = self._file(path)
-        state = file.stat()
-        stamp = (state.st_mtime_ns, state.st_size)
-        with self._lock:  # several browsers may ask for the same file at once
-            if file not in self._kept or self._kept[file][0] != stamp:
-                self._kept[file] = stamp, Content.of(file.name, file.read_bytes())
-            return self._kept[file][1]
+        with self._lock:
+            kept = self._kept.setdefault(file, _KeptFile(file))
+        return kept.content()
 
     def _file(self, path: str) -> Path:
         page = self._folder / PAGE
