@@ -3,14 +3,18 @@
 import gzip
 import os
 import re
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from activelabel.server.routes.viewer.files import FOLDER, ViewerFiles, configuration, takes_gzip
+from activelabel.server.routes.viewer import files
+from activelabel.server.routes.viewer.files import FOLDER, Content, ViewerFiles, configuration, takes_gzip
 
 HASHED = "app.bundle.af87d1dd396d277eac89.js"
 GZIP = {"accept-encoding": "gzip, deflate, br"}
+WAIT_SECONDS = 60
 
 
 @pytest.fixture
@@ -32,6 +36,28 @@ def test_a_script_is_compressed_only_for_a_browser_that_takes_it(viewer: ViewerF
     assert small.headers["vary"] == plain.headers["vary"] == "Accept-Encoding"
     assert small.headers["etag"] != plain.headers["etag"]
     assert small.media_type == "text/javascript"
+
+
+def test_the_machine_does_not_say_what_the_viewers_files_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "get_mime_type", lambda name: "application/octet-stream")
+    kinds = {
+        ".css": "text/css",
+        ".html": "text/html",
+        ".ico": "image/x-icon",
+        ".js": "text/javascript",
+        ".json": "application/json",
+        ".map": "application/json",
+        ".mjs": "text/javascript",
+        ".png": "image/png",
+        ".svg": "image/svg+xml",
+        ".txt": "text/plain",
+        ".wasm": "application/wasm",
+        ".webapp": "application/json",
+        ".xml": "text/xml",
+    }
+    assert {suffix: Content.of(f"a{suffix}", b"").kind for suffix in kinds} == kinds
+    assert {file.suffix for file in FOLDER.rglob("*.*")} <= kinds.keys()
+    assert Content.of("a.woff2", b"").kind == "application/octet-stream"  # as the machine says
 
 
 def test_a_picture_is_sent_as_it_is(viewer: ViewerFiles) -> None:
@@ -64,6 +90,33 @@ def test_a_file_that_the_browser_has_is_not_sent_again_until_it_changes(viewer: 
     os.utime(file, ns=(1, 1))
     anew = viewer.content("app.bundle.css").answer({"if-none-match": tag})
     assert (anew.status_code, anew.body) == (200, b"new")
+
+
+def test_a_file_that_is_being_packed_holds_up_no_other_one_and_is_packed_once(
+    viewer: ViewerFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    packed: list[str] = []
+    begun, may_end = threading.Event(), threading.Event()
+    compress = Content.of
+
+    def slow(name: str, plain: bytes) -> Content:
+        packed.append(name)
+        if name == HASHED:
+            begun.set()
+            may_end.wait(WAIT_SECONDS)
+        return compress(name, plain)
+
+    monkeypatch.setattr(Content, "of", slow)
+    with ThreadPoolExecutor(3) as pool:
+        try:
+            large = [pool.submit(viewer.content, HASHED) for _ in range(2)]
+            assert begun.wait(WAIT_SECONDS)
+            small = pool.submit(viewer.content, "app.bundle.css").result(WAIT_SECONDS / 2)
+        finally:
+            may_end.set()
+        assert small.answer({}).body == b"app.bundle.css" * 100
+        assert large[0].result(WAIT_SECONDS) is large[1].result(WAIT_SECONDS)
+    assert sorted(packed) == [HASHED, "app.bundle.css"]
 
 
 @pytest.mark.parametrize(

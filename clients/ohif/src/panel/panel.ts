@@ -99,7 +99,7 @@ export class Panel {
     this.title.textContent = titleOf(state);
     this.reason.title = reasonOf(state);
     tell(this.reason, reasonOf(state));
-    this.reason.classList.toggle('al-whole', (state.query?.returned ?? null) !== null); // a note is there to be read
+    this.reason.classList.toggle('al-whole', isReadWhole(state));
     tell(this.begun, phase === 'drawing' || phase === 'reviewing' ? state.from : '');
     this.message.show(state);
     tell(this.kept, keptOf(state));
@@ -224,6 +224,11 @@ function reasonOf({ query, review }: State): string {
     return '';
   }
   return query.returned === null ? query.reason : `Returned: ${query.returned.note}`;
+}
+
+/** A note, and why a label became a draft, are there to be read to the end, without a mouse too. */
+export function isReadWhole({ query }: Pick<State, 'query'>): boolean {
+  return query !== null && (query.draft || query.returned !== null);
 }
 
 function keptOf({ phase, kept, changed }: State): string {

@@ -52,7 +52,9 @@ class BoundedAdapter(HTTPAdapter):
             raise RefusedAnswerError(f"it sends us elsewhere ({_origin(str(request.url))[:100]})")
         in_json = "json" in str(request.headers.get("accept", ""))
         limit = min(LARGEST_LISTING_BYTES, self._largest_bytes) if in_json else self._largest_bytes
-        if not in_json:  # Orthanc takes 40 ms to compress a slice, which hardly becomes smaller, and 6 ms to send it
+        if not in_json:
+            # Orthanc takes 46 ms to pack a slice of 131 kB and 8 ms to send it as it is. Packed it has half of its
+            # bytes, which pays only on a line that is slower than some 12 Mbit/s (docs/results.md).
             request.headers["Accept-Encoding"] = "identity"
         timeout = (CONNECT_SECONDS, self._read_seconds)
         response = super().send(request, **{**options, "stream": True, "timeout": timeout})

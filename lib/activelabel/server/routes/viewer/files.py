@@ -16,6 +16,22 @@ from monailabel.utils.others.generic import get_mime_type
 FOLDER = Path(ohif.__file__).resolve().parent / "static" / "ohif"
 PAGE = "index.html"
 CONFIGURATION = "app-config.js"
+_KINDS = {
+    ".css": "text/css",
+    ".html": "text/html",
+    ".ico": "image/x-icon",
+    ".js": "text/javascript",
+    ".json": "application/json",
+    ".map": "application/json",
+    ".mjs": "text/javascript",
+    ".png": "image/png",
+    ".svg": "image/svg+xml",
+    ".txt": "text/plain",
+    ".wasm": "application/wasm",
+    ".webapp": "application/json",
+    ".xml": "text/xml",
+}
+"""Media types of OHIF's files: a machine may know others, and a browser runs no script that is said to be text."""
 _COMPRESSED = frozenset({".css", ".html", ".js", ".json", ".svg", ".wasm", ".xml"})
 _NAMED_BY_CONTENT = re.compile(r"(.+\.)?[0-9a-f]{20}\.(css|js|wasm)")
 _FOR_EVER = "private, max-age=31536000, immutable"
@@ -43,12 +59,13 @@ class Content:
     @classmethod
     def of(cls, name: str, plain: bytes) -> "Content":
         """The content of a file. A name that holds a digest of the content will never mean another one."""
-        compressed = Path(name).suffix in _COMPRESSED
+        suffix = Path(name).suffix
+        compressed = suffix in _COMPRESSED
         return cls(
             gzip.compress(plain, 6, mtime=0) if compressed else plain,
             compressed,
             hashlib.sha256(plain).hexdigest()[:32],
-            get_mime_type(name),
+            _KINDS.get(suffix) or get_mime_type(name),
             _FOR_EVER if _NAMED_BY_CONTENT.fullmatch(name) else _ASK_EACH_TIME,
         )
 
@@ -67,23 +84,38 @@ class Content:
         return Response(plain, media_type=self.kind, headers=about)
 
 
+class _KeptFile:
+    """A file with a lock of its own: while a large one is packed, the others are sent."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._lock = threading.Lock()
+        self._kept: tuple[tuple[int, int], Content] | None = None
+
+    def content(self) -> Content:
+        """What the file holds now."""
+        state = self._file.stat()
+        stamp = (state.st_mtime_ns, state.st_size)
+        with self._lock:  # several browsers may ask for it at once
+            if self._kept is None or self._kept[0] != stamp:
+                self._kept = stamp, Content.of(self._file.name, self._file.read_bytes())
+            return self._kept[1]
+
+
 class ViewerFiles:
     """The files below a folder, each read when it is first asked for, and again when it has changed."""
 
     def __init__(self, folder: Path = FOLDER) -> None:
         self._folder = folder.resolve()
         self._lock = threading.Lock()
-        self._kept: dict[Path, tuple[tuple[int, int], Content]] = {}
+        self._kept: dict[Path, _KeptFile] = {}
 
     def content(self, path: str) -> Content:
         """The file at a path below the folder; for any other path the viewer's page, which reads the path itself."""
         file = self._file(path)
-        state = file.stat()
-        stamp = (state.st_mtime_ns, state.st_size)
-        with self._lock:  # several browsers may ask for the same file at once
-            if file not in self._kept or self._kept[file][0] != stamp:
-                self._kept[file] = stamp, Content.of(file.name, file.read_bytes())
-            return self._kept[file][1]
+        with self._lock:
+            kept = self._kept.setdefault(file, _KeptFile(file))
+        return kept.content()
 
     def _file(self, path: str) -> Path:
         page = self._folder / PAGE

@@ -1064,7 +1064,7 @@
       this.title.textContent = titleOf(state);
       this.reason.title = reasonOf2(state);
       tell(this.reason, reasonOf2(state));
-      this.reason.classList.toggle("al-whole", (state.query?.returned ?? null) !== null);
+      this.reason.classList.toggle("al-whole", isReadWhole(state));
       tell(this.begun, phase === "drawing" || phase === "reviewing" ? state.from : "");
       this.message.show(state);
       tell(this.kept, keptOf(state));
@@ -1187,6 +1187,9 @@
       return "";
     }
     return query.returned === null ? query.reason : `Returned: ${query.returned.note}`;
+  }
+  function isReadWhole({ query }) {
+    return query !== null && (query.draft || query.returned !== null);
   }
   function keptOf({ phase, kept, changed }) {
     if (phase === "sending") {
