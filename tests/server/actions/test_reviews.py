@@ -1001,6 +1001,24 @@ def test_readings_that_differ_are_not_learnt_from_until_a_third_person_has_decid
     assert twice.post("adjudicate", image=image, take="first", status=409) == line
 
 
+def test_readings_that_differ_are_not_decided_between_by_approving_without_a_word_on_which_counts(twice: Ward) -> None:
+    image = read_differently(twice)
+    taken = twice.post("review")["review"]
+    for said in ({}, {"version": taken["version"]}):
+        line = twice.post("approve", image=image, status=409, **said)
+        assert line.startswith(f"image '{image}' has two readings that differ, and approving does not say which counts")
+        assert all(way in line for way in ("/activelabel/adjudicate", "'reading_2'", "correction", "return"))
+    meta = {"segmentationMeta": {"status": "approved", "approvedBy": "rev"}}
+    answer = twice.client.put(
+        "/datastore/updatelabelinfo", params={"label": image, "tag": "final"}, data={"params": json.dumps(meta)}
+    )
+    assert (answer.status_code, answer.json()["detail"]) == (409, line)
+    assert "segmentationMeta" not in twice.listed(image)
+    assert (twice.state(image), twice.learnt(), to_decide(twice)) == ("in review", [], [image])
+    twice.send(image, "rev", drawn=BOTH)
+    assert twice.post("approve", image=image)["state"] == "approved"
+
+
 @pytest.mark.parametrize(("take", "annotator", "version"), [("first", "ann", 1), ("staple", "rev", 2)])
 def test_a_reviewer_takes_the_first_reading_or_one_merged_of_both(
     twice: Ward, take: str, annotator: str, version: int
