@@ -35,6 +35,7 @@ LABELS = ("ball", "box")
 SLICES = 5
 GRID = Grid((3, SLICES, 4), np.diag([1.0, 2.5, 1.0, 1.0]))  # acquired in coronal slices
 AXIS = 1
+NOT_SLICES = ([], [5], [-1], [1, 1], ["1"], [True], [1.5], "some", "", 3, {"1": 2}, [[1]])
 
 
 def label(*values: int) -> NDArray[np.uint8]:
@@ -248,7 +249,56 @@ def test_a_deleted_label_covers_no_slice_any_more(archive: Archive) -> None:
     assert (archive.values(), archive.slices()) == ([0, 0, 2, 0, 0], (2,))
 
 
-@pytest.mark.parametrize("said", [[], [5], [-1], [1, 1], ["1"], [True], [1.5], "some", 3, {"1": 2}, [[1]]])
+@pytest.mark.parametrize("asks_slices", [False, True])
+@pytest.mark.parametrize("named", [[3, 1], [0], [0, 1, 2, 3, 4], "all", None])
+def test_a_draft_is_finished_as_a_label_of_the_slices_that_it_names(
+    tmp_path: Path, asks_slices: bool, named: object
+) -> None:
+    for folder in ("drafted", "sent"):
+        (tmp_path / folder).mkdir()
+    drafted, sent = (Archive(tmp_path / folder, asks_slices) for folder in ("drafted", "sent"))
+    info = {} if named is None else {"annotated_slices": named}
+    drafted.send("ann", 0, 2, 0, 1, 0, finished=False, **info)
+    sent.send("ann", 0, 2, 0, 1, 0, finished=True, confirmed=True, **info)
+    kept, same = drafted.archive.finish("a", "ann", GRID), sent.ledger.current_annotation("a")
+    assert (kept.slices, kept.covered_slices, kept.foreground_slices, kept.coverage) == (
+        same.slices, same.covered_slices, same.foreground_slices, same.coverage,
+    )  # fmt: skip
+    assert drafted.values() == sent.values()
+    assert drafted.ledger.open_drafts() == []
+    if named == [3, 1]:
+        assert (kept.slices, kept.coverage) == ((1, 3), CoverageCase.NAMED)
+
+
+def test_the_newest_draft_says_which_slices_are_finished_also_if_nothing_else_has_changed(tmp_path: Path) -> None:
+    archive = Archive(tmp_path, asks_slices=False)
+    drafts = [
+        archive.send("ann", 0, 2, 0, 1, 0, finished=False, **info)
+        for info in ({"annotated_slices": [1]}, {}, {"annotated_slices": [3, 1]}, {"annotated_slices": [1, 3]})
+    ]
+    assert [(draft.version, draft.named_slices) for draft in drafts] == [(1, (1,)), (2, None), (3, (1, 3)), (3, (1, 3))]
+    assert archive.archive.finish("a", "ann", GRID).slices == (1, 3)
+
+
+def test_a_draft_still_names_its_slices_after_some_were_finished(tmp_path: Path) -> None:
+    archive = Archive(tmp_path, asks_slices=False)
+    archive.send("ann", 0, 2, 0, 1, 0, finished=False, annotated_slices=[1, 3])
+    archive.send("ann", 0, 1, 0, 0, 0, finished=True, annotated_slices=[1])
+    (draft,) = archive.ledger.open_drafts()
+    assert (draft.version, draft.named_slices) == (2, (1, 3))
+    assert archive.archive.finish("a", "ann", GRID).slices == (1, 3)
+    assert archive.values() == [0, 1, 0, 1, 0]
+
+
+@pytest.mark.parametrize("said", NOT_SLICES)
+def test_slices_that_a_draft_cannot_cover_are_refused_and_nothing_is_kept(archive: Archive, said: object) -> None:
+    with pytest.raises(InvalidInputError, match="annotated_slices: expected"):
+        archive.send("ann", 0, 2, 0, 0, 0, finished=False, annotated_slices=said)
+    assert archive.ledger.open_drafts() == []
+    assert not (archive.folder / "labels").exists() or not [*(archive.folder / "labels").rglob("*.nii.gz")]
+
+
+@pytest.mark.parametrize("said", NOT_SLICES)
 def test_named_slices_that_the_image_does_not_have_are_refused_and_the_label_stays(
     archive: Archive, said: object
 ) -> None:

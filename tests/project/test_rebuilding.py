@@ -61,7 +61,7 @@ def project(tmp_path: Path) -> Project:
     send(training[2], "bob", 1, 1, finished=True)
     store.remove_label(training[2], "final")
     ask("ann", training[3])
-    send(training[3], "ann", 1, finished=False)
+    send(training[3], "ann", 1, finished=False, annotated_slices=[1, 2])
     store.open_for(training[3], "bob")
     send(judge, "ann", 1, 2, finished=True)
     send(judge, "bob", 2, tag="original")

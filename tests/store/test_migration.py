@@ -9,14 +9,14 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from recorded import record_annotation
+from recorded import record_annotation, record_draft
 from sqlalchemy import bindparam, create_engine, inspect, text
 
 from activelabel.acquisition.score import Score
 from activelabel.errors import InvalidInputError
 from activelabel.names import ScoreKind
 from activelabel.store import migration
-from activelabel.store.case_states import Verdict
+from activelabel.store.case_states import DraftReason, Verdict
 from activelabel.store.cases.new_annotation import Compared
 from activelabel.store.columns import UtcDateTime
 from activelabel.store.connection.location import checked_url, sqlite_url
@@ -406,6 +406,42 @@ def test_a_ledger_of_0021_keeps_every_image_and_finds_the_annotated_copy_of_one(
     with engine.connect() as connection:
         assert rows_of_all_tables(connection, columns) == before
     assert "ix_annotations_image_sha256" in {index["name"] for index in inspect(engine).get_indexes("annotations")}
+    ledger.close()
+
+
+DRAFTS_OF_0023 = """
+INSERT INTO images (id, added_at, role, present, leased_whole) VALUES ('a', :then, 'training', TRUE, TRUE);
+INSERT INTO rounds VALUES (1, NULL, :then);
+INSERT INTO drafts (image_id, annotator, version, file, sha256, slices, reason, why, created_at, ended_at) VALUES
+    ('a', 'ann', 1, 'd1', '0', NULL, 'said', 'kept', :then, :then),
+    ('a', 'ann', 2, 'd2', '0', '[4]', 'said', 'kept', :then, NULL)
+"""
+
+
+def test_a_ledger_of_0023_keeps_every_draft_and_new_ones_name_their_slices(empty_url, engine, clock):
+    config = Config()
+    config.set_main_option("script_location", str(migration._SCRIPTS))
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0023")
+        for statement in DRAFTS_OF_0023.split(";"):
+            connection.execute(text(statement).bindparams(bindparam("then", clock.now, UtcDateTime)))
+        columns = columns_of_all_tables(connection)
+        before = rows_of_all_tables(connection, columns)
+    ledger = Ledger(empty_url, clock)
+    assert [(draft.file, draft.slices, draft.named_slices) for draft in ledger.draft_history("a")] == [
+        ("d1", None, None), ("d2", (4,), None),
+    ]  # fmt: skip
+    with engine.connect() as connection:
+        assert rows_of_all_tables(connection, columns) == before
+    kinds = {"reason": DraftReason.SAID, "why": "kept", "shown_as": "original"}
+    for name, named in (("eve", (4, 3)), ("zoe", "all"), ("bob", None)):
+        record_draft(ledger, "a", f"d of {name}", "0", name, named_slices=named, **kinds)
+    named = {name: ledger.open_draft("a", name).named_slices for name in ("ann", "eve", "zoe", "bob")}
+    assert named == {"ann": None, "eve": (3, 4), "zoe": "all", "bob": None}
+    with engine.connect() as connection:
+        nulls = connection.scalar(text("SELECT count(*) FROM drafts WHERE named_slices IS NULL"))
+    assert nulls == 3
     ledger.close()
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from activelabel.annotation.beside_asked import asked_back
-from activelabel.annotation.coverage import Coverage, SentLabel, covered
+from activelabel.annotation.coverage import Coverage, SentLabel, covered, named_slices
 from activelabel.annotation.draft_keeper import DraftKeeper
 from activelabel.annotation.finishing import Finishing, Verdict
 from activelabel.annotation.history_reader import ORIGINAL, HistoryReader
@@ -172,13 +172,16 @@ class LabelArchive:
     def finish(self, image_id: str, annotator: str, image: Grid) -> Annotation:
         """Make an annotator's draft, unchanged, the label that counts. The caller vouches that somebody has checked it.
 
+        It covers the slices that the draft's client has named, as a label that was sent with them.
+
         Raises:
             NotFoundError: the annotator has no open draft of this image.
         """
         draft = self._ledger.open_draft(image_id, annotator)
         if draft is None:
             raise NotFoundError(f"image '{image_id}': {annotator} has no draft of it: save one first")
-        info, file = LabelInfo(annotator, finished=True, confirmed=True), self.sound_file(draft)
+        named = list(draft.named_slices) if isinstance(draft.named_slices, tuple) else draft.named_slices
+        info, file = LabelInfo(annotator, None, named, finished=True, confirmed=True), self.sound_file(draft)
         check_kept_grid(file, image)
         kept = self.keep(image_id, FINAL, file, image, info)
         assert isinstance(kept, Annotation)
@@ -196,6 +199,7 @@ class LabelArchive:
         )
 
     def _keep_final(self, sent: SentLabel, name: str) -> Kept:
+        named_slices(sent)  # before anything is looked for or kept
         case = self._reader.case(sent.image_id)
         query, current = self._reader.query(sent, case), case.current()
         repeated = repeated_label(sent, query, case, self._reader)

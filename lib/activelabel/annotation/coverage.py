@@ -6,6 +6,7 @@ All functions here are pure: `annotation.history_reader` reads the drawings to c
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Final
 
 from activelabel.annotation.beside_asked import drawn_beside
 from activelabel.annotation.history import History, Version
@@ -14,9 +15,10 @@ from activelabel.data.labels.arrays import LabelArray
 from activelabel.data.slice_digests import SliceDigests, differing, drawn_on, slice_digests
 from activelabel.errors import InvalidInputError
 from activelabel.store.coverage_case import CoverageCase
+from activelabel.store.records.images import NamedSlices
 from activelabel.store.records.queries import Lease
 
-WHOLE = "all"
+WHOLE: Final = "all"
 """The value of `annotated_slices` that stands for all slices; otherwise it is a list."""
 
 
@@ -30,7 +32,7 @@ class SentLabel:
         array: its voxels `(W, H, D)`.
         image: the grid of the image, on which the label lies too.
         axis: the axis along which slices are counted.
-        named_slices: the client's `annotated_slices`, not checked yet; None if the client names none.
+        named_slices: the client's `annotated_slices`; None if the client names none. `named_slices` checks them.
         answers_any: whether it answers the only active query for the image, another annotator's, if its own has none.
         finished: whether the client says that it is finished; None if it says nothing.
         confirmed: the client says that somebody has looked it over.
@@ -95,7 +97,8 @@ def covered(sent: SentLabel, query: Lease | None, history: History) -> Coverage:
     """
     case = case_without_history(sent, query, history)
     if case is CoverageCase.NAMED:
-        return Coverage(case, _named_slices(sent))
+        named = named_slices(sent)
+        return Coverage(case, None if named is None or named == WHOLE else frozenset(named))
     if case is not None:
         return Coverage(case, None)
     if query is not None and query.slices is not None:
@@ -124,18 +127,24 @@ def case_without_history(sent: SentLabel, query: Lease | None, history: History)
     return CoverageCase.VOLUME_ANSWER
 
 
-def _named_slices(sent: SentLabel) -> frozenset[int] | None:
-    """The slices that the client names, if they are a list of indices that the image has, each once."""
+def named_slices(sent: SentLabel) -> NamedSlices:
+    """The slices that the client names, rising.
+
+    Raises:
+        InvalidInputError: they are neither `WHOLE` nor a list of indices that the image has, each once.
+    """
     named, count = sent.named_slices, len(sent.all_slices)
-    if named == WHOLE:
+    if named is None:
         return None
+    if named == WHOLE:
+        return WHOLE
     expected = f'annotated_slices: expected "{WHOLE}" or a list of slices from 0 to {count - 1}, each once'
     if not isinstance(named, list) or not named:
         raise InvalidInputError(f"{expected}, got {str(named)[:80]}")
     for index in named:
         if isinstance(index, bool) or not isinstance(index, int) or not 0 <= index < count or named.count(index) > 1:
             raise InvalidInputError(f"{expected}, got {str(index)[:80]}")
-    return frozenset(named)
+    return tuple(sorted(named))
 
 
 def _answer(sent: SentLabel, query: Lease, asked: frozenset[int], history: History) -> Coverage:

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Collection
 
-from activelabel.annotation.coverage import SentLabel
+from activelabel.annotation.coverage import SentLabel, named_slices
 from activelabel.annotation.finishing import Verdict
 from activelabel.annotation.history_reader import ORIGINAL, HistoryReader
 from activelabel.annotation.label_files import LabelFiles, new_name
@@ -36,11 +36,14 @@ class DraftKeeper:
             query: the annotator's query.
             verdict: why it is a draft.
             name: the name of the kept file without its ending; empty for a new name.
+
+        Raises:
+            InvalidInputError: the client names slices that the image does not have.
         """
         assert verdict.reason is not None
-        same = verdict.finishes
-        if same is not None and same.reason is verdict.reason:  # a client may send the same drawing repeatedly
-            return same
+        same, named = verdict.finishes, named_slices(sent)
+        if same is not None and (same.reason, same.named_slices) == (verdict.reason, named):
+            return same  # a client may send the same drawing repeatedly
         draft = NewDraft(
             sent.image_id,
             sent.annotator if query is None else query.annotator,
@@ -50,6 +53,7 @@ class DraftKeeper:
             None if query is None else query.slices,
             None if query is None else query.id,
             stored_labels(self._reader.labels),
+            named,
         )
         return self._record(sent, draft, sent.array, name or new_name("draft"))
 
@@ -73,6 +77,7 @@ class DraftKeeper:
             draft.slices,
             draft.lease_id,
             stored_labels(self._reader.labels),
+            draft.named_slices,
         )
         self._record(sent, updated, label.array, new_name("draft"))
 

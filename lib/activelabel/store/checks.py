@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from activelabel.errors import InvalidInputError
 from activelabel.store.columns import NAME_LENGTH, WORD_LENGTH
-from activelabel.store.records.images import Slices
+from activelabel.store.records.images import NamedSlices, Slices
 
 
 def checked_name(name: str, field: str, longest: int = NAME_LENGTH) -> str:
@@ -44,3 +44,8 @@ def checked_slices(slices: Iterable[int] | None) -> Slices:
     if not indices or len(indices) != len(given) or indices[0] < 0 or len(set(indices)) != len(indices):
         raise InvalidInputError(f"slices: expected at least one index >= 0, each once, got {given}")
     return tuple(indices)
+
+
+def checked_named_slices(named: NamedSlices) -> NamedSlices:
+    """The slices that a client names, checked as `checked_slices` does; `all` stays `all`."""
+    return named if named == "all" else checked_slices(named)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import SimpleITK
 
-from activelabel.data.files.opening import open_voxels
+from activelabel.data.files.opening import open_voxels, unreadable
 from activelabel.data.label_checking import check_label
 from activelabel.data.volumes import read_grid, read_volume
 from activelabel.errors import InvalidInputError
@@ -221,3 +221,14 @@ def test_the_smallest_packed_file_is_read(tmp_path: Path, kind: Any, order: str)
     kind(values, None, image.header.as_byteswapped(order)).to_filename(tmp_path / "a.nii.gz")
 
     np.testing.assert_array_equal(open_voxels(tmp_path / "a.nii.gz")[0], values)
+
+
+@pytest.mark.parametrize("reason", ["Success", "No such file or directory"])
+def test_the_last_error_of_the_system_is_not_told_as_the_reason(tmp_path: Path, reason: str) -> None:
+    """ITK's own words about a MetaImage file that is cut off."""
+    file = tmp_path / "a.mha"
+    said = f"ITK ERROR: MetaImageIO(0x55): File cannot be read: {file} for reading.\nReason: {reason}"
+    assert str(unreadable(file, RuntimeError(said))) == (
+        "a.mha: cannot be read as a 3D image (ITK ERROR: MetaImageIO: File cannot be read: a.mha for reading.): "
+        "the file is truncated, damaged or of another kind; export or copy it again"
+    )

@@ -84,7 +84,7 @@ class Story(Clinic):
         assert [one.superseded_at is None for one in ledger.readings(with_earlier=True)] == [False, True]
         ledger.grant_lease("bob", "c", 120, "variance_slices", model_version=1, slices=[1, 3])
         self.later()
-        self.draw("c", "bob", finished=False)
+        self.draw("c", "bob", finished=False, annotated_slices=[3, 1])
         self.later()
         self.draw("c", "bob", annotated_slices=[1, 3])
         ledger.decide("a", "rev", Verdict.RETURNED, "look again")
@@ -333,6 +333,7 @@ def change_cell(source: Path, event: str, column: str, value: str) -> int:
         ("label", "seconds", "nan", "seconds is 'nan', expected a number"),
         ("label", "detail", "by guess", "detail is 'by guess', expected one of"),
         ("draft", "detail", "by guess", "detail is 'by guess', expected one of"),
+        ("draft", "named_slices", "1 two", "named_slices is '1 two', expected 'all', whole numbers, or nothing"),
         ("compared", "about", "1", "expected two labels and how much they agree"),
         ("file", "image", "nobody", "no row describes the image 'nobody'"),
         ("file", "file", "imagesTr/x.nii.gz", "cannot be read (No such file or directory)"),
@@ -497,12 +498,27 @@ def test_a_shown_mask_of_no_model_is_named(exported: Export, tmp_path: Path) -> 
         imported(source, tmp_path / "new")
 
 
+def test_a_table_of_a_version_that_did_not_keep_the_slices_a_draft_names_is_read(
+    exported: Export, tmp_path: Path
+) -> None:
+    source = exported("nnunet")
+    with (source / "audit.csv").open(newline="", encoding="utf-8") as table:
+        rows = list(csv.reader(table))
+    place = rows[0].index("named_slices")
+    assert [row[place] for row in rows[1:] if row[place]] == ["1 3"]
+    with (source / "audit.csv").open("w", newline="", encoding="utf-8") as table:
+        csv.writer(table, lineterminator="\n").writerows([*row[:place], *row[place + 1 :]] for row in rows)
+    project, _ = imported(source, tmp_path / "new")
+    (draft,) = project.ledger.draft_history("c")
+    assert (draft.slices, draft.named_slices) == ((1, 3), None)
+
+
 def test_a_damaged_table_is_refused(exported: Export, tmp_path: Path) -> None:
     source = exported("nnunet")
     table = source / "audit.csv"
     whole = table.read_bytes()
     table.write_bytes(whole[: len(whole) - 30])
-    with pytest.raises(InvalidInputError, match=r"audit\.csv, line \d+: it has \d+ cells, expected 30"):
+    with pytest.raises(InvalidInputError, match=r"audit\.csv, line \d+: it has \d+ cells, expected 31"):
         read_trail(source)
     table.write_bytes(whole.replace(b"active_seconds,", b"", 1))
     with pytest.raises(InvalidInputError, match=r"line 1: expected the columns .*; active_seconds is missing"):

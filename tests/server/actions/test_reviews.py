@@ -54,6 +54,7 @@ NAMES = [f"case_{number}" for number in range(4)]
 BALL, BOX, BOTH = boxes(1), boxes(2), boxes(1, 2)
 ANN, BOB, EVE = (Identity(name, Role.ANNOTATOR) for name in ("ann", "bob", "eve"))
 REV = Identity("rev", Role.REVIEWER)
+NO_SLICES = 'annotated_slices: expected "all" or a list of slices from 0 to 7, each once'
 
 
 class Ward:
@@ -100,6 +101,17 @@ class Ward:
         answer = self.client.put(
             "/datastore/label",
             params={"image": image, "tag": tag},
+            data={"params": json.dumps({"client_id": annotator, **info})},
+            files={"label": (file.name, file.read_bytes())},
+        )
+        assert answer.status_code == status, answer.text
+        return answer.json()
+
+    def draft(self, image: str, annotator: str = "ann", drawn: Any = BOTH, status: int = 200, **info: Any) -> Any:
+        file = write_nifti(self.folder / "drawn.nii.gz", drawn)
+        answer = self.client.put(
+            "/activelabel/draft",
+            params={"image": image},
             data={"params": json.dumps({"client_id": annotator, **info})},
             files={"label": (file.name, file.read_bytes())},
         )
@@ -355,13 +367,7 @@ def test_the_worklist_says_who_when_and_why(ward: Ward) -> None:
 
 
 def test_a_draft_is_kept_opened_again_by_its_annotator_and_never_learnt_from(ward: Ward) -> None:
-    file = write_nifti(ward.folder / "half.nii.gz", BALL)
-    answer = ward.client.put(
-        "/activelabel/draft",
-        params={"image": NAMES[0]},
-        data={"params": json.dumps({"client_id": "ann", "finished": True})},
-        files={"label": (file.name, file.read_bytes())},
-    ).json()
+    answer = ward.draft(NAMES[0], drawn=BALL, finished=True)
     assert (answer["image"], answer["state"]) == (NAMES[0], "draft")
     assert ward.learnt() == []
     back = ward.client.get("/activelabel/draft", params={"image": NAMES[0], "client_id": "ann"})
@@ -370,6 +376,32 @@ def test_a_draft_is_kept_opened_again_by_its_annotator_and_never_learnt_from(war
     others = ward.client.get("/activelabel/draft", params={"image": NAMES[0], "client_id": "bob"})
     assert (others.status_code, others.json()["detail"]) == (404, "image 'case_0': bob has no draft of it")
     assert ward.post("finish", "ann", image=NAMES[0])["state"] == "finished"
+
+
+def test_slices_that_a_draft_does_not_name_never_become_background_by_finishing_it(ward: Ward) -> None:
+    """A project of volumes: ball and box are drawn on slices 1 to 3 of 8, and the client says that 2 and 3 are done."""
+    assert ward.draft(NAMES[0], annotated_slices=[3, 2])["state"] == "draft"
+    answer = ward.post("finish", "ann", image=NAMES[0])
+    assert (answer["state"], answer["coverage"]) == ("finished", "named by the client")
+    label = ward.ledger.current_annotation(NAMES[0])
+    assert (label.slices, label.covered_slices, ward.state(NAMES[0])) == ((2, 3), 2, "partly finished")
+
+
+@pytest.mark.parametrize(
+    ("said", "line"),
+    [
+        ({"annotated_slices": ["x"]}, f"{NO_SLICES}, got x"),
+        ({"annotated_slices": 5}, f"{NO_SLICES}, got 5"),
+        ({"annotated_slices": [8]}, f"{NO_SLICES}, got 8"),
+        ({"finished": "yes"}, "params: expected finished to be true or false, got 'yes'"),
+        ({"finished": 5}, "params: expected finished to be true or false, got '5'"),
+        ({"confirmed": "no"}, "params: expected confirmed to be true or false, got 'no'"),
+    ],
+)
+def test_what_a_draft_says_is_checked_as_with_a_label(ward: Ward, said: dict[str, Any], line: str) -> None:
+    assert ward.draft(NAMES[0], status=422, **said)["detail"] == line
+    assert ward.send(NAMES[0], status=422, **said)["detail"] == line
+    assert ward.ledger.open_drafts() == []
 
 
 @pytest.mark.parametrize("after", ["%00", "case%0A", "x" * 256])
@@ -967,6 +999,24 @@ def test_readings_that_differ_are_not_learnt_from_until_a_third_person_has_decid
     assert (waiting["image"], waiting["annotator"], waiting["readings"]) == (other, "eve", None)
     line = f"image '{image}' has no two readings about which somebody has to decide"
     assert twice.post("adjudicate", image=image, take="first", status=409) == line
+
+
+def test_readings_that_differ_are_not_decided_between_by_approving_without_a_word_on_which_counts(twice: Ward) -> None:
+    image = read_differently(twice)
+    taken = twice.post("review")["review"]
+    for said in ({}, {"version": taken["version"]}):
+        line = twice.post("approve", image=image, status=409, **said)
+        assert line.startswith(f"image '{image}' has two readings that differ, and approving does not say which counts")
+        assert all(way in line for way in ("/activelabel/adjudicate", "'reading_2'", "correction", "return"))
+    meta = {"segmentationMeta": {"status": "approved", "approvedBy": "rev"}}
+    answer = twice.client.put(
+        "/datastore/updatelabelinfo", params={"label": image, "tag": "final"}, data={"params": json.dumps(meta)}
+    )
+    assert (answer.status_code, answer.json()["detail"]) == (409, line)
+    assert "segmentationMeta" not in twice.listed(image)
+    assert (twice.state(image), twice.learnt(), to_decide(twice)) == ("in review", [], [image])
+    twice.send(image, "rev", drawn=BOTH)
+    assert twice.post("approve", image=image)["state"] == "approved"
 
 
 @pytest.mark.parametrize(("take", "annotator", "version"), [("first", "ann", 1), ("staple", "rev", 2)])

@@ -153,8 +153,12 @@ def slicer_moves_voxels(grid: Grid) -> float:
 
 
 def unreadable(path: Path, error: BaseException) -> InvalidInputError:
-    """The error of a reader as one line, without the path on this machine."""
+    """The error of a reader as one line, without the path on this machine.
+
+    What ITK gives as the reason in a line of its own is the system's last error, whatever it was about, or "Success".
+    """
     lines = str(error).replace(str(path), path.name).strip().splitlines()
+    lines = [line for line in lines if not line.startswith("Reason: ")]
     line = " ".join(_ADDRESS.sub("", lines[-1]).split()) if lines else type(error).__name__
     return InvalidInputError(
         f"{path.name}: cannot be read as a 3D image ({line[:200]}): the file is truncated, damaged or of another kind; "

@@ -25,7 +25,7 @@ COLUMNS = (
     "when", "image", "patient", "role", "event", "who", "number", "about", "round", "version", "slices",
     "covered_slices", "foreground_slices", "seconds", "active_seconds", "strategy", "score", "asked_by_model",
     "model_in_use", "models_shown", "unchanged_from", "detail", "note", "until", "ended", "structures", "file",
-    "sha256", "image_sha256", "exported",
+    "sha256", "image_sha256", "exported", "named_slices",
 )  # fmt: skip
 """`asked_by_model` chose the case, `model_in_use` was in use at that time, `models_shown` have ever shown a mask of the
 image. `version` counts within labels and within drafts; a review names the version that it is about.
@@ -232,7 +232,9 @@ def _of_file(kept: Annotation | Draft) -> Row:
 
 def _of_draft(draft: Draft) -> Row:
     ended = _time_or_nothing(draft.ended_at)
-    return {**_of_file(draft), "detail": draft.reason.value, "note": draft.why, "ended": ended}
+    named = None if draft.named_slices is None else _slices(None if draft.named_slices == "all" else draft.named_slices)
+    details = {"detail": draft.reason.value, "note": draft.why, "ended": ended, "named_slices": named}
+    return {**_of_file(draft), **details}
 
 
 def _of_label(label: Annotation) -> Row:

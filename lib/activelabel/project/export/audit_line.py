@@ -17,6 +17,8 @@ from activelabel.project.export.audit import COLUMNS
 Value = TypeVar("Value")
 _LARGEST = 2**63 - 1
 EXPORT_AGAIN = "take the file as it was exported, or export again"
+_LATER = {"named_slices": ""}
+"""Columns that tables of earlier versions lack, and what they would have there."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,11 @@ class AuditLine:
             raise InvalidInputError(f"{self.where}: slices is empty, expected 'all', or whole numbers: {EXPORT_AGAIN}")
         return found
 
+    def named_slices(self) -> list[int] | str | None:
+        """The slices that a client has named, or `all`; None if it has named none."""
+        text = self.cells["named_slices"]
+        return text if text == "all" else self._parsed("named_slices", _wholes, "'all', whole numbers, or nothing")
+
     def names(self, column: str) -> list[str] | None:
         """A list of texts."""
         return self._parsed(column, _names, "JSON with a list of names")
@@ -114,7 +121,7 @@ def lines_of(file: Path) -> Iterator[AuditLine]:
     table = csv.reader(io.StringIO(content, newline=""), strict=True)
     try:
         header = next(table, [])
-        if tuple(header) != COLUMNS:
+        if tuple(header) not in (COLUMNS, tuple(name for name in COLUMNS if name not in _LATER)):
             missing = [name for name in COLUMNS if name not in header]
             raise InvalidInputError(
                 f"{file}, line 1: expected the columns {', '.join(COLUMNS)}"
@@ -126,7 +133,7 @@ def lines_of(file: Path) -> Iterator[AuditLine]:
                 raise InvalidInputError(
                     f"{file}, line {table.line_num}: it has {len(cells)} cells, expected {len(header)}: {EXPORT_AGAIN}"
                 )
-            yield AuditLine(file, table.line_num, dict(zip(header, cells, strict=True)))
+            yield AuditLine(file, table.line_num, {**_LATER, **dict(zip(header, cells, strict=True))})
     except csv.Error as error:
         raise InvalidInputError(f"{file}, line {table.line_num}: no CSV ({error}): {EXPORT_AGAIN}") from error
 

@@ -190,8 +190,15 @@ class _Reading:
         }
 
     def _draft(self, line: AuditLine) -> None:
-        reason, ended = line.one_of("detail", DraftReason), line.time("ended")
-        self._add("drafts", line, **self._file(line), reason=reason, why=line.text("note"), ended_at=ended)
+        self._add(
+            "drafts",
+            line,
+            **self._file(line),
+            reason=line.one_of("detail", DraftReason),
+            why=line.text("note"),
+            ended_at=line.time("ended"),
+            named_slices=line.named_slices(),
+        )
 
     def _label(self, line: AuditLine) -> None:
         event = line.cells["event"]

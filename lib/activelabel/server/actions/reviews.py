@@ -29,6 +29,11 @@ from activelabel.store.records.reviews import Difficulty
 
 logger = logging.getLogger(__name__)
 
+_DIFFER = (
+    "has two readings that differ, and approving does not say which counts: take one, or both merged (POST "
+    "/activelabel/adjudicate, or the panels of OHIF and Slicer), approve 'reading_2' in MONAI Label Reviewer, approve "
+    "a correction of yours, or return the label"
+)
 _READ_AGAIN = "a reading has changed since you opened it: look at both again"
 
 Taken = Literal["first", "second", "staple"]
@@ -104,9 +109,29 @@ class ReviewActions:
         """Approve a label, or return it to its annotator. `listed` as in `LedgerDatastore.show_decision`.
 
         Raises:
-            NotReadyError: the label cannot be decided about now; the line says why.
+            NotReadyError: the label cannot be decided about now, or is one of two readings that differ and is approved
+                without a word on the other; the line says why.
             InvalidInputError: a label is returned without a note.
         """
+        if verdict is Verdict.APPROVED:
+            self._require_may_approve(image_id, annotator_of(params))
+            reading = self._project.ledger.disagreements().get(image_id)
+            if reading is not None and self._project.ledger.between_shown(reading):
+                raise NotReadyError(f"image '{image_id}' {_DIFFER}")
+        return self._decide(params, image_id, verdict, note, difficulty, version, listed=listed)
+
+    def _decide(
+        self,
+        params: Mapping[str, Any],
+        image_id: str,
+        verdict: Verdict,
+        note: str,
+        difficulty: Difficulty | None,
+        version: int | None,
+        *,
+        listed: bool = True,
+    ) -> Decided:
+        """As `decide`, also for one of two readings that differ, if the reviewer has chosen it."""
         review = self._project.ledger.decide(
             image_id,
             annotator_of(params),
@@ -156,7 +181,7 @@ class ReviewActions:
                 as_own = {**info, "client_id": who}
                 chosen = self._datastore.keep_label(image_id, str(file), FINAL, as_own, decided=True)
         note = note or f"of two readings: {take}"
-        return self.decide(params, image_id, Verdict.APPROVED, note, difficulty, chosen.version)
+        return self._decide(params, image_id, Verdict.APPROVED, note, difficulty, chosen.version)
 
     def _to_decide_between(self, image_id: str, who: str) -> tuple[Annotation, Annotation]:
         """The two readings between which a reviewer decides. Raises NotReadyError as `adjudicate`."""

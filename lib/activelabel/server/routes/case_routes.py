@@ -21,6 +21,7 @@ from activelabel.server.actions.case_answers import (
 )
 from activelabel.server.actions.case_json import kept_as_json
 from activelabel.server.actions.worklist import LARGEST_PAGE, PAGE
+from activelabel.server.client_info import read_label_info
 from activelabel.server.routes.one_line_route import AnyUser, OneLineRoute, login
 from activelabel.server.routes.request_checks import (
     check_label_info,
@@ -148,7 +149,9 @@ def save_draft(
     """Keep a drawing as the annotator's draft: every version is kept, and nothing learns from it."""
     app = application()
     require_image(image, app.datastore)
-    info = {**parse_label_params(params, image), **login(), "finished": False}
+    sent = parse_label_params(params, image)
+    read_label_info(sent)  # `finished` may say what it likes, but in the form that it has with a label
+    info = {**sent, **login(), "finished": False}
     check_label_info(info)
     with tempfile.TemporaryDirectory() as folder:
         kept = app.datastore.keep_label(image, str(received(label, folder)), FINAL, info)

@@ -9,7 +9,7 @@ from activelabel.store.cases.case_records import RecordsByFile, records_in
 from activelabel.store.cases.label_rows import copy_label, current_row, last_version, open_draft_row, shows_draft
 from activelabel.store.cases.new_annotation import KeptFile, NewDraft
 from activelabel.store.cases.rounds import current_round
-from activelabel.store.checks import checked_name, checked_slices, checked_word
+from activelabel.store.checks import checked_name, checked_named_slices, checked_slices, checked_word
 from activelabel.store.database import Database
 from activelabel.store.lookup import image_row, record_of
 from activelabel.store.pool import complete, unfinished
@@ -42,11 +42,11 @@ class Drafts(Database):
 
         Raises:
             NotFoundError: the image was never registered.
-            InvalidInputError: the tag or annotator is empty or too long, or `slices` is invalid.
+            InvalidInputError: the tag or annotator is empty or too long, or `slices` or `named_slices` is invalid.
         """
         checked_name(new.annotator, "annotator")
         checked_word(new.shown_as, "label tag")
-        asked = checked_slices(new.slices)
+        asked, named = checked_slices(new.slices), checked_named_slices(new.named_slices)
         now = self._clock()
         with self._writing() as session:
             image_row(session, new.image_id)
@@ -68,6 +68,7 @@ class Drafts(Database):
                 created_at=now,
                 file_size=file.stamp[0],
                 file_modified_ns=file.stamp[1],
+                named_slices=list(named) if isinstance(named, tuple) else named,
             )
             session.add(row)
             session.flush()

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from activelabel.store.case_states import DraftReason
 from activelabel.store.coverage_case import CoverageCase
-from activelabel.store.records.images import Slices
+from activelabel.store.records.images import NamedSlices, Slices
 from activelabel.store.records.labels import FINAL
 from activelabel.store.records.reviews import Agreement
 
@@ -85,6 +85,7 @@ class NewDraft:
         slices: the queried slices; None for the volume.
         lease_id: the query that the finished draft will answer.
         label_names: the names of the values 1..N.
+        named_slices: the slices that the client says it covers.
     """
 
     image_id: str
@@ -95,3 +96,4 @@ class NewDraft:
     slices: Slices = None
     lease_id: int | None = None
     label_names: Sequence[str] | None = None
+    named_slices: NamedSlices = None

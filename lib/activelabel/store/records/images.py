@@ -6,6 +6,8 @@ from typing import Literal
 
 Role = Literal["training", "validation"]
 Slices = tuple[int, ...] | None
+NamedSlices = tuple[int, ...] | Literal["all"] | None
+"""The slices that a client says a label covers, `all` for the whole volume; None if it says nothing."""
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from activelabel.store.case_states import DraftReason
 from activelabel.store.coverage_case import CoverageCase
-from activelabel.store.records.images import Slices
+from activelabel.store.records.images import NamedSlices, Slices
 
 FINAL = "final"
 """The tag of the annotations that count; labels with another tag are kept and do not count."""
@@ -57,6 +57,7 @@ class Draft:
     """A drawing that its annotator has not finished: it is kept, but it does not count and no model learns from it.
 
     `version` counts from 1 within the image, over all its drafts. `slices` are the queried slices, None for the volume.
+    `named_slices` are those that its client has said it covers, whatever was asked: it is finished as a label of these.
     `why` is one line for the reason why it is a draft. An open draft has no `ended_at`: neither a newer draft nor a
     finished label has replaced it.
     """
@@ -75,3 +76,4 @@ class Draft:
     ended_at: datetime | None
     file_size: int | None = None
     file_modified_ns: int | None = None
+    named_slices: NamedSlices = None

@@ -76,6 +76,9 @@ class AnnotationRow(Base):
 class DraftRow(Base):
     """An unfinished drawing. No row is ever removed; ended drafts stay.
 
+    `named_slices` is a list or `"all"`, as its client has named them; NULL if it has named none, or if the draft was
+    kept before the ledger had this column.
+
     `file_size` and `file_modified_ns` are as in `AnnotationRow`.
     """
 
@@ -100,3 +103,4 @@ class DraftRow(Base):
     ended_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     file_size: Mapped[int | None] = mapped_column(BigInteger)
     file_modified_ns: Mapped[int | None] = mapped_column(BigInteger)
+    named_slices: Mapped[list[int] | str | None] = mapped_column(SliceList)
