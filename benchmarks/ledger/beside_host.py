@@ -180,9 +180,8 @@ def report(images: int, repeats: int, work: Path, shape: Shape) -> None:
     versions = (
         f"Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}, MONAI Label {version('monailabel')}"
     )
-    print(
-        f"{versions}; {images} images of {shape} voxels, each timed {repeats} times after one that is not; nothing is random"
-    )
+    print(f"{versions}; {images} images of {shape} voxels")
+    print(f"each operation timed {repeats} times after one that is not; nothing is random")
     scores = {f"case_{number:06}": number / images for number in range(images)}
     label = write_volume(work / "label.nii.gz", np.uint8, shape)
     host = Host(linked_studies(work / "host", scores, shape), label, scores)

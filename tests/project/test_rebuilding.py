@@ -137,6 +137,7 @@ def test_the_start_after_a_rebuild_changes_nothing(project: Project, monkeypatch
     before = rows(project, "annotations")
     store = open_datastore(project, project.studies, follow_changes=True)
     store._observer.stop()
+    store._observer.join()
     store.close()
     assert rows(project, "annotations") == before
     saved = record_annotation(project.ledger, "case0", "later.nii.gz", "0" * 64, "dee")
@@ -182,6 +183,7 @@ def test_a_label_whose_slices_nobody_knows_any_more_is_not_taken_for_one_of_the_
 ) -> None:
     store = open_datastore(project, project.studies, follow_changes=True)  # which lays the labels into labels/final
     store._observer.stop()
+    store._observer.join()
     store.close()
     annotated = {label.image_id for label in project.ledger.annotations()}
     for file in (*project.labels_folder.rglob("*.json"), *Path(project.studies).glob("datastore_v2*")):
@@ -201,6 +203,7 @@ def test_a_label_whose_slices_nobody_knows_any_more_is_not_taken_for_one_of_the_
     store.refresh()
     assert [(label.image_id, label.slices) for label in project.ledger.annotations()] == [(whole, None)]
     store._observer.stop()
+    store._observer.join()
     store.close()
 
 
@@ -214,6 +217,7 @@ def test_a_project_of_before_there_were_records_is_rebuilt_as_far_as_possible(
     # Whose listing names the slices and the annotator.
     store = open_datastore(project, project.studies, follow_changes=True)
     store._observer.stop()
+    store._observer.join()
     store.close()
     lose_ledger(project)
 
@@ -229,6 +233,7 @@ def test_a_project_of_before_there_were_records_is_rebuilt_as_far_as_possible(
     assert all(abs(told[file] - made[file]) < timedelta(minutes=5) for file in told), "as the names of the files say"
     store = open_datastore(project, project.studies, follow_changes=True)
     store._observer.stop()
+    store._observer.join()
     store.close()
     again = project.ledger.annotations()
     assert [(item.image_id, item.annotator, item.slices) for item in again] == [
@@ -285,6 +290,7 @@ def test_the_newest_label_whose_record_is_lost_with_the_ledger_counts_as_it_was_
     if is_listed:
         store = open_datastore(project, project.studies, follow_changes=True)
         store._observer.stop()
+        store._observer.join()
         store.close()
     before = project.ledger.annotations()
     history = [row for label in before for row in project.ledger.history(label.image_id) if row.tag == "final"]
@@ -307,6 +313,7 @@ def test_the_newest_label_whose_record_is_lost_with_the_ledger_counts_as_it_was_
     if is_listed:
         store = open_datastore(project, project.studies, follow_changes=True)
         store._observer.stop()
+        store._observer.join()
         store.close()
     expected = before if is_listed else [
         next(row for row in history if (row.image_id, row.version) == (label.image_id, 1)) for label in before

@@ -124,6 +124,7 @@ def test_an_image_that_became_a_link_out_of_the_studies_is_not_read_or_sent(
 ) -> None:
     secret, file = secret_of(tmp_path), studies / "b.nii.gz"
     store._observer.stop()  # the server has not noticed yet
+    store._observer.join()
     file.unlink()
     file.symlink_to(secret)
     answer = http.get("/datastore/image?image=b")
