@@ -176,6 +176,7 @@ class LabelArchive:
 
         Raises:
             NotFoundError: the annotator has no open draft of this image.
+            InvalidInputError: it would be a second reading, and names some slices only.
         """
         draft = self._ledger.open_draft(image_id, annotator)
         if draft is None:
@@ -184,7 +185,8 @@ class LabelArchive:
         info, file = LabelInfo(annotator, None, named, finished=True, confirmed=True), self.sound_file(draft)
         check_kept_grid(file, image)
         kept = self.keep(image_id, FINAL, file, image, info)
-        assert isinstance(kept, Annotation)
+        if not isinstance(kept, Annotation):
+            raise InvalidInputError(f"image '{image_id}': {kept.why}")
         return kept
 
     def _keep(self, sent: SentLabel, tag: str, name: str) -> Kept:
@@ -199,7 +201,7 @@ class LabelArchive:
         )
 
     def _keep_final(self, sent: SentLabel, name: str) -> Kept:
-        named_slices(sent)  # before anything is looked for or kept
+        named = named_slices(sent)  # before anything is looked for or kept
         case = self._reader.case(sent.image_id)
         query, current = self._reader.query(sent, case), case.current()
         repeated = repeated_label(sent, query, case, self._reader)
@@ -208,6 +210,8 @@ class LabelArchive:
         if sent.finished is False:
             return self._drafts.keep(sent, query, self._finishing.judge_unfinished(sent, case), name)
         if case.is_kept_beside(sent.annotator, query) and not sent.decided:
+            if isinstance(named, tuple) and len(named) < len(sent.all_slices):
+                return self._drafts.keep(sent, query, self._finishing.judge_part(sent, named, case), name)
             verdict = self._finishing.judge(sent, COVERAGE, self._reader.shown(sent), case, None)
             if verdict.reason is not None:
                 return self._drafts.keep(sent, query, verdict, name)

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -61,6 +61,14 @@ class Finishing:
     def judge_unfinished(self, sent: SentLabel, case: CaseHistory) -> Verdict:
         """The verdict on a label that its client calls unfinished: whatever it covers, it is a draft."""
         return Verdict(DraftReason.SAID, _why(DraftReason.SAID, None, None), finishes=self._same_draft(sent, case))
+
+    def judge_part(self, sent: SentLabel, named: Collection[int], case: CaseHistory) -> Verdict:
+        """The verdict on a second reading that names some slices only: kept whole, the others would be background."""
+        why = (
+            f"kept as a draft: annotated_slices names {len(named)} of {len(sent.all_slices)} slices, and a second "
+            'reading is of the whole volume: draw on, and send it with "all", or without annotated_slices'
+        )
+        return replace(self.judge_unfinished(sent, case), why=why)
 
     def judge(
         self,

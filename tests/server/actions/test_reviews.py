@@ -608,6 +608,20 @@ def test_a_second_annotator_reads_a_validation_case_without_seeing_the_first_rea
     assert readings["structures"]["box"] == {"cases": 1, "dice": 1.0, "distance_mm": 0.0}
 
 
+def test_slices_that_a_second_reading_does_not_name_never_become_background(twice: Ward) -> None:
+    image = judging(twice)
+    twice.ask("bob")
+    answer = twice.send(image, "bob", drawn=BALL, annotated_slices=[2, 3])
+    assert (answer["state"], twice.ledger.readings()) == ("draft", [])
+    assert "names 2 of 8 slices, and a second reading is of the whole volume" in answer["message"]
+    assert "names 2 of 8 slices" in twice.post("finish", "bob", image=image, status=422)
+    assert twice.ledger.readings() == []
+    assert twice.send(image, "bob", drawn=BALL, annotated_slices="all")["state"] == "finished"
+    assert twice.ledger.current_annotation(image, "reading_2").slices is None
+    assert twice.send(image, "bob", drawn=BOTH, annotated_slices=list(range(8)))["state"] == "finished"
+    assert [reading.agrees for reading in twice.ledger.readings()] == [True]
+
+
 def test_a_second_reading_that_is_sent_again_is_a_new_version_of_it_and_never_replaces_the_first(twice: Ward) -> None:
     image = judging(twice)
     twice.ask("bob")
