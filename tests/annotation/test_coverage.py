@@ -133,6 +133,9 @@ def test_what_somebody_elses_draft_repeats_of_ones_own_draft_is_still_ones_own()
     history = replace(NOTHING, originals=drafts)
     assert covered(sent("bob", 1, 2, 0, 0, 0, 0), None, history).slices == {0, 1}
     assert covered(sent("cy", 1, 2, 0, 0, 0, 0), None, history).slices == {1}
+    gone = replace(drafts[0], content=InvalidInputError("its file is gone"))
+    with pytest.raises(InvalidInputError, match="its file is gone"):  # else Ann's copy would pass for what he loaded
+        covered(sent("bob", 1, 2, 0, 0, 0, 0), None, replace(history, originals=(gone, drafts[1])))
 
 
 def test_what_somebody_else_has_answered_with_of_ones_own_draft_is_still_ones_own() -> None:

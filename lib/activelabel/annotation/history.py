@@ -119,13 +119,18 @@ class History:
     def repeats_draft_of(self, annotators: Collection[str], index: int, version: Version) -> bool:
         """Whether what a version shows on a slice was drawn first by one of them, in a draft since their last label.
 
-        Originals that cannot be read are passed over: they may be older than all that counts.
+        Other originals that cannot be read are passed over: they may be older than all that counts.
         """
-        readable = (one for one in self.originals if not isinstance(one.content, InvalidInputError))
-        earlier = (one for one in readable if one.created_at <= version.created_at)
-        same = (one for one in earlier if one.drawing[index] == version.drawing[index])
-        first = next(same, version)
-        is_their_draft = first.is_draft and first.annotator in annotators
-        return is_their_draft and not any(
-            label.annotator == first.annotator and label.created_at > first.created_at for label in self.finals
-        )
+
+        def counts(one: Version) -> bool:
+            return (
+                one.is_draft
+                and one.annotator in annotators
+                and not any(
+                    label.annotator == one.annotator and label.created_at > one.created_at for label in self.finals
+                )
+            )
+
+        earlier = (one for one in self.originals if one.created_at <= version.created_at)
+        compared = (one for one in earlier if counts(one) or not isinstance(one.content, InvalidInputError))
+        return counts(next((one for one in compared if one.drawing[index] == version.drawing[index]), version))

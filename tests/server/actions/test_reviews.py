@@ -1022,12 +1022,6 @@ def test_readings_that_differ_are_not_decided_between_by_approving_without_a_wor
         line = twice.post("approve", image=image, status=409, **said)
         assert line.startswith(f"image '{image}' has two readings that differ, and approving does not say which counts")
         assert all(way in line for way in ("/activelabel/adjudicate", "'reading_2'", "correction", "return"))
-    meta = {"segmentationMeta": {"status": "approved", "approvedBy": "rev"}}
-    answer = twice.client.put(
-        "/datastore/updatelabelinfo", params={"label": image, "tag": "final"}, data={"params": json.dumps(meta)}
-    )
-    assert (answer.status_code, answer.json()["detail"]) == (409, line)
-    assert "segmentationMeta" not in twice.listed(image)
     assert (twice.state(image), twice.learnt(), to_decide(twice)) == ("in review", [], [image])
     twice.send(image, "rev", drawn=BOTH)
     assert twice.post("approve", image=image)["state"] == "approved"
@@ -1126,6 +1120,14 @@ def test_the_reviewer_module_takes_the_second_reading_by_approving_it(twice: War
     twice.reviewer_module(image, tag="reading_2", status="approved")
     assert (twice.state(image), twice.ledger.current_annotation(image).annotator) == ("approved", "rev")
     assert twice.learnt() == [image]
+
+
+def test_the_reviewer_module_takes_the_first_reading_by_approving_the_final_label(twice: Ward) -> None:
+    """It shows each reading as a version, and no line of an answer: its user would not hear of a refusal."""
+    image = read_differently(twice)
+    twice.reviewer_module(image, status="approved")
+    assert (twice.state(image), twice.learnt(), to_decide(twice)) == ("approved", [image], [])
+    assert twice.ledger.current_annotation(image).annotator == "ann"
 
 
 def test_a_reader_does_not_take_their_own_reading_by_the_reviewer_module(twice: Ward) -> None:

@@ -14,7 +14,7 @@ from activelabel.server.routes.viewer.files import FOLDER, Content, ViewerFiles,
 
 HASHED = "app.bundle.af87d1dd396d277eac89.js"
 GZIP = {"accept-encoding": "gzip, deflate, br"}
-WAIT_SECONDS = 60
+WAIT_SECONDS = 240
 
 
 @pytest.fixture

@@ -31,8 +31,8 @@ logger = logging.getLogger(__name__)
 
 _DIFFER = (
     "has two readings that differ, and approving does not say which counts: take one, or both merged (POST "
-    "/activelabel/adjudicate, or the panels of OHIF and Slicer), approve 'reading_2' in MONAI Label Reviewer, approve "
-    "a correction of yours, or return the label"
+    "/activelabel/adjudicate, or the panels of OHIF and Slicer after the case is taken for review again), approve "
+    "'final' or 'reading_2' in MONAI Label Reviewer, approve a correction of yours, or return the label"
 )
 _READ_AGAIN = "a reading has changed since you opened it: look at both again"
 
@@ -268,7 +268,7 @@ class ReviewActions:
         if corrects:
             self._require_may_approve(image_id, annotator_of(who))
             self._make_final(image_id, tag, who)
-        self.decide(who, image_id, meta.verdict, meta.note, meta.difficulty, listed=tag == FINAL)
+        self._decide(who, image_id, meta.verdict, meta.note, meta.difficulty, None, listed=tag == FINAL)
 
     def _is_final(self, image_id: str, tag: str) -> bool:
         """Whether the label of a tag is the drawing that counts; equal drawings are kept as equal files."""

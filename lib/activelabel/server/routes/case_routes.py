@@ -219,7 +219,9 @@ def take_for_review(user: AnyUser, request: Annotated[ReviewRequest | None, Body
 
 @router.post("/approve")
 def approve(user: AnyUser, request: ApproveRequest) -> Decided:
-    """Approve the final label of a case; nobody approves a label that they alone have drawn."""
+    """Approve the final label of a case; nobody approves a label that they alone have drawn. Not between two readings
+    that differ (409), of which `POST /activelabel/adjudicate` takes one.
+    """
     return _decide(request, Verdict.APPROVED)
 
 
