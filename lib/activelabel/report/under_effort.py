@@ -120,7 +120,7 @@ def _tests(name: str, title: str, tests: Sequence[Comparison]) -> Table:
         name=name,
         title=title,
         frame=pd.DataFrame(rows),
-        note=f"Differences are first minus second. {_OVER_SEEDS} Then Holm's correction for all rows. A dash: nothing "
+        note=f"Differences are first minus second. {_OVER_SEEDS} Then Holm's correction for all tests. A dash: nothing "
         f"can be told, as there are fewer than {FEWEST_SEEDS} seeds, or as the difference is the same in each.",
     )
 

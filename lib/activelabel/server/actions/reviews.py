@@ -105,33 +105,29 @@ class ReviewActions:
         version: int | None = None,
         *,
         listed: bool = True,
+        chosen: bool = False,
     ) -> Decided:
-        """Approve a label, or return it to its annotator. `listed` as in `LedgerDatastore.show_decision`.
+        """Approve a label, or return it to its annotator.
+
+        Args:
+            params: the request, for the name of the reviewer.
+            image_id: the image.
+            verdict: the decision.
+            note: what the annotator should correct, or know.
+            difficulty: of the case, if the reviewer says it.
+            version: that of the label before the reviewer; None for the one that counts.
+            listed: as in `LedgerDatastore.show_decision`.
+            chosen: whether the reviewer has said that this one counts, if it is one of two readings that differ.
 
         Raises:
             NotReadyError: the label cannot be decided about now, or is one of two readings that differ and is approved
                 without a word on the other; the line says why.
             InvalidInputError: a label is returned without a note.
         """
-        if verdict is Verdict.APPROVED:
+        if verdict is Verdict.APPROVED and not chosen:
             self._require_may_approve(image_id, annotator_of(params))
-            reading = self._project.ledger.disagreements().get(image_id)
-            if reading is not None and self._project.ledger.between_shown(reading):
+            if self._readings(image_id) is not None:
                 raise NotReadyError(f"image '{image_id}' {_DIFFER}")
-        return self._decide(params, image_id, verdict, note, difficulty, version, listed=listed)
-
-    def _decide(
-        self,
-        params: Mapping[str, Any],
-        image_id: str,
-        verdict: Verdict,
-        note: str,
-        difficulty: Difficulty | None,
-        version: int | None,
-        *,
-        listed: bool = True,
-    ) -> Decided:
-        """As `decide`, also for one of two readings that differ, if the reviewer has chosen it."""
         review = self._project.ledger.decide(
             image_id,
             annotator_of(params),
@@ -181,7 +177,7 @@ class ReviewActions:
                 as_own = {**info, "client_id": who}
                 chosen = self._datastore.keep_label(image_id, str(file), FINAL, as_own, decided=True)
         note = note or f"of two readings: {take}"
-        return self._decide(params, image_id, Verdict.APPROVED, note, difficulty, chosen.version)
+        return self.decide(params, image_id, Verdict.APPROVED, note, difficulty, chosen.version, chosen=True)
 
     def _to_decide_between(self, image_id: str, who: str) -> tuple[Annotation, Annotation]:
         """The two readings between which a reviewer decides. Raises NotReadyError as `adjudicate`."""
@@ -268,7 +264,7 @@ class ReviewActions:
         if corrects:
             self._require_may_approve(image_id, annotator_of(who))
             self._make_final(image_id, tag, who)
-        self._decide(who, image_id, meta.verdict, meta.note, meta.difficulty, None, listed=tag == FINAL)
+        self.decide(who, image_id, meta.verdict, meta.note, meta.difficulty, listed=tag == FINAL, chosen=True)
 
     def _is_final(self, image_id: str, tag: str) -> bool:
         """Whether the label of a tag is the drawing that counts; equal drawings are kept as equal files."""
