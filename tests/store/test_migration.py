@@ -1,6 +1,7 @@
 import shutil
 import subprocess
 import sys
+from contextlib import contextmanager
 from datetime import timedelta
 
 import pytest
@@ -47,6 +48,18 @@ INSERT INTO annotations (image_id, tag, version, file, sha256, slices, annotator
     ('b', 'final', 2, 'b_2', '02', NULL, 'bob', NULL, NULL, 1, :then, NULL, NULL);
 INSERT INTO model_annotations VALUES (1, 2)
 """
+
+
+@contextmanager
+def at_revision(engine, revision):
+    """A connection to the ledger as this revision makes it, or brings it up to date, in a transaction."""
+    config = Config()
+    config.set_main_option("script_location", str(migration._SCRIPTS))
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, revision)
+        yield connection
+
 
 NEXT_REVISION = """
 from alembic import op
@@ -172,11 +185,7 @@ def test_models_of_an_older_ledger_are_of_the_task(ledger, engine):
 def ledger_of_0001(ledger, engine, clock):
     """A ledger as the first revision wrote it, not opened since; ann's query has an hour left."""
     times = {"then": clock.now, "later": clock.now + timedelta(hours=1)}
-    config = Config()
-    config.set_main_option("script_location", str(migration._SCRIPTS))
-    with engine.begin() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, "0001")
+    with at_revision(engine, "0001") as connection:
         for sql in ROWS_OF_0001.split(";"):
             used = [bindparam(name, time, UtcDateTime) for name, time in times.items() if f":{name}" in sql]
             connection.execute(text(sql).bindparams(*used))
@@ -238,11 +247,7 @@ def test_the_first_ledgers_images_models_and_rounds_survive(ledger_of_0001, cloc
 
 
 def test_a_ledger_of_0003_keeps_every_row_and_its_labels_may_be_compared(ledger_of_0001, engine):
-    config = Config()
-    config.set_main_option("script_location", str(migration._SCRIPTS))
-    with engine.begin() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, "0003")
+    with at_revision(engine, "0003") as connection:
         columns = columns_of_all_tables(connection)
         before = rows_of_all_tables(connection, columns)
     assert ledger_of_0001.uncertainty_checks() == []
@@ -254,11 +259,7 @@ def test_a_ledger_of_0003_keeps_every_row_and_its_labels_may_be_compared(ledger_
 
 
 def test_a_ledger_of_0010_keeps_every_row_and_its_labels_may_be_reviewed(ledger_of_0001, engine):
-    config = Config()
-    config.set_main_option("script_location", str(migration._SCRIPTS))
-    with engine.begin() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, "0010")
+    with at_revision(engine, "0010") as connection:
         columns = columns_of_all_tables(connection)
         before = rows_of_all_tables(connection, columns)
     facts = {image: ledger_of_0001.case_facts(image) for image in "abc"}
@@ -294,12 +295,8 @@ INSERT INTO readings (image_id, first_id, second_id, structures, agrees, created
 
 
 def test_a_ledger_of_0018_keeps_every_comparison_and_knows_which_are_the_current_ones(empty_url, engine, clock):
-    config = Config()
-    config.set_main_option("script_location", str(migration._SCRIPTS))
     one, two, three = (clock.now + timedelta(minutes=minutes) for minutes in (1, 2, 3))
-    with engine.begin() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, "0018")
+    with at_revision(engine, "0018") as connection:
         for statement in READINGS_OF_0018.split(";"):
             inserted = text(statement).bindparams(
                 *(bindparam(name, type_=UtcDateTime) for name in ("one", "two", "three") if f":{name}" in statement)
@@ -358,11 +355,7 @@ def test_a_ledger_of_0004_knows_which_models_were_in_use_and_now_uses_the_best(l
     """Model 1 was judged by v alone, so its .9 is not compared; model 3 was withdrawn; model 5 is worse than 2."""
     names = ("one", "two", "three", "four", "five")
     times = {name: clock.now + timedelta(hours=number) for number, name in enumerate(names)}
-    config = Config()
-    config.set_main_option("script_location", str(migration._SCRIPTS))
-    with engine.begin() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, "0004")
+    with at_revision(engine, "0004") as connection:
         for sql in MODELS_OF_0004.split(";"):
             used = [bindparam(name, time, UtcDateTime) for name, time in times.items() if f":{name}" in sql]
             connection.execute(text(sql).bindparams(*used))
@@ -389,11 +382,7 @@ INSERT INTO annotations (image_id, tag, version, file, sha256, annotator, round_
 
 
 def test_a_ledger_of_0021_keeps_every_image_and_finds_the_annotated_copy_of_one(empty_url, engine, clock):
-    config = Config()
-    config.set_main_option("script_location", str(migration._SCRIPTS))
-    with engine.begin() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, "0021")
+    with at_revision(engine, "0021") as connection:
         for statement in ROWS_OF_0021.split(";"):
             connection.execute(text(statement).bindparams(bindparam("then", clock.now, UtcDateTime)))
         columns = columns_of_all_tables(connection)
@@ -419,11 +408,7 @@ INSERT INTO drafts (image_id, annotator, version, file, sha256, slices, reason, 
 
 
 def test_a_ledger_of_0023_keeps_every_draft_and_new_ones_name_their_slices(empty_url, engine, clock):
-    config = Config()
-    config.set_main_option("script_location", str(migration._SCRIPTS))
-    with engine.begin() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, "0023")
+    with at_revision(engine, "0023") as connection:
         for statement in DRAFTS_OF_0023.split(";"):
             connection.execute(text(statement).bindparams(bindparam("then", clock.now, UtcDateTime)))
         columns = columns_of_all_tables(connection)
