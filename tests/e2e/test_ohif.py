@@ -3,12 +3,13 @@
 import datetime
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import nibabel
 import numpy as np
 import pytest
 import requests
+from contrast import faint, without_ring
 from numpy.typing import NDArray
 from ohif_page import OhifPage
 from running_server import RunningServer
@@ -22,6 +23,8 @@ TINY = Path(__file__).parents[1] / "support" / "tiny.toml"
 CASES = 6
 READER = "Dr. Jörg Ott"
 ANSWER_SECONDS = 60
+COLOUR_SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
+PANEL = "section.activelabel"
 
 
 @pytest.fixture
@@ -81,6 +84,7 @@ def test_the_whole_loop_in_ohif(
     finish_while_the_model_is_trained(server, ohif, last, skipped)
     see_what_the_model_says(server, ohif, skipped)
     decide_between_two_readings(server, ohif, patients)
+    read_the_pages(server, ohif)
     do_without_the_pacs(server, orthanc, patients, tmp_path)
 
     assert ohif.problems == []
@@ -121,6 +125,11 @@ def draw_the_first_case(
     ohif.wait_for_text("Nothing is drawn")
     assert server.progress()["annotated"] == 0
     assert ohif.take_clicks() == 1
+    assert faint(ohif.page, PANEL) == []  # nothing can be undone, and the message is a warning
+    ohif.press_button("Skip")
+    assert (faint(ohif.page, PANEL), without_ring(ohif.page, PANEL)) == ([], [])
+    ohif.press("Escape")
+    ohif.take_clicks()
 
     ohif.scroll(3)
     assert ohif.number() == "(12/16)"
@@ -229,7 +238,9 @@ def see_what_the_model_says(server: RunningServer, ohif: OhifPage, sample: dict[
     worklist = ohif.unfold("Worklist")
     assert f"1 leased, {CASES - 1} finished" in worklist
     assert all(name in worklist for name in [READER, *(f"blob_{number:02d}" for number in range(CASES))])
+    assert faint(ohif.page, PANEL) == []
     assert "volumes" in ohif.unfold("Learning curve")
+    assert faint(ohif.page, PANEL) == []
     ohif.picture(server.log.parent / "ohif.png")
 
 
@@ -247,6 +258,7 @@ def decide_between_two_readings(server: RunningServer, ohif: OhifPage, patients:
     assert "Two readings differ: ball Dice 0." in ohif.shown_text()
     drawn = np.reshape(ohif.drawing(), (24, 20, 16), order="F")
     np.testing.assert_array_equal(np.argwhere(drawn == 1), first)
+    assert (faint(ohif.page, PANEL), without_ring(ohif.page, PANEL)) == ([], [])
     second = np.reshape(ohif.see_reading("2nd: bob"), (24, 20, 16), order="F")
     np.testing.assert_array_equal(second, np.asarray(nibabel.load(ball).dataobj))
     ohif.take_clicks()
@@ -257,6 +269,15 @@ def decide_between_two_readings(server: RunningServer, ohif: OhifPage, patients:
     np.testing.assert_array_equal(taken, np.argwhere(second == 1))
     worklist = requests.get(f"{server.address}/activelabel/worklist?state=approved", timeout=ANSWER_SECONDS).json()
     assert [(case["image"], case["who"]) for case in worklist["cases"]] == [(sample["id"], ["Prof. Ruth Vogel"])]
+
+
+def read_the_pages(server: RunningServer, ohif: OhifPage) -> None:
+    """Check that the server's own pages can be read, in a browser that is set to dark colours too."""
+    for path in ("/", "/docs", "/logs/"):
+        ohif.page.goto(server.address + path)
+        for scheme in COLOUR_SCHEMES:
+            ohif.page.emulate_media(color_scheme=scheme)
+            assert (path, faint(ohif.page), without_ring(ohif.page)) == (path, [], [])
 
 
 def do_without_the_pacs(server: RunningServer, orthanc: Orthanc, patients: Any, folder: Path) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from importlib.resources import files
 
 import pytest
+from contrast import faint, without_ring
 from ohif_page import CHROMIUM, OPTIONS, PATIENCE_MS, STROKES
 from playwright.sync_api import Page, sync_playwright
 
@@ -173,3 +174,15 @@ def test_a_record_that_cannot_be_moved_is_left_out_and_holds_up_no_other(
     assert page.evaluate("refused") == 1
     other = [["", "", "image", "page", 1, place] for place in (-1, 4)]
     assert keys == [*other, *(["", "ann", "image", "page", 1, place] for place in left)]
+
+
+def test_contrast_is_that_of_the_colours_on_the_screen(page: Page) -> None:
+    """The values are those of WCAG: half of black on white is a grey of 0.5, and a fifth of it one of 0.8."""
+    page.set_content("""<body style="background: white"><style>button:focus { outline: none }</style>
+        <p style="color: #767676">enough</p> <p style="color: #777777">too little</p>
+        <p style="color: #777777; font-size: 24px">large</p> <p style="color: #777777; display: none">hidden</p>
+        <p style="opacity: 0.5">half</p> <p style="background: rgb(0 0 0 / 20%); color: white">on a fifth</p>
+        <button>without</button> <a href="/">with</a>""")
+    assert faint(page) == ["too little: 4.48 < 4.5", "half: 3.98 < 4.5", "on a fifth: 1.61 < 4.5"]
+    (line,) = without_ring(page)
+    assert line.startswith("without: none")

@@ -12,6 +12,7 @@ import { Away, type Query, type Reader, Refusal, type Review, type Sample, type 
 import { Session } from '../src/session/session.ts';
 import { Slices } from '../src/session/slices.ts';
 import type { State } from '../src/session/state.ts';
+import { RESTS } from './resting.ts';
 import type { Viewer } from '../src/viewer/viewer.ts';
 
 const sampleOf = (id: string): Sample => ({ id, StudyInstanceUID: `study of ${id}`, SeriesInstanceUID: id, PatientID: id });
@@ -129,6 +130,7 @@ export class Site {
   reader: Reader = { byLogin: false, name: 'rev', reviews: true };
   /** The label that waits for review. */
   toReview: Review | null = null;
+  progress = RESTS;
   saved: Saved = { state: 'finished' };
   refusal: string | undefined;
   /** Whose work the page says that it sends. */
@@ -247,6 +249,7 @@ export class Site {
       reader: () => asked('reader', () => this.reader),
       project: () => asked('project', () => ({ id: this.project, labels: this.labels })),
       query: () => asked('query', () => this.held),
+      progress: () => asked('progress', () => this.progress),
       next: () =>
         asked('next', () => {
           this.onNext?.();
@@ -260,8 +263,7 @@ export class Site {
       saveDraft: keep('draft'),
       draft: image => asked(`open draft of ${image}`, mask),
       label: (image, tag) => asked(`label of ${image} ${tag ?? 'final'}`, mask),
-      review: image =>
-        asked(`review ${image ?? 'the next'}`, () => this.toReview),
+      review: image => asked(`review ${image ?? 'the next'}`, () => this.toReview),
       approve: (image, version, note) => asked(`approve ${image} ${version} ${note}`, () => undefined),
       returnLabel: (image, version, note) => asked(`return ${image} ${version} ${note}`, () => undefined),
       adjudicate: (image, take, note) => asked(`adjudicate ${image} ${take} ${note}`, () => undefined),
@@ -291,7 +293,7 @@ export class Site {
 
   /** What was asked since the last call, without questions that change nothing. */
   told(): string[] {
-    const told = this.log.filter(line => !/^(query|project|info|predict|show|reader|readings)/.test(line));
+    const told = this.log.filter(line => !/^(query|progress|project|info|predict|show|reader|readings)/.test(line));
     this.log.length = 0;
     return told;
   }

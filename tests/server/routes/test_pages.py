@@ -36,7 +36,7 @@ def test_the_first_page_leads_below_what_a_proxy_puts_before_it(root: str) -> No
 
 def test_the_first_page_names_the_address_at_which_it_was_opened() -> None:
     page = start_page("", "https://ward.example:8443")
-    assert "server <code>https://ward.example:8443</code>" in page
+    assert "Server <code>https://ward.example:8443</code>" in page
     assert "http://" not in page
 
 

@@ -82,7 +82,7 @@ export class Panel {
       parts.older.element,
       this.slices,
       parts.review.element,
-      make('div', { class: 'al-row al-acts' }, next, save, parts.take.element, ...parts.review.buttons, undo, redo, skip),
+      make('div', { class: 'al-row al-acts' }, next, save, parts.take.element, ...parts.review.buttons, make('div', { class: 'al-retrace' }, undo, redo), skip),
       this.skipForm,
       this.message.element,
       this.overlay,
@@ -219,11 +219,12 @@ function titleOf({ phase, comes, query, review, name, message }: State): string 
   return query?.role === 'validation' ? `${name} (validation)` : name;
 }
 
-function reasonOf({ query, review }: State): string {
+/** Why the reader has the case. */
+export function reasonOf({ query, review }: Pick<State, 'query' | 'review'>): string {
   if (query === null || review !== null) {
     return '';
   }
-  return query.returned === null ? query.reason : `Returned: ${query.returned.note}`;
+  return query.returned === null ? query.reason : `Returned by ${query.returned.reviewer}: ${query.returned.note}`;
 }
 
 /** A note, and why a label became a draft, are there to be read to the end, without a mouse too. */

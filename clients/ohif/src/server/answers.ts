@@ -20,7 +20,8 @@ export interface Query extends Walk {
   reason: string;
   model_version: number | null;
   draft: boolean;
-  returned: { note: string } | null;
+  /** Who has returned its label, and why. */
+  returned: { reviewer: string; note: string } | null;
 }
 
 /** The project that is served. */

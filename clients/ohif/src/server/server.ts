@@ -1,5 +1,6 @@
 /** Requests to the annotation server. A refusal is an error with the server's own line. */
 
+import type { ProjectProgress } from './progress.ts';
 import type { Project, Query, Reader, Take, Worklist, Review, Sample, Saved, SkipKind } from './answers.ts';
 
 export type * from './answers.ts';
@@ -103,6 +104,11 @@ export class Server {
     // A server that still runs as it was before an update brought this page says nothing of it.
     if (project !== undefined) { this.known.project = project; }
     return { id: project ?? '', labels: labels ?? [] };
+  }
+
+  /** What the stream of events tells too, seconds after a change. */
+  progress(): Promise<ProjectProgress> {
+    return this.json('GET', 'activelabel/progress');
   }
 
   async query(): Promise<Query | null> {

@@ -4,6 +4,7 @@ import { requireReader } from '../server/absence.ts';
 import type { Drawn } from '../drawing/drawn.ts';
 import { readMask } from '../volumes/nifti.ts';
 import { differsMost } from './places.ts';
+import { shownProgress } from '../server/progress.ts';
 import type { OpenCase } from './outbox.ts';
 import { type Reader, type Review, type Sample, type Server, type WorklistCase, nameOf } from '../server/server.ts';
 import type { Session } from './session.ts';
@@ -205,6 +206,7 @@ export class Reviews<D extends Drawn = Drawn> {
       // The decision is made, whatever becomes of the next question.
       this.session.set({ phase: 'free', review: null, reading: undefined, message });
       this.session.set({ query: await this.server.query() });
+      this.session.set({ progress: shownProgress(await this.server.progress()) }); // which counts the labels that wait
     });
   }
 }

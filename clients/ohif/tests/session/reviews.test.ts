@@ -4,6 +4,7 @@ import { test } from 'node:test';
 import { Reviews } from '../../src/session/reviews.ts';
 import { approvalOf, hintOf } from '../../src/panel/panel_review.ts';
 import { Refusal, type Review } from '../../src/server/server.ts';
+import { RESTS } from '../resting.ts';
 import { type FakeDrawing, Site, queryOf } from '../site.ts';
 
 const REVIEW: Review = { image: 'a', version: 2, annotator: 'ann', slices: null, plane: null, covered: [], readings: null };
@@ -49,6 +50,13 @@ test('a label is returned with a note only', async () => {
   assert.match(site.session.state.message?.text ?? '', /Write in the note/);
   await reviews.returnLabel('the tip is missing');
   assert.deepEqual(site.told(), ['return a 2 the tip is missing']);
+});
+
+test('right after a decision the panel shows what the project waits for then', async () => {
+  const [site, reviews] = await reviewing();
+  site.progress = { ...RESTS, waits_for: 'Nothing more.' };
+  await reviews.returnLabel('the tip is missing');
+  assert.equal(site.session.state.progress?.line, 'Nothing more.');
 });
 
 test('of two readings that differ, the shown one is taken', async () => {

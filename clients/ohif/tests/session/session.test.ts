@@ -169,7 +169,7 @@ test('the case that a reader holds is opened again with the draft, and only in i
 
 test('a drawing begins with the returned label, what the model draws, or nothing', async () => {
   const site = new Site();
-  site.held = queryOf('a', { returned: { note: 'the tip is missing' } });
+  site.held = queryOf('a', { returned: { reviewer: 'rev', note: 'the tip is missing' } });
   await site.session.enter();
   assert.match(site.session.state.from, /returned/);
   site.held = queryOf('a');
