@@ -44,7 +44,7 @@ class DraftKeeper:
         assert verdict.reason is not None
         annotator = sent.annotator if query is None else query.annotator
         same, named = verdict.finishes, self._named(sent, annotator)
-        if same is not None and (same.reason, same.named_slices) == (verdict.reason, named):
+        if same is not None and (same.reason, same.why, same.named_slices) == (verdict.reason, verdict.why, named):
             return same  # a client may send the same drawing repeatedly
         draft = NewDraft(
             sent.image_id,

@@ -616,6 +616,8 @@ def test_slices_that_a_second_reading_does_not_name_never_become_background(twic
     assert (answer["state"], twice.ledger.readings()) == ("draft", [])
     assert "names 2 of 8 slices, and a second reading is of the whole volume" in answer["message"]
     assert "names 2 of 8 slices" in twice.post("finish", "bob", image=image, status=422)
+    twice.send(image, "bob", drawn=BALL, annotated_slices=[2, 3], finished=False)
+    assert "names 2 of 8 slices" in twice.post("finish", "bob", image=image, status=422), "also of what he calls one"
     assert twice.ledger.readings() == []
     assert twice.send(image, "bob", drawn=BALL, annotated_slices="all")["state"] == "finished"
     assert twice.ledger.current_annotation(image, "reading_2").slices is None
