@@ -18,7 +18,9 @@ from small_studies import write_nifti
 
 from activelabel.annotation.archive import LabelArchive
 from activelabel.annotation.history_reader import HistoryReader
+from activelabel.backports import ON_WINDOWS
 from activelabel.data.files import writing
+from activelabel.data.files.writing import file_stamp
 from activelabel.data.grids import Grid
 from activelabel.data.labels.label_texts import parse_labels
 from activelabel.errors import InvalidInputError
@@ -270,14 +272,42 @@ def test_a_draft_is_finished_as_a_label_of_the_slices_that_it_names(
         assert (kept.slices, kept.coverage) == ((1, 3), CoverageCase.NAMED)
 
 
-def test_the_newest_draft_says_which_slices_are_finished_also_if_nothing_else_has_changed(tmp_path: Path) -> None:
+def test_the_newest_draft_that_names_slices_says_which_are_finished_also_if_nothing_else_has_changed(
+    tmp_path: Path,
+) -> None:
     archive = Archive(tmp_path, asks_slices=False)
     drafts = [
         archive.send("ann", 0, 2, 0, 1, 0, finished=False, **info)
-        for info in ({"annotated_slices": [1]}, {}, {"annotated_slices": [3, 1]}, {"annotated_slices": [1, 3]})
+        for info in ({}, {"annotated_slices": [1]}, {}, {"annotated_slices": [3, 1]}, {"annotated_slices": [1, 3]})
     ]
-    assert [(draft.version, draft.named_slices) for draft in drafts] == [(1, (1,)), (2, None), (3, (1, 3)), (3, (1, 3))]
+    named = [(draft.version, draft.named_slices) for draft in drafts]
+    assert named == [(1, None), (2, (1,)), (2, (1,)), (3, (1, 3)), (3, (1, 3))]
     assert archive.archive.finish("a", "ann", GRID).slices == (1, 3)
+
+
+def test_a_draft_that_goes_on_without_a_word_on_slices_is_finished_for_those_named_before_and_drawn_since(
+    tmp_path: Path,
+) -> None:
+    """Ann names slice 1 in a script, goes on in a panel, which keeps drafts by itself, and finishes in the script."""
+    archive = Archive(tmp_path, asks_slices=False)
+    archive.ask("ann", None)
+    archive.send("ann", 1, 2, 0, 0, 0, finished=False, annotated_slices=[1])
+    archive.show(1, 1, 2, 0, 2, 2)
+    archive.send("ann", 1, 2, 0, 1, 2, finished=False)  # with slice 4 as the model drew it, and slice 3 corrected
+    archive.send("bob", 2, 2, 2, 2, 2, finished=False)
+    archive.send("ann", 1, 2, 0, 2, 2, finished=False)  # slice 3 as the model drew it, after all
+    (draft,) = (one for one in archive.ledger.open_drafts("a") if one.annotator == "ann")
+    assert (draft.version, draft.named_slices) == (4, (1, 3))
+    assert archive.archive.finish("a", "ann", GRID).slices == (1, 3)
+    assert archive.values() == [0, 2, 0, 2, 0]
+
+
+def test_a_draft_for_the_whole_volume_stays_one(tmp_path: Path) -> None:
+    archive = Archive(tmp_path)
+    archive.ask("ann", [1])
+    archive.send("ann", 0, 2, 0, 0, 0, finished=False, annotated_slices="all")
+    assert archive.send("ann", 0, 2, 0, 1, 0, finished=False).named_slices == "all"
+    assert archive.archive.finish("a", "ann", GRID).slices is None
 
 
 def test_a_draft_still_names_its_slices_after_some_were_finished(tmp_path: Path) -> None:
@@ -347,6 +377,34 @@ def test_a_slice_that_somebody_drew_after_it_was_erased_is_not_erased_again(arch
     archive.send("ann", 0, 0, 2, 0, 0)  # the old screen, twice
     archive.send("ann", 0, 0, 1, 0, 0)
     assert archive.values() == [0, 2, 1, 1, 0]
+
+
+def test_a_drawing_of_somebody_else_that_an_answer_showed_is_emptied_later_and_comes_back(archive: Archive) -> None:
+    archive.ask("bob", [1, 3])
+    archive.send("ann", 0, 1, 0, 0, 0)
+    assert archive.send("bob", 0, 1, 0, 2, 0).sent_otherwise == {}, "he has loaded what ann drew, and agrees"
+    assert archive.send("bob", 0, 0, 0, 2, 0).slices == (1, 3)
+    assert archive.values() == [0, 0, 0, 2, 0]
+    archive.send("bob", 0, 1, 0, 2, 0)
+    assert archive.values() == [0, 1, 0, 2, 0], "he has undone it"
+
+
+def test_a_drawing_of_somebody_else_that_an_answer_did_not_show_stays_when_it_is_sent_again(archive: Archive) -> None:
+    archive.ask("bob", [1, 3])
+    archive.send("ann", 0, 1, 0, 0, 0)
+    kept = archive.send("bob", 0, 0, 0, 2, 0)
+    assert kept.sent_otherwise == {"1": ""}
+    archive.send("bob", 0, 0, 0, 1, 0)
+    assert archive.values() == [0, 1, 0, 1, 0]
+
+
+def test_a_mask_that_was_accepted_as_a_model_drew_it_is_emptied_later(archive: Archive) -> None:
+    archive.ask("ann", [1, 3])
+    archive.show(1, 0, 2, 0, 2, 0)
+    archive.send("bob", 0, 2, 0, 0, 0, annotated_slices=[1])  # he has accepted it, too
+    archive.send("ann", 0, 2, 0, 2, 0)
+    archive.send("ann", 0, 0, 0, 2, 0)
+    assert (archive.values(), archive.slices()) == ([0, 0, 0, 2, 0], (1, 3))
 
 
 @pytest.mark.parametrize("skipped", [[1, 3], None], ids=["slices", "volume"])
@@ -562,6 +620,25 @@ def test_a_label_counts_only_once_its_file_survives_a_power_cut(
     archive.send("ann", 0, 1, 1, 0, 0)
     assert seen == [0]
     assert len(other.history("a")) > 0
+
+
+@pytest.mark.skipif(ON_WINDOWS, reason="it has no time that a program cannot put back")
+def test_a_label_whose_file_was_changed_with_its_size_and_time_is_refused(archive: Archive) -> None:
+    label = archive.send("ann", 0, 2, 0, 0, 0)
+    file = archive.archive.sound_file(label)
+    status, content = file.stat(), file.read_bytes()
+    assert (label.file_size, label.file_modified_ns, label.file_changed_ns) == file_stamp(status)
+    changed = content[:-1] + bytes([content[-1] ^ 1])
+    while file.stat().st_ctime_ns == label.file_changed_ns:  # the clock of the disk has ticks
+        file.write_bytes(changed)
+        os.utime(file, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert (file.stat().st_size, file.stat().st_mtime_ns) == (status.st_size, status.st_mtime_ns)
+    with pytest.raises(InvalidInputError, match=r"has changed on disk \(its SHA-256 differs\)"):
+        archive.archive.sound_file(label)
+    file.write_bytes(content)
+    assert archive.archive.sound_file(label) == file
+    noted = archive.ledger.current_annotation("a")
+    assert (noted.file_size, noted.file_modified_ns, noted.file_changed_ns) == file_stamp(file.stat())
 
 
 def test_a_disk_that_stands_still_holds_up_nobody_but_whoever_saves(

@@ -183,6 +183,56 @@ def test_an_answer_that_is_corrected_twice_takes_back_nothing_that_somebody_else
     assert (found.case, found.slices) == (CoverageCase.CORRECTED_ANSWER, {2})
 
 
+def with_sent(label: Version, *values: int) -> Version:
+    """A version whose annotator sent slices of these values, before they were merged."""
+    pairs = enumerate(zip(digests(*values), label.drawing, strict=True))
+    return replace(label, sent_otherwise={index: digest for index, (digest, kept) in pairs if digest != kept})
+
+
+BOBS = version(1, "bob", 5, 0, 0, 0, 0, 0, minute=1)
+ANNS = version(2, "ann", 5, 2, 0, 0, 0, 0, minute=3)
+"""Bob has drawn slice 0. Ann, who was asked for it and slice 1, has answered, with what he drew or without it."""
+
+
+def corrected(*values: int, finals: Sequence[Version], outcome: Outcome | None = None) -> set[int]:
+    """What Ann's answer of these values covers after she has answered before."""
+    history = History(True, frozenset({0, 1}), True, tuple(finals))
+    asked = query("ann", [0, 1], minute=2, outcome=outcome)
+    found = covered(sent("ann", *values), asked, history)
+    assert found.case is CoverageCase.CORRECTED_ANSWER
+    return set(found.slices or ())
+
+
+def test_who_has_answered_with_what_somebody_else_drew_empties_it_later() -> None:
+    assert corrected(0, 2, 0, 0, 0, 0, finals=[BOBS, with_sent(ANNS, 5, 2, 0, 0, 0, 0)]) == {0}
+
+
+def test_who_has_answered_without_what_somebody_else_drew_does_not_empty_it() -> None:
+    assert corrected(0, 3, 0, 0, 0, 0, finals=[BOBS, with_sent(ANNS, 0, 2, 0, 0, 0, 0)]) == {1}
+
+
+def test_what_somebody_else_drew_anew_since_is_not_emptied_on_the_screen_of_the_answer() -> None:
+    anew = version(3, "bob", 6, 2, 0, 0, 0, 0, minute=4)
+    assert corrected(0, 3, 0, 0, 0, 0, finals=[BOBS, with_sent(ANNS, 5, 2, 0, 0, 0, 0), anew]) == {1}
+
+
+def test_what_a_label_of_an_earlier_version_was_sent_with_is_unknown_and_nothing_of_others_is_emptied() -> None:
+    assert corrected(0, 3, 0, 0, 0, 0, finals=[BOBS, ANNS]) == {1}
+
+
+def test_an_emptied_slice_of_somebody_else_comes_back_when_its_annotator_undoes_that() -> None:
+    emptied = with_sent(version(3, "ann", 0, 2, 0, 0, 0, 0, minute=4), 0, 2, 0, 0, 0, 0)
+    assert corrected(5, 2, 0, 0, 0, 0, finals=[BOBS, with_sent(ANNS, 5, 2, 0, 0, 0, 0), emptied]) == {0}
+
+
+def test_a_late_answer_that_is_sent_twice_does_not_replace_what_is_newer_than_its_screen() -> None:
+    """Ann's client shows Bob's first drawing (5) of slice 0, who has drawn it anew (6) before she answers."""
+    anew = replace(version(2, "bob", 6, 0, 0, 0, 0, 0, minute=3), superseded_at=START + timedelta(minutes=4))
+    first = replace(BOBS, superseded_at=anew.created_at)
+    anns = with_sent(version(3, "ann", 6, 2, 0, 0, 0, 0, minute=4), 5, 2, 0, 0, 0, 0)
+    assert corrected(5, 3, 0, 0, 0, 0, finals=[first, anew, anns], outcome="expired") == {1}
+
+
 # Any order of events
 
 ANNOTATORS = ("ann", "bob", "cy")
@@ -228,7 +278,6 @@ class Study(RuleBasedStateMachine):
         self.shown: dict[int, SliceDigests] = {}
         self.label: dict[int, int] = {}
         self.expected: dict[int, int] = {}
-        self.drawn_by: dict[int, str] = {}
         self.minute = 0
         self.values = 0
 
@@ -294,9 +343,10 @@ class Study(RuleBasedStateMachine):
 
     @precondition(lambda self: 0 < len(self.label) < SLICES)
     @rule(annotator=annotators, choice=st.integers(0, SLICES - 1))
-    def erase_ones_own(self, annotator: str, choice: int) -> None:
+    def erase_what_one_has_sent(self, annotator: str, choice: int) -> None:
+        """An annotator empties a slice that they have sent and that counts as they sent it, whoever has drawn it."""
         client = self.clients[annotator]
-        own = [index for index in sorted(client.own) if self.drawn_by.get(index) == annotator]
+        own = sorted(client.own)
         shown = [index for index in own if client.screen[index] and client.screen[index] == self.expected[index]]
         if client.query is None or not shown:
             return
@@ -310,7 +360,7 @@ class Study(RuleBasedStateMachine):
         self.finals[-1] = replace(self.finals[-1], deleted_at=self.now())
         if self.originals:
             self.originals[-1] = replace(self.originals[-1], deleted_at=self.now())
-        self.label, self.expected, self.drawn_by = {}, {}, {}
+        self.label, self.expected = {}, {}
         for client in self.clients.values():
             client.screen, client.own = [0] * SLICES, set()
             client.drafted, client.kept_as_draft = {}, set()
@@ -328,19 +378,17 @@ class Study(RuleBasedStateMachine):
             return
         found = covered(label, client.query, self.history)
         assert found.slices is not None
-        before = self.label
         self.label = {**self.label, **{index: client.screen[index] for index in found.slices}}
         answered = {} if client.own else {index: client.screen[index] for index in asked}
         kept_as_shown = {index: value for index, value in answered.items() if value}
         self.expected = {**answered, **self.expected, **kept_as_shown, **fresh}
-        changed = {index: value for index, value in kept_as_shown.items() if value != before.get(index)}
-        self.drawn_by |= dict.fromkeys({**changed, **fresh}, annotator)
         client.drafted, client.kept_as_draft = {}, set()
         if client.query is not None:
             client.own |= {*asked, *fresh}
         merged = digests(*(self.label.get(index, 0) for index in range(SLICES)))
         for versions in (self.finals, self.originals):
-            self._replace(versions, Version(len(versions) + 1, annotator, merged, self.now()))
+            label = with_sent(Version(len(versions) + 1, annotator, merged, self.now()), *client.screen)
+            self._replace(versions, label)
 
     def _replace(self, versions: list[Version], new: Version) -> None:
         if versions and versions[-1].deleted_at is None:
@@ -356,7 +404,7 @@ def test_a_slice_that_somebody_drew_after_it_was_erased_is_not_erased_by_two_cor
     study = Study()
     study.ask(annotator="ann", slices=[1, 2], loads=False)
     study.save(annotator="ann", beside=[2], empty=False)
-    study.erase_ones_own(annotator="ann", choice=0)
+    study.erase_what_one_has_sent(annotator="ann", choice=0)
     study.ask(annotator="bob", slices=[3], loads=False)
     study.save(annotator="bob", beside=[1], empty=False)
     drawn_by_bob = study.label[1]

@@ -23,8 +23,8 @@ from activelabel.store.connection.location import sqlite_url
 
 CONF = {"labels": "ball,box", "recipe": str(TINY_RECIPE), "device": "cpu"}
 TABLES = {
-    "annotations": "file_size, file_modified_ns",
-    "drafts": "file_size, file_modified_ns",
+    "annotations": "file_size, file_modified_ns, file_changed_ns",
+    "drafts": "file_size, file_modified_ns, file_changed_ns",
     "leases": "model_version",
 }
 """Those that are compared, and what of them is of a disk or of models."""

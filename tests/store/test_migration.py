@@ -430,6 +430,36 @@ def test_a_ledger_of_0023_keeps_every_draft_and_new_ones_name_their_slices(empty
     ledger.close()
 
 
+LABEL_OF_0024 = """
+INSERT INTO images (id, added_at, role, present, leased_whole) VALUES ('a', :then, 'training', TRUE, TRUE);
+INSERT INTO rounds VALUES (1, NULL, :then);
+INSERT INTO annotations (image_id, tag, version, file, sha256, slices, annotator, round_number, created_at) VALUES
+    ('a', 'final', 1, 'l1', '0', '[4]', 'ann', 1, :then)
+"""
+
+
+def test_a_ledger_of_0024_keeps_every_label_and_new_ones_say_what_was_sent(empty_url, engine, clock):
+    with at_revision(engine, "0024") as connection:
+        for statement in LABEL_OF_0024.split(";"):
+            connection.execute(text(statement).bindparams(bindparam("then", clock.now, UtcDateTime)))
+        columns = columns_of_all_tables(connection)
+        before = rows_of_all_tables(connection, columns)
+    ledger = Ledger(empty_url, clock)
+    assert [(label.file, label.sent_otherwise) for label in ledger.history("a")] == [("l1", None)]
+    with engine.connect() as connection:
+        assert rows_of_all_tables(connection, columns) == before
+    for number, sent in enumerate(({}, {3: "", 12: "ab"}, None), start=2):
+        record_annotation(ledger, "a", f"l{number}", "0", "ann", slices=[4], sent_otherwise=sent)
+    kept = [label.sent_otherwise for label in ledger.history("a")]
+    assert kept == [None, {}, {"3": "", "12": "ab"}, None]
+    with engine.connect() as connection:
+        nulls = connection.scalar(text("SELECT count(*) FROM annotations WHERE sent_otherwise IS NULL"))
+    assert nulls == 2
+    ledger.note_label_file("l1", (11, 2**62, 2**61))
+    assert ledger.history("a")[0].file_changed_ns == 2**61
+    ledger.close()
+
+
 def test_a_failed_upgrade_changes_nothing(study, engine, next_revision):
     study.close()
     next_revision("raise RuntimeError('in the middle')")

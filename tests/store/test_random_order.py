@@ -114,6 +114,32 @@ def test_a_ledger_that_another_seed_orders_gives_each_seed_its_own_order(seeded,
     assert list(other.training_pool_at_random()) == in_order([*NAMES, "late"], 2)
 
 
+def test_whose_seed_the_ledger_has_is_said_and_only_the_server_that_leads_changes_it(seeded, empty_url, caplog):
+    one, other = seeded(7), seeded(3)
+    one.order_at_random()
+    one.sync_images(NAMES, 0)
+    assert one.lead()
+    one.order_at_random()
+    assert caplog.messages == []
+    other.order_at_random()
+    (line,) = caplog.messages
+    assert line.startswith("--conf seed 3: the images of ")
+    if empty_url.startswith("sqlite"):
+        assert "were in the random order of seed 7 and are brought into that of 3: " in line
+        return
+    assert "are in the random order of seed 7, of another server that runs: start all servers with one seed" in line
+    with other._reading() as session:
+        assert session.scalar(random_order._COUNT, {"seed": 3}) == len(NAMES), "none has a place by this seed"
+    one.close()
+    assert other.lead()
+    other.order_at_random()
+    assert "were in the random order of seed 7 and are brought into that of 3: " in caplog.messages[-1]
+    with other._reading() as session:
+        assert session.scalar(random_order._COUNT, {"seed": 3}) == 0
+    other.order_at_random()
+    assert len(caplog.messages) == 2
+
+
 def test_other_servers_of_postgresql_wait_for_some_images_to_get_their_places_not_for_all(
     seeded, empty_url, monkeypatch
 ):

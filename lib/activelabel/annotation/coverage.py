@@ -172,19 +172,23 @@ def _answered(sent: SentLabel, query: Lease, asked: frozenset[int], history: His
 def _corrected(sent: SentLabel, query: Lease, asked: frozenset[int], history: History) -> set[int]:
     """The slices that an annotator who sends an answer again has corrected: those that differ from their last answer.
 
-    An empty slice is corrected only if the annotator left it drawn, or was the last to change it. On any other empty
-    slice, somebody else has drawn since, and this annotator's client has never loaded that drawing. (Or their answer
-    showed what was drawn there already, and they have emptied it now. A label, which is merged, does not tell these
-    two apart, and the rule errs on the side that loses nothing.) Nor has it where a
-    drawn slice is as the annotator sent it before, and somebody else was the last to change it.
+    An empty slice is corrected only if the annotator left it drawn, was the last to change it, or has sent last what is
+    still drawn there, by whomever. On any other empty slice, somebody else has drawn since, and this annotator's client
+    has never loaded that drawing. Nor has it where a drawn slice is as the annotator sent it before, and somebody else
+    was the last to change it.
+
+    What was sent is not known of labels that earlier versions of this package kept, which are merged. Then a slice on
+    which somebody else has drawn is not emptied: the rule errs on the side that loses nothing.
     """
     earlier = history.sent_by(sent.annotator, query.granted_at)
     own = asked.union(*(history.changed_by(version) for version in earlier))
     corrected = own & differing(sent.drawing, earlier[-1].drawing)
     emptied = corrected - sent.drawn_on
     if emptied:
-        corrected -= emptied - history.left_drawn(earlier) - history.last_changed_by(sent.annotator)
-    repeated = (corrected & sent.drawn_on) - _differs_from_all(sent, [version.drawing for version in earlier])
+        meant = history.left_drawn(earlier) | history.last_changed_by(sent.annotator)
+        corrected -= emptied - meant - history.left_as_sent(earlier[-1])
+    before = [drawing for version in earlier for drawing in (version.drawing, version.sent) if drawing is not None]
+    repeated = (corrected & sent.drawn_on) - differs_from_all(sent, before)
     if repeated:
         corrected -= repeated - history.last_changed_by(sent.annotator)
     return set(corrected)
@@ -211,16 +215,16 @@ def _newly_drawn(sent: SentLabel, query: Lease | None, history: History) -> set[
         sent_earlier += labels[:-1]
         own_drafts = [one for one in recent if one.is_draft and one.annotator in drafts_of]
         of_others += [one for one in recent if one not in own and one not in own_drafts]
-    drawn = _differs_from_all(sent, loaded)
+    drawn = differs_from_all(sent, loaded)
     for version in of_others:
         same = drawn - differing(sent.drawing, version.drawing)
         drawn -= {index for index in same if not history.repeats_draft_of(drafts_of, index, version)}
-    repeated = drawn - _differs_from_all(sent, sent_earlier)
+    repeated = drawn - differs_from_all(sent, sent_earlier)
     restored = history.last_changed_by(sent.annotator) & repeated if repeated else set()
     return (drawn - repeated) | restored
 
 
-def _differs_from_all(sent: SentLabel, drawings: list[SliceDigests]) -> set[int]:
+def differs_from_all(sent: SentLabel, drawings: list[SliceDigests]) -> set[int]:
     """The drawn slices that equal the same slice in none of these drawings."""
     return sent.drawn_on.intersection(*(differing(sent.drawing, drawing) for drawing in drawings))
 

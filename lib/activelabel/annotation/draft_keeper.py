@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Collection
 
-from activelabel.annotation.coverage import SentLabel, named_slices
+from activelabel.annotation.coverage import SentLabel, differs_from_all, named_slices
 from activelabel.annotation.finishing import Verdict
 from activelabel.annotation.history_reader import ORIGINAL, HistoryReader
 from activelabel.annotation.label_files import LabelFiles, new_name
@@ -14,6 +14,7 @@ from activelabel.errors import InvalidInputError
 from activelabel.project.labels.kept import sound_file
 from activelabel.store.cases.new_annotation import NewDraft
 from activelabel.store.ledger import Ledger
+from activelabel.store.records.images import NamedSlices
 from activelabel.store.records.labels import Draft
 from activelabel.store.records.queries import Lease
 
@@ -41,12 +42,13 @@ class DraftKeeper:
             InvalidInputError: the client names slices that the image does not have.
         """
         assert verdict.reason is not None
-        same, named = verdict.finishes, named_slices(sent)
-        if same is not None and (same.reason, same.named_slices) == (verdict.reason, named):
+        annotator = sent.annotator if query is None else query.annotator
+        same, named = verdict.finishes, self._named(sent, annotator)
+        if same is not None and (same.reason, same.why, same.named_slices) == (verdict.reason, verdict.why, named):
             return same  # a client may send the same drawing repeatedly
         draft = NewDraft(
             sent.image_id,
-            sent.annotator if query is None else query.annotator,
+            annotator,
             verdict.reason,
             verdict.why,
             ORIGINAL,
@@ -80,6 +82,24 @@ class DraftKeeper:
             draft.named_slices,
         )
         self._record(sent, updated, label.array, new_name("draft"))
+
+    def _named(self, sent: SentLabel, annotator: str) -> NamedSlices:
+        """The slices for which a draft is finished: those that its client names; None for those that the rules find.
+
+        If it names none, and goes on with a draft for which slices were named, perhaps by another client of the
+        annotator, these are still meant, and so is each on which the annotator has drawn anew since. The rules would
+        take all others for finished too.
+        """
+        named = named_slices(sent)
+        draft = self._ledger.open_draft(sent.image_id, annotator) if named is None else None
+        if draft is None or not isinstance(draft.named_slices, tuple):
+            return named if draft is None else draft.named_slices
+        seen = list(self._reader.shown(sent).values())
+        try:
+            seen.append(self._reader.drawing(draft, sent))
+        except InvalidInputError as error:  # what was drawn now is kept all the same
+            logger.warning("%s", error)
+        return tuple(sorted({*draft.named_slices, *differs_from_all(sent, seen)}))
 
     def _record(self, sent: SentLabel, draft: NewDraft, array: LabelArray, name: str) -> Draft:
         return self._files.keep(sent, array, name, lambda file: self._ledger.keep_draft(draft, file))

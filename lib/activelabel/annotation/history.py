@@ -23,6 +23,8 @@ class Version:
         superseded_at: when a newer version took its place.
         deleted_at: when it was taken back.
         is_draft: whether its annotator had not finished it.
+        sent_otherwise: the digest of each slice that its annotator sent otherwise than the version has it; None if that
+            was not kept.
     """
 
     number: int
@@ -32,6 +34,7 @@ class Version:
     superseded_at: datetime | None = None
     deleted_at: datetime | None = None
     is_draft: bool = False
+    sent_otherwise: Mapping[int, str] | None = None
 
     @property
     def drawing(self) -> SliceDigests:
@@ -43,6 +46,18 @@ class Version:
         if isinstance(self.content, InvalidInputError):
             raise self.content
         return self.content
+
+    @property
+    def sent(self) -> SliceDigests | None:
+        """The digests of the slices that its annotator sent, before they were merged; None if that was not kept.
+
+        Raises:
+            InvalidInputError: as `drawing`.
+        """
+        otherwise = self.sent_otherwise
+        if otherwise is None:
+            return None
+        return tuple(otherwise.get(index, digest) for index, digest in enumerate(self.drawing))
 
     def counted_after(self, since: datetime | None) -> bool:
         """Whether it was current at some time after `since`; always True if `since` is None."""
@@ -115,6 +130,13 @@ class History:
             changed = self.changed_by(version)
             left = left - changed | changed & drawn_on(version.drawing)
         return left
+
+    def left_as_sent(self, version: Version) -> set[int]:
+        """The slices on which the label that counts still shows what the annotator of a version has sent."""
+        counting, sent = self.counting, version.sent
+        if counting is None or sent is None:
+            return set()
+        return set(range(len(sent))) - differing(sent, counting.drawing)
 
     def repeats_draft_of(self, annotators: Collection[str], index: int, version: Version) -> bool:
         """Whether what a version shows on a slice was drawn first by one of them, in a draft since their last label.

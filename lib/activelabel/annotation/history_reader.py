@@ -1,7 +1,7 @@
 """Reads the history of an image when a label comes back, from the ledger, the kept labels and the shown masks."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -138,6 +138,7 @@ class HistoryReader:
                 label.superseded_at,
                 label.deleted_at,
                 is_draft=label.file in drafts,
+                sent_otherwise=_by_index(label.sent_otherwise),
             )
             versions[label.tag].append(version)
         return tuple(versions[FINAL]), tuple(versions[ORIGINAL])
@@ -147,3 +148,7 @@ class HistoryReader:
             return self.drawing(label, sent)
         except InvalidInputError as error:  # `Version.drawing` raises it if the version must be compared
             return error
+
+
+def _by_index(digests: Mapping[str, str] | None) -> dict[int, str] | None:
+    return None if digests is None else {int(index): digest for index, digest in digests.items()}

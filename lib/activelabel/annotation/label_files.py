@@ -15,7 +15,7 @@ from activelabel.data.labels.arrays import LabelArray
 from activelabel.data.labels.label_map import LabelMap
 from activelabel.data.labels.label_texts import stored_labels
 from activelabel.data.labels.partial_labels import PartialLabel
-from activelabel.data.slice_digests import slice_digests
+from activelabel.data.slice_digests import differing, slice_digests
 from activelabel.project.labels.record_files import keep_with_records, write_records
 from activelabel.store.cases.case_records import RecordsByFile
 from activelabel.store.cases.new_annotation import KeptFile, NewAnnotation
@@ -66,9 +66,10 @@ class LabelFiles:
         on_disk = unfinished.finish_beside()
         drawing = sent.drawing if array is sent.array else slice_digests(array, sent.axis)
         sha256 = hashlib.sha256(content).hexdigest()
+        otherwise = {index: sent.drawing[index] for index in sorted(differing(sent.drawing, drawing))}
         on_disk()
         keep_digests(file, stamp_of(file), sent.image, sent.axis, drawing)
-        return KeptFile(f"{sent.image_id}/{file.name}", sha256, unfinished.stamp)
+        return KeptFile(f"{sent.image_id}/{file.name}", sha256, unfinished.stamp_at_its_place(), otherwise)
 
 
 def new_name(kind: str) -> str:
@@ -88,4 +89,5 @@ def annotation_of(sent: SentLabel, tag: str, label: PartialLabel, file: KeptFile
         foreground_slices=label.foreground_slices(labels),
         label_names=stored_labels(labels),
         file_stamp=file.stamp,
+        sent_otherwise=file.sent_otherwise,
     )

@@ -1,9 +1,10 @@
 """The places of images in the order that the seed fixes, kept with an index: a random question reads the first few.
 
 Each row says of which seed its place is. So a ledger of an earlier version, one that was filled from another, and one
-whose seed was changed are noticed, and brought to the server's seed at its start.
+whose seed was changed are noticed, and brought to the seed of the server that leads, at its start.
 """
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -15,6 +16,8 @@ from activelabel.store.database import Clock, Database, utc_now
 from activelabel.store.lookup import AT_ONCE
 from activelabel.store.schema.base import Base
 from activelabel.store.schema.images import ImageRow
+
+logger = logging.getLogger(__name__)
 
 _TABLE = Base.metadata.tables[ImageRow.__tablename__]
 _INDEX = next(index for index in _TABLE.indexes if index.name == "ix_images_random_place")
@@ -48,10 +51,34 @@ class RandomOrder(Database):
 
         On PostgreSQL, where other servers and workers write meanwhile, each write places some of them: if it is broken
         off, or another server has another seed, questions shuffle the pool (`Images.training_pool_at_random`).
+
+        Of two seeds that of the server which leads holds (`lead`): another one changes nothing, else each start of
+        either would order all images anew. Who changes the order, or finds another, is told so.
         """
         with self._reading() as session:
             if self._is_in_order(session):
                 return
+            smallest, largest, _ = session.execute(_SEEDS).one()
+        others = " and ".join(str(seed) for seed in sorted({smallest, largest} - {None, self.seed}))
+        if others and not self.lead():
+            logger.warning(
+                "--conf seed %d: the images of %s are in the random order of seed %s, of another server that runs: "
+                "start all servers with one seed; until then this one shuffles the whole pool for each case that is "
+                "drawn at random",
+                self.seed,
+                self.shown_url,
+                others,
+            )
+            return
+        if others:
+            logger.warning(
+                "--conf seed %d: the images of %s were in the random order of seed %s and are brought into that of %d: "
+                "if several servers share this ledger, start all with one seed",
+                self.seed,
+                self.shown_url,
+                others,
+                self.seed,
+            )
         after: str | None = ""
         if self.file is None:
             while after is not None:

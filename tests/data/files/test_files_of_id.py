@@ -1,14 +1,16 @@
 """The files that an id may be of, beside the ids that the names of all files give."""
 
 import os
-from pathlib import Path
+from functools import partial
+from pathlib import Path, PureWindowsPath
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from activelabel.data.files import files_of_id as files_of_id_module
 from activelabel.data.files.files_of_id import files_of_id
-from activelabel.data.files.names import ENDINGS, image_ids
+from activelabel.data.files.names import ENDINGS, image_ids, is_one_name
 
 NAMES = st.from_regex(r"[ab~_.][ab~_.]{0,3}", fullmatch=True).filter(lambda name: name not in (".", ".."))
 ENDS = st.sampled_from([*ENDINGS, ".NII.GZ", ".NII", ".Nrrd", ".nrRD"])
@@ -53,6 +55,15 @@ def test_nothing_outside_of_the_folder_is_looked_at(tmp_path: Path, image_id: st
     (tmp_path / "secret.nii.gz").touch()
     (tmp_path / "studies").mkdir()
     assert files_of_id(image_id, tmp_path / "studies") == []
+
+
+@pytest.mark.parametrize("image_id", ["..\\secret", "c:secret", "..\\studies~a"])
+def test_nothing_outside_of_the_folder_is_looked_at_on_windows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, image_id: str
+) -> None:
+    monkeypatch.setattr(files_of_id_module, "is_one_name", partial(is_one_name, system=PureWindowsPath))
+    (tmp_path / f"{image_id}.nii.gz").touch()  # what the file system here takes for a name
+    assert files_of_id(image_id, tmp_path) == []
 
 
 @pytest.mark.parametrize("image_id", ["größe", "a" * 197])

@@ -1,3 +1,5 @@
+from pathlib import PurePath, PurePosixPath, PureWindowsPath
+
 import pytest
 
 from activelabel.data.files.names import (
@@ -6,11 +8,30 @@ from activelabel.data.files.names import (
     first_id,
     image_ids,
     is_hidden,
+    is_one_name,
     label_words_off,
     labelled_ids,
     no_image,
     stem_of,
 )
+
+
+@pytest.mark.parametrize("text", ["..", ".", "", "/a", "a/b", "../a", "a/", "a\0b"])
+@pytest.mark.parametrize("system", [PurePosixPath, PureWindowsPath])
+def test_a_path_is_no_name(text: str, system: type[PurePath]) -> None:
+    assert not is_one_name(text, system)
+
+
+@pytest.mark.parametrize("text", ["a\\b", "..\\a", "\\\\host\\share\\a", "c:", "c:a", "c:\\a"])
+def test_a_path_of_windows_is_a_name_elsewhere(text: str) -> None:
+    assert not is_one_name(text, PureWindowsPath)
+    assert is_one_name(text, PurePosixPath)
+
+
+@pytest.mark.parametrize("text", ["a", "a.b", "...", "~", "..~a", ". .", "größe", "a b"])
+@pytest.mark.parametrize("system", [PurePosixPath, PureWindowsPath])
+def test_a_name_is_one(text: str, system: type[PurePath]) -> None:
+    assert is_one_name(text, system)
 
 
 @pytest.mark.parametrize(

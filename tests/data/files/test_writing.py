@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from activelabel.data.files import writing as files
-from activelabel.data.files.writing import UnfinishedFile, stamp_of, write_atomically, write_if_changed
+from activelabel.data.files.writing import UnfinishedFile, file_stamp, write_atomically, write_if_changed
 
 
 def test_a_file_is_replaced_and_nothing_else_is_left(tmp_path: Path) -> None:
@@ -78,7 +78,7 @@ def test_what_is_the_same_is_not_written_and_all_else_is(tmp_path: Path, content
         file.write_bytes(content)
     is_new, stamp = write_if_changed(file, iter([b"one ", b"two ", b"three"]))
     assert is_new is (content != b"one two three")
-    assert stamp == stamp_of(file.stat())
+    assert stamp == file_stamp(file.stat())
     assert file.read_bytes() == b"one two three"
     written = file.stat()
     assert write_if_changed(file, iter([b"one ", b"two three"])) == (False, stamp)

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 import shutil
 import sys
 from collections.abc import Callable
@@ -334,6 +335,8 @@ def change_cell(source: Path, event: str, column: str, value: str) -> int:
         ("label", "detail", "by guess", "detail is 'by guess', expected one of"),
         ("draft", "detail", "by guess", "detail is 'by guess', expected one of"),
         ("draft", "named_slices", "1 two", "named_slices is '1 two', expected 'all', whole numbers, or nothing"),
+        ("label", "sent_otherwise", '{"one": ""}', "expected JSON with a digest by slice"),
+        ("label", "sent_otherwise", '{"1": 1}', "expected JSON with a digest by slice"),
         ("compared", "about", "1", "expected two labels and how much they agree"),
         ("file", "image", "nobody", "no row describes the image 'nobody'"),
         ("file", "file", "imagesTr/x.nii.gz", "cannot be read (No such file or directory)"),
@@ -498,19 +501,23 @@ def test_a_shown_mask_of_no_model_is_named(exported: Export, tmp_path: Path) -> 
         imported(source, tmp_path / "new")
 
 
-def test_a_table_of_a_version_that_did_not_keep_the_slices_a_draft_names_is_read(
-    exported: Export, tmp_path: Path
-) -> None:
+@pytest.mark.parametrize("lacking", [["sent_otherwise"], ["named_slices", "sent_otherwise"]])
+def test_a_table_of_an_earlier_version_is_read(exported: Export, tmp_path: Path, lacking: list[str]) -> None:
     source = exported("nnunet")
     with (source / "audit.csv").open(newline="", encoding="utf-8") as table:
-        rows = list(csv.reader(table))
-    place = rows[0].index("named_slices")
-    assert [row[place] for row in rows[1:] if row[place]] == ["1 3"]
+        rows = list(csv.DictReader(table))
+    assert [row["named_slices"] for row in rows if row["named_slices"]] == ["1 3"]
+    sent = [json.loads(row["sent_otherwise"]) for row in rows if row["event"] == "label" and row["image"] == "c"]
+    assert [sorted(digests) for digests in sent] == [["0", "1", "3"], ["0"]], "drawn, and not counted"
     with (source / "audit.csv").open("w", newline="", encoding="utf-8") as table:
-        csv.writer(table, lineterminator="\n").writerows([*row[:place], *row[place + 1 :]] for row in rows)
+        known = [name for name in rows[0] if name not in lacking]
+        written = csv.DictWriter(table, known, extrasaction="ignore", lineterminator="\n")
+        written.writeheader()
+        written.writerows(rows)
     project, _ = imported(source, tmp_path / "new")
     (draft,) = project.ledger.draft_history("c")
-    assert (draft.slices, draft.named_slices) == ((1, 3), None)
+    assert (draft.slices, draft.named_slices) == ((1, 3), None if "named_slices" in lacking else (1, 3))
+    assert {label.sent_otherwise for label in project.ledger.history("c")} == {None}
 
 
 def test_a_damaged_table_is_refused(exported: Export, tmp_path: Path) -> None:
@@ -518,7 +525,7 @@ def test_a_damaged_table_is_refused(exported: Export, tmp_path: Path) -> None:
     table = source / "audit.csv"
     whole = table.read_bytes()
     table.write_bytes(whole[: len(whole) - 30])
-    with pytest.raises(InvalidInputError, match=r"audit\.csv, line \d+: it has \d+ cells, expected 31"):
+    with pytest.raises(InvalidInputError, match=r"audit\.csv, line \d+: it has \d+ cells, expected 32"):
         read_trail(source)
     table.write_bytes(whole.replace(b"active_seconds,", b"", 1))
     with pytest.raises(InvalidInputError, match=r"line 1: expected the columns .*; active_seconds is missing"):

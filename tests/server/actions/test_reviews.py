@@ -45,6 +45,7 @@ from activelabel.server.tasks.strategy import host_strategies
 from activelabel.store.case_states import MOVES, CaseEvent
 from activelabel.store.records.case import CaseHistory
 from activelabel.store.records.labels import Annotation
+from activelabel.store.records.reviews import Review
 from ActiveLabelLib.errors import RefusedError
 from ActiveLabelLib.server.answers import Readings
 from ActiveLabelLib.server.connection import Connection
@@ -615,6 +616,8 @@ def test_slices_that_a_second_reading_does_not_name_never_become_background(twic
     assert (answer["state"], twice.ledger.readings()) == ("draft", [])
     assert "names 2 of 8 slices, and a second reading is of the whole volume" in answer["message"]
     assert "names 2 of 8 slices" in twice.post("finish", "bob", image=image, status=422)
+    twice.send(image, "bob", drawn=BALL, annotated_slices=[2, 3], finished=False)
+    assert "names 2 of 8 slices" in twice.post("finish", "bob", image=image, status=422), "also of what he calls one"
     assert twice.ledger.readings() == []
     assert twice.send(image, "bob", drawn=BALL, annotated_slices="all")["state"] == "finished"
     assert twice.ledger.current_annotation(image, "reading_2").slices is None
@@ -1025,6 +1028,43 @@ def test_readings_that_differ_are_not_decided_between_by_approving_without_a_wor
     assert (twice.state(image), twice.learnt(), to_decide(twice)) == ("in review", [], [image])
     twice.send(image, "rev", drawn=BOTH)
     assert twice.post("approve", image=image)["state"] == "approved"
+
+
+@pytest.mark.parametrize("who", ["ann", "bob"])
+def test_a_reading_that_comes_while_a_label_is_approved_is_not_passed_over(
+    twice: Ward, monkeypatch: pytest.MonkeyPatch, who: str
+) -> None:
+    """It comes after all that is looked at before the decision is written, and before that."""
+    image = judging(twice)
+    twice.ask("bob")
+    if who == "ann":  # both agree until she sends hers again
+        twice.send(image, "bob", drawn=BOTH)
+    before_it_is_decided(twice, monkeypatch, lambda: twice.send(image, who, drawn=BALL))
+    line = twice.post("approve", image=image, status=409)
+    assert line.startswith(f"image '{image}' has two readings that differ")
+    assert (twice.state(image), to_decide(twice)) == ("finished", [image])
+
+
+def test_a_reading_that_comes_while_the_first_one_is_taken_is_not_passed_over(
+    twice: Ward, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = read_differently(twice)
+    before_it_is_decided(twice, monkeypatch, lambda: twice.send(image, "bob", drawn=BOX))
+    line = f"image '{image}': a reading has changed since you opened it: look at both again"
+    assert twice.post("adjudicate", image=image, take="first", status=409) == line
+    assert (twice.state(image), to_decide(twice)) == ("finished", [image])
+
+
+def before_it_is_decided(ward: Ward, monkeypatch: pytest.MonkeyPatch, something: Callable[[], object]) -> None:
+    """Let something happen right before the next decision is written."""
+    decide = type(ward.ledger).decide
+
+    def then_decide(*arguments: Any, **options: Any) -> Review:
+        monkeypatch.setattr(type(ward.ledger), "decide", decide)
+        something()
+        return decide(*arguments, **options)
+
+    monkeypatch.setattr(type(ward.ledger), "decide", then_decide)
 
 
 @pytest.mark.parametrize(("take", "annotator", "version"), [("first", "ann", 1), ("staple", "rev", 2)])

@@ -29,7 +29,7 @@ def told(tmp_path, clock):
         clock.now += timedelta(seconds=90)
         record_annotation(ledger,
             first, f"{first}/{number}.nii.gz", f"{number}" * 64, annotator, slices=[number], shown_as="original",
-            label_names=["liver"], file_stamp=(5, 7),
+            label_names=["liver"], file_stamp=(5, 7, 9),
         )  # fmt: skip
     record_annotation(ledger, second, f"{second}/1.nii.gz", "3" * 64, "ann")
     ledger.delete_annotation(second)
@@ -43,7 +43,8 @@ def told(tmp_path, clock):
 
 
 def without_disk(items):
-    return [dataclasses.replace(item, file_size=None, file_modified_ns=None) for item in items]
+    unknown = dict.fromkeys(("file_size", "file_modified_ns", "file_changed_ns"))
+    return [dataclasses.replace(item, **unknown) for item in items]
 
 
 def test_a_ledger_is_rebuilt_from_label_records(told, new_url, clock):
@@ -85,10 +86,10 @@ def test_labels_added_as_history_do_not_count(ledger, clock):
 
 def test_size_and_time_of_a_file_are_noted_wherever_it_is_named(told):
     ledger, records = told
-    ledger.note_label_file(file := records[0]["annotations"][0]["file"], 11, 2**62)
+    ledger.note_label_file(file := records[0]["annotations"][0]["file"], (11, 2**62, 2**61))
     named = [item for image in ledger.images() for item in ledger.history(image.id) if item.file == file]
-    assert [(item.tag, item.file_size, item.file_modified_ns) for item in named] == [
-        ("final", 11, 2**62), ("original", 11, 2**62)
+    assert [(item.tag, item.file_size, item.file_modified_ns, item.file_changed_ns) for item in named] == [
+        ("final", 11, 2**62, 2**61), ("original", 11, 2**62, 2**61)
     ]  # fmt: skip
     assert file in ledger.label_files()
 

@@ -7,12 +7,13 @@ from hypothesis import strategies as st
 from recorded import record_annotation
 from sqlalchemy import event
 
-from activelabel.acquisition.score import Score
+from activelabel.acquisition.score import ImageScores, Score
 from activelabel.acquisition.selection import top_k
 from activelabel.errors import InvalidInputError, NotFoundError
 from activelabel.names import ScoreKind
 from activelabel.store.connection.location import sqlite_url
 from activelabel.store.ledger import Ledger
+from activelabel.store.models import scores
 
 KIND = ScoreKind("entropy", aggregation="mean")
 
@@ -24,6 +25,21 @@ def scored(study):
     for rank, image_id in enumerate("abcdef", 1):
         study.record_scores(1, image_id, [Score.of_kind(KIND, rank / 10)], repeats=5, seed=0)
     return study
+
+
+def test_the_words_of_many_scores_are_checked_each_once(study, monkeypatch):
+    study.publish_model("m.pt", "0", "quick", ["liver"], {}, [])
+    checked = []
+    monkeypatch.setattr(scores, "checked_word", lambda word, field: checked.append((field, word)))
+    kinds = (KIND, ScoreKind("variance", aggregation="mean"))
+    images = [ImageScores(image_id, tuple(Score.of_kind(kind, 0.5) for kind in kinds), 5) for image_id in "abcdef"]
+    assert study.record_scores_of_images(1, images, 0) == []
+    assert sorted(checked) == [
+        ("aggregation", "mean"), ("measure", "entropy"), ("measure", "variance"), ("region", KIND.region),
+    ]  # fmt: skip
+    monkeypatch.undo()
+    with pytest.raises(InvalidInputError, match=r"aggregation .*expected 1 to 64 characters, got 65"):
+        study.record_scores(1, "a", [Score("entropy", KIND.region, "x" * 65, 0.5)], 5, 0)
 
 
 def test_the_ranking_is_best_first(scored):

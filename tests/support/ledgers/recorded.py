@@ -16,4 +16,4 @@ def record_annotation(
 
 def record_draft(ledger: Ledger, image_id: str, file: str, sha256: str, annotator: str, **details: Any) -> Draft:
     """Keep a draft, given the values of a `NewDraft`."""
-    return ledger.keep_draft(NewDraft(image_id, annotator, **details), KeptFile(file, sha256, (1, 1)))[0]
+    return ledger.keep_draft(NewDraft(image_id, annotator, **details), KeptFile(file, sha256, (1, 1, 1)))[0]

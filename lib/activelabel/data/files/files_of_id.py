@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
 
-from activelabel.data.files.names import BETWEEN_FOLDERS, LONGEST_ID, NIFTI_ENDINGS
+from activelabel.data.files.names import BETWEEN_FOLDERS, LONGEST_ID, NIFTI_ENDINGS, is_one_name
 
 _SPELT_ENDINGS = (
     *NIFTI_ENDINGS,
@@ -31,7 +31,7 @@ def files_of_id(image_id: str, folder: Path) -> list[str] | None:
     """
     if not image_id.isascii() or len(image_id) >= LONGEST_ID - _CUT:
         return None
-    if not image_id.isprintable() or "/" in image_id:
+    if not image_id.isprintable() or not is_one_name(image_id):
         return []
     later = _NOT_FIRST.fullmatch(image_id)
     stems = [image_id] if later is None else [image_id, later["stem"]]

@@ -7,6 +7,7 @@ import hashlib
 import re
 import unicodedata
 from collections.abc import Iterator, Sequence
+from pathlib import PurePath
 
 NIFTI_ENDINGS = (".nii.gz", ".nii")
 ITK_ENDINGS = (".nrrd", ".mha")
@@ -51,6 +52,14 @@ _LABEL_FOLDER = re.compile(
     r"pseudo_labels|annotated(tr|ts))$",
     re.IGNORECASE,
 )
+
+
+def is_one_name(text: str, system: type[PurePath] = PurePath) -> bool:
+    r"""Whether a text can be the name of a file or folder: no path, and no way up or to another disk.
+
+    `system` says whose rules these are, by default those of this one: `a\b` is a name on Linux, and a path on Windows.
+    """
+    return text not in ("", "..") and "\0" not in text and system(text).name == text
 
 
 def ending_of(name: str) -> str:

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from activelabel.data.files.image_files import ImageFiles
-from activelabel.data.files.writing import write_atomically
+from activelabel.data.files.writing import file_stamp, write_atomically
 
 
 class FileState(NamedTuple):
@@ -49,7 +49,7 @@ def _stamp(file: Path) -> str:
         status = file.stat()
     except OSError:
         return "missing"
-    return f"{status.st_size} {status.st_mtime_ns} {status.st_ctime_ns}"
+    return " ".join(map(str, file_stamp(status)))
 
 
 def _without_changed(state: str) -> str:

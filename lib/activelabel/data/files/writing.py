@@ -79,7 +79,7 @@ class UnfinishedFile:
         """The stamp of the finished file, of which the renaming changes a time; None if another is at its place now."""
         status = self._path.stat()
         is_ours = (status.st_ino, status.st_size, status.st_mtime_ns) == (self._inode, *self.stamp)
-        return stamp_of(status) if is_ours else None
+        return file_stamp(status) if is_ours else None
 
     def finish_beside(self) -> Callable[[], None]:
         """Put it at its place in a thread, lasting. The result waits for that, and raises what went wrong."""
@@ -102,8 +102,12 @@ class UnfinishedFile:
         return wait
 
 
-def stamp_of(status: os.stat_result) -> Stamp:
-    """What differs once somebody else has written a file."""
+def file_stamp(status: os.stat_result) -> Stamp:
+    """What differs once somebody else has written a file, also if they keep its size and its time of modification.
+
+    It differs after a copy, too. On Windows, whose last time is that of the file's creation, a file that was written
+    anew with its size and time of modification looks unchanged.
+    """
     return status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
@@ -122,7 +126,7 @@ def write_if_changed(path: Path, parts: Iterator[bytes]) -> tuple[bool, Stamp | 
     same, part = 0, b""
     if path.is_file():
         with path.open("rb") as file:
-            stamp = stamp_of(os.fstat(file.fileno()))
+            stamp = file_stamp(os.fstat(file.fileno()))
             for part in parts:
                 if file.read(len(part)) != part:
                     break

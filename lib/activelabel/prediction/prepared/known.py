@@ -6,7 +6,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from activelabel.data.files.image_files import ImageFiles
-from activelabel.prediction.prepared.sources import Stamp, digest_of, is_settled, place_of, stamp_of
+from activelabel.prediction.prepared.sources import Stamps, digest_of, is_settled, place_of, stamps_of
 
 logger = logging.getLogger(__name__)
 
@@ -17,7 +17,7 @@ class Source(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     paths: tuple[str, ...]
-    stamp: Stamp
+    stamp: Stamps
     digest: str = Field(pattern=r"^[0-9a-f]+$")
 
     def is_unchanged(self, files: ImageFiles) -> bool:
@@ -88,9 +88,9 @@ def _paths(files: ImageFiles) -> tuple[str, ...]:
     return tuple(str(path) for path in files.located().paths)
 
 
-def _stamp(files: ImageFiles) -> Stamp | None:
+def _stamp(files: ImageFiles) -> Stamps | None:
     try:
-        return stamp_of(files)
+        return stamps_of(files)
     except OSError:
         return None
 

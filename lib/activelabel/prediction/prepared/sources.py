@@ -10,6 +10,7 @@ from pathlib import Path
 
 from activelabel.data.files.digest import file_sha256
 from activelabel.data.files.image_files import ImageFiles
+from activelabel.data.files.writing import Stamp, file_stamp
 from activelabel.data.preprocessing import OUTLIER_PERCENT, OUTLIER_RANGE
 from activelabel.recipes import PreprocessingSettings
 
@@ -20,19 +21,18 @@ _SETTLED_NS = 2_000_000_000
 """A file that was changed less than this ago may be changed again within the resolution of its time."""
 _NAME_DIGITS = 32
 
-Stamp = tuple[tuple[int, int, int], ...]
-"""Of each file: its size, the time of its last change, and that of the last change of its entry in the folder."""
+Stamps = tuple[Stamp, ...]
+"""The stamp of each file."""
 
 
-def stamp_of(image: ImageFiles) -> Stamp:
-    """The stamp of an image's files. Raises `OSError`."""
-    states = (file.stat() for path in image.paths for file in _files(path))
-    return tuple((state.st_size, state.st_mtime_ns, state.st_ctime_ns) for state in states)
+def stamps_of(image: ImageFiles) -> Stamps:
+    """The stamps of an image's files. Raises `OSError`."""
+    return tuple(file_stamp(file.stat()) for path in image.paths for file in _files(path))
 
 
-def is_settled(stamp: Stamp) -> bool:
+def is_settled(stamps: Stamps) -> bool:
     """Whether the last change is so long ago that another one would give another stamp."""
-    newest = max((time_ns for _, *times_ns in stamp for time_ns in times_ns), default=0)
+    newest = max((time_ns for _, *times_ns in stamps for time_ns in times_ns), default=0)
     return time.time_ns() - newest > _SETTLED_NS
 
 

@@ -25,7 +25,7 @@ COLUMNS = (
     "when", "image", "patient", "role", "event", "who", "number", "about", "round", "version", "slices",
     "covered_slices", "foreground_slices", "seconds", "active_seconds", "strategy", "score", "asked_by_model",
     "model_in_use", "models_shown", "unchanged_from", "detail", "note", "until", "ended", "structures", "file",
-    "sha256", "image_sha256", "exported", "named_slices",
+    "sha256", "image_sha256", "exported", "named_slices", "sent_otherwise",
 )  # fmt: skip
 """`asked_by_model` chose the case, `model_in_use` was in use at that time, `models_shown` have ever shown a mask of the
 image. `version` counts within labels and within drafts; a review names the version that it is about.
@@ -250,6 +250,7 @@ def _of_label(label: Annotation) -> Row:
         "ended": _time_or_nothing(label.superseded_at),
         "structures": None if label.label_names is None else _json(label.label_names),
         "image_sha256": label.image_sha256,
+        "sent_otherwise": None if label.sent_otherwise is None else _json(dict(label.sent_otherwise)),
     }
 
 

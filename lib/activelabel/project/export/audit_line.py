@@ -17,8 +17,9 @@ from activelabel.project.export.audit import COLUMNS
 Value = TypeVar("Value")
 _LARGEST = 2**63 - 1
 EXPORT_AGAIN = "take the file as it was exported, or export again"
-_LATER = {"named_slices": ""}
-"""Columns that tables of earlier versions lack, and what they would have there."""
+_LATER = {"named_slices": "", "sent_otherwise": ""}
+"""Columns that tables of earlier versions lack, the older ones first, and what they would have there."""
+_HEADERS = [COLUMNS[: len(COLUMNS) - count] for count in range(len(_LATER) + 1)]
 
 
 @dataclass(frozen=True)
@@ -90,6 +91,10 @@ class AuditLine:
         """A value for each of some names."""
         return self._parsed(column, _values, "JSON with values by name")
 
+    def digests(self, column: str) -> dict[str, str] | None:
+        """The digest of each of some slices."""
+        return self._parsed(column, _digests, "JSON with a digest by slice")
+
     def one_of(self, column: str, words: type[StrEnum]) -> str | None:
         """One of some words."""
         return self._parsed(column, lambda text: words(text).value, f"one of {', '.join(words)}")
@@ -121,7 +126,7 @@ def lines_of(file: Path) -> Iterator[AuditLine]:
     table = csv.reader(io.StringIO(content, newline=""), strict=True)
     try:
         header = next(table, [])
-        if tuple(header) not in (COLUMNS, tuple(name for name in COLUMNS if name not in _LATER)):
+        if tuple(header) not in _HEADERS:
             missing = [name for name in COLUMNS if name not in header]
             raise InvalidInputError(
                 f"{file}, line 1: expected the columns {', '.join(COLUMNS)}"
@@ -167,6 +172,13 @@ def _values(text: str) -> dict[str, Any]:
     found = json.loads(text)
     if not isinstance(found, dict):
         raise ValueError("no object")
+    return found
+
+
+def _digests(text: str) -> dict[str, str]:
+    found = _values(text)
+    if not all(index.isdecimal() and isinstance(digest, str) for index, digest in found.items()):
+        raise ValueError("no digests by slice")
     return found
 
 

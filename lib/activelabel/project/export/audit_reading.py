@@ -220,6 +220,7 @@ class _Reading:
             label_names=line.names("structures"),
             image_sha256=line.text_or_none("image_sha256"),
             coverage=line.one_of("detail", CoverageCase),
+            sent_otherwise=line.digests("sent_otherwise"),
         )
 
     def _reading(self, line: AuditLine) -> None:

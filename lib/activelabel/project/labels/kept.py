@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from activelabel.data.files.digest import file_sha256
+from activelabel.data.files.writing import file_stamp
 from activelabel.errors import InvalidInputError
 from activelabel.store.ledger import Ledger
 from activelabel.store.records.labels import Annotation, Draft
@@ -11,20 +12,21 @@ from activelabel.store.records.labels import Annotation, Draft
 def sound_file(label: Annotation | Draft, kept: Path, ledger: Ledger | None = None) -> Path:
     """The file of a label version, after checking that it is unchanged.
 
-    Size and time are compared first; the SHA-256 only if these differ.
+    Size and times are compared first; the SHA-256 only if these differ, as after a copy of the project, or if it was
+    kept before the ledger noted when a file was last changed.
 
     Args:
         label: the label or draft whose file is checked.
         kept: the folder of all label versions.
-        ledger: records size and time of a file that was hashed; None to record nothing.
+        ledger: records size and times of a file that was hashed; None to record nothing.
 
     Raises:
         InvalidInputError: the file is gone or was changed; the message says what to do.
     """
     file = kept / label.file
     try:
-        status = file.stat()
-        if (label.file_size, label.file_modified_ns) == (status.st_size, status.st_mtime_ns):
+        stamp = file_stamp(file.stat())
+        if (label.file_size, label.file_modified_ns, label.file_changed_ns) == stamp:
             return file
         sha256 = file_sha256(file)
     except OSError as error:
@@ -32,7 +34,7 @@ def sound_file(label: Annotation | Draft, kept: Path, ledger: Ledger | None = No
     if sha256 != label.sha256:
         raise changed_since_kept(label, "has changed on disk (its SHA-256 differs)")
     if ledger is not None:
-        ledger.note_label_file(label.file, status.st_size, status.st_mtime_ns)
+        ledger.note_label_file(label.file, stamp)
     return file
 
 

@@ -25,7 +25,7 @@ from activelabel.server.datastores.listed import COVERED, covered_slices
 from activelabel.server.datastores.segmentation_meta import KEY, SegmentationMeta, read_meta
 from activelabel.store.case_states import CaseEvent, Verdict, refusal
 from activelabel.store.records.labels import FINAL, Annotation
-from activelabel.store.records.reviews import Difficulty
+from activelabel.store.records.reviews import Difficulty, Reading
 
 logger = logging.getLogger(__name__)
 
@@ -106,6 +106,7 @@ class ReviewActions:
         *,
         listed: bool = True,
         chosen: bool = False,
+        between: tuple[int, int] | None = None,
     ) -> Decided:
         """Approve a label, or return it to its annotator.
 
@@ -118,16 +119,18 @@ class ReviewActions:
             version: that of the label before the reviewer; None for the one that counts.
             listed: as in `LedgerDatastore.show_decision`.
             chosen: whether the reviewer has said that this one counts, if it is one of two readings that differ.
+            between: the ids of the two readings that differ, of which they approve the first.
 
         Raises:
             NotReadyError: the label cannot be decided about now, or is one of two readings that differ and is approved
                 without a word on the other; the line says why.
             InvalidInputError: a label is returned without a note.
         """
-        if verdict is Verdict.APPROVED and not chosen:
-            self._require_may_approve(image_id, annotator_of(params))
-            if self._readings(image_id) is not None:
-                raise NotReadyError(f"image '{image_id}' {_DIFFER}")
+
+        def check(reading: Reading | None) -> None:
+            if between != (None if reading is None else (reading.first_id, reading.second_id)):
+                raise NotReadyError(f"image '{image_id}'{f' {_DIFFER}' if between is None else f': {_READ_AGAIN}'}")
+
         review = self._project.ledger.decide(
             image_id,
             annotator_of(params),
@@ -136,6 +139,7 @@ class ReviewActions:
             difficulty=difficulty,
             version=version,
             shown_as=ORIGINAL,
+            check=None if chosen or verdict is Verdict.RETURNED else check,
         )
         logger.info("label of '%s' is %s by %s: %s", image_id, review.outcome, review.reviewer, review.note)
         self._datastore.show_decision(review, listed=listed)
@@ -176,8 +180,10 @@ class ReviewActions:
                 self._end_own_review(image_id, who)
                 as_own = {**info, "client_id": who}
                 chosen = self._datastore.keep_label(image_id, str(file), FINAL, as_own, decided=True)
-        note = note or f"of two readings: {take}"
-        return self.decide(params, image_id, Verdict.APPROVED, note, difficulty, chosen.version, chosen=True)
+        seen = (params, image_id, Verdict.APPROVED, note or f"of two readings: {take}", difficulty, chosen.version)
+        if chosen is first:
+            return self.decide(*seen, between=(first.id, second.id))
+        return self.decide(*seen, chosen=True)
 
     def _to_decide_between(self, image_id: str, who: str) -> tuple[Annotation, Annotation]:
         """The two readings between which a reviewer decides. Raises NotReadyError as `adjudicate`."""

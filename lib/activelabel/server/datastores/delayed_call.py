@@ -11,7 +11,23 @@ AGAIN_SECONDS = 30.0
 """After that long a function is tried again that found a full or missing disk."""
 
 
-class DelayedCall:
+class NotesFailure:
+    """What notes when its disk was full or gone, until it has worked again."""
+
+    _failed_at: float | None = None
+
+    @property
+    def is_failing(self) -> bool:
+        """Whether it found a full or missing disk when it ran last."""
+        return self._failed_at is not None
+
+    @property
+    def failed_lately(self) -> bool:
+        """Whether it did in the last `AGAIN_SECONDS`, so that it need not be tried for whoever only reads."""
+        return self._failed_at is not None and time.monotonic() - self._failed_at < AGAIN_SECONDS
+
+
+class DelayedCall(NotesFailure):
     """Runs a function after a delay, once for all requests during the delay.
 
     The delay is at least `share` times the processor time that the function took last, so that it takes no more than
@@ -30,7 +46,6 @@ class DelayedCall:
         self._timer: threading.Timer | None = None
         self._tries_again = False
         self._noted = False
-        self._failed_at: float | None = None
 
     def note(self) -> None:
         """Have the function run with the next request or at `flush`, but not by itself."""
@@ -44,16 +59,6 @@ class DelayedCall:
                 self._timer = None
             if self._timer is None:
                 self._start_timer(max(self._delay_seconds, self._share * self._took_seconds))
-
-    @property
-    def is_failing(self) -> bool:
-        """Whether the function found a full or missing disk when it ran last."""
-        return self._failed_at is not None
-
-    @property
-    def failed_lately(self) -> bool:
-        """Whether it did in the last `AGAIN_SECONDS`, so that it need not be tried for whoever only reads."""
-        return self._failed_at is not None and time.monotonic() - self._failed_at < AGAIN_SECONDS
 
     def flush(self) -> None:
         """Run the function now if it was requested or noted."""

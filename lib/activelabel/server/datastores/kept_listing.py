@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from activelabel.data.files.many.path_table import PathTable, TextColumn
-from activelabel.data.files.writing import Stamp, stamp_of, write_atomically
-from activelabel.server.datastores.delayed_call import AGAIN_SECONDS
+from activelabel.data.files.writing import Stamp, file_stamp, write_atomically
+from activelabel.server.datastores.delayed_call import NotesFailure
 from activelabel.server.datastores.listed_images import ListedImages, Times
 
 logger = logging.getLogger(__name__)
@@ -29,24 +29,18 @@ _FORMAT = 2
 
 
 @dataclass
-class KeptListing:
+class KeptListing(NotesFailure):
     """The file in which a listing is kept, and the host's file of the same content."""
 
     file: Path
     listing: Path
     _is_damaged: bool = field(default=False, init=False)
-    _failed_at: float | None = field(default=None, init=False)
     _is_told: bool = field(default=False, init=False)
 
     def is_current(self) -> bool:
         """Whether it belongs to the host's file as it is."""
         head = None if self._is_damaged else self._head()
         return head is not None and head.get("listing") == self._stamp()
-
-    @property
-    def failed_lately(self) -> bool:
-        """Whether it could not be written in the last `AGAIN_SECONDS`, so that it need not be tried again yet."""
-        return self._failed_at is not None and time.monotonic() - self._failed_at < AGAIN_SECONDS
 
     def keep(self, images: ListedImages, noted: bytes, stamp: Stamp | None) -> None:
         """Do what `write` does if the disk allows it: else the next start is only slower, which is told once."""
@@ -120,7 +114,7 @@ class KeptListing:
             status = self.listing.stat()
         except OSError:
             return None
-        return list(stamp_of(status))
+        return list(file_stamp(status))
 
 
 def _checksum(parts: list[bytes]) -> int:

@@ -1,6 +1,6 @@
 """Annotations: every label that was kept, who made it and for which query. No row is ever removed."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from types import SimpleNamespace
@@ -14,7 +14,7 @@ from activelabel.store.cases.case_records import RecordsByFile, records_of
 from activelabel.store.cases.case_rows import CaseRows
 from activelabel.store.cases.label_rows import add_label, copied, current_row
 from activelabel.store.cases.leases import end_read_leases
-from activelabel.store.cases.new_annotation import NewAnnotation
+from activelabel.store.cases.new_annotation import NewAnnotation, stamp_columns
 from activelabel.store.cases.readings import end_comparison, record_reading
 from activelabel.store.cases.rounds import begin_round
 from activelabel.store.checks import checked_name, checked_slices, checked_word
@@ -203,11 +203,15 @@ def _new_values(
         "unchanged_from": new.unchanged_from,
         "label_names": new.label_names and list(new.label_names),
         "image_sha256": image.content_sha256,
-        "file_size": new.file_stamp and new.file_stamp[0],
-        "file_modified_ns": new.file_stamp and new.file_stamp[1],
+        **stamp_columns(new.file_stamp),
+        "sent_otherwise": _by_text(new.sent_otherwise),
         "coverage": None if new.coverage is None else new.coverage.value,
         "active_seconds": None if query is None else active_seconds_since_label(query, case.queries, case.labels),
     }
+
+
+def _by_text(digests: Mapping[int, str] | None) -> dict[str, str] | None:
+    return None if digests is None else {str(index): digest for index, digest in digests.items()}
 
 
 def _is_shown_as(before: CaseHistory, row: SimpleNamespace, tag: str) -> bool:

@@ -19,7 +19,7 @@ RecordsByFile = Mapping[str, LabelRecord]
 """The record of each version of an image's labels, by its file."""
 
 _OF_IMAGE = ("id", "added_at", "role", "patient", "slice_axis", "slice_count", "content_sha256")
-_FILE_COLUMNS = frozenset({"file_size", "file_modified_ns"})
+_FILE_COLUMNS = frozenset({"file_size", "file_modified_ns", "file_changed_ns"})
 """Columns that describe the file on this disk; a copy of the file has other values."""
 
 

@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 
 from activelabel.store.cases.case_records import RecordsByFile, records_in
 from activelabel.store.cases.label_rows import copy_label, current_row, last_version, open_draft_row, shows_draft
-from activelabel.store.cases.new_annotation import KeptFile, NewDraft
+from activelabel.store.cases.new_annotation import KeptFile, NewDraft, stamp_columns
 from activelabel.store.cases.rounds import current_round
 from activelabel.store.checks import checked_name, checked_named_slices, checked_slices, checked_word
 from activelabel.store.database import Database
@@ -66,9 +66,8 @@ class Drafts(Database):
                 why=new.why,
                 lease_id=new.lease_id,
                 created_at=now,
-                file_size=file.stamp[0],
-                file_modified_ns=file.stamp[1],
                 named_slices=list(named) if isinstance(named, tuple) else named,
+                **stamp_columns(file.stamp),
             )
             session.add(row)
             session.flush()
@@ -167,6 +166,7 @@ def _show(session: Session, draft: DraftRow, tag: str, round_number: int, label_
             created_at=draft.created_at,
             file_size=draft.file_size,
             file_modified_ns=draft.file_modified_ns,
+            file_changed_ns=draft.file_changed_ns,
             label_names=label_names and list(label_names),
         )
     )

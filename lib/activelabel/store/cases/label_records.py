@@ -10,9 +10,11 @@ from typing import Any, TypeVar
 from sqlalchemy import exc, func, select, update
 from sqlalchemy.orm import Session
 
+from activelabel.data.files.writing import Stamp
 from activelabel.errors import InvalidInputError
 from activelabel.store.cases.case_records import LabelRecord, RecordsByFile, records_in, values_of
 from activelabel.store.cases.label_rows import current_row, last_version
+from activelabel.store.cases.new_annotation import stamp_columns
 from activelabel.store.cases.readings import with_ends
 from activelabel.store.cases.rounds import current_round
 from activelabel.store.columns import UtcDateTime
@@ -49,12 +51,11 @@ class Rebuilt:
 class LabelRecords(Database):
     """The records that are written beside the label files."""
 
-    def note_label_file(self, file: str, size: int, modified_ns: int) -> None:
-        """Note size and time of a label file whose SHA-256 was found unchanged."""
+    def note_label_file(self, file: str, stamp: Stamp) -> None:
+        """Note size and times of a label file whose SHA-256 was found unchanged."""
         with self._writing() as session:
             for row in (AnnotationRow, DraftRow):
-                noted = update(row).where(row.file == file).values(file_size=size, file_modified_ns=modified_ns)
-                session.execute(noted)
+                session.execute(update(row).where(row.file == file).values(**stamp_columns(stamp)))
 
     def label_files(self) -> dict[str, str]:
         """The image of every label or draft file, by file."""

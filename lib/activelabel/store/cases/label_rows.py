@@ -21,7 +21,7 @@ _SUPERSEDE = update(AnnotationRow).where(AnnotationRow.id == bindparam("label"))
 _COLUMNS = tuple(AnnotationRow.__table__.columns.keys())
 _ADD = insert(AnnotationRow)
 """Built once: they are executed several times with every label."""
-_NOT_COPIED = ("id", "tag", "version", "seconds", "active_seconds", "lease_id", "superseded_at")
+_NOT_COPIED = ("id", "tag", "version", "seconds", "active_seconds", "lease_id", "superseded_at", "sent_otherwise")
 
 
 def add_label(connection: Connection, labels: Sequence[SimpleNamespace], values: Mapping[str, Any]) -> SimpleNamespace:

@@ -1,8 +1,9 @@
 """A label or a draft before it is recorded in the ledger."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from activelabel.data.files.writing import Stamp
 from activelabel.store.case_states import DraftReason
 from activelabel.store.coverage_case import CoverageCase
 from activelabel.store.records.images import NamedSlices, Slices
@@ -12,11 +13,23 @@ from activelabel.store.records.reviews import Agreement
 
 @dataclass(frozen=True)
 class KeptFile:
-    """A file of the archive: its place below the folder of all labels, its SHA-256, and its size and time."""
+    """A file of the archive: its place below the folder of all labels, its SHA-256, and its size and times.
+
+    There is no stamp if another program has written the file since, so that it is looked at when it is read.
+
+    `sent_otherwise` has the digest of each slice that its annotator sent otherwise than the file has it.
+    """
 
     path: str
     sha256: str
-    stamp: tuple[int, int]
+    stamp: Stamp | None
+    sent_otherwise: Mapping[int, str] = field(default_factory=dict)
+
+
+def stamp_columns(stamp: Stamp | None) -> dict[str, int | None]:
+    """The columns of a label or draft that hold the stamp of its file."""
+    size, modified_ns, changed_ns = stamp or (None, None, None)
+    return {"file_size": size, "file_modified_ns": modified_ns, "file_changed_ns": changed_ns}
 
 
 @dataclass(frozen=True)
@@ -48,10 +61,11 @@ class NewAnnotation:
         unchanged_from: the model that drew it, if the annotator changed nothing.
         finishes: the id of a draft that it finishes too, perhaps another annotator's.
         label_names: the names of the values 1..N.
-        file_stamp: size and modification time of the file when it had this `sha256`.
+        file_stamp: size and times of the file when it had this `sha256`; None if unknown.
         coverage: the rule by which its covered slices were found.
         beside: the id of the other reader's newest label, 0 if there was none; None if nobody has looked for one.
         compared: the comparison with that label; None if it could not be read.
+        sent_otherwise: the digest of each slice that was sent otherwise than the file has it.
     """
 
     image_id: str
@@ -66,10 +80,11 @@ class NewAnnotation:
     unchanged_from: int | None = None
     finishes: int | None = None
     label_names: Sequence[str] | None = None
-    file_stamp: tuple[int, int] | None = None
+    file_stamp: Stamp | None = None
     coverage: CoverageCase | None = None
     beside: int | None = None
     compared: Compared | None = None
+    sent_otherwise: Mapping[int, str] | None = None
 
 
 @dataclass(frozen=True)

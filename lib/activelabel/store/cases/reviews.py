@@ -5,7 +5,7 @@ is about one version of a label: a newer version has none yet. Every decision is
 stands.
 """
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, and_, bindparam, exists, func, select
@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session, aliased
 from activelabel.errors import InvalidInputError, NotReadyError
 from activelabel.store.case_states import CaseEvent, Verdict
 from activelabel.store.cases.case_facts import check_event
+from activelabel.store.cases.case_rows import reading_record
 from activelabel.store.cases.label_rows import copy_label, current_row
 from activelabel.store.checks import checked_name
 from activelabel.store.database import Database
@@ -27,8 +28,8 @@ from activelabel.store.pool import (
     last_taken_back,
     readers_who_differ,
 )
-from activelabel.store.records.labels import FINAL, Annotation
-from activelabel.store.records.reviews import Difficulty, Review
+from activelabel.store.records.labels import FINAL, SECOND, Annotation
+from activelabel.store.records.reviews import Difficulty, Reading, Review
 from activelabel.store.schema.images import ImageRow
 from activelabel.store.schema.labels import AnnotationRow
 from activelabel.store.schema.reviews import ReadingRow, ReviewRow
@@ -117,6 +118,7 @@ class Reviews(Database):
         difficulty: Difficulty | None = None,
         version: int | None = None,
         shown_as: str | None = None,
+        check: Callable[[Reading | None], None] | None = None,
     ) -> Review:
         """Record what a reviewer has decided about the current final label of an image.
 
@@ -128,6 +130,8 @@ class Reviews(Database):
             difficulty: how hard the case is.
             version: the version of the label that the reviewer has seen; None if they do not say.
             shown_as: the tag under which clients open the image, and under which a returned label is shown too.
+            check: refuses the decision, by an error, because of the comparison of two readings that differ, of which
+                the label is one, and about which nobody has decided; it is told None if there is none.
 
         Raises:
             NotFoundError: the image was never registered.
@@ -148,6 +152,8 @@ class Reviews(Database):
                 raise NotReadyError(f"image '{image_id}': its label has changed since you opened it: look at it again")
             if older and held is not None:  # they have corrected what they had before them
                 held.outcome, held.ended_at, held = "released", now, None
+            if check is not None:
+                check(_undecided_comparison(session, label))
             for before in session.scalars(select(ReviewRow).where(ReviewRow.annotation_id == label.id, _stands())):
                 before.superseded_at = now
             session.flush()
@@ -217,6 +223,17 @@ def _label(session: Session, image_id: str) -> AnnotationRow:
     label = current_row(session, image_id, FINAL)
     assert label is not None  # the machine refuses to review a case without a label
     return label
+
+
+def _undecided_comparison(session: Session, label: AnnotationRow) -> Reading | None:
+    """The comparison of a final label with the second reading, if they differ and nobody has decided about it."""
+    of_image = (ReadingRow.image_id == label.image_id, current_reading(), ReadingRow.agrees.is_(False))
+    reading = session.scalar(select(ReadingRow).where(*of_image, ReadingRow.first_id == label.id))
+    second = current_row(session, label.image_id, SECOND)
+    if reading is None or second is None or reading.second_id != second.id:
+        return None
+    stands = session.scalar(select(ReviewRow.id).where(ReviewRow.annotation_id == label.id, _stands()).limit(1))
+    return reading_record(reading) if stands is None else None
 
 
 def _held_by(session: Session, reviewer: str, now: datetime) -> ReviewRow | None:

@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -87,6 +87,7 @@ class Scores(LeftToScore):
         """
         if not 0 <= seed <= _LARGEST_SEED:
             raise ValueError(f"seed: expected 0 to {_LARGEST_SEED}, got {seed}")
+        _check_words([score for image in images for score in image.scores])
         common = {"model_version": model_version, "seed": seed, "created_at": self._clock()}
         rows = {
             image.image_id: [
@@ -229,6 +230,13 @@ def _count_scored(session: Session, model_version: int, new: Counter[_Kind]) -> 
     session.execute(counted, rows)
 
 
+def _check_words(scores: Collection[Score]) -> None:
+    """Check the few words of many scores, each once."""
+    for field in ("measure", "region", "aggregation"):
+        for word in {getattr(score, field) for score in scores}:
+            checked_word(word, field)
+
+
 def _values(image_id: str, score: Score) -> dict[str, str | float | tuple[float, ...] | None]:
     values = (score.value, *(score.slices or ()))
     if not all(map(math.isfinite, values)):
@@ -237,9 +245,9 @@ def _values(image_id: str, score: Score) -> dict[str, str | float | tuple[float,
             f"score of image '{image_id}', measure '{score.measure}': expected a finite number, got {wrong}"
         )
     return {
-        "measure": checked_word(score.measure, "measure"),
-        "region": checked_word(score.region, "region"),
-        "aggregation": checked_word(score.aggregation, "aggregation"),
+        "measure": score.measure,
+        "region": score.region,
+        "aggregation": score.aggregation,
         "value": float(score.value),
         "slices": score.slices,
     }

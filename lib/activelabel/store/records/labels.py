@@ -1,6 +1,7 @@
 """Labels as the ledger returns them: finished ones and drafts."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from activelabel.store.case_states import DraftReason
@@ -24,7 +25,10 @@ class Annotation:
     `covered_slices` is the number of slices that it covers, `foreground_slices` the number of those on which something
     is drawn; None if they were not counted. `unchanged_from` is the model that drew it if the annotator changed
     nothing. `label_names` name the values 1..N, `image_sha256` is the digest of the image on which it was drawn; both
-    are None where unknown. `file_size` and `file_modified_ns` are those of its file when its digest was last checked.
+    are None where unknown. `file_size`, `file_modified_ns` and `file_changed_ns` (see
+    `data.files.writing.file_stamp`) are those of its file when its digest was last checked.
+    `sent_otherwise` has, by its index, the digest of each slice that its annotator sent otherwise than the merged label
+    has it; None if it was not kept.
     """
 
     id: int
@@ -50,6 +54,8 @@ class Annotation:
     file_modified_ns: int | None = None
     coverage: CoverageCase | None = None
     active_seconds: float | None = None
+    sent_otherwise: Mapping[str, str] | None = field(default=None, hash=False)
+    file_changed_ns: int | None = None
 
 
 @dataclass(frozen=True)
@@ -77,3 +83,4 @@ class Draft:
     file_size: int | None = None
     file_modified_ns: int | None = None
     named_slices: NamedSlices = None
+    file_changed_ns: int | None = None

@@ -29,10 +29,13 @@ class AnnotationRow(Base):
     nothing.
     `label_names` are the names of the values 1..N, `image_sha256` is the `content_sha256` of the image on which it was
     drawn; NULL if the label was kept before the ledger had these columns.
-    `file_size` and `file_modified_ns` are those of its file when its digest was last checked; NULL until then.
+    `file_size`, `file_modified_ns` and `file_changed_ns` (see `data.files.writing.file_stamp`) are those of its file
+    when its digest was last checked; NULL until then.
     `seconds` is the time since the query, `active_seconds` the part of it in which the annotator worked, as their
     client says; NULL if unknown.
     `coverage` is a `CoverageCase`; NULL if the label was kept before the ledger had this column, or is not final.
+    `sent_otherwise` has, by its index, the digest of each slice that its annotator sent otherwise than the merged label
+    has it; NULL if the label was kept before the ledger had this column, or is shown under another tag too.
     """
 
     __tablename__ = "annotations"
@@ -71,6 +74,8 @@ class AnnotationRow(Base):
     file_modified_ns: Mapped[int | None] = mapped_column(BigInteger)
     coverage: Mapped[str | None] = mapped_column(Word)
     active_seconds: Mapped[float | None] = mapped_column(Double)
+    sent_otherwise: Mapped[dict[str, str] | None] = mapped_column(JSON(none_as_null=True))
+    file_changed_ns: Mapped[int | None] = mapped_column(BigInteger)
 
 
 class DraftRow(Base):
@@ -79,7 +84,7 @@ class DraftRow(Base):
     `named_slices` is a list or `"all"`, as its client has named them; NULL if it has named none, or if the draft was
     kept before the ledger had this column.
 
-    `file_size` and `file_modified_ns` are as in `AnnotationRow`.
+    `file_size`, `file_modified_ns` and `file_changed_ns` are as in `AnnotationRow`.
     """
 
     __tablename__ = "drafts"
@@ -104,3 +109,4 @@ class DraftRow(Base):
     file_size: Mapped[int | None] = mapped_column(BigInteger)
     file_modified_ns: Mapped[int | None] = mapped_column(BigInteger)
     named_slices: Mapped[list[int] | str | None] = mapped_column(SliceList)
+    file_changed_ns: Mapped[int | None] = mapped_column(BigInteger)
