@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from activelabel.data.splits import by_patient, choose_validation, stable_fraction, validation_count
+from activelabel.data.splits import by_patient, choose_validation, smallest_by_hash, stable_fraction, validation_count
 
 counts = st.integers(0, 50)
 id_sets = st.sets(st.text(min_size=1, max_size=8), max_size=40)
@@ -23,6 +23,13 @@ def test_fraction_is_the_same_for_ever():
 @given(st.text())
 def test_fraction_is_below_one(image_id):
     assert 0.0 <= stable_fraction(image_id) < 1.0
+
+
+@given(st.lists(st.sampled_from(["a", "b", "c", "ä", ""]), max_size=12), st.integers(0, 14))
+def test_smallest_by_hash_are_those_of_the_whole_order(names, count):
+    items = list(enumerate(names))  # several of one name: the earlier one comes first
+    in_order = sorted(items, key=lambda item: (stable_fraction(item[1]), item[1], item[0]))
+    assert smallest_by_hash(items, count, lambda item: item[1]) == in_order[:count]
 
 
 def test_fractions_are_spread_evenly():

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from activelabel.errors import InvalidInputError
-from activelabel.store.checks import checked_name, checked_slices, checked_word
+from activelabel.store.checks import checked_name, checked_names, checked_slices, checked_word
 
 
 def test_the_longest_names_are_kept_as_they_are():
@@ -14,6 +14,17 @@ def test_the_longest_names_are_kept_as_they_are():
 def test_a_name_that_no_column_holds_is_refused(name):
     with pytest.raises(InvalidInputError, match=r"annotator .*expected 1 to 255 characters"):
         checked_name(name, "annotator")
+
+
+@pytest.mark.parametrize("bad", ["", "x" * 256, "a\0b", b"caf\xe9".decode(errors="surrogateescape")])
+def test_of_many_names_a_bad_one_is_refused_as_it_is_alone(bad):
+    with pytest.raises(InvalidInputError) as alone:
+        checked_name(bad, "image")
+    with pytest.raises(InvalidInputError) as among:
+        checked_names(["a", bad, "b"], "image")
+    assert str(among.value) == str(alone.value)
+    good = ["a", "é" * 255, "x" * 255]
+    assert checked_names(good, "image") == good
 
 
 def test_a_file_name_in_another_encoding_is_refused():

@@ -6,6 +6,8 @@ from recorded import record_annotation
 
 from activelabel.acquisition.score import Score
 from activelabel.data.files.many.path_table import PathTable
+from activelabel.data.patients.by_name import BY_NAMES
+from activelabel.data.patients.given import PatientsOf, patients_by_names
 from activelabel.data.splits import choose_validation
 from activelabel.errors import InvalidInputError, NotFoundError
 from activelabel.store import image_sync
@@ -34,6 +36,26 @@ def test_a_table_of_files_is_registered_as_any_other_ids_are(ledger, clock):
         assert {name for name, image in after.items() if image.present} == there
         assert {name for name, image in after.items() if image.added_at == clock.now} == there - known.keys()
         before = there
+
+
+def test_a_first_table_is_registered_as_a_set_of_the_same_ids_is(ledger, tmp_path, clock):
+    """More than a page, and more than a statement has; some images of one patient by their names."""
+    names = [f"a'{number:05}" for number in range(9_991)]
+    names += [f"sub-{number // 3}_case {number:05} é" for number in range(9_991, 10_050)]
+    given = patients_by_names("names", BY_NAMES)
+    ledger.sync_images(PathTable.of(dict.fromkeys(names, "file")), 40, PatientsOf(given, names), rule=given.rule)
+    other = Ledger(sqlite_url(tmp_path / "other.sqlite"), clock)
+    other.sync_images(names, 40, given.of_all(names))
+    of_table, of_set = ({image.id: image for image in one.images()} for one in (ledger, other))
+    assert of_table == of_set
+    assert of_table.keys() == set(names)
+    assert {id_: image.patient for id_, image in of_table.items()} == {
+        id_: f"sub-{number // 3}" if number > 9_990 else None for number, id_ in enumerate(names)
+    }
+    assert {image.added_at for image in of_table.values()} == {clock.now}
+    assert [*ledger.training_pool_at_random()] == [*other.training_pool_at_random()]
+    assert 30 < len(validation(ledger)) <= 40
+    other.close()
 
 
 def validation(ledger):

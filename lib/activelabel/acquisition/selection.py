@@ -4,9 +4,12 @@ import hashlib
 import math
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby, islice
-from typing import Literal, Protocol, TypeVar
+from typing import Literal, Protocol, TypeVar, cast
 
+import numpy as np
 from typing_extensions import Self
+
+from activelabel.analysis.name_hashes import first_bytes
 
 
 class Identifier(Hashable, Protocol):
@@ -68,6 +71,12 @@ def random_place(id: str, seed: int) -> int:
     """The place of an id in the order of `shuffled`, -2^63 to 2^63 - 1: the first 8 bytes of a hash, less 2^63."""
     digest = hashlib.sha256(f"{seed}:{id}".encode()).digest()
     return int.from_bytes(digest[:8], "big") - 2**63
+
+
+def random_places(ids: Iterable[str], seed: int) -> list[int]:
+    """The `random_place` of each of many ids."""
+    unsigned = first_bytes(f"{seed}:{id}" for id in ids)
+    return cast("list[int]", (unsigned ^ np.uint64(2**63)).view(np.int64).tolist())
 
 
 def slice_peaks(profile: Sequence[float], min_distance: int = 5) -> list[int]:

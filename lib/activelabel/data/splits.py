@@ -8,16 +8,37 @@ image; without that, each image counts as a patient of its own.
 import hashlib
 import heapq
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Set
+from collections.abc import Callable, Collection, Iterable, Mapping, Set
+from itertools import compress
+from typing import TypeVar
+
+import numpy as np
+
+from activelabel.analysis.name_hashes import first_bytes
 
 _HASH_BITS = 53  # a float holds so many bits: the quotient below is exact and never rounds up to 1.0
 _LARGEST_SHARE = 4  # at most one image in so many: most of a small study must be left to learn from
+
+
+_Named = TypeVar("_Named")
 
 
 def stable_fraction(name: str) -> float:
     """A number in [0, 1) that depends on the name of a patient or image alone: the first 53 bits of its SHA-256."""
     first_bits = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big") >> (64 - _HASH_BITS)
     return first_bits / 2**_HASH_BITS
+
+
+def smallest_by_hash(items: Collection[_Named], count: int, name_of: Callable[[_Named], str]) -> list[_Named]:
+    """The `count` items, or all if there are fewer, of which the names have the smallest fractions, smallest first.
+
+    Of the same fraction those come first whose names do, then those that come first.
+    """
+    few: Iterable[_Named] = items
+    if 0 < count < len(items):
+        bits = first_bytes(map(name_of, items)) >> np.uint64(64 - _HASH_BITS)
+        few = compress(items, (bits <= np.partition(bits, count - 1)[count - 1]).tolist())
+    return heapq.nsmallest(count, few, key=lambda item: (stable_fraction(name_of(item)), name_of(item)))
 
 
 def validation_count(images: int, wanted: int) -> int:
@@ -46,9 +67,8 @@ def choose_validation(
     if count < 0:
         raise ValueError(f"validation cases: expected 0 or more, got {count}")
     if not patients:  # in a fraction of the memory, as a million images at a first start need
-        once = image_ids if isinstance(image_ids, Set) else set(image_ids)
-        order = ((stable_fraction(image_id), image_id) for image_id in once)
-        return frozenset(image_id for _, image_id in heapq.nsmallest(count, order))
+        once = image_ids if isinstance(image_ids, Set | Mapping) else set(image_ids)
+        return frozenset(smallest_by_hash(once, count, str))
     in_order = sorted(by_patient(image_ids, patients).items(), key=lambda item: (stable_fraction(item[0]), item))
     chosen: set[str] = set()
     for _, images in in_order:

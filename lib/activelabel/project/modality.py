@@ -1,10 +1,8 @@
 """The modality of a project's images: determined once, when the project begins, and kept in the ledger."""
 
-import heapq
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TypeVar
 
 from activelabel.data.files.channels import ONE_CHANNEL, ChannelLayout
 from activelabel.data.files.image_files import AnyImage, ImageFiles
@@ -18,7 +16,7 @@ from activelabel.data.modality import (
     named_modality,
     voted_modality,
 )
-from activelabel.data.splits import stable_fraction
+from activelabel.data.splits import smallest_by_hash
 from activelabel.data.volumes import read_volume
 from activelabel.errors import InvalidInputError
 from activelabel.project.readability import MODALITY
@@ -26,8 +24,6 @@ from activelabel.project.studies import is_pacs
 from activelabel.store.ledger import Ledger
 
 logger = logging.getLogger(__name__)
-
-_Image = TypeVar("_Image", str, ImageFiles)
 
 VOTERS = 64
 """The most images that vote, chosen by a hash of their names if there are more: reading thousands takes hours."""
@@ -151,17 +147,14 @@ def _images_in(folder: Path, links_out: bool, layout: ChannelLayout) -> Iterator
     """
     if folder.is_dir():
         found = find_images(folder, links_out=links_out, layout=layout)
-        paths = _drawn(found.files.values(), lambda path: path.rpartition("/")[2])
+        paths = smallest_by_hash(found.files.values(), MOST_TRIED, lambda path: path.rpartition("/")[2])
         yield from (layout.files(folder / path) for path in paths)
 
 
 def _voters(images: Iterable[AnyImage]) -> Iterator[ChannelIntensities]:
-    """The intensities of `VOTERS` images that can be read, drawn by the hash of their names; of all if there are fewer.
-
-    Only `MOST_TRIED` are kept in memory.
-    """
+    """The intensities of `VOTERS` readable images, drawn by the hash of their names; of all if there are fewer."""
     count = 0
-    for image in _drawn(map(ImageFiles.of, images), lambda image: image.name):
+    for image in smallest_by_hash(list(images), MOST_TRIED, lambda image: ImageFiles.of(image).name):
         try:
             intensities = measure_channels(read_volume(image).channels)
         except InvalidInputError as error:
@@ -171,11 +164,6 @@ def _voters(images: Iterable[AnyImage]) -> Iterator[ChannelIntensities]:
         count += 1
         if count == VOTERS:
             return
-
-
-def _drawn(images: Iterable[_Image], name_of: Callable[[_Image], str]) -> list[_Image]:
-    """The images that are tried, the first one first."""
-    return heapq.nsmallest(MOST_TRIED, images, key=lambda image: (stable_fraction(name_of(image)), name_of(image)))
 
 
 def _has_models(ledger: Ledger) -> bool:

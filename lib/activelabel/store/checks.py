@@ -1,7 +1,7 @@
 """Checks of names and lists of slices before the ledger keeps them."""
 
 import operator
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from activelabel.errors import InvalidInputError
 from activelabel.store.columns import NAME_LENGTH, WORD_LENGTH
@@ -21,6 +21,15 @@ def checked_name(name: str, field: str, longest: int = NAME_LENGTH) -> str:
     if not 1 <= len(name) <= longest or "\0" in name:
         raise InvalidInputError(f"{field} {name[:80]!r}: expected 1 to {longest} characters, got {len(name)}")
     return name
+
+
+def checked_names(names: Sequence[str], field: str) -> Sequence[str]:
+    """The names themselves, each checked as `checked_name` does, in a fraction of the time."""
+    together = "".join(names)
+    if not together.isascii() or "\0" in together or not all(map(NAME_LENGTH.__ge__, map(len, names))) or "" in names:
+        for name in names:
+            checked_name(name, field)
+    return names
 
 
 def checked_word(word: str, field: str) -> str:

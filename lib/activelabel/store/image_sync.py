@@ -1,21 +1,23 @@
 """Registering images: what the files say is brought into the ledger, whole or for the images that came and went."""
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import bindparam, func, insert, select, update
+from sqlalchemy import bindparam, func, select, update
 from sqlalchemy.orm import Session
 
-from activelabel.acquisition.selection import random_place
+from activelabel.acquisition.selection import random_places
 from activelabel.data.files.many.path_table import PathTable, only_here_and_there
+from activelabel.data.patients.given import PatientsOf
 from activelabel.data.splits import choose_validation, validation_count
 from activelabel.store.cases.leases import end_leases, unended_leases
-from activelabel.store.checks import checked_name
+from activelabel.store.checks import checked_name, checked_names
 from activelabel.store.image_counts import ImageCounting
 from activelabel.store.lookup import AT_ONCE, image_rows, in_pieces
+from activelabel.store.many.inserting import insert_rows
 from activelabel.store.pool import of_role
 from activelabel.store.random_order import RandomOrder, indexed_in_the_end
 from activelabel.store.records.images import Role
@@ -34,7 +36,6 @@ Read some at a time: all rows of a million images at once take a gigabyte.
 """
 _NEXT_IDS = select(_TABLE.c.id).where(_TABLE.c.id > bindparam("after")).order_by(_TABLE.c.id).limit(AT_ONCE)
 _ABSENT_IDS = select(_TABLE.c.id).where(_TABLE.c.present.is_(False))
-_REGISTER = insert(_TABLE)
 _PATIENTS_BY = "rule of patients"
 
 
@@ -70,23 +71,22 @@ class ImageSync(ImageCounting, RandomOrder):
             ValueError: `validation_cases` is negative.
         """
         there = ids if isinstance(ids, PathTable) else sorted(set(ids))
-        new, given, patient_of = set[str](), set[str](), dict[str, str]()
+        found, given = set[str](), set[str]()
         vanished, returned, renamed = set[str](), set[str](), dict[str, str]()
         with self._writing() as session:
             may_differ = not self._was_rule(session, rule) and patients is not None
             look_again = may_differ or given_validation is not None
             known = session.scalar(select(func.count()).select_from(ImageRow)) or 0
-            for image_id, row in _differing(session, there, every=look_again):
-                patient = None if patients is None else patients.get(image_id)
-                if patient is not None:
-                    patient = checked_name(patient, "patient")
+            is_first = not known and given_validation is None and isinstance(there, PathTable)
+            for image_id, row in () if is_first else _differing(session, there, every=look_again):
                 if given_validation is not None and given_validation(image_id):
                     given.add(image_id)
                 if row is None:
-                    new.add(checked_name(image_id, "image"))
-                    if patient is not None:
-                        patient_of[image_id] = patient
+                    found.add(image_id)
                     continue
+                patient = None if patients is None else patients.get(image_id)
+                if patient is not None:
+                    patient = checked_name(patient, "patient")
                 is_there, was_present, recorded = row
                 if is_there and not was_present:
                     returned.add(image_id)
@@ -95,10 +95,13 @@ class ImageSync(ImageCounting, RandomOrder):
                 if patient is not None and patient != recorded:
                     renamed[image_id] = patient
             _remember_patients(session, renamed)
+            rising = checked_names(sorted(found), "image")
+            new: Collection[str] = there if is_first else found  # a set of a million takes 110 MB
+            patient_of = _told_of(there if is_first else rising, patients)
             missing = validation_count(known + len(new), validation_cases) - _count_validation(session)
             if given:
-                validation = frozenset(new & given) | _new_validation(
-                    session, new - given, 0, patient_of, judging=given
+                validation = frozenset(found & given) | _new_validation(
+                    session, found - given, 0, patient_of, judging=given
                 )
             else:
                 validation = _new_validation(session, new, max(missing, 0), patient_of)
@@ -152,26 +155,27 @@ class ImageSync(ImageCounting, RandomOrder):
         return False
 
     def _register(
-        self, session: Session, ids: set[str], validation: frozenset[str], patient_of: Mapping[str, str], now: datetime
+        self,
+        session: Session,
+        ids: Collection[str],
+        validation: frozenset[str],
+        patient_of: Mapping[str, str],
+        now: datetime,
     ) -> None:
+        same = {"added_at": now, "present": True, "leased_whole": True, "random_seed": self.seed}
         with indexed_in_the_end(session, len(ids)):
             for some in in_pieces(ids):
-                rows = [
-                    {
-                        "id": image_id,
-                        "added_at": now,
-                        "role": "validation" if image_id in validation else "training",
-                        "present": True,
-                        "leased_whole": True,
-                        "patient": patient_of.get(image_id),
-                        "random_seed": self.seed,
-                        "random_place": random_place(image_id, self.seed),
-                    }
-                    for image_id in some
-                ]
-                session.execute(_REGISTER, rows)
+                varying: dict[str, Sequence[Any]] = {
+                    "id": checked_names(some, "image"),
+                    "role": ["validation" if image_id in validation else "training" for image_id in some],
+                    "patient": [patient_of.get(image_id) for image_id in some],
+                    "random_place": random_places(some, self.seed),
+                }
+                insert_rows(session.connection(), _TABLE, varying, same)
 
-    def _mark(self, session: Session, new: set[str], vanished: set[str], returned: set[str], now: datetime) -> None:
+    def _mark(
+        self, session: Session, new: Collection[str], vanished: set[str], returned: set[str], now: datetime
+    ) -> None:
         """Mark what vanished and what returned, and end the leases on what vanished."""
         _mark_present(session, vanished, False)
         _mark_present(session, returned, True)
@@ -234,6 +238,18 @@ def _beside(
         yield from ((image_id, None) for image_id in present)
 
 
+def _told_of(image_ids: Collection[str], patients: Mapping[str, str] | None) -> dict[str, str]:
+    """The patient of each of these images that has one."""
+    if patients is None:
+        return {}
+    if isinstance(patients, PatientsOf):
+        told = patients.among(image_ids)
+    else:
+        asked = ((image_id, patients.get(image_id)) for image_id in image_ids)
+        told = {image_id: patient for image_id, patient in asked if patient is not None}
+    return {image_id: checked_name(patient, "patient") for image_id, patient in told.items()}
+
+
 def _count_validation(session: Session) -> int:
     return session.scalar(select(func.count()).where(of_role("validation"))) or 0
 
@@ -245,7 +261,7 @@ def _remember_patients(session: Session, patients: Mapping[str, str]) -> None:
 
 
 def _new_validation(
-    session: Session, new: set[str], missing: int, patient_of: Mapping[str, str], judging: Collection[str] = ()
+    session: Session, new: Collection[str], missing: int, patient_of: Mapping[str, str], judging: Collection[str] = ()
 ) -> frozenset[str]:
     """The new images for validation: all those of validation patients, and `missing` ones from new patients.
 
@@ -262,7 +278,7 @@ def _new_validation(
     also = {image_id for image_id in known if "validation" in roles[patient_of.get(image_id, image_id)]}
     first = not judging and not _count_validation(session)
     return (
-        choose_validation(new - known if known else new, max(missing - len(also), 0), patient_of, at_least_one=first)
+        choose_validation({*new} - known if known else new, max(missing - len(also), 0), patient_of, at_least_one=first)
         | also
     )
 

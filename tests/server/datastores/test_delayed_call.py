@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from activelabel.server.datastores import delayed_call
-from activelabel.server.datastores.delayed_call import DelayedCall
+from activelabel.server.datastores.delayed_call import DelayedCall, with_pauses
 
 
 class Timer:
@@ -118,3 +118,16 @@ def test_what_failed_for_somebody_who_waits_is_still_to_be_done() -> None:
     call.flush()
     call.flush()
     assert done == ["written"]
+
+
+def test_pauses_are_as_long_as_what_was_computed_before_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """750 parts of 2 ms each make three pauses of half a second; the last one is no longer wanted."""
+    now, slept = [0.0], list[float]()
+    monkeypatch.setattr(delayed_call, "time", SimpleNamespace(thread_time=lambda: now[0], sleep=slept.append))
+    wanted = iter([True, True, False])
+    taken = []
+    for part in with_pauses(range(750), lambda: next(wanted)):
+        now[0] += 0.002
+        taken.append(part)
+    assert taken == [*range(750)]
+    assert slept == [pytest.approx(0.5), pytest.approx(0.5)]

@@ -799,3 +799,25 @@ def test_images_of_nearly_one_name_are_named_in_the_log_when_they_come(
     write_image(studies / "A.nii.gz", 4)
     store.refresh()
     assert "A.nii.gz and a.nii.gz: their names differ only in case" in caplog.text
+
+
+def test_pauses_are_made_only_while_nobody_waits_for_the_listing(
+    open_store: Callable[..., LedgerDatastore], studies: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = list[bool]()
+
+    def noting(parts: Iterator[bytes], are_wanted: Callable[[], bool]) -> Iterator[bytes]:
+        asked.append(are_wanted())
+        return parts
+
+    monkeypatch.setattr(folder_listing, "with_pauses", noting)
+    store = open_store()
+    store.json()
+    assert asked == [False], "somebody reads it"
+    write_image(studies / "c.nii.gz")
+    store.refresh()
+    store._view.flush()  # as its own thread does
+    assert asked == [False, True]
+    store._view.note()
+    store.close()
+    assert asked == [False, True, False]

@@ -164,7 +164,7 @@ def test_a_project_folder_that_cannot_be_written_holds_up_nothing(
     def refuse(*_: object, **__: object) -> None:
         raise PermissionError(errno.EACCES, "Permission denied")
 
-    monkeypatch.setattr(kept_listing, "write_atomically", refuse)
+    monkeypatch.setattr(kept_listing, "UnfinishedFile", refuse)
     store = start()
     for _ in range(2):
         save(store, tmp_path)

@@ -174,6 +174,8 @@ def alike_line(files: Mapping[str, str], new: Mapping[str, str] | None = None) -
         new: the paths of those that came, by id; None for all.
     """
     # One of two such images has not got the id that its path gives it. So it is of few, and the others are passed fast.
+    if isinstance(files, PathTable) and files.are_plain:
+        return None
     asked = files if new is None else new
     others = (path for id_, path in asked.items() if not spelt(path.replace("/", BETWEEN_FOLDERS)).startswith(id_))
     forms = {folded(path) for path in others}

@@ -6,7 +6,7 @@ patient; an image whose name tells none is a patient of its own.
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import islice
 
 from activelabel.data.patients.wording import like_others
@@ -38,12 +38,19 @@ _AT_ONCE = 1000
 def shared_by_name(image_ids: Iterable[str]) -> dict[str, list[str]]:
     """The patients who have several of these images by their names, each with them, in order."""
     images = defaultdict[str, list[str]](list)
-    search, left = re.compile(BY_NAMES).search, iter(image_ids)
-    while some := list(islice(left, _AT_ONCE)):
-        for image_id in some if _may_tell("\n".join(some)) else ():
-            if found := search(image_id):
-                images[found.group(1)].append(image_id)
+    search = re.compile(BY_NAMES).search
+    for image_id in that_may_tell(image_ids):
+        if found := search(image_id):
+            images[found.group(1)].append(image_id)
     return {patient: sorted(its) for patient, its in sorted(images.items()) if len(its) > 1}
+
+
+def that_may_tell(image_ids: Iterable[str]) -> Iterator[str]:
+    """Those of these images whose names may tell a patient by `BY_NAMES`, and some others."""
+    left = iter(image_ids)
+    while some := list(islice(left, _AT_ONCE)):
+        if _may_tell("\n".join(some)):
+            yield from some
 
 
 def _may_tell(together: str) -> bool:

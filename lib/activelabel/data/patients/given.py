@@ -13,7 +13,7 @@ from pathlib import Path
 from activelabel.data.case_names import names_of, written_name
 from activelabel.data.files.studies_folder import FolderContent
 from activelabel.data.given_splits import GivenSplit, SplitRole
-from activelabel.data.patients.by_name import BY_NAMES, IMAGES, NAMES
+from activelabel.data.patients.by_name import BY_NAMES, IMAGES, NAMES, that_may_tell
 from activelabel.data.patients.wording import like_others
 from activelabel.errors import InvalidInputError
 
@@ -64,7 +64,10 @@ class GivenPatients:
 
     def of_all(self, image_ids: Iterable[str]) -> dict[str, str]:
         """The patient of each image that has one."""
-        return {image_id: patient for image_id in image_ids if (patient := self.of(image_id)) is not None}
+        few = image_ids
+        if self.pattern is not None and self.pattern.pattern == BY_NAMES and not self.table:
+            few = that_may_tell(image_ids)
+        return {image_id: patient for image_id in few if (patient := self.of(image_id)) is not None}
 
     def known_only(self, content: FolderContent) -> FolderContent:
         """The images whose patient is known; the others are passed over, as they may be anybody's."""
@@ -111,7 +114,11 @@ class PatientsOf(Mapping[str, str]):
         return patient
 
     def __iter__(self) -> Iterator[str]:
-        return (image_id for image_id in self._image_ids if self._given.of(image_id) is not None)
+        return iter(self.among(self._image_ids))
+
+    def among(self, image_ids: Iterable[str]) -> dict[str, str]:
+        """The patient of each of these images that has one."""
+        return self._given.of_all(image_ids)
 
     def __len__(self) -> int:
         return sum(1 for _ in self)

@@ -3,12 +3,31 @@
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+from typing import TypeVar
 
 logger = logging.getLogger(__name__)
 
 AGAIN_SECONDS = 30.0
 """After that long a function is tried again that found a full or missing disk."""
+
+_BETWEEN_PAUSES = 250
+_Part = TypeVar("_Part")
+
+
+def with_pauses(parts: Iterable[_Part], are_wanted: Callable[[], bool]) -> Iterator[_Part]:
+    """The parts, with a pause after every few hundred, as long as a thread computes for these, if pauses are wanted.
+
+    Python keeps a thread that comes back from a disk, a network or a database waiting 5 ms for one that computes, and
+    who answers a question comes back twenty times.
+    """
+    left, began = iter(parts), time.thread_time()
+    while some := list(islice(left, _BETWEEN_PAUSES)):
+        yield from some
+        if are_wanted():
+            time.sleep(time.thread_time() - began)
+        began = time.thread_time()
 
 
 class NotesFailure:

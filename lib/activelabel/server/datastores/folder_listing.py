@@ -22,7 +22,7 @@ from monailabel.datastore.local import DataModel, LocalDatastore
 from activelabel.data.files.many.path_table import PathTable
 from activelabel.data.files.writing import write_if_changed
 from activelabel.project.listing import CHANGES, FILE, LISTING, changes, note_change
-from activelabel.server.datastores.delayed_call import DelayedCall
+from activelabel.server.datastores.delayed_call import DelayedCall, with_pauses
 from activelabel.server.datastores.kept_listing import KEPT, LARGE, KeptListing
 from activelabel.server.datastores.listed import ListedImage
 from activelabel.server.datastores.listed_images import ListedImages, Times
@@ -58,6 +58,7 @@ class FolderListing(LocalDatastore):
         self._view = DelayedCall(self._write_view, DELAY_SECONDS, share=VIEW_SHARE)
         self._changes: list[tuple[str, str, dict[str, Any] | None]] = []
         self._writing = threading.Lock()
+        self._waiting: list[None] = []  # one for each who waits for it to be written
         self._kept = KeptListing(project_folder / KEPT, Path(studies) / LISTING)
         super().__init__(studies, images_dir=images_dir, extensions=extensions, auto_reload=False)
 
@@ -206,7 +207,8 @@ class FolderListing(LocalDatastore):
             path = Path(self._datastore_config_path)
             with self._lock:  # but not while it is written: with a million images that takes seconds
                 images, noted, told = self._objects, self._noted_now(), _size_of(path.parent / CHANGES)
-            is_new, stamp = write_if_changed(path, self._lines(noted, images))
+            lines = with_pauses(self._lines(noted, images), lambda: not self._waiting)
+            is_new, stamp = write_if_changed(path, lines)
             if is_new or not (self._kept.failed_lately or self._kept.is_current()):
                 self._kept.keep(images, json.dumps(noted, default=str).encode(), stamp)
             with self._lock:
@@ -224,8 +226,9 @@ class FolderListing(LocalDatastore):
     def close(self) -> None:
         """Write the listing if a write is pending. Without it, the next start makes it of the folder and the ledger."""
         self._flush_view()
+        self._waiting.append(None)
         with self._writing:  # until a thread that is at it has written it, too: the process ends after this
-            pass
+            self._waiting.pop()
 
     def _flush_view_for_reader(self) -> None:
         if not self._view.failed_lately:
@@ -233,11 +236,14 @@ class FolderListing(LocalDatastore):
 
     def _flush_view(self) -> None:
         was_failing = self._view.is_failing
+        self._waiting.append(None)
         try:
             self._view.flush()
         except OSError as error:
             if not was_failing:
                 logger.warning("the listing of %s cannot be written now: %s", self._datastore_path, error)
+        finally:
+            self._waiting.pop()
 
 
 def _size_of(path: Path) -> int:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from activelabel.data.files.many.path_table import PathTable, TextColumn
-from activelabel.data.files.writing import Stamp, file_stamp, write_atomically
+from activelabel.data.files.writing import Stamp, UnfinishedFile, file_stamp
 from activelabel.server.datastores.delayed_call import NotesFailure
 from activelabel.server.datastores.listed_images import ListedImages, Times
 
@@ -69,7 +69,8 @@ class KeptListing(NotesFailure):
             "are_plain": images.files.are_plain,
             "crc32": _checksum(parts),
         }
-        write_atomically(self.file, b"".join([json.dumps(head).encode(), b"\n", *parts]), lasting=False, whole=False)
+        content = [json.dumps(head).encode(), b"\n", *parts]  # joined, they would be there twice
+        UnfinishedFile(self.file, content).finish(lasting=False, whole=False)
         self._is_damaged = False
 
     def read(self) -> tuple[PathTable, Times, dict[str, Any]] | None:

@@ -43,6 +43,11 @@ _SERVER_NOTICING_LOSS = {
     "idle_in_transaction_session_timeout": f"{_LOST_SECONDS}s",
 }
 
+_FOR_SHORT_STATEMENTS = {"jit": "off", "max_parallel_workers_per_gather": "0"}
+"""Of a million images a statement reads the first few of an index, which takes a millisecond. PostgreSQL goes by what
+reading all would cost, and compiled it and started workers for it first, which took 110 ms.
+"""
+
 
 def new_engine(url: str) -> Engine:
     """The connections to a database, which is opened at the first use.
@@ -78,12 +83,14 @@ def of_one_state(engine: Engine) -> Engine:
 
 
 def _prepare_postgresql(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
-    """Have the server end a transaction whose machine is gone, or whose process stands still.
+    """Have the server end a transaction whose machine is gone, or whose process stands still, and prepare for no more
+    than short statements.
 
-    It may be the writer's, for which all others wait. PostgreSQL before 12 does not know `tcp_user_timeout`, and does
-    without.
+    The transaction may be the writer's, for which all others wait. An earlier PostgreSQL that does not know a setting,
+    as 11 `tcp_user_timeout`, does without.
     """
-    settings = ", ".join(f"('{name}', '{value}')" for name, value in _SERVER_NOTICING_LOSS.items())
+    wanted = {**_SERVER_NOTICING_LOSS, **_FOR_SHORT_STATEMENTS}
+    settings = ", ".join(f"('{name}', '{value}')" for name, value in wanted.items())
     cursor = connection.cursor()
     cursor.execute(
         f"SELECT set_config(name, value, false) FROM (VALUES {settings}) AS wanted (name, value) "  # noqa: S608

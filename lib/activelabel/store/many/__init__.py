@@ -1,0 +1,1 @@
+"""Many rows at once: a first start may register a million images."""
