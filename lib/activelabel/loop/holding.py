@@ -34,6 +34,10 @@ LOOK_AGAIN_SECONDS = 0.5
 """The pause before a process that found every image held by others looks again."""
 
 
+def nothing_to_write() -> None:
+    """What a process calls as `Holding.write_now` while no scores are written behind it."""
+
+
 @contextmanager
 def only_training(ledger: Ledger, claim: Claim | None = None) -> Iterator[Claim]:
     """The claim of the only training of a project: the given one, or an own one, for which this waits."""
@@ -110,7 +114,7 @@ class Holding:
         self.told_to_end = told_to_end
         self.worker = worker or worker_name()
         self.recorded = 0
-        self.write_now: Callable[[], None] = lambda: None
+        self.write_now: Callable[[], None] = nothing_to_write
         self._ledger = ledger
         self._lease_seconds = lease_seconds
         self._stopped = stopped

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from types import TracebackType
 
 from activelabel.acquisition.score import ImageScores, Score
-from activelabel.loop.holding import Holding
+from activelabel.loop.holding import Holding, nothing_to_write
 from activelabel.store.ledger import Ledger
 
 WAIT_SECONDS = 2.0
@@ -54,6 +54,8 @@ class ScoresBehind(AbstractContextManager["ScoresBehind"]):
         self._at_once.set()
         self._waiting.put(None)
         self._writer.join()
+        if self._held is not None:  # Else both would keep each other, and what they hold, for a while.
+            self._held.write_now = nothing_to_write
         if error is None:
             self._raise_error()
 
