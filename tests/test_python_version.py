@@ -43,6 +43,20 @@ def test_ctrl_c_while_the_command_imports_its_modules_is_one_line_and_exit_code_
     assert (ended.value.code, capsys.readouterr().err) == (130, "stopped\n")
 
 
+@pytest.mark.parametrize(("before", "during"), [("", "PASSIVE"), ("ACTIVE", "ACTIVE")])
+def test_threads_of_openmp_sleep_while_they_wait_unless_the_user_says_otherwise(
+    before: str, during: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("OMP_WAIT_POLICY", before)  # so that it is put back at the end
+    if not before:
+        monkeypatch.delenv("OMP_WAIT_POLICY")
+    monkeypatch.setattr(sys, "argv", ["activelabel", "--version"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert (ended.value.code, os.environ["OMP_WAIT_POLICY"]) == (0, during)
+    assert capsys.readouterr().out.startswith("activelabel ")
+
+
 def test_the_command_refuses_an_unfit_python_with_exit_code_2_before_it_reads_its_options(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -118,3 +118,14 @@ def test_the_planes_are_those_of_nibabel() -> None:
         sides = nibabel.orientations.aff2axcodes(grid.affine_ras)
         planes = {"L": "sagittal", "R": "sagittal", "A": "coronal", "P": "coronal", "I": "axial", "S": "axial"}
         assert [plane_name(grid, axis) for axis in range(3)] == [planes[side] for side in sides]
+
+
+def test_slices_are_placed_without_a_call_that_wakes_the_threads_of_a_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`numpy.linalg.solve` does, for four equations; they then spin for some time, on a core that the network needs."""
+
+    def wakes_threads(*_: object) -> None:
+        raise AssertionError("numpy.linalg.solve was called")
+
+    prepared, original = grid_of("RAS", (4, 4, 3), (1.0, 1.0, 4.0)), grid_of("RAS", (4, 4, 5), (1.0, 1.0, 2.0))
+    monkeypatch.setattr(np.linalg, "solve", wakes_threads)
+    assert own_slice_values([0.0, 10.0, 40.0], prepared, original, 2).tolist() == [0.0, 5.0, 10.0, 25.0, 40.0]

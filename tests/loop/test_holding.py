@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from activelabel.acquisition.score import ImageScores, Score
-from activelabel.loop import holding
+from activelabel.loop import holding, written_behind
 from activelabel.loop.holding import Holding
 from activelabel.loop.written_behind import ScoresBehind
 from activelabel.names import ScoreKind
@@ -196,7 +196,10 @@ def test_what_was_lost_before_it_was_begun_is_not_begun(ledger: Ledger) -> None:
         assert next(images) not in mine
 
 
-def test_scores_that_are_written_behind_are_waited_for_and_not_claimed_again(ledger: Ledger) -> None:
+def test_scores_that_are_written_behind_are_waited_for_and_not_claimed_again(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(written_behind, "WAIT_SECONDS", 3600.0)  # they are written once nothing else is to do
     done = []
     with Holding(ledger) as held, ScoresBehind(ledger, 1, 0, held) as written:
         for image_id in held.images(JOB):
@@ -204,6 +207,20 @@ def test_scores_that_are_written_behind_are_waited_for_and_not_claimed_again(led
             done.append(image_id)
     assert done == ["a", "b", "c"]
     assert held.recorded == 3
+
+
+def test_scores_that_cannot_be_written_are_not_waited_for(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> list[str]:
+        raise OSError("the disk is full")
+
+    def score() -> None:
+        with Holding(ledger) as held, ScoresBehind(ledger, 1, 0, held) as written:
+            for image_id in held.images(JOB):
+                written.add(image_id, [Score.of_kind(KIND, 1.0)], 5)
+
+    monkeypatch.setattr(ledger, "record_scores_of_images", fail)
+    with pytest.raises(OSError, match="the disk is full"):
+        score()
 
 
 def test_what_a_dead_process_of_this_machine_held_is_free_at_once(ledger: Ledger) -> None:

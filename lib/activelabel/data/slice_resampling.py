@@ -62,6 +62,6 @@ def _shown(slices: Collection[int], axis: int, prepared: Grid, original: Grid) -
 def _positions(axis: int, prepared: Grid, original: Grid) -> NDArray[np.float64]:
     """The position of each prepared slice along `axis` of the original, in voxels of the original."""
     along = prepared_axis(prepared, original, axis)
-    to_original = np.linalg.solve(original.affine_ras, prepared.affine_ras)
+    to_original = original.to_voxels(prepared.affine_ras)
     positions: NDArray[np.float64] = to_original[axis, along] * np.arange(prepared.shape[along]) + to_original[axis, 3]
     return positions

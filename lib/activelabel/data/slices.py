@@ -77,7 +77,7 @@ def prepared_positions(prepared: Grid, original: Grid, axis: int) -> NDArray[np.
 
     They are whole numbers if both have the same slices; else they may lie between two slices or beyond the ends.
     """
-    to_prepared = np.linalg.solve(prepared.affine_ras, original.affine_ras)
+    to_prepared = prepared.to_voxels(original.affine_ras)
     along = prepared_axis(prepared, original, axis)
     positions = to_prepared[along, axis] * np.arange(original.shape[axis]) + to_prepared[along, 3]
     whole = np.rint(positions)
@@ -86,7 +86,7 @@ def prepared_positions(prepared: Grid, original: Grid, axis: int) -> NDArray[np.
 
 def prepared_axis(prepared: Grid, original: Grid, axis: int) -> int:
     """The axis of `prepared` that runs along `axis` of `original`."""
-    to_prepared = np.linalg.solve(prepared.affine_ras, original.affine_ras)
+    to_prepared = prepared.to_voxels(original.affine_ras)
     return int(np.abs(to_prepared[:3, axis]).argmax())
 
 

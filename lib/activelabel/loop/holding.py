@@ -24,14 +24,18 @@ LEASE_SECONDS = 60.0
 """How long a claim holds without a heartbeat."""
 BEATS_PER_LEASE = 6
 """How often a claim is extended before it would expire, so that it outlives a few beats that the ledger misses."""
-WRITTEN_SECONDS = 0.05
-"""The pause until this process looks again whether its own scores are written."""
+WRITTEN_SECONDS = 0.5
+"""How long a process waits at once for its own scores to be written, before it looks whether that failed."""
 CLAIMED_SECONDS = 2.0
 """How much work of its own a process claims at once; so much comes back late to the others if it is killed."""
 CLAIMED_AT_MOST = 64
 """The most images that are claimed at once."""
 LOOK_AGAIN_SECONDS = 0.5
 """The pause before a process that found every image held by others looks again."""
+
+
+def nothing_to_write() -> None:
+    """What a process calls as `Holding.write_now` while no scores are written behind it."""
 
 
 @contextmanager
@@ -89,6 +93,8 @@ class Holding:
         worker: the name under which it claims.
         recorded: of how many images it has written the scores.
         told_to_end: whether this process is to end.
+        write_now: called again and again while this process waits for nothing but the writing of what it has scored;
+            what it raises ends the waiting.
     """
 
     def __init__(
@@ -108,13 +114,14 @@ class Holding:
         self.told_to_end = told_to_end
         self.worker = worker or worker_name()
         self.recorded = 0
+        self.write_now: Callable[[], None] = nothing_to_write
         self._ledger = ledger
         self._lease_seconds = lease_seconds
         self._stopped = stopped
         self._ended = threading.Event()
         self._heart = threading.Thread(target=self._beat, name="heart", daemon=True)
         self._held: set[Claim] = set()
-        self._lock = threading.Lock()
+        self._lock = threading.Condition()  # of what is held; it tells when that becomes less
         self._writing = threading.Lock()  # so that the heart takes no claim that just ended for a lost one
 
     def __enter__(self) -> "Holding":
@@ -188,8 +195,10 @@ class Holding:
         return wanted
 
     def _wait_until_written(self, job: Job) -> None:
-        while self._has_in_hand(job) and not self._stopped():
-            self._ended.wait(WRITTEN_SECONDS)
+        with self._lock:
+            while self._has_in_hand(job) and not self._stopped():
+                self.write_now()
+                self._lock.wait(WRITTEN_SECONDS)
 
     def _still_has(self, job: Job, image_id: str) -> bool:
         with self._lock:
@@ -252,6 +261,7 @@ class Holding:
     def _forget(self, claim: Claim) -> None:
         with self._lock:
             self._held.discard(claim)
+            self._lock.notify_all()
 
     def _beat(self) -> None:
         while not self._ended.wait(self._lease_seconds / BEATS_PER_LEASE):
@@ -271,5 +281,6 @@ class Holding:
         with self._lock:
             lost &= self._held
             self._held -= lost
+            self._lock.notify_all()
         for claim in lost:
             logger.warning("lost %s: no heartbeat in time", claim.item or f"the whole job ({claim.kind})")

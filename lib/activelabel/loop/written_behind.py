@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from types import TracebackType
 
 from activelabel.acquisition.score import ImageScores, Score
-from activelabel.loop.holding import Holding
+from activelabel.loop.holding import Holding, nothing_to_write
 from activelabel.store.ledger import Ledger
 
 WAIT_SECONDS = 2.0
@@ -20,13 +20,18 @@ class ScoresBehind(AbstractContextManager["ScoresBehind"]):
     """Writes scores of images by one model. When the context ends, also by an error, all that were added are kept."""
 
     def __init__(self, ledger: Ledger, model_version: int, seed: int, held: Holding | None = None) -> None:
-        """Write to `ledger`; with `held`, only scores of images that this process still holds."""
+        """Write to `ledger`; with `held`, only scores of images that this process still holds, and at once if it waits.
+
+        Scores are added, and `held` is asked for images, in one thread.
+        """
         self._held = held
+        if held is not None:
+            held.write_now = self.write_now
         self._ledger = ledger
         self._model_version = model_version
         self._seed = seed
         self._waiting: queue.Queue[ImageScores | None] = queue.Queue(_MOST_WAITING)
-        self._ending = threading.Event()
+        self._at_once = threading.Event()
         self._error: BaseException | None = None
         self._writer = threading.Thread(target=self._write_all, name="scores", daemon=True)
         self._writer.start()
@@ -34,15 +39,23 @@ class ScoresBehind(AbstractContextManager["ScoresBehind"]):
     def add(self, image_id: str, scores: Sequence[Score], repeats: int) -> None:
         """Have the scores of an image written. Raises what an earlier writing raised."""
         self._raise_error()
+        self._at_once.clear()
         self._waiting.put(ImageScores(image_id, tuple(scores), repeats))
+
+    def write_now(self) -> None:
+        """Have what was added until now written without a wait for more. Raises what an earlier writing raised."""
+        self._raise_error()
+        self._at_once.set()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Wait until everything is written. Raises what a writing raised, unless the block has raised itself."""
-        self._ending.set()
+        self._at_once.set()
         self._waiting.put(None)
         self._writer.join()
+        if self._held is not None:  # Else both would keep each other, and what they hold, for a while.
+            self._held.write_now = nothing_to_write
         if error is None:
             self._raise_error()
 
@@ -68,7 +81,7 @@ class ScoresBehind(AbstractContextManager["ScoresBehind"]):
         """Images whose scores are written together, and whether they are the last."""
         item = self._waiting.get()
         if item is not None:
-            self._ending.wait(WAIT_SECONDS)
+            self._at_once.wait(WAIT_SECONDS)
         batch: list[ImageScores] = []
         while item is not None:
             batch.append(item)
