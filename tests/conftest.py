@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Generator, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ from as_found import left_as_found
 from filelock import FileLock
 from hypothesis import HealthCheck, settings
 from late_imports import import_slicer_late
+from unsynced import unsynced
 
 from activelabel.lean_imports import absent, import_monai_lean
 from activelabel.quick_imports import no_collections
@@ -151,6 +153,13 @@ def file_as_found() -> Iterator[None]:
 def as_found() -> Iterator[None]:
     """Undo what a test does to its process: its next test is another one if only some are run."""
     with left_as_found():
+        yield
+
+
+@pytest.fixture(autouse=True, scope="module")
+def no_waits_for_the_disk(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Let nothing that this process writes wait until it is on the disk, but in the tests of just that."""
+    with nullcontext() if request.path.name == "test_database.py" else unsynced():
         yield
 
 
