@@ -8,6 +8,8 @@ REQUIREMENTS := requirements.txt constraints.txt pyproject.toml
 ALIVE = $(BIN)/python .ci/alive.py
 PIP = $(ALIVE) $(BIN)/python -m pip --disable-pip-version-check install --progress-bar off
 export PATH := $(CURDIR)/$(BIN):$(PATH)
+# Images of containers often set this: each of some hundred processes of the tests would then compile the sources anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: run ohif test test-pythons lint clients audit docs clean clean-docs
 

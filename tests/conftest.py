@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Generator, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ from as_found import left_as_found
 from filelock import FileLock
 from hypothesis import HealthCheck, settings
 from late_imports import import_slicer_late
+from unsynced import unsynced
 
 from activelabel.lean_imports import absent, import_monai_lean
 from activelabel.quick_imports import no_collections
@@ -53,6 +55,18 @@ SLOWEST_FIRST = (
 )
 """Tests with which a run begins, so that it does not end with one worker busy and the others idle."""
 
+SLOWEST_LAST = (
+    "store/test_case_events.py",
+    "server/datastores/test_pacs.py",
+    "sample_data/test_make_abdomen.py",
+    "test_lean_imports.py",
+    "server/actions/test_reviews.py",
+    "work/test_launching.py",
+    "simulation/test_runs.py",
+    "test_core.py",
+)
+"""The files without servers that take longest: half of the workers begin at the end."""
+
 APART = (
     "e2e/test_rounds.py", "e2e/test_simulate.py", "e2e/test_slices.py", "e2e/test_two_stages.py",
     "e2e/test_warm_start.py",
@@ -84,22 +98,36 @@ def pytest_collection() -> Generator[None, object, object]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the tests that take longest first, then the others with servers; the order within a file stays."""
+    """Put the tests with servers first and the others after them, so that what takes longest is at either end.
+
+    The order within a file stays.
+    """
 
     def place(item: pytest.Item) -> int:
-        test = item.nodeid
-        slow = [number for number, name in enumerate(SLOWEST_FIRST) if test.startswith(f"tests/{name}")]
-        return slow[0] if slow else len(SLOWEST_FIRST) + ("/e2e/" not in test)
+        test = item.nodeid.removeprefix("tests/")
+        first = [number - len(SLOWEST_FIRST) for number, name in enumerate(SLOWEST_FIRST) if test.startswith(name)]
+        last = [number for number, name in enumerate(SLOWEST_LAST, start=2) if test.startswith(name)]
+        return [*first, *last, 0 if test.startswith("e2e/") else 1][0]
 
     items.sort(key=place)
 
 
 @pytest.hookimpl(optionalhook=True)  # of pytest-xdist
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Keep the tests of a file together (`--dist loadfile`), but for those that share nothing or share with others."""
+    """Keep the tests of a file together (`--dist loadfile`), but for those that share nothing or share with others.
+
+    Half of the workers begin with the first tests, which wait for servers, and half with the last ones, which compute:
+    so the processors are busy all the time.
+    """
     from xdist.scheduler import LoadFileScheduling
 
     class Scheduling(LoadFileScheduling):
+        def _assign_work_unit(self, node: Any) -> None:
+            number = int(node.gateway.id.removeprefix("gw"))
+            if number % 2:
+                self.workqueue.move_to_end(next(reversed(self.workqueue)), last=False)
+            super()._assign_work_unit(node)
+
         def _split_scope(self, nodeid: str) -> str:
             file = super()._split_scope(nodeid)
             name = file.removeprefix("tests/")
@@ -125,6 +153,13 @@ def file_as_found() -> Iterator[None]:
 def as_found() -> Iterator[None]:
     """Undo what a test does to its process: its next test is another one if only some are run."""
     with left_as_found():
+        yield
+
+
+@pytest.fixture(autouse=True, scope="module")
+def no_waits_for_the_disk(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Let nothing that this process writes wait until it is on the disk, but in the tests of just that."""
+    with nullcontext() if request.path.name == "test_database.py" else unsynced():
         yield
 
 

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import posix
 import random
 import signal
 import sys
@@ -11,6 +12,10 @@ import numpy as np
 import pytest
 import torch
 from as_found import left_as_found
+from sqlalchemy import text
+
+from activelabel.store.connection.location import sqlite_url
+from activelabel.store.ledger import Ledger
 
 
 def test_what_a_test_changes_of_its_process_is_put_back(tmp_path: Path) -> None:
@@ -67,3 +72,15 @@ def test_a_failing_test_is_undone_too() -> None:
     with pytest.raises(RuntimeError):
         fail()
     assert logging.root.level == level
+
+
+def test_a_test_waits_for_no_disk(tmp_path: Path) -> None:
+    assert os.fsync is not posix.fsync
+    with (tmp_path / "file").open("wb") as file:
+        os.fsync(file.fileno())
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fsync(10**6)
+    ledger = Ledger(sqlite_url(tmp_path / "ledger.sqlite"))
+    with ledger._writing() as session:
+        assert session.scalar(text("PRAGMA synchronous")) == 0  # OFF
+    ledger.close()

@@ -48,7 +48,8 @@ def _seed() -> None:
     random.seed(SEED)
     np.random.seed(SEED)
     if "torch" in sys.modules:
-        sys.modules["torch"].manual_seed(SEED)
+        # `torch.manual_seed` also notes what is to be done once there is a GPU, each time with three printed stacks.
+        sys.modules["torch"].default_generator.manual_seed(SEED)
 
 
 def _loggers() -> list[logging.Logger]:

@@ -22,6 +22,7 @@ _PATIENCE = f"set_config('lock_timeout', '{_PATIENCE_SECONDS}s', true)"
 _TAKE_TURNS = f"SELECT pg_advisory_xact_lock({_WRITER_LOCK}) FROM {_PATIENCE}"  # noqa: S608  # in one round trip
 _LOCK_NOT_AVAILABLE, _INSUFFICIENT_PRIVILEGE, _DISK_FULL = "55P03", "42501", "53100"  # PostgreSQL's codes
 _STOOD_STILL = "25P03"  # for longer than `idle_in_transaction_session_timeout`
+_SYNCHRONOUS = "FULL"  # SQLite's: a commit is on the disk before it is acknowledged
 _SQLITE_BUSY, _SQLITE_FULL = 5, 13  # primary result codes
 _SQLITE_CODES = {"database is locked": _SQLITE_BUSY, "database or disk is full": _SQLITE_FULL}
 
@@ -105,7 +106,7 @@ def _prepare_sqlite(connection: DBAPIConnection, _entry: ConnectionPoolEntry) ->
     cursor = connection.cursor()
     cursor.execute(f"PRAGMA busy_timeout = {_PATIENCE_SECONDS * 1000}")
     cursor.execute("PRAGMA foreign_keys = ON")
-    cursor.execute("PRAGMA synchronous = FULL")  # a commit is on the disk before it is acknowledged
+    cursor.execute(f"PRAGMA synchronous = {_SYNCHRONOUS}")
     _write_ahead(cursor)
     cursor.close()
 
