@@ -1,6 +1,5 @@
 """Digests tell which slices of two labels are equal, as a comparison of their voxels does."""
 
-import hashlib
 import tracemalloc
 
 import numpy as np
@@ -44,13 +43,28 @@ def test_labels_with_different_numbers_of_slices_are_not_compared() -> None:
 @pytest.mark.parametrize("kind", [np.uint8, np.uint16])
 def test_digests_are_those_of_each_slice_whatever_the_order_in_memory(axis: int, kind: type) -> None:
     drawn = np.random.default_rng(0).integers(0, 3, (5, 4, 3)).astype(kind)
-    expected = tuple(
-        hashlib.blake2b(drawn.take(index, axis).astype("<u2").tobytes(), digest_size=16).hexdigest()
-        for index in range(drawn.shape[axis])
-    )
+    digests = slice_digests(drawn, axis)
+    assert digests == slice_digests(np.asfortranarray(drawn), axis)
+    assert digests == slice_digests(drawn[::-1][::-1].astype(np.uint16), axis)
+    for index, digest in enumerate(digests):  # alone in its label, a slice has the same digest
+        alone = np.zeros_like(drawn)
+        np.moveaxis(alone, axis, 0)[index] = drawn.take(index, axis)
+        assert slice_digests(alone, axis)[index] == digest
 
-    assert slice_digests(drawn, axis) == expected
-    assert slice_digests(np.asfortranarray(drawn), axis) == expected
+
+def test_the_same_drawing_elsewhere_on_a_slice_and_the_same_bytes_of_another_shape_differ() -> None:
+    slices = np.zeros((5, 6, 6, 2), np.uint8)
+    slices[0, 1:3, 1:3, 0] = 1
+    slices[1, 2:4, 1:3, 0] = 1
+    slices[2, 1:3, 2:4, 0] = 1
+    slices[3, 1:5, 1:2, 0] = 1  # four voxels too
+    slices[4, 1:2, 1:5, 0] = 1
+    assert len({slice_digests(one, 2)[0] for one in slices}) == 5
+
+
+def test_values_that_differ_in_the_second_byte_differ() -> None:
+    values = np.array([1, 257, 513], np.uint16)
+    assert len({slice_digests(np.full((2, 2, 1), value, np.uint16), 2) for value in values}) == 3
 
 
 def test_no_digest_of_a_slice_copies_the_whole_label() -> None:

@@ -20,7 +20,7 @@ from activelabel.data.slice_digests import SliceDigests, slice_digests
 logger = logging.getLogger(__name__)
 
 ENDING = ".slices"
-FORMAT = "activelabel slice digests 1"
+FORMAT = "activelabel slice digests 2"
 
 
 def digest_file(label: Path) -> Path:

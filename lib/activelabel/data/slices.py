@@ -46,7 +46,9 @@ def slice_mask(shape: Shape3D, axis: int, slices: Iterable[int]) -> NDArray[np.b
 def differing_slices(first: NDArray[np.generic], second: NDArray[np.generic] | int, axis: int) -> set[int]:
     """Indices along `axis` of the slices in which two arrays of one shape, or an array and a value, differ."""
     others = tuple(other for other in range(first.ndim) if other != axis)
-    return {int(index) for index in np.flatnonzero((first != second).any(axis=others))}
+    # Whether anything is not 0 is told from the array itself, without an array of what differs from 0.
+    differ = first if isinstance(second, int) and second == 0 else first != second
+    return {int(index) for index in np.flatnonzero(differ.any(axis=others))}
 
 
 def own_slice_values(

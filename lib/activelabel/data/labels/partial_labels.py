@@ -20,7 +20,9 @@ class PartialLabel:
 
     def foreground_slices(self, labels: Sequence[str]) -> int:
         """The number of its slices with a structure of the label map `labels` on them."""
-        return len(differing_slices(label_map_of(labels).drawn(self.array), False, self.axis))
+        label_map = label_map_of(labels)
+        drawn = self.array if label_map.undrawn == (0,) else label_map.drawn(self.array)
+        return len(differing_slices(drawn, 0, self.axis))
 
 
 def merge(before: PartialLabel | None, sent: LabelArray, axis: int, covered: Collection[int]) -> PartialLabel:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from activelabel.data.labels.arrays import drawn_values
 from activelabel.errors import InvalidInputError
 
 
@@ -30,7 +31,7 @@ def by_place(
     Raises:
         InvalidInputError: the values fit both ways of counting, which give them different names.
     """
-    drawn = [int(value) for value in np.unique(whole) if value]
+    drawn = drawn_values(whole)
     places = dict(zip(numbers, range(1, len(numbers) + 1), strict=True))
     if not places.keys() >= set(drawn) or all(places[value] == value for value in drawn):
         return whole
