@@ -268,7 +268,7 @@ def test_the_setting_turns_it_off(make_site: Callable[..., Site]) -> None:
     site = make_site(read_ahead="false")
     site.ahead.start()
     first = site.ask()
-    assert "read-ahead" not in {thread.name for thread in threading.enumerate()}
+    assert site.ahead._thread is None
     assert site.pacs.asked == {first: 1}
 
 
