@@ -13,7 +13,7 @@ _LOOK_SECONDS = 0.1
 
 
 class Requests:
-    """Counts the requests that are being answered. An answer that is sent on and on, as events are, counts not."""
+    """Counts the requests that are being answered. An answer that is sent on and on, as events are, does not count."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
