@@ -58,6 +58,7 @@ def test_the_whole_loop_in_ohif(
     conf = {"recipe": recipe, "labels": "ball", "seed": 1, "readers": 2, "readers_share": 0.1}
     # One model only: the mask that the page shows is compared with that of the model in use.
     conf |= {"start": 2, "retrain_after": 5}
+    conf["read_ahead"] = "false"  # in the end a case is asked for that must not be in the cache
     server = make_server(orthanc.dicom_web, places, project_dir=tmp_path / "project", **conf).start()
     assert server.info()["datastore"]["total"] == CASES
     studies = requests.get(f"{server.address}/proxy/dicom/qido/studies?limit=1", timeout=ANSWER_SECONDS).json()

@@ -73,9 +73,12 @@ class Study(RuleBasedStateMachine):
     @rule(annotator=annotators, image_id=images, slices=coverages, minutes=st.sampled_from([10, 30]))
     def ask(self, annotator, image_id, slices, minutes):
         covers = None if slices is None else frozenset(slices)
+        is_free = self.expected.free(image_id, covers)
+        wanted = None if slices is None else tuple(slices)
+        assert self.ledger.would_grant(annotator, image_id, "random", wanted) == is_free
         lease = self.ledger.grant_lease(annotator, image_id, minutes, "random", slices=slices)
         mine = self.expected.lease_of(annotator)
-        if mine is None and self.expected.free(image_id, covers):
+        if mine is None and is_free:
             mine = Held(annotator, image_id, covers, self.clock.now + timedelta(minutes=minutes))
             self.expected.held.append(mine)
         assert self.held(lease) == mine

@@ -28,6 +28,7 @@ from activelabel.data.preprocessing import PreparedImage
 from activelabel.data.volumes import Volume, read_volume
 from activelabel.errors import InvalidInputError
 from activelabel.prediction.prepared.images import PreparedImages
+from activelabel.prediction.prepared.one_reader import OneReader
 from activelabel.recipes import PreprocessingSettings
 from activelabel.store.ledger import Ledger
 from activelabel.store.records.images import Image
@@ -41,6 +42,8 @@ MOST_REMEMBERED = 50_000
 """The number of images of which a pass over all of them remembers what the ledger knew."""
 COMPARED = 64
 """The number of other images with which the intensities of a new image are compared."""
+_READING = OneReader()
+"""The images that threads of this process read to record their content."""
 
 
 def read_case(image_id: str, image: AnyImage, ledger: Ledger) -> Volume:
@@ -107,16 +110,35 @@ def prepare_case(
 def note_image(image_id: str, image: AnyImage, ledger: Ledger, volume: Volume | None = None) -> None:
     """Record the content of an image's files in the ledger, unless their size and times are as they were recorded.
 
-    An image whose intensities differ from those of the others is logged.
+    An image whose intensities differ from those of the others is logged. If another thread reads the same image, this
+    waits for it.
 
     Raises:
         InvalidInputError: the image cannot be read.
     """
-    state, known = state_of(ImageFiles.of(image)), ledger.image(image_id)
-    if _is_as_noted(known, state):
-        if known.file_changed_ns is None and state.changed_ns:  # an earlier version has noted it
-            ledger.note_file_changed(image_id, state.changed_ns)
+    if _has_noted(image_id, image, ledger):
         return
+    if volume is not None:
+        _note(image_id, image, ledger, volume)
+        return
+    ledger.look_anew()
+    with _READING.alone(ImageFiles.of(image).path) as has_waited:
+        if not (has_waited and _has_noted(image_id, image, ledger)):
+            _note(image_id, image, ledger)
+
+
+def _has_noted(image_id: str, image: AnyImage, ledger: Ledger) -> bool:
+    state, known = state_of(ImageFiles.of(image)), ledger.image(image_id)
+    if not _is_as_noted(known, state):
+        return False
+    if known.file_changed_ns is None and state.changed_ns:  # an earlier version has noted it
+        ledger.note_file_changed(image_id, state.changed_ns)
+    return True
+
+
+def _note(image_id: str, image: AnyImage, ledger: Ledger, volume: Volume | None = None) -> None:
+    """Record the content of an image's files, which are read unless their `volume` is given."""
+    state = state_of(ImageFiles.of(image))  # before they are read: they may change meanwhile
     volume = volume or read_volume(image)
     intensities = measure_channels(volume.channels)
     numbers = [number for channel in intensities for number in channel.as_tuple()]

@@ -208,6 +208,10 @@ class Settings(BaseModel):
         description="what tracks each training: mlflow in the project's mlflow.db, tensorboard by event files in the "
         "folder of its run, both, or none",
     )
+    read_ahead: bool = Field(
+        default=True,
+        description="true or false: while an annotator draws, fetch and read the image that they would be given next",
+    )
     autopilot: bool = Field(default=True, description="true or false: train and score without being asked")
     allow_remote: bool = Field(
         default=False,

@@ -133,7 +133,7 @@ class ActiveLabel(MONAILabelApp):
         application = self.application
         application.datastore.readmit_mended(at_start=True)
         guard_host(application.project)
-        end_children_with_server(also=application.events.close)  # the web server waits for open answers
+        end_children_with_server(also=application.end)
         progress = application.project.ledger.progress()
         waiting = progress.images - progress.annotated - progress.unreadable
         place = place_asked_for(sys.argv[1:])
@@ -143,6 +143,7 @@ class ActiveLabel(MONAILabelApp):
         )
         if application.autopilot is not None:
             application.autopilot.start()
+        application.read_ahead.start()
         return_memory()
 
 

@@ -5,14 +5,13 @@ from dataclasses import dataclass
 
 from monailabel.interfaces.tasks.infer_v2 import InferTask
 from monailabel.interfaces.tasks.scoring import ScoringMethod
-from monailabel.interfaces.tasks.strategy import Strategy
 
 from activelabel.project.models.loaded import LoadedModel
 from activelabel.project.project import Project
 from activelabel.server.task_names import MODEL
 from activelabel.server.tasks.scoring import scoring_methods
 from activelabel.server.tasks.segmentation import SegmentationInfer
-from activelabel.server.tasks.strategy import host_strategies
+from activelabel.server.tasks.strategy import HostStrategy, host_strategies
 from activelabel.server.tasks.training import HostTraining, build_trainers
 from activelabel.server.tasks.uncertainty import UncertaintyInfer
 
@@ -26,7 +25,7 @@ class ProjectTasks:
 
     infers: Mapping[str, InferTask]
     trainers: Mapping[str, HostTraining]
-    strategies: Mapping[str, Strategy]
+    strategies: Mapping[str, HostStrategy]
     scoring_methods: Mapping[str, ScoringMethod]
     loaded: LoadedModel
 

@@ -8,7 +8,7 @@ first of these that nobody else holds is leased to the annotator who asks.
 
 import itertools
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from datetime import timezone
 from typing import Any
 
@@ -34,8 +34,12 @@ _UNASKED = "drawn on before it was asked for"
 class ProjectStrategy:
     """A strategy of this project: strategies differ only in name, proposals and description."""
 
-    def __init__(self, project: Project, name: str, propose: Proposals, description: str) -> None:
+    def __init__(
+        self, project: Project, name: str, propose: Proposals, description: str, *, is_cheap: bool = True
+    ) -> None:
+        """`is_cheap`: its proposals cost so little that `look` may read them beside a question."""
         self.description = description
+        self.is_cheap = is_cheap
         self._project = project
         self._name = name
         self._propose = propose
@@ -56,22 +60,41 @@ class ProjectStrategy:
         with self._project.ledger.one_look():
             return self._choose(annotator, images)
 
-    def _choose(self, annotator: str, images: DescribedImages) -> dict[str, Any]:
+    def look(self, annotator: str, without: Collection[str] = ()) -> Proposal | None:
+        """What `next` would lease to an annotator who had answered what they hold; None if nothing is left.
+
+        Nothing changes. Images are not read, so `next` passes over one that cannot be used; `without` are such images.
+        """
         ledger = self._project.ledger
-        at_hand = ledger.at_hand(annotator)
+        with ledger.one_look():
+            at_hand = ledger.at_hand(annotator)
+            for propose in self._turns(annotator, at_hand):
+                for found in propose():
+                    strategy = found.strategy or self._name
+                    if found.image_id not in without and ledger.would_grant(
+                        annotator, found.image_id, strategy, found.slices
+                    ):
+                        return found
+        return None
+
+    def _choose(self, annotator: str, images: DescribedImages) -> dict[str, Any]:
+        at_hand = self._project.ledger.at_hand(annotator)
+        held = self._project.ledger.active_lease(annotator) if at_hand.held else None
+        for propose in self._turns(annotator, at_hand):
+            given = self._next(annotator, images, propose, held)
+            if given:
+                return given
+            held = None
+        return {}
+
+    def _turns(self, annotator: str, at_hand: AtHand) -> Iterator[Callable[[], Iterable[Proposal]]]:
+        """What is proposed to an annotator: all but what is passed over for them, then, if there is such, all."""
         any_passed_over = at_hand.skipped or at_hand.drafts or at_hand.returned
-        passed_over = ledger.passed_over(annotator) if any_passed_over else []
-
-        def at_once() -> Iterable[Proposal]:
-            return (proposal for proposal in self._all(annotator, at_hand) if proposal.image_id not in passed_over)
-
-        def in_the_end() -> Iterable[Proposal]:
-            places = {image_id: place for place, image_id in enumerate(passed_over)}
-            return sorted(self._all(annotator, at_hand), key=lambda proposal: places.get(proposal.image_id, -1))
-
-        held = ledger.active_lease(annotator) if at_hand.held else None
-        given = self._next(annotator, images, at_once, held)
-        return self._next(annotator, images, in_the_end) if passed_over and not given else given
+        passed_over = self._project.ledger.passed_over(annotator) if any_passed_over else []
+        places = {image_id: place for place, image_id in enumerate(passed_over)}
+        yield lambda: (one for one in self._all(annotator, at_hand) if one.image_id not in places)
+        if passed_over:
+            yield lambda: sorted(self._all(annotator, at_hand), key=lambda one: places.get(one.image_id, -1))
 
     def _all(self, annotator: str, at_hand: AtHand) -> Iterator[Proposal]:
         """The annotator's drafts, what was returned to them, second readings, then the strategy's proposals."""

@@ -1,6 +1,7 @@
 import datetime
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import nibabel
@@ -25,7 +26,7 @@ class Archive:
         self.breaks_after: int | None = None
         self.studies: list[str] = []
 
-    def download(self, series_uid: str, study_uid: str, folder: Path) -> None:
+    def download(self, series_uid: str, study_uid: str, folder: Path, go_on: Callable[[], bool] = lambda: True) -> None:
         self.downloads += 1
         self.studies.append(study_uid)
         for index, dataset in enumerate(self.slices):

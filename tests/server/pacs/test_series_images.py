@@ -5,7 +5,7 @@ Images are read as the parts of a server and its children read them, from a data
 
 import datetime
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -47,7 +47,7 @@ class RefusingPacs(Pacs):
     def segmentations(self) -> list[Series]:
         return []
 
-    def download(self, series_uid: str, study_uid: str, folder: Path) -> None:
+    def download(self, series_uid: str, study_uid: str, folder: Path, go_on: Callable[[], bool] = lambda: True) -> None:
         self.asked[series_uid] += 1
         if series_uid in self.refused:
             raise SeriesRefusedError(f"the PACS answered 500 to the series {series_uid}: see its log")

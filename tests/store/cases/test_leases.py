@@ -55,8 +55,10 @@ def test_an_expired_lease_holds_nothing_though_nobody_wrote_it_down(study, clock
     clock.advance(29.99)
     assert study.active_lease("ann") == lease
     assert study.grant_lease("bob", "a", 30, "random", slices=wanted) is None
+    assert not study.would_grant("bob", "a", "random", wanted and tuple(wanted))
     clock.advance(0.01)
     assert study.active_lease("ann") is None
+    assert study.would_grant("bob", "a", "random", wanted and tuple(wanted))
     assert [(lapsed.outcome, lapsed.ended_at) for lapsed in study.leases()] == [("expired", lease.expires_at)]
     assert study.grant_lease("bob", "a", 30, "random", slices=wanted) is not None
     assert study.grant_lease("ann", "b", 30, "random") is not None

@@ -10,6 +10,7 @@ from activelabel.data.volumes import Volume, read_volume
 from activelabel.errors import InvalidInputError
 from activelabel.prediction.prepared.file import ENDING, open_prepared, write_prepared
 from activelabel.prediction.prepared.known import KnownFiles, Source
+from activelabel.prediction.prepared.one_reader import OneReader
 from activelabel.prediction.prepared.room import Room, mark_used
 from activelabel.prediction.prepared.sources import transform_of
 from activelabel.recipes import PreprocessingSettings
@@ -17,6 +18,8 @@ from activelabel.recipes import PreprocessingSettings
 logger = logging.getLogger(__name__)
 
 _KNOWN = "known"
+_PREPARING = OneReader()
+"""The images that threads of this process prepare: whoever needs one meanwhile waits, and finds it kept."""
 _HEADER_BYTES = 4096
 """About what a file takes beside its voxels."""
 
@@ -53,7 +56,8 @@ class PreparedImages:
     ) -> PreparedImage:
         """The prepared image of some files: the kept one, else it is read, prepared and kept.
 
-        The tensor of a kept one is mapped into memory. Changes to it are not written back.
+        If another thread prepares the same image, this waits for it. The tensor of a kept one is mapped into memory.
+        Changes to it are not written back.
 
         Args:
             image: the files.
@@ -71,13 +75,14 @@ class PreparedImages:
         if source is None:
             return _prepared(files, settings, seen)
         path = self._folder / f"{source.digest}-{transform_of(settings)}{ENDING}"
-        kept = _opened(path)
-        if kept is not None:
-            return kept
-        prepared = _prepared(files, settings, seen)
-        if keep and source.is_unchanged(files):  # else it may have changed while it was read
-            self._keep(path, prepared)
-        return prepared
+        with _PREPARING.alone(path):
+            kept = _opened(path)
+            if kept is not None:
+                return kept
+            prepared = _prepared(files, settings, seen)
+            if keep and source.is_unchanged(files):  # else it may have changed while it was read
+                self._keep(path, prepared)
+            return prepared
 
     def forget(self, image: AnyImage) -> None:
         """Remove all that is kept of an image, whose files may be gone."""

@@ -7,6 +7,8 @@ from typing import Any
 from activelabel.loop.autopilot import Autopilot
 from activelabel.project.models.standing import read_standing
 from activelabel.project.project import Project
+from activelabel.server.actions.ahead.reading import ReadAhead
+from activelabel.server.actions.ahead.requests import requests
 from activelabel.server.actions.blind import BlindReadings, blind_for_all
 from activelabel.server.actions.cases import CaseActions
 from activelabel.server.actions.events import EventHub
@@ -31,6 +33,7 @@ class Application:
         datastore: its images and labels.
         tasks: models, trainers, strategies and scoring methods.
         autopilot: trains and scores automatically; None if it is off, and in a child process of the server.
+        read_ahead: reads the images of cases that annotators would be given next.
         cases: actions on cases: next, skip, draft, finish.
         reviews: actions of reviewers: take, approve, return.
         blind: which images the person who asks reads without seeing what others have drawn.
@@ -55,7 +58,8 @@ class Application:
         self.datastore = datastore
         self.tasks = tasks
         self.autopilot = autopilot
-        self.cases = CaseActions(project, datastore, tasks.strategies, self.look_for_work)
+        self.read_ahead = ReadAhead(project, datastore, tasks.strategies, requests)
+        self.cases = CaseActions(project, datastore, tasks.strategies, self.look_for_work, self.read_ahead.expect)
         self.reviews = ReviewActions(project, datastore, self.look_for_work)
         self.blind = BlindReadings(project)
         self.models = ModelActions(project, datastore)
@@ -74,6 +78,11 @@ class Application:
         """Wake the autopilot after labels or cases have changed, so that it checks at once whether work is due."""
         if self.autopilot is not None:
             self.autopilot.nudge()
+
+    def end(self) -> None:
+        """End what goes on by itself, as the server ends: the web server waits for open answers, such as events."""
+        self.events.close()
+        self.read_ahead.stop()
 
     def check_training(self, trainer: str, params: Mapping[str, Any]) -> None:
         """Refuse a training that cannot begin.

@@ -48,15 +48,18 @@ class CaseActions:
         datastore: LedgerDatastore,
         strategies: Mapping[str, Strategy],
         look_for_work: Callable[[], None],
+        expect: Callable[[str, str], None] = lambda annotator, strategy: None,
     ) -> None:
         """Act on the cases of `project`; `datastore` has the images, `strategies` choose the next case.
 
-        `look_for_work` is called after a case returns to the pool or is finished.
+        `look_for_work` is called after a case returns to the pool or is finished, `expect` after an annotator was given
+        one by a strategy.
         """
         self._project = project
         self._datastore = datastore
         self._strategies = strategies
         self._look_for_work = look_for_work
+        self._expect = expect
 
     def next_sample(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """The next case. A request with `skip` (and a `reason`) skips the case that the annotator holds first.
@@ -71,7 +74,10 @@ class CaseActions:
         strategy = str(request.get("strategy") or "random")
         require_known(strategy, self._strategies, "strategy")
         with self._project.ledger.one_look():
-            return self._next_sample(request, strategy)
+            sample = self._next_sample(request, strategy)
+        if sample:
+            self._expect(annotator_of(request), strategy)
+        return sample
 
     def _next_sample(self, request: Mapping[str, Any], strategy: str) -> dict[str, Any]:
         annotator, wanted = annotator_of(request), skip_request(request)

@@ -10,6 +10,7 @@ import logging
 import os
 import shutil
 import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,21 @@ REMOVED = "removed_images"
 
 class LedgerDatastore(FolderLabels):
     """The host's `LocalDatastore`, which checks labels, keeps every version, and records them in the ledger."""
+
+    # Images
+
+    def fetch(self, image_id: str, go_on: Callable[[], bool]) -> None:
+        """Fetch the files of an image that lies elsewhere; an error says why, and nothing is set aside.
+
+        Args:
+            image_id: the image.
+            go_on: asked between files; if it is False, nothing is kept.
+
+        Raises:
+            UnavailableError: what has the image does not answer, or this was not to go on.
+            NotFoundError: it no longer has the image.
+            InvalidInputError: it is no volume.
+        """
 
     # Labels
 

@@ -8,7 +8,7 @@ does not answer, the known images and labels stay, and labels to send wait.
 import logging
 import threading
 import time
-from collections.abc import Collection, Hashable, Mapping
+from collections.abc import Callable, Collection, Hashable, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, ClassVar
@@ -178,6 +178,10 @@ class PacsDatastore(LedgerDatastore):
     def shown_file(self, image_id: str) -> Path:
         """The file for viewers: the series of the shown channel."""
         return self._series.volume(image_id)
+
+    def fetch(self, image_id: str, go_on: Callable[[], bool]) -> None:
+        """Fetch the series of all channels, if necessary. Raises as `SeriesImages.fetch`."""
+        self._series.fetch(image_id, go_on)
 
     def passed_over(self) -> list[str]:
         """The series that make no image because their study lacks a channel: one line for each reason."""

@@ -2,7 +2,7 @@
 
 import logging
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -100,10 +100,11 @@ class Pacs:
         with self._asking(f"the series {series.uid}"):
             return [_of_series(found, series.uid) for found in self._client.iter_series(series.study_uid, series.uid)]
 
-    def download(self, series_uid: str, study_uid: str, folder: Path) -> None:
-        """Write the objects of a series into `folder`, one file each.
+    def download(self, series_uid: str, study_uid: str, folder: Path, go_on: Callable[[], bool] = lambda: True) -> None:
+        """Write the objects of a series into `folder`, one file each, as long as `go_on` says so before each.
 
         Raises:
+            UnavailableError: `go_on` has said no.
             NotFoundError: the PACS has no such series.
             SeriesRefusedError: the PACS answers with an error of its own, for example as it cannot decode the series.
         """
@@ -112,6 +113,8 @@ class Pacs:
                 by_frame = host_settings.MONAI_LABEL_DICOMWEB_FETCH_BY_FRAME
                 found = (self._by_frame if by_frame else self._client.iter_series)(study_uid, series_uid)
                 for number, instance in enumerate(found):
+                    if not go_on():
+                        raise UnavailableError(f"the series {series_uid} is not fetched to its end")
                     _of_series(instance, series_uid).save_as(folder / f"{number:05d}.dcm", write_like_original=False)
         except UnavailableError as error:
             cause = error.__cause__

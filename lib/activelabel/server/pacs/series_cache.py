@@ -3,6 +3,7 @@
 import logging
 import shutil
 import time
+from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -17,6 +18,10 @@ from activelabel.server.pacs.client import Pacs
 logger = logging.getLogger(__name__)
 
 
+def _always() -> bool:
+    return True
+
+
 class SeriesCache:
     """A folder that holds, for each series, the DICOM files in `UID/` and the volume in `UID.nii.gz`."""
 
@@ -26,17 +31,17 @@ class SeriesCache:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
 
-    def volume(self, uid: str, study_uid: str | None) -> Path:
-        """The series as a NIfTI file, fetched if it is not in the cache.
+    def volume(self, uid: str, study_uid: str | None, go_on: Callable[[], bool] = _always) -> Path:
+        """The series as a NIfTI file, fetched if it is not in the cache; `go_on` is asked between its files.
 
         Raises:
-            UnavailableError: the series must be fetched, and the PACS does not answer.
+            UnavailableError: the series must be fetched, and the PACS does not answer, or `go_on` is False.
             NotFoundError: the series must be fetched, and the PACS does not have it.
             InvalidInputError: the series is no regular volume; nothing is cached.
         """
         path = self.folder / f"{uid}.nii.gz"
         if not self.has(uid):
-            self._fetch(uid, study_uid)
+            self._fetch(uid, study_uid, go_on)
         return path
 
     def has(self, uid: str) -> bool:
@@ -65,7 +70,7 @@ class SeriesCache:
             (self.folder / f"{uid}.nii.gz").unlink(missing_ok=True)
             shutil.rmtree(self.folder / uid, ignore_errors=True)
 
-    def _fetch(self, uid: str, study_uid: str | None) -> None:
+    def _fetch(self, uid: str, study_uid: str | None, go_on: Callable[[], bool] = _always) -> None:
         volume, slices = self.folder / f"{uid}.nii.gz", self.folder / uid
         with self._only_us(uid):
             if volume.is_file() and slices.is_dir():
@@ -74,7 +79,7 @@ class SeriesCache:
             with TemporaryDirectory(dir=self.folder, prefix=".unfinished-") as unfinished:
                 fetched = Path(unfinished) / uid
                 fetched.mkdir()
-                self._pacs.download(uid, study_uid or self._pacs.study_of(uid), fetched)
+                self._pacs.download(uid, study_uid or self._pacs.study_of(uid), fetched, go_on)
                 write_volume(Path(unfinished) / volume.name, read_series(fetched))
                 shutil.rmtree(slices, ignore_errors=True)
                 fetched.rename(slices)

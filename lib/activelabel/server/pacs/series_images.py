@@ -131,6 +131,17 @@ class SeriesImages:
         named = zip(layout.names, self._volumes(image_id, self._channels_of(image_id)), strict=True)
         return ImageFiles(shown, tuple(ChannelFile(name, path) for name, path in named), layout.shown)
 
+    def fetch(self, image_id: str, go_on: Callable[[], bool]) -> None:
+        """Fetch the series of all channels if necessary; the image is not set aside if one cannot be had.
+
+        Raises:
+            UnavailableError: the PACS does not answer, or `go_on` has become False.
+            NotFoundError: the PACS no longer has a series.
+            InvalidInputError: a series is no volume.
+        """
+        for uid in self._channels_of(image_id) if self._rule.layout.names else [image_id]:
+            self._cache.volume(uid, self.study_of(image_id), go_on)
+
     def slices(self, image_id: str) -> Path:
         """The folder with the DICOM files of the shown series, fetched if necessary.
 

@@ -22,6 +22,7 @@ from activelabel.errors import (
 )
 from activelabel.login.identity import asking
 from activelabel.project.client_kind import client_kind, kind_of
+from activelabel.server.actions.ahead.requests import requests
 from activelabel.server.client_info import (
     NAME_COOKIE,
     PROJECT_HEADER,
@@ -74,7 +75,7 @@ class OneLineRoute(APIRoute):
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Wrap the route's handler."""
-        handle = super().get_route_handler()
+        handle = _counted(super().get_route_handler())
 
         async def handle_in_one_line(request: Request) -> Response:
             client_address.set(request.client.host if request.client else "")
@@ -104,6 +105,16 @@ class OneLineRoute(APIRoute):
                 raise HTTPException(422, one_line(_first_problem(error))) from error
 
         return handle_in_one_line
+
+
+def _counted(handle: Callable[[Request], Coroutine[Any, Any, Response]]) -> Callable[[Request], Any]:
+    """A handler whose requests count as under way."""
+
+    async def handle_counted(request: Request) -> Response:
+        with requests.one():
+            return await handle(request)
+
+    return handle_counted
 
 
 def _lists(image_id: str) -> bool:

@@ -117,8 +117,7 @@ class Leases(Database):
             if found.holds:
                 return lease_record(session.scalars(_UNENDED, {"name": annotator}).one(), now)
             image: ImageRow = found.ImageRow
-            second = strategy == SECOND_READING
-            if not (_waits_for_second(session, image, annotator) if second else _is_available(session, found, wanted)):
+            if not _is_free(session, found, annotator, strategy, wanted, now):
                 return None
             newest_round = found.RoundRow or begin_round(session, None, now)
             row = LeaseRow(
@@ -135,6 +134,16 @@ class Leases(Database):
             )
             _hold(session, image, row, wanted)
             return lease_record(row, now)
+
+    def would_grant(self, annotator: str, image_id: str, strategy: str, slices: Slices = None) -> bool:
+        """Whether `grant_lease` would give this to an annotator who holds nothing; nothing is written.
+
+        What anybody holds is not available, what this annotator holds included.
+        """
+        now = self._clock()
+        with self._reading() as session:
+            found = session.execute(_WANTED, {"image": image_id, "name": annotator, "now": now}).one_or_none()
+            return found is not None and _is_free(session, found, annotator, strategy, slices, now)
 
     def release_lease(self, annotator: str) -> Lease | None:
         """End this annotator's active lease without an annotation or a skip; None if there is none."""
@@ -194,26 +203,36 @@ def expire(session: Session, now: datetime) -> None:
     end_leases(session, session.scalars(_OVERDUE, {"now": now}).all(), "expired", now)
 
 
-def _is_available(session: Session, found: Any, wanted: Slices) -> bool:
-    """Whether an image, or the slices `wanted` of it, may be leased; the caller has ended the expired leases before."""
+def _is_free(session: Session, found: Any, annotator: str, strategy: str, wanted: Slices, now: datetime) -> bool:
+    """Whether an image may be leased to an annotator for a strategy: as a second reading, or as any other query."""
+    if strategy == SECOND_READING:
+        return _waits_for_second(session, found.ImageRow, annotator, now)
+    return _is_available(session, found, wanted, now)
+
+
+def _is_available(session: Session, found: Any, wanted: Slices, now: datetime) -> bool:
+    """Whether an image, or the slices `wanted` of it, may be leased."""
     image: ImageRow = found.ImageRow
-    if not image.usable_now or found.set_aside or (found.held and wanted is None):
+    if not image.usable_now or found.set_aside:
         return False
     labels = session.scalars(_COVERED, {"image": image.id}).all() if found.labelled else ()
     for covered in labels:
         if covered is None or (wanted is not None and not set(wanted).isdisjoint(covered)):
             return False
-    return not (found.held and _is_held(session, image, wanted))
+    return not (found.held and _is_held(session, image, wanted, now))
 
 
-def _waits_for_second(session: Session, image: ImageRow, annotator: str) -> bool:
+def _waits_for_second(session: Session, image: ImageRow, annotator: str, now: datetime) -> bool:
     """Whether an annotator may read an image a second time now."""
     waiting = select(AnnotationRow.image_id).where(AnnotationRow.image_id == image.id, waits_for_second(annotator))
-    return image.usable_now and bool(session.scalar(select(waiting.exists()))) and not _is_held(session, image, None)
+    waits = image.usable_now and bool(session.scalar(select(waiting.exists())))
+    return waits and not _is_held(session, image, None, now)
 
 
-def _is_held(session: Session, image: ImageRow, wanted: Slices) -> bool:
-    held = exists().where(LeaseItemRow.image_id == image.id)
+def _is_held(session: Session, image: ImageRow, wanted: Slices, now: datetime) -> bool:
+    """Whether an active lease has the image, or slices that are `wanted`; an expired one may have items left."""
+    in_force = select(LeaseRow.id).where(LeaseRow.id == LeaseItemRow.lease_id, active(now))
+    held = exists().where(LeaseItemRow.image_id == image.id, in_force.exists())
     if wanted is not None:
         held = held.where(or_(LeaseItemRow.slice_index.in_(wanted), LeaseItemRow.whole))
     return bool(session.scalar(select(held)))
