@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from activelabel.analysis.comparison import SeedTest, seed_test
 
@@ -57,7 +58,7 @@ def compared(rows: Sequence[Mapping[str, Any]], arm: str, rounds: int) -> Compar
     if len(whole) < 2 or not later:
         return f"{len(whole)} seeds have all rounds, expected 2 or more"
 
-    def values(of: str, what: str) -> np.ndarray:
+    def values(of: str, what: str) -> NDArray[np.float64]:
         return np.array([[found[of, seed, number][what] for number in later] for seed in whole])
 
     ours, scratch = values(arm, "dice"), values(SCRATCH, "dice")
