@@ -262,7 +262,9 @@ def make_study(tmp_path: Path) -> "Callable[..., Study]":
     from activelabel.project.opening import open_project
 
     def make(cases: Any, **conf: str) -> Study:
-        settings = {"recipe": str(TINY), "labels": "ball", "device": "cpu", "project_dir": str(tmp_path / "project")}
+        # One precision on every processor: two studies would otherwise measure which is faster each by itself.
+        settings = {"recipe": str(TINY), "labels": "ball", "device": "cpu", "precision": "float32"}
+        settings["project_dir"] = str(tmp_path / "project")
         project = open_project("app", str(cases.studies), {**settings, **conf})
         ids = [path.name.removesuffix(".nii.gz") for path in cases.studies.glob("*.nii.gz")]
         project.ledger.sync_images(ids, project.recipe.training.validation_cases)

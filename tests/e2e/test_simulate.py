@@ -34,7 +34,7 @@ class Simulation:
             Path(sys.executable).with_name("activelabel"), "simulate", "--images", cases.studies,
             "--labels", cases.labels, "--label-names", "ball", "--recipe", TINY, "--strategy", STRATEGY,
             "--seeds", "1", "--rounds", str(ROUNDS), "--start", str(START), "--query-size", str(QUERY_SIZE),
-            "--test", str(test_cases), "--conf", "device=cpu", "--out", out,
+            "--test", str(test_cases), "--conf", "device=cpu", "--conf", "precision=float32", "--out", out,
         ]  # fmt: skip
 
     def run(self, *more: str) -> subprocess.CompletedProcess[str]:
@@ -93,6 +93,7 @@ def test_a_run_through_a_server_asks_the_same_queries_as_one_in_process(
         "recipe": TINY,
         "labels": "ball",
         "device": "cpu",
+        "precision": "float32",
         "start": START,
         "query_size": QUERY_SIZE,
         "links_out_of_studies": "true",

@@ -26,7 +26,8 @@ def blob_experiment(
     """Describe an experiment of two rounds on the cases of these folders, with three test cases set aside."""
     arms = plan_arms(str(TINY), strategies, START, query_size, slices, ROUNDS)
     cases = find_cases(images, labels, test_cases=3, smallest_pool=1)
-    return Experiment(arms, SEED + 1, cases, {"labels": LABELS, "device": "cpu", **conf})
+    # One precision on every processor, so that two experiments are the same.
+    return Experiment(arms, SEED + 1, cases, {"labels": LABELS, "device": "cpu", "precision": "float32", **conf})
 
 
 def play(experiment: Experiment, out: Path, advanced: Callable[..., None] = lambda *_: None) -> None:

@@ -73,7 +73,8 @@ class Predictor:
             overlapping: whether the network gives a logit of its own for each structure, and none for the background,
                 `(B, C - 1, *window_size)`.
             last_layers: how many of the dropout layers that run last are random in repeats; by default all.
-            choices_file: where the layout and the precision that are measured on a GPU are kept; None keeps none.
+            choices_file: where the layout and the precision that are measured are kept; None keeps none, and a CPU's
+                precision is then not measured.
 
         Raises:
             InvalidInputError: the network does not take such windows, or gives an output of another shape.

@@ -39,6 +39,7 @@ PREPARED = "prepared"
 MAPS = "maps"
 PSEUDO_LABELS = "pseudo_labels"
 FEATURES = "features"
+CHOICES = "layouts.json"
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,8 @@ class Project:
     studies: str = ""
     layout: ChannelLayout = ONE_CHANNEL
     """How the channels of an image lie in files."""
+    shared_choices_file: Path | None = None
+    """The `choices_file` of projects that are compared."""
 
     @cached_property
     def identity(self) -> str:
@@ -276,8 +279,8 @@ class Project:
 
     @property
     def choices_file(self) -> Path:
-        """The file that keeps the layout and the precision in which each network is fastest on each GPU."""
-        return self.folder / "layouts.json"
+        """The file that keeps the layout and the precision in which each network is fastest on each device."""
+        return self.shared_choices_file or self.folder / CHOICES
 
     def predictor(self, model: ModelVersion) -> Predictor:
         """The network of a model version, ready to run over volumes. Raises the errors of `network`."""

@@ -99,7 +99,8 @@ class Settings(BaseModel):
     splits_fold: int = Field(default=0, ge=0, description="which split of a splits_final.json, counted from 0")
     device: str = Field(default="auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto, cpu, cuda or cuda:N")
     precision: Literal["auto", "float32", "bfloat16"] = Field(
-        default="auto", description="auto, float32 or bfloat16; auto takes bfloat16 where the hardware is good at it"
+        default="auto",
+        description="auto, float32 or bfloat16; auto takes bfloat16 where the hardware has it and it is faster",
     )
     repeats: int | None = Field(
         default=None, ge=0, le=1000, description="Monte Carlo repeats, 1 to 1000, or 0: a single pass with dropout off"

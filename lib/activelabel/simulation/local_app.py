@@ -38,14 +38,19 @@ class LocalApp:
         project: settings, recipe and ledger.
     """
 
-    def __init__(self, studies: Path, conf: Mapping[str, str], annotator: str) -> None:
+    def __init__(
+        self, studies: Path, conf: Mapping[str, str], annotator: str, choices_file: Path | None = None
+    ) -> None:
         """Open the project that `--studies` and `--conf` would open, with the images that the folder has now.
+
+        `choices_file`: another one than the project's own, which it shares with those that it is compared with.
 
         Raises:
             ActiveLabelError: settings, recipe, label names or ledger are wrong; the line says which.
         """
         # The database of the environment is not used: it may be the ledger of real work.
-        self.project = open_project("", str(studies), conf, environment={})
+        opened = open_project("", str(studies), conf, environment={})
+        self.project = replace(opened, shared_choices_file=choices_file)
         convert_older_models(self.project)
         self._annotator = annotator
         self._images = PoolImages(studies, self.project)

@@ -15,7 +15,7 @@ from activelabel.data.labels.label_texts import parse_labels
 from activelabel.errors import InvalidInputError
 from activelabel.project.models.network_check import check_network
 from activelabel.project.opening import plan_project
-from activelabel.project.project import PREPARED, Project
+from activelabel.project.project import CHOICES, PREPARED, Project
 from activelabel.simulation.annotator import NAME, OracleAnnotator
 from activelabel.simulation.arms import Arm
 from activelabel.simulation.cases import Cases, link_images
@@ -49,8 +49,9 @@ class ServedApp(App, Protocol):
         """The ids of the server's images."""
 
 
-OpenApp = Callable[[Path, Mapping[str, str], str], OwnApp]
-"""A function from a studies folder, settings and an annotator's name to an app in this process. It can be pickled."""
+OpenApp = Callable[[Path, Mapping[str, str], str, Path], OwnApp]
+"""A function from a studies folder, settings, an annotator's name and the `choices_file` that all runs share, so that
+they differ by no precision, to an app in this process. It can be pickled."""
 Connect = Callable[[str, str], ServedApp]
 """A function from the address of a server and an annotator's name to that server."""
 Advanced = Callable[[str, int, int], None]
@@ -79,7 +80,7 @@ def run_in_process(
 
         link_images(experiment.cases, experiment.cases.pool, folder / "studies")
         conf = {"prepared_dir": str(out / PREPARED), **run_conf(experiment, arm, seed, folder)}
-        app = open_app(folder / "studies", conf, NAME)
+        app = open_app(folder / "studies", conf, NAME, out / CHOICES)
         app.add_strategies(oracle_strategies(app.project, experiment.cases))
         settings = {"settings": app.project.settings_in_force(), "recipe": app.project.recipe.model_dump(mode="json")}
         _play(experiment, arm, seed, app, settings, out, measured)

@@ -6,9 +6,11 @@ import pytest
 import torch
 from torch import nn
 
+from activelabel.prediction.devices import cpu_precision
 from activelabel.prediction.devices import fastest_copy as module
 from activelabel.prediction.devices.choice import Choice
-from activelabel.prediction.devices.fastest_copy import fastest_copy, measured_copy
+from activelabel.prediction.devices.cpu_precision import MEASURED
+from activelabel.prediction.devices.fastest_copy import fastest_copy, measured_copy, measured_shape
 from activelabel.prediction.devices.precision import Precision, PrecisionName
 
 CPU, ITEM = torch.device("cpu"), (1, 6, 6, 6)
@@ -60,8 +62,31 @@ def test_the_copy_has_the_fastest_layout_and_the_network_stays_as_it_is(layout: 
     assert not copied.training
 
 
-def test_on_a_processor_nothing_is_measured(tmp_path: Path) -> None:
-    copied, precision = fastest_copy(nn.Conv3d(4, 2, 3), CPU, "float32", (4, 6, 6, 6), tmp_path / "layouts.json")
+@pytest.mark.parametrize(("quickest", "shown"), [("bfloat16", "native"), ("float32", MEASURED)])
+def test_on_a_processor_only_the_precision_is_measured(
+    quickest: str, shown: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cpu_precision, "choose_precision", lambda *_: Precision(torch.bfloat16, "native"))
+    asked = []
+
+    def measure(way: Choice) -> float:
+        asked.append(way)
+        return 1.0 if way.precision == quickest else 2.0
+
+    network, file = nn.Conv3d(4, 2, 3), tmp_path / "layouts.json"
+    copied, precision = fastest_copy(network, CPU, "auto", (4, 6, 6, 6), file, measure)
+    assert str(precision) == f"{quickest} ({shown})"
+    assert {(way.layout, way.precision) for way in asked} == {
+        ("channels_last_3d", "bfloat16"),
+        ("channels_last_3d", "float32"),
+    }
     assert copied.weight.is_contiguous(memory_format=torch.channels_last_3d)
-    assert precision.dtype is torch.float32
-    assert not (tmp_path / "layouts.json").exists()
+    asked.clear()
+    fastest_copy(network, CPU, "auto", (4, 6, 6, 6), file, measure)
+    assert not asked  # it is kept
+
+
+@pytest.mark.parametrize(("length", "items"), [(96, 2), (32, 24), (192, 2)])
+def test_on_a_processor_as_many_items_are_measured_as_a_prediction_has_at_once(length: int, items: int) -> None:
+    assert measured_shape((3, length, length, length), CPU) == (items, 3, length, length, length)
+    assert measured_shape((3, length, length, length), torch.device("cuda")) == (8, 3, length, length, length)

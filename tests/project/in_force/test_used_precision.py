@@ -8,7 +8,7 @@ from torch import nn
 
 from activelabel.prediction.devices import precision
 from activelabel.prediction.devices.choice import Choice, Measure, measured_choice
-from activelabel.prediction.devices.fastest_copy import BATCH, measured_copy
+from activelabel.prediction.devices.fastest_copy import BATCH, fastest_copy, measured_copy
 from activelabel.project.in_force.used_precision import used_precision
 from activelabel.recipes import load_recipe
 
@@ -80,7 +80,20 @@ def test_a_gpu_without_bfloat16_trains_in_half_precision(file: Path, monkeypatch
     assert said.startswith("predictions: float32 (Card 9000 has no native bfloat16); trainings: float16 (")
 
 
-def test_a_precision_that_was_asked_for_and_a_cpu_are_not_measured(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_was_measured_on_a_processor_is_said(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cpu = torch.device("cpu")
+    monkeypatch.setattr(precision, "cpu_flags", lambda: {"amx_bf16"})
+    expected = "bfloat16 (this CPU has amx_bf16; the first use measures whether float32 is faster)"
+    assert used_precision("auto", cpu, RECIPE, file) == expected
+    item = (1, *RECIPE.prediction.window_size)
+    _, taken = fastest_copy(nn.Conv3d(1, 2, 3), cpu, "auto", item, file, faster("float32"))
+    assert used_precision("auto", cpu, RECIPE, file) == f"predictions: {taken}; trainings: {expected}"
+    assert taken.dtype is FLOAT32
+
+
+def test_a_precision_that_was_asked_for_and_a_cpu_without_bfloat16_are_not_measured(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert used_precision("float32", GPU, RECIPE, file) == "float32 (as requested)"
     monkeypatch.setattr(precision, "cpu_flags", set)
     assert used_precision("auto", torch.device("cpu"), RECIPE, file) == (

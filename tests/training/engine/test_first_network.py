@@ -11,8 +11,10 @@ from tiny_plan import tiny_plan
 from torch import nn
 
 from activelabel.prediction.devices.choice import Choice
+from activelabel.prediction.devices.precision import Precision
+from activelabel.training.cpu_layers import QuickDropout, with_cpu_layers
 from activelabel.training.engine import first_network as module
-from activelabel.training.engine.first_network import measured_network
+from activelabel.training.engine.first_network import first_network, measured_network
 from activelabel.training.engine.steps import MixedPrecision
 from activelabel.training.engine.together import ALONE, Together
 
@@ -66,3 +68,36 @@ def test_processes_that_train_together_take_the_choice_of_the_first(
     network, precision = measured_network(network, plan, precision, SecondOfTwo(1, 2))
     assert precision.dtype is torch.bfloat16
     assert network.weight.is_contiguous()
+
+
+class SecondOnAnotherProcessor(Together):
+    """A process beside one on whose processor another precision is the fastest."""
+
+    def gathered(self, found: list[Any]) -> list[Any]:
+        """What both have found, the first one's first."""
+        return [torch.float32, *found]
+
+
+@pytest.mark.parametrize(("together", "expected"), [(ALONE, "bfloat16"), (SecondOnAnotherProcessor(1, 2), "float32")])
+def test_on_a_processor_a_training_step_decides_with_the_layers_that_it_will_have(
+    together: Together,
+    expected: str,
+    blobs: Callable[[int], Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[Any] = []
+
+    def precision_of(work: str, network: nn.Module, requested: str, shape: Any, file: Any) -> Precision:
+        asked.append((work, requested, shape, file, any(type(layer) is QuickDropout for layer in network.modules())))
+        return Precision(torch.bfloat16, "it is the fastest")
+
+    monkeypatch.setattr(module, "cpu_precision", precision_of)
+    file = tmp_path / "layouts.json"
+    plan = replace(tiny_plan(blobs(2), tmp_path, 1, validation=1), precision="auto", choices_file=file)
+    network, precision = first_network(plan, CPU, together)
+    settings = plan.training
+    shape = (settings.batch_size * settings.patches_per_volume, 1, *settings.patch_size)
+    assert asked == [("step", "auto", shape, file, True)]
+    assert precision == MixedPrecision(CPU, getattr(torch, expected))
+    assert str(network) == str(with_cpu_layers(network))

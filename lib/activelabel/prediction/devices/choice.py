@@ -1,7 +1,7 @@
-"""The memory layout and the precision in which a network is fastest on a GPU: measured at its first use, and kept.
+"""The memory layout and the precision in which a network is fastest on a device: measured at its first use, and kept.
 
-On a CPU nothing is measured: there the layers of `prediction.devices.layout` and `training.cpu_layers` want the
-channels innermost, and only one precision is native.
+On a CPU the layers of `prediction.devices.layout` and `training.cpu_layers` want the channels innermost, so that only
+precisions are measured, and those only if it multiplies bfloat16: see `cpu_precision`.
 """
 
 import copy
@@ -11,17 +11,20 @@ import json
 import logging
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
+from filelock import FileLock
 from torch import nn
 
 from activelabel.data.files.writing import write_atomically
 from activelabel.optional_parts import optional
 from activelabel.out_of_memory import is_out_of_memory
+from activelabel.prediction.devices.processor import processor_name
 
 logger = logging.getLogger(__name__)
 
@@ -32,14 +35,17 @@ LAYOUTS: Mapping[str, torch.memory_format] = {
     "channels_last_3d": torch.channels_last_3d,
     "contiguous": torch.contiguous_format,
 }
+INNERMOST = "channels_last_3d"
 _LEAST_TURNS, _TURNS = 2, 7
 """How often each way is run. In the first turn CUDA chooses its kernels, which takes longer than any later run."""
 _MOST_SECONDS = 2.0
-"""After so long for each way no further turn begins but the second."""
+"""After so long for each way, by the time that is measured, no further turn begins but the second."""
 _LEAST_GAIN = 0.05
 """By what share of its time another precision must be faster than float32, which is exact, to be chosen."""
 _MOST_KEPT = 64
-"""How many choices a file keeps; a project has one for each kind of model, each work and each GPU."""
+"""How many choices a file keeps; a project has one for each kind of model, each work and each device."""
+_LONGEST_WAIT_SECONDS = 300.0
+"""For another process that measures: four runs of the largest networks on a slow processor take a minute or two."""
 
 
 @dataclass(frozen=True)
@@ -73,13 +79,15 @@ def measured_choice(
     device: torch.device,
     file: Path | None,
     measure: Measure | None = None,
+    layouts: Sequence[str] = tuple(LAYOUTS),
 ) -> Choice:
     """The fastest way to run a `network` on a device, on batches of a `shape` (B, C, *S).
 
     Where float32 is nearly as fast as the others, it is chosen: for a few hundredths nobody wants rounded values.
     It is kept in `file` for this work, device, network, shape, these precisions and this version of torch; None keeps
     none. A file that is damaged counts as empty. Choices of other versions of torch are removed when one is written. A
-    way for which there is too little memory is not chosen; if there is too little for any, it is the first.
+    way for which there is too little memory is not chosen; if there is too little for any, it is the first. One process
+    measures at a time, and those that waited for it take what it has kept.
 
     Args:
         work: what is measured.
@@ -89,21 +97,42 @@ def measured_choice(
         device: where it runs.
         file: where choices are kept.
         measure: by default that of `Runs`.
+        layouts: among which is chosen, by their names.
     """
-    ways = [Choice(layout, _name(dtype)) for dtype, layout in itertools.product(dtypes, LAYOUTS)]
+    ways = [Choice(layout, _name(dtype)) for dtype, layout in itertools.product(dtypes, layouts)]
     key = _key(work, network, shape, dtypes, device)
-    kept = _read(file)
-    for way in ways:
-        if kept.get(key) == [way.layout, way.precision]:
-            return way
-    seconds = least_seconds(measure or Runs(work, network, shape, device).seconds, ways)
-    chosen = _fastest(seconds)
-    shown = ", ".join(f"{way.precision} {way.layout} {value * 1000:.1f} ms" for way, value in seconds.items())
-    logger.info("a %s on %s: %s; chosen: %s %s", work, _device_name(device), shown, chosen.precision, chosen.layout)
-    if file is not None and math.isfinite(seconds[chosen]):
-        with optional("the fastest way to run a network is measured again at its next use"):
-            _write(file, {**{other: way for other, way in kept.items() if other != key}, key: chosen})
+    found = _kept(file, key, ways)
+    if found is not None:
+        return found
+    with _one_at_a_time(file):
+        found = _kept(file, key, ways)
+        if found is not None:
+            return found
+        seconds = least_seconds(measure or Runs(work, network, shape, device).seconds, ways)
+        chosen = _fastest(seconds)
+        shown = ", ".join(f"{way.precision} {way.layout} {value * 1000:.1f} ms" for way, value in seconds.items())
+        logger.info("a %s on %s: %s; chosen: %s %s", work, _device_name(device), shown, chosen.precision, chosen.layout)
+        if file is not None and math.isfinite(seconds[chosen]):
+            with optional("the fastest way to run a network is measured again at its next use"):
+                _write(file, {**{other: way for other, way in _read(file).items() if other != key}, key: chosen})
     return chosen
+
+
+def _kept(file: Path | None, key: str, ways: Sequence[Choice]) -> Choice | None:
+    """The way that a file keeps, if it is one of `ways`."""
+    kept = _read(file).get(key)
+    return next((way for way in ways if kept == [way.layout, way.precision]), None)
+
+
+@contextmanager
+def _one_at_a_time(file: Path | None) -> Iterator[None]:
+    """Other processes wait meanwhile: each would make the runs of the others longer, and might choose another way."""
+    with ExitStack() as held:
+        if file is not None:
+            with optional("several processes may measure at once how a network runs fastest"):
+                lock = FileLock(file.with_name(f".{file.name}.lock"), timeout=_LONGEST_WAIT_SECONDS)
+                held.enter_context(lock)
+        yield
 
 
 def kept_precision(
@@ -122,13 +151,14 @@ def least_seconds(measure: Measure, ways: Sequence[Choice]) -> dict[Choice, floa
     The ways take turns, forwards and backwards, and the least counts: what else a machine does makes runs longer, and
     falls on all ways alike. Of ways that were measured one after the other, it would change the order.
     """
-    started, least = time.perf_counter(), dict.fromkeys(ways, math.inf)
+    spent, least = 0.0, dict.fromkeys(ways, math.inf)
     left = list(ways)
     for turn in range(_TURNS):
-        if turn >= _LEAST_TURNS and time.perf_counter() - started > _MOST_SECONDS * len(ways):
+        if turn >= _LEAST_TURNS and spent > _MOST_SECONDS * len(ways):
             break
         for way in list(left):
             seconds = measure(way)
+            spent += seconds if math.isfinite(seconds) else 0.0
             least[way] = min(least[way], seconds)
             if math.isinf(seconds):
                 left.remove(way)
@@ -151,7 +181,9 @@ def _fastest(seconds: Mapping[Choice, float]) -> Choice:
 class Runs:
     """Single runs of a copy of a network on the same images, whose time is taken.
 
-    There is one copy at a time, turned from layout to layout: several would take the memory that is measured.
+    On a CPU it is the time for which this thread had a processor, one of those that compute a run together: while other
+    programs run, it takes many times as long by the clock, in either way. There is one copy at a time, turned from
+    layout to layout: several would take the memory that is measured.
     """
 
     def __init__(self, work: Work, network: nn.Module, shape: Sequence[int], device: torch.device) -> None:
@@ -176,11 +208,12 @@ class Runs:
 
     def _timed(self, copied: nn.Module, way: Choice) -> float:
         images = torch.rand(*self._shape, device=self._device)
+        clock = time.thread_time if self._device.type == "cpu" else time.perf_counter
         _wait(self._device)
-        begun = time.perf_counter()
+        begun = clock()
         _run(self._work, copied, images, way)
         _wait(self._device)
-        return time.perf_counter() - begun
+        return clock() - begun
 
     def _turned(self, way: Choice) -> nn.Module:
         if self._copy is None:
@@ -219,6 +252,8 @@ def _name(dtype: torch.dtype) -> str:
 
 
 def _device_name(device: torch.device) -> str:
+    if device.type == "cpu":
+        return processor_name()
     return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
 

@@ -1,7 +1,7 @@
 """The floating-point type of a network: bfloat16 where the hardware multiplies it natively, float32 elsewhere.
 
-On a GPU, `choice` measures whether that is faster. The type applies to the forward pass alone. Softmax,
-blending and statistics are always float32.
+Whether that is faster is measured, see `choice` and `cpu_precision`. The type applies to the forward pass alone.
+Softmax, blending and statistics are always float32.
 """
 
 from dataclasses import dataclass

@@ -1,26 +1,46 @@
 """What this processor can do, as far as it decides which of two ways to compute the same is the faster one.
 
-The choice follows from the hardware, and is not measured when a program runs: two trainings on one machine go the same
-way, to the same weights.
+These choices follow from the hardware, and are not measured when a program runs. The precision is, as flags do not tell
+it: see `choice`. A project keeps what was measured, so that two of its trainings on one machine go the same way, to the
+same weights.
 """
 
 import functools
+import os
+import platform
 from pathlib import Path
 
 import torch
 
 BFLOAT16_FLAGS = ("amx_bf16", "avx512_bf16")
 _CPU_FLAGS_FILE = Path("/proc/cpuinfo")
+_LIMITS = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")
+"""Variables of the environment by which oneDNN uses less than a processor can do; the first counts more."""
 
 
 def cpu_flags() -> set[str]:
     """The processor's feature flags; empty where the operating system does not list them."""
+    return set(_listed("flags").split())
+
+
+def processor_name() -> str:
+    """The processor, and what else decides how fast each precision is: flags, vectors, a limit of oneDNN, threads."""
+    known = cpu_flags()
+    flags = " ".join(flag for flag in BFLOAT16_FLAGS if flag in known)
+    limit = next((f"{name} {os.environ[name]}" for name in _LIMITS if name in os.environ), "")
+    parts = [_listed("model name") or platform.machine(), flags, torch.backends.cpu.get_cpu_capability(), limit]
+    return ", ".join(filter(None, [*parts, f"{torch.get_num_threads()} threads"]))
+
+
+def _listed(field: str) -> str:
+    """What the operating system says in a field of its first processor; empty where it lists none."""
     if not _CPU_FLAGS_FILE.is_file():
-        return set()
+        return ""
     for line in _CPU_FLAGS_FILE.read_text(encoding="ascii", errors="replace").splitlines():
-        if line.startswith("flags"):
-            return set(line.partition(":")[2].split())
-    return set()
+        name, _, value = line.partition(":")
+        if name.strip() == field:
+            return value.strip()
+    return ""
 
 
 @functools.cache

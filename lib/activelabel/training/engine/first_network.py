@@ -5,6 +5,8 @@ from torch import nn
 
 from activelabel.networks import build_network
 from activelabel.prediction.devices.choice import measured_choice
+from activelabel.prediction.devices.cpu_precision import cpu_precision
+from activelabel.prediction.devices.freed_memory import more_kept_for_training
 from activelabel.training.cpu_layers import with_cpu_layers
 from activelabel.training.engine.plan import Plan
 from activelabel.training.engine.steps import MixedPrecision, mixed_precision
@@ -19,21 +21,33 @@ def first_network(plan: Plan, device: torch.device, together: Together) -> tuple
     network = build_network(plan.model.network, plan.model.classes, plan.model.inputs)
     if plan.weights is not None:
         network.load_state_dict(plan.weights)
-    precision = mixed_precision(plan.precision, device)
     if device.type == "cpu":
-        return with_cpu_layers(network), precision
-    return measured_network(network.to(device), plan, precision, together)
+        return network_on_cpu(network, plan, together)
+    return measured_network(network.to(device), plan, mixed_precision(plan.precision, device), together)
+
+
+def network_on_cpu(network: nn.Module, plan: Plan, together: Together) -> tuple[nn.Module, MixedPrecision]:
+    """A network with the layers of a CPU and, unless the plan asks for a precision, the fastest one."""
+    network = with_cpu_layers(network)
+    with more_kept_for_training(together.processes):  # as while it trains
+        found = cpu_precision("step", network, plan.precision, step_shape(plan), plan.choices_file).dtype
+    dtype = together.gathered([found])[0]
+    return network, MixedPrecision(torch.device("cpu"), dtype)
 
 
 def measured_network(
     network: nn.Module, plan: Plan, precision: MixedPrecision, together: Together
 ) -> tuple[nn.Module, MixedPrecision]:
     """A network on its device in the fastest layout and, unless the plan asks for a precision, the fastest one."""
-    settings = plan.training
-    shape = (settings.batch_size * settings.patches_per_volume, plan.model.inputs, *settings.patch_size)
     dtypes = [precision.dtype]
     if plan.precision == "auto" and precision.dtype is not torch.float32:
         dtypes.append(torch.float32)
-    choice = measured_choice("step", network, shape, dtypes, precision.device, plan.choices_file)
+    choice = measured_choice("step", network, step_shape(plan), dtypes, precision.device, plan.choices_file)
     choice = together.gathered([choice])[0]
     return network.to(memory_format=choice.memory_format), MixedPrecision(precision.device, choice.dtype)
+
+
+def step_shape(plan: Plan) -> tuple[int, ...]:
+    """The shape (B, C, *S) of a step's annotated patches."""
+    settings = plan.training
+    return (settings.batch_size * settings.patches_per_volume, plan.model.inputs, *settings.patch_size)

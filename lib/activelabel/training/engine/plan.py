@@ -60,7 +60,8 @@ class Plan:
         prepared: the prepared images that the project keeps.
         cache_bytes: how much memory prepared cases take at most, of all processes together; further ones lie on the
             disk. None is half of what is free.
-        choices_file: where the layouts and precisions that were measured on GPUs are kept.
+        choices_file: where the layouts and precisions that were measured are kept; None keeps none, and a CPU's
+            precision is then not measured.
         ahead: whether batches are made in a thread of their own, ahead of the network.
         steps: the number of all steps, if the last epoch is shorter than the others.
         unannotated: a second source of patches, if any.
