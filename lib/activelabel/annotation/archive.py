@@ -240,11 +240,14 @@ class LabelArchive:
         name: str,
     ) -> Annotation:
         beside, compared = self._second_readings.beside_final(sent, label, case)
+        current = case.current()
+        onto_returned = current is not None and case.is_decided(current, ReviewVerdict.RETURNED)
 
         def record(file: KeptFile) -> tuple[Annotation, RecordsByFile]:
             new = replace(
                 annotation_of(sent, FINAL, label, file, self.labels),
                 merged_with=merged_with,
+                onto_returned=onto_returned,
                 shown_as=ORIGINAL,
                 unchanged_from=verdict.unchanged_from,
                 finishes=None if verdict.finishes is None else verdict.finishes.id,

@@ -12,7 +12,10 @@ from activelabel.data.slices import differing_slices
 
 @dataclass(frozen=True, eq=False)
 class PartialLabel:
-    """A label `(W, H, D)` that is 0 outside `slices`, the indices along `axis` that it covers."""
+    """A label `(W, H, D)` of `slices`, the indices along `axis` that it covers.
+
+    Outside them it is 0, or shows what was drawn there and does not count, as a reviewer has returned it.
+    """
 
     array: LabelArray
     axis: int
@@ -22,7 +25,7 @@ class PartialLabel:
         """The number of its slices with a structure of the label map `labels` on them."""
         label_map = label_map_of(labels)
         drawn = self.array if label_map.undrawn == (0,) else label_map.drawn(self.array)
-        return len(differing_slices(drawn, 0, self.axis))
+        return len(self.slices.intersection(differing_slices(drawn, 0, self.axis)))
 
 
 def merge(before: PartialLabel | None, sent: LabelArray, axis: int, covered: Collection[int]) -> PartialLabel:

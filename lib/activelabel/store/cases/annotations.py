@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, Select, bindparam, null, select, update
 
 from activelabel.errors import NotFoundError
+from activelabel.store.case_states import Verdict
 from activelabel.store.cases.active_time import active_seconds_since_label
 from activelabel.store.cases.case_records import RecordsByFile, records_of
 from activelabel.store.cases.case_rows import CaseRows
@@ -59,8 +60,9 @@ class Annotations(Database):
         Raises:
             NotFoundError: the image was never registered.
             InvalidInputError: the tag or annotator is empty or too long, or `slices` is invalid.
-            LabelChangedError: the current label is not the version in `merged_with`: merge again; or the other reader's
-            newest label is not the one `beside` it: compare again.
+            LabelChangedError: the current label is not the version in `merged_with`, or a reviewer has returned it or
+                approved it after all since: merge again; or the other reader's newest label is not the one `beside` it:
+                compare again.
         """
         checked_word(new.tag, "label tag")
         checked_name(new.annotator, "annotator")
@@ -169,6 +171,8 @@ def _check_unchanged(case: CaseHistory, new: NewAnnotation) -> None:
         raise LabelChangedError(
             f"image '{new.image_id}': its label '{new.tag}' has changed since version {new.merged_with}"
         )
+    if new.merged_with and current and case.is_decided(current, Verdict.RETURNED) != new.onto_returned:
+        raise LabelChangedError(f"image '{new.image_id}': a reviewer has decided about its label '{new.tag}' since")
     beside = new.compared.other_id if new.beside is None and new.compared is not None else new.beside
     other = case.other_reading(new.annotator, new.tag)
     if beside is not None and beside != (0 if other is None else other.id):

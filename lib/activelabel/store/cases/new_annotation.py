@@ -56,6 +56,7 @@ class NewAnnotation:
         foreground_slices: the number of slices on which something is drawn.
         merged_with: the version of the current label that it was merged with, 0 if there was none; None if it replaces
             the current label, whichever that is.
+        onto_returned: whether a reviewer had returned the label that it was merged with.
         shown_as: another tag under which the label is also kept if it covers only some slices, or if the current label
             of that tag is a draft or a copy of an earlier label of this tag.
         unchanged_from: the model that drew it, if the annotator changed nothing.
@@ -76,6 +77,7 @@ class NewAnnotation:
     slices: Iterable[int] | None = None
     foreground_slices: int | None = None
     merged_with: int | None = None
+    onto_returned: bool = False
     shown_as: str | None = None
     unchanged_from: int | None = None
     finishes: int | None = None
