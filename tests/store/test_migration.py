@@ -7,7 +7,6 @@ from datetime import timedelta
 import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
-from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from recorded import record_annotation, record_draft
@@ -53,11 +52,8 @@ INSERT INTO model_annotations VALUES (1, 2)
 @contextmanager
 def at_revision(engine, revision):
     """A connection to the ledger as this revision makes it, or brings it up to date, in a transaction."""
-    config = Config()
-    config.set_main_option("script_location", str(migration._SCRIPTS))
     with engine.begin() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, revision)
+        command.upgrade(migration.scripts_config(connection), revision)
         yield connection
 
 
@@ -134,7 +130,7 @@ def test_the_migrations_make_the_tables_of_the_schema(ledger, engine):
 
 
 def test_the_newest_revision_by_the_files_names_is_alembics_own():
-    assert migration.newest_revision() == ScriptDirectory(str(migration._SCRIPTS)).get_current_head()
+    assert migration.newest_revision() == ScriptDirectory.from_config(migration.scripts_config()).get_current_head()
 
 
 def test_processes_that_open_a_new_ledger_at_once_all_succeed(new_url):
@@ -169,9 +165,7 @@ def test_an_upgrade_keeps_what_there_is(study, engine, next_revision):
 
 def test_models_of_an_older_ledger_are_of_the_task(ledger, engine):
     with engine.begin() as connection:
-        config = Config(attributes={"connection": connection})
-        config.set_main_option("script_location", str(migration._SCRIPTS))
-        command.upgrade(config, "0002")
+        command.upgrade(migration.scripts_config(connection), "0002")
         connection.execute(
             text("INSERT INTO model_versions VALUES (1, 'm.pt', '0', :then, 'quick', '[\"liver\"]', '{}', NULL)"),
             {"then": "2026-01-01 12:00:00"},

@@ -4,7 +4,6 @@ import hashlib
 
 import pytest
 from alembic import command
-from alembic.config import Config
 from recorded import record_annotation
 from sqlalchemy import create_engine, inspect, text
 
@@ -75,11 +74,8 @@ def test_an_image_that_comes_later_has_its_place(seeded, monkeypatch):
 
 def test_a_ledger_without_places_gives_the_same_order_before_and_after_it_gets_them(new_url, monkeypatch):
     engine = create_engine(checked_url(new_url))
-    config = Config()
-    config.set_main_option("script_location", str(migration._SCRIPTS))
     with engine.begin() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, "0022")
+        command.upgrade(migration.scripts_config(connection), "0022")
         connection.execute(
             text(
                 "INSERT INTO images (id, added_at, role, present, leased_whole) "

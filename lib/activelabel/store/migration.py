@@ -10,6 +10,7 @@ from activelabel.errors import InvalidInputError, NotReadyError
 from activelabel.store.copies import copy_ledger
 
 if TYPE_CHECKING:
+    from alembic.config import Config
     from alembic.script import ScriptDirectory
 
 VERSION_TABLE = (
@@ -37,15 +38,22 @@ def migrate(reader: Engine, writer: Engine, name: str, file: Path | None = None)
         copy_ledger(file)
     # Imported only if needed: every process opens the ledger, and importing Alembic takes longer than that.
     from alembic import command
-    from alembic.config import Config
     from alembic.script import ScriptDirectory
 
-    scripts = ScriptDirectory(str(_SCRIPTS))
     with _one_thread, writer.begin() as connection:
-        _check_ours(connection, scripts, name)
-        config = Config(attributes={"connection": connection})
-        config.set_main_option("script_location", str(_SCRIPTS).replace("%", "%%"))
+        config = scripts_config(connection)
+        _check_ours(connection, ScriptDirectory.from_config(config), name)
         command.upgrade(config, "head")
+
+
+def scripts_config(connection: Connection | None = None) -> "Config":
+    """What Alembic has to know: where the scripts are, and in which connection they run."""
+    from alembic.config import Config
+
+    config = Config(attributes={"connection": connection})
+    config.set_main_option("script_location", str(_SCRIPTS).replace("%", "%%"))
+    config.set_main_option("recursive_version_locations", "true")
+    return config
 
 
 def require_newest(reader: Engine, name: str) -> None:
@@ -68,7 +76,7 @@ def require_newest(reader: Engine, name: str) -> None:
 
 def newest_revision() -> str:
     """The revision of the last migration script: file names begin with their revisions, which ascend."""
-    return max(file.stem for file in (_SCRIPTS / "versions").glob("[!_]*.py")).partition("_")[0]
+    return max(file.stem for file in (_SCRIPTS / "versions").rglob("[!_]*.py")).partition("_")[0]
 
 
 def _revision(connection: Connection) -> str | None:
