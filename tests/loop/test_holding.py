@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import threading
 import time
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -207,6 +208,40 @@ def test_scores_that_are_written_behind_are_waited_for_and_not_claimed_again(
             done.append(image_id)
     assert done == ["a", "b", "c"]
     assert held.recorded == 3
+
+
+def test_who_is_asked_whether_to_stop_holds_up_nobody(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(written_behind, "WAIT_SECONDS", 3600.0)
+    free: list[bool] = []
+
+    def look() -> None:
+        free.append(held._lock.acquire(timeout=60))
+        if free[-1]:
+            held._lock.release()
+
+    def stopped() -> bool:
+        thread = threading.Thread(target=look)
+        thread.start()
+        thread.join()
+        return False
+
+    with Holding(ledger, stopped=stopped) as held, ScoresBehind(ledger, 1, 0, held) as written:
+        for image_id in held.images(JOB):
+            written.add(image_id, [Score.of_kind(KIND, 1.0)], 5)
+    assert held.recorded == 3
+    assert all(free)
+
+
+def test_who_waits_is_told_once_of_scores_that_are_written_together(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[int] = []
+    with Holding(ledger, lease_seconds=3600) as held:  # its heart beats later
+        images = held.images(JOB, ahead=2)
+        assert next(images) == "a"
+        monkeypatch.setattr(held._lock, "notify_all", lambda: told.append(len(held._held)))
+        assert held.record(1, [scores for image_id in "abc" for scores in scores_of(image_id)], 0) == []
+        assert told == [0]
 
 
 def test_scores_that_cannot_be_written_are_not_waited_for(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:

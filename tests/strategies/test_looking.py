@@ -45,8 +45,8 @@ def studies(tmp_path: Path) -> Studies:
 def open_study(studies: Studies, tmp_path: Path) -> Callable[..., Project]:
     """A project of eight images, two of them for validation; the recipe has a proxy task and starts with four cases."""
 
-    def open_with(**conf: str) -> Project:
-        recipe = write_warm_recipe(tmp_path, cold_start='"none"')
+    def open_with(cold_start: str = "none", **conf: str) -> Project:
+        recipe = write_warm_recipe(tmp_path, cold_start=f'"{cold_start}"')
         conf = {"labels": "ball", "recipe": recipe, "device": "cpu", "start": "4", **conf}
         project = open_project(str(tmp_path), str(studies.folder), conf)
         project.ledger.sync_images(IMAGES, 2)
@@ -182,3 +182,14 @@ def test_only_strategies_that_compare_features_are_not_looked_at(project: Projec
     dear = {name for name, found in looks.items() if not found}
     assert dear == {"coreset", "typiclust", "coreset_slices", "typiclust_slices"}
     assert {traits_of(name).needs for name in dear} == {Needs.FEATURES}
+
+
+@pytest.mark.parametrize(
+    ("cold_start", "is_looked_at"), [("proxy_rank", True), ("typiclust", False), ("coreset", False)]
+)
+def test_nor_is_any_of_a_recipe_that_starts_by_features(
+    open_study: Callable[..., Project], cold_start: str, is_looked_at: bool
+) -> None:
+    strategies = host_strategies(open_study(cold_start))
+    for name in ("recipe", "entropy"):
+        assert (strategies[name].look("ann") is not None) == is_looked_at

@@ -195,10 +195,11 @@ class Holding:
         return wanted
 
     def _wait_until_written(self, job: Job) -> None:
-        with self._lock:
-            while self._has_in_hand(job) and not self._stopped():
-                self.write_now()
-                self._lock.wait(WRITTEN_SECONDS)
+        while self._has_in_hand(job) and not self._stopped():  # which may ask the ledger: not under the lock
+            with self._lock:
+                if self._has_in_hand(job):
+                    self.write_now()
+                    self._lock.wait(WRITTEN_SECONDS)
 
     def _still_has(self, job: Job, image_id: str) -> bool:
         with self._lock:
@@ -216,8 +217,7 @@ class Holding:
         """Write the scores of claimed images, except of those that are lost, which it returns."""
         with self._writing:
             lost = self._ledger.record_scores_of_images(model_version, images, seed, worker=self.worker)
-            for image in images:
-                self._forget(Claim("score", model_version, image.image_id, self.worker))
+            self._forget(*(Claim("score", model_version, image.image_id, self.worker) for image in images))
         for image_id in lost:
             logger.warning("%s was lost to another worker while it was scored: nothing of it is written", image_id)
         self.recorded += len(images) - len(lost)
@@ -258,9 +258,9 @@ class Holding:
                 self._ledger.release_claims(self.worker, [WHOLE_JOB])
                 self._forget(claim)
 
-    def _forget(self, claim: Claim) -> None:
+    def _forget(self, *claims: Claim) -> None:
         with self._lock:
-            self._held.discard(claim)
+            self._held.difference_update(claims)
             self._lock.notify_all()
 
     def _beat(self) -> None:

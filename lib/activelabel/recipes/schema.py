@@ -165,6 +165,15 @@ class Recipe(Section):
         """Whether all rounds, not only the first queries, use the proxy model's scores."""
         return _always_asks_proxy(self.query.strategy)
 
+    def goes_by_features(self, strategy: str) -> bool:
+        """Whether cases that a strategy asks for with this recipe may be chosen by features, if only at the start.
+
+        Raises:
+            NotFoundError: there is no strategy of that name.
+        """
+        by_start = self.proxy is not None and self.proxy.cold_start in ("typiclust", "coreset")
+        return by_start or traits_of(strategy).needs is Needs.FEATURES
+
     @property
     def fine_tunes(self) -> bool:
         """Whether a round has a second, semi-supervised stage."""

@@ -98,7 +98,7 @@ def _built(project: Project, name: str, description: str, found: Mapping[str, Pr
         instead = _or_start("foreground_random_slices" if traits.asks_slices else "foreground_random", found)
         propose = partial(proposals_by_uncertainty, by_uncertainty=propose, instead=instead)
     kind = SliceStrategy if traits.asks_slices else ProjectStrategy
-    return kind(project, name, propose, description, is_cheap=traits.needs is not Needs.FEATURES)
+    return kind(project, name, propose, description, is_cheap=not project.recipe.goes_by_features(name))
 
 
 def _or_start(name: str, found: Mapping[str, Proposals]) -> Proposals:

@@ -20,6 +20,7 @@ from activelabel.data.volumes import Volume
 from activelabel.errors import UnavailableError
 from activelabel.project import readability
 from activelabel.project.opening import open_project
+from activelabel.server.actions.ahead import reading
 from activelabel.server.actions.ahead.reading import ReadAhead
 from activelabel.server.actions.ahead.requests import CALM_SECONDS, PATIENCE_SECONDS, Requests
 from activelabel.server.actions.cases import CaseActions
@@ -214,6 +215,27 @@ def test_the_end_of_the_server_ends_a_reading_that_leaves_nothing_behind(
     assert "read-ahead" not in {thread.name for thread in threading.enumerate()}
     assert site.left_in_cache() == before == [first, f"{first}.nii.gz"]
     assert caplog.records == []
+
+
+def test_a_series_that_comes_without_an_end_is_given_up(
+    site: Site, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.ask()
+    second, before = site.next_of(), site.left_in_cache()
+    monkeypatch.setattr(reading, "FETCH_SECONDS", 0.1)
+    site.pacs.endless = True
+    with caplog.at_level(logging.WARNING):
+        thread = threading.Thread(target=site.ahead.read_next, args=("ann", "random"))
+        thread.start()
+        thread.join(PATIENCE)
+    assert not thread.is_alive()
+    assert [record.getMessage() for record in caplog.records] == [f"{second} is not read ahead: not to its end"]
+    assert site.left_in_cache() == before
+
+
+def test_a_server_that_starts_removes_what_the_one_before_left(make_site: Callable[..., Site], tmp_path: Path) -> None:
+    (tmp_path / "cache" / ".unfinished-1.2.0" / "1.2.0").mkdir(parents=True)
+    assert make_site().left_in_cache() == []
 
 
 def test_a_request_for_the_same_series_waits_for_it_and_does_not_fetch_it_too(site: Site) -> None:

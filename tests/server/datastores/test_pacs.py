@@ -1,6 +1,7 @@
 import datetime
 import itertools
 import logging
+import threading
 from collections.abc import Iterator
 from functools import partialmethod
 from pathlib import Path
@@ -18,6 +19,7 @@ from rtstruct_files import in_slice, rtstruct
 
 from activelabel.annotation.archive import LabelArchive
 from activelabel.annotation.history_reader import HistoryReader
+from activelabel.data.dicom_objects import seg_writing
 from activelabel.data.dicom_objects.seg_writing import write_seg
 from activelabel.data.files.channels import ChannelLayout
 from activelabel.data.files.one_case import one_case
@@ -323,6 +325,36 @@ def test_a_label_is_in_ledger_archive_and_pacs(site: Site) -> None:
     assert store.get_labeled_images() == [uid]
     assert store.get_unlabeled_images() == [site.uids[1]]
     assert store.status()["completed"] == 1
+
+
+def test_a_look_at_the_pacs_does_not_send_what_a_request_is_sending(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = site.open()
+    uid, drawn = site.uids[0], site.label(3)
+    writes, go_on = threading.Semaphore(0), threading.Event()
+    written: list[str] = []
+
+    def held_up(*rest: Any) -> Any:
+        written.append(threading.current_thread().name)
+        writes.release()
+        assert go_on.wait(120)
+        return write_seg(*rest)
+
+    monkeypatch.setattr(seg_writing, "write_seg", held_up)
+    threads = [
+        threading.Thread(target=store.save_label, args=(uid, str(drawn), "final", {}), name="request"),
+        threading.Thread(target=store.refresh, name="look"),
+    ]
+    threads[0].start()
+    assert writes.acquire(timeout=120)
+    threads[1].start()
+    writes.acquire(timeout=1)  # if both send it, both write within this time
+    go_on.set()
+    for thread in threads:
+        thread.join(120)
+    assert written == ["request"]
+    assert site.segments() == [["kidneys"]]
 
 
 def test_names_follow_the_clients_order(site: Site) -> None:

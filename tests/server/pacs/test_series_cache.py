@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from activelabel.errors import InvalidInputError, NotFoundError, UnavailableError
+from activelabel.server.pacs import series_cache
 from activelabel.server.pacs.series_cache import SeriesCache
 from local_pacs.ct_series import ct_series
 
@@ -24,11 +25,15 @@ class Archive:
         self.slices = ct_series(folder / "source.nii.gz", "case", datetime.datetime(2026, 1, 2))
         self.downloads = 0
         self.breaks_after: int | None = None
+        self.asked, self.may_send = threading.Event(), threading.Event()
+        self.may_send.set()
         self.studies: list[str] = []
 
     def download(self, series_uid: str, study_uid: str, folder: Path, go_on: Callable[[], bool] = lambda: True) -> None:
         self.downloads += 1
         self.studies.append(study_uid)
+        self.asked.set()
+        assert self.may_send.wait(120)
         for index, dataset in enumerate(self.slices):
             if index == self.breaks_after:
                 raise UnavailableError("gone")
@@ -112,3 +117,38 @@ def test_a_forgotten_series_is_fetched_anew(cache: SeriesCache, archive: Archive
     assert visible(cache) == set()
     cache.slices(UID, "1.9")
     assert archive.downloads == 2
+
+
+def test_what_a_killed_process_left_goes_and_what_is_being_fetched_stays(
+    cache: SeriesCache, archive: Archive, tmp_path: Path
+) -> None:
+    for left in (".unfinished-1.2.4", ".unfinished-asked-1.2.5", ".unfinished-as_earlier_versions_named_it"):
+        (cache.folder / left / "1.2.4").mkdir(parents=True)
+        (cache.folder / left / "1.2.4" / "0.dcm").write_bytes(b"a patient's")
+    archive.may_send.clear()
+    fetch = threading.Thread(target=cache.volume, args=(UID, "1.9"))
+    fetch.start()
+    assert archive.asked.wait(120)
+    SeriesCache(archive, tmp_path / "cache").remove_abandoned()  # as another process opens it
+    assert [path.name for path in cache.folder.glob(".unfinished-*")] == [f".unfinished-{UID}"]
+    archive.may_send.set()
+    fetch.join(120)
+    assert visible(cache) == {UID, f"{UID}.nii.gz"}
+    assert not list(cache.folder.glob(".unfinished-*"))
+
+
+def test_what_a_killed_process_left_of_a_series_is_in_no_later_volume(cache: SeriesCache, archive: Archive) -> None:
+    (cache.folder / f".unfinished-{UID}" / UID).mkdir(parents=True)
+    (cache.folder / f".unfinished-{UID}" / UID / "7.dcm").write_bytes(b"half of a slice")
+    assert nibabel.load(cache.volume(UID, "1.9")).shape == (5, 4, 3)
+    assert len(list(cache.slices(UID, "1.9").iterdir())) == 3
+
+
+@pytest.mark.parametrize(("answers", "not_begun"), [([False], "read_series"), ([True, False], "write_volume")])
+def test_a_series_that_is_not_to_go_on_is_neither_read_nor_written(
+    cache: SeriesCache, monkeypatch: pytest.MonkeyPatch, answers: list[bool], not_begun: str
+) -> None:
+    monkeypatch.setattr(series_cache, not_begun, lambda *_: pytest.fail(f"{not_begun} is begun"))
+    with pytest.raises(UnavailableError, match=rf"the series {UID} is not fetched to its end"):
+        cache.volume(UID, "1.9", lambda: answers.pop(0))
+    assert visible(cache) == set()

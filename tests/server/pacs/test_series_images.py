@@ -176,3 +176,11 @@ def test_another_reason_that_was_noted_meanwhile_stays(site: Site) -> None:
 def test_who_opens_a_refused_series_is_told_that_it_is_set_aside(site: Site) -> None:
     with pytest.raises(SetAsideError, match=r"answered 500 to the series 2\.1: see its log; it is set aside, ask for"):
         site.server.get_image_uri(REFUSED[0])
+
+
+def test_series_that_were_read_ahead_are_given_too(site: Site) -> None:
+    for refused, ahead in zip(REFUSED, SOUND, strict=False):
+        assert site.is_left_out(site.server, refused)
+        site.server.fetch(ahead, lambda: True)
+    assert site.is_left_out(site.server, REFUSED[2])
+    assert site.pacs.asked == Counter([*SOUND, *REFUSED[:3]]), "nothing was fetched to see whether the PACS works"

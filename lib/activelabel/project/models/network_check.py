@@ -9,7 +9,6 @@ from activelabel.networks.bottleneck import bottleneck
 from activelabel.prediction.dropout import random_layers
 from activelabel.prediction.windows import Size3D
 from activelabel.recipes import Recipe
-from activelabel.recipes.strategy_traits import Needs, traits_of
 
 
 def check_network(recipe: Recipe, classes: int) -> None:
@@ -35,7 +34,7 @@ def check_network(recipe: Recipe, classes: int) -> None:
         network = build_network(settings, classes, recipe.channel_count).eval()
     if not random_layers(network):
         _check_repeats(recipe, f"{subject} has no dropout layer with a rate above 0")
-    if _goes_by_features(recipe):
+    if recipe.goes_by_features(recipe.query.strategy):
         bottleneck(network)
     _check_output(subject, network, recipe.prediction.window_size, classes, recipe.channel_count)
 
@@ -52,11 +51,6 @@ def _check_multiples(recipe: Recipe) -> None:
                 f"recipe {recipe.name}: {key} is {list(size)}, and a {recipe.network.kind} with strides "
                 f"{list(recipe.network.strides)} takes multiples of {list(steps)}: change one of them"
             )
-
-
-def _goes_by_features(recipe: Recipe) -> bool:
-    by_start = recipe.proxy is not None and recipe.proxy.cold_start in ("typiclust", "coreset")
-    return by_start or traits_of(recipe.query.strategy).needs is Needs.FEATURES
 
 
 def _check_repeats(recipe: Recipe, problem: str) -> None:

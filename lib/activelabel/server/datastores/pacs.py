@@ -107,6 +107,7 @@ class PacsDatastore(LedgerDatastore):
             layout=rule.layout,
         )
         if follow_changes:
+            cache.remove_abandoned()
             self.refresh()
             threading.Thread(target=self._keep_looking, name="pacs", daemon=True).start()
 

@@ -10,6 +10,7 @@ label twice has the same effect as sending it once.
 
 import logging
 import re
+import threading
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
@@ -65,6 +66,8 @@ class SegExchange:
         self.senders: dict[str, str] = {}
         self._judged: set[str] = set()  # series of SEGs that were taken in, refused, or are ours
         self._settled: set[int] = set()  # annotations that were sent, or never can be
+        self._sending: set[int] = set()  # annotations that a thread is sending
+        self._sent = threading.Condition()
 
     @property
     def refused(self) -> dict[str, str]:
@@ -123,8 +126,32 @@ class SegExchange:
         Failures are only logged, since the label is already kept. If the PACS does not answer, the label is sent by the
         next `send_missing`.
         """
-        if annotation.id in self._settled or _is_as_taken_in(annotation):
+        if _is_as_taken_in(annotation):
             return
+        with self._sent:  # a look at the PACS may find a label that was saved just now
+            self._sent.wait_for(lambda: annotation.id not in self._sending)
+            if annotation.id in self._settled:
+                return
+            self._sending.add(annotation.id)
+        try:
+            if self._send(annotation, study_uid):
+                self._settled.add(annotation.id)
+        finally:
+            with self._sent:
+                self._sending.remove(annotation.id)
+                self._sent.notify_all()
+
+    def series_of(self, image_id: str, person: str) -> set[str]:
+        """The series of segmentations of an image that a person has drawn, as far as they are in the ledger."""
+        labels = [label for label in self._ledger.history(image_id) if label.annotator == person]
+        drafts = [draft for draft in self._ledger.open_drafts(image_id) if draft.annotator == person]
+        kept: list[Annotation | Draft] = [*labels, *drafts]
+        taken_in = (_source(drawing) for drawing in kept)
+        sent = {series for series, sender in self.senders.items() if sender == person}
+        return {seg_uid(label) for label in labels} | {uid for uid in taken_in if uid is not None} | sent
+
+    def _send(self, annotation: Annotation, study_uid: str | None) -> bool:
+        """Store a label in the PACS; whether this is settled, also if it never can be."""
         from activelabel.data.dicom_objects.seg_writing import write_seg  # highdicom takes long to import
 
         image_id = annotation.image_id
@@ -140,19 +167,10 @@ class SegExchange:
                 logger.info("label %d of %s is stored in the PACS", annotation.version, image_id)
         except UnavailableError as error:
             logger.warning("the label of %s is kept here and will be sent to the PACS later: %s", image_id, error)
-            return
+            return False
         except InvalidInputError as error:
             logger.error("the label of %s is kept here only: %s", image_id, error)
-        self._settled.add(annotation.id)
-
-    def series_of(self, image_id: str, person: str) -> set[str]:
-        """The series of segmentations of an image that a person has drawn, as far as they are in the ledger."""
-        labels = [label for label in self._ledger.history(image_id) if label.annotator == person]
-        drafts = [draft for draft in self._ledger.open_drafts(image_id) if draft.annotator == person]
-        kept: list[Annotation | Draft] = [*labels, *drafts]
-        taken_in = (_source(drawing) for drawing in kept)
-        sent = {series for series, sender in self.senders.items() if sender == person}
-        return {seg_uid(label) for label in labels} | {uid for uid in taken_in if uid is not None} | sent
+        return True
 
     def _take_in_study(self, segs: Sequence[Series], image_ids: Collection[str]) -> list[Kept]:
         history = [annotation for image_id in image_ids for annotation in self._ledger.history(image_id)]

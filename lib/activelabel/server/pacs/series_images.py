@@ -140,7 +140,7 @@ class SeriesImages:
             InvalidInputError: a series is no volume.
         """
         for uid in self._channels_of(image_id) if self._rule.layout.names else [image_id]:
-            self._cache.volume(uid, self.study_of(image_id), go_on)
+            self._volume(uid, self.study_of(image_id), go_on)
 
     def slices(self, image_id: str) -> Path:
         """The folder with the DICOM files of the shown series, fetched if necessary.
@@ -157,19 +157,27 @@ class SeriesImages:
         study = self.study_of(image_id)
         volumes = list[Path]()
         for uid in series:
-            kept = self._cache.has(uid)
             try:
-                volumes.append(self._cache.volume(uid, study))
+                volumes.append(self._volume(uid, study))
             except SeriesRefusedError as error:
                 if self._gives_none(uid):
                     raise
                 raise self._set_aside(image_id, error, REFUSED) from error
             except InvalidInputError as error:
-                self._note_given()
                 raise self._set_aside(image_id, error) from error
-            if not kept:
-                self._note_given()
         return volumes
+
+    def _volume(self, uid: str, study: str | None, go_on: Callable[[], bool] = lambda: True) -> Path:
+        """A series as a NIfTI file; if the PACS has given it now, this is noted. Raises as `SeriesCache.volume`."""
+        kept = self._cache.has(uid)
+        try:
+            volume = self._cache.volume(uid, study, go_on)
+        except InvalidInputError:
+            self._note_given()
+            raise
+        if not kept:
+            self._note_given()
+        return volume
 
     def _set_aside(self, image_id: str, error: ActiveLabelError, stamp: str | None = None) -> SetAsideError:
         self._ledger.mark_unreadable(image_id, str(error), stamp)

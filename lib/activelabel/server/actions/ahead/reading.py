@@ -24,6 +24,8 @@ MOST_UNUSABLE = 1000
 """Of so many images that cannot be used is known that they were tried."""
 END_SECONDS = 2.0
 """How long the end of the server waits for a reading, which stops at the next file that it fetches."""
+FETCH_SECONDS = 300.0
+"""How long a fetch may take: who asks for the same series waits for it, and a PACS may send without an end."""
 
 
 class ReadAhead:
@@ -111,7 +113,8 @@ class ReadAhead:
     def _read(self, image_id: str) -> bool:
         """Fetch, record and prepare an image, as far as it was not done before; whether this came to its end."""
         began = time.monotonic()
-        self._datastore.fetch(image_id, lambda: not self._stopped.is_set())
+        until = began + FETCH_SECONDS
+        self._datastore.fetch(image_id, lambda: not self._stopped.is_set() and time.monotonic() < until)
         files, ledger = self._datastore.image_files(image_id), self._project.ledger
         if not self._requests.give_way(self._stopped):
             return False
