@@ -14,6 +14,7 @@ from postgresql_fixtures import new_postgresql as new_postgresql
 from postgresql_fixtures import postgresql_server as postgresql_server
 from running_server import RunningServer
 
+from activelabel.project.listing import CHANGES, LISTING
 from ActiveLabelLib.server.connection import ANSWER_SECONDS, Connection
 
 
@@ -34,7 +35,7 @@ def make_server(tmp_path: Path) -> Iterator[Callable[..., RunningServer]]:
 
 @pytest.fixture(scope="module")
 def start_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., RunningServer]]:
-    """Start a server for all tests of a module. It must end with exit code 0 and leave no process.
+    """Start a server for all tests of a module. It must end with exit code 0 and leave no process or unfinished file.
 
     Its home and its folder for temporary files lie beside the studies, where a test sees every written file.
     """
@@ -52,7 +53,12 @@ def start_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[
 
     yield start
     try:
-        assert [server.stop() for server in started] == [0] * len(started)
+        for server in started:
+            assert server.stop() == 0
+            studies = Path(server.studies)
+            assert list(studies.rglob("*.part")) == []
+            assert (studies / LISTING).is_file()
+            assert not (studies / CHANGES).exists(), "its listing says what was changed last"
     finally:
         for server in started:
             server.end()

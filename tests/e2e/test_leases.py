@@ -21,6 +21,7 @@ pytestmark = pytest.mark.e2e
 
 READERS = 20
 IMAGES = 44
+LEFT_OVER = ".datastore_v2.json.0123abcd.part"
 
 Samples = dict[str, dict[str, Any]]
 
@@ -35,6 +36,7 @@ def studies(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for kind, write in BROKEN.items():
         write(folder / f"broken_{kind}.nii.gz")
     (folder / "._case_00.nii.gz").write_bytes(b"what another system leaves beside a file")
+    (folder / LEFT_OVER).write_bytes(b"what a killed server leaves of its listing")
     return folder
 
 
@@ -94,6 +96,10 @@ def scored(server: RunningServer, first: Samples, label: Path) -> RunningServer:
 def second(scored: RunningServer, first: Samples) -> Samples:
     """The readers' second queries, by score."""
     return ask_at_once(scored, first)
+
+
+def test_what_a_killed_server_left_is_removed(server: RunningServer, studies: Path) -> None:
+    server.wait_for(lambda: not (studies / LEFT_OVER).exists(), "the removal of an unfinished listing")
 
 
 def test_readers_who_ask_at_once_get_different_images(first: Samples) -> None:

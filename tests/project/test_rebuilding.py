@@ -2,7 +2,6 @@
 
 import json
 import sys
-import threading
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -68,18 +67,6 @@ def project(tmp_path: Path) -> Project:
     send(judge, "bob", 2, tag="original")
     store.close()
     return project
-
-
-def close(store: Any) -> None:
-    """Close a datastore, of which nothing looks at the folder or writes its listing a moment later any more."""
-    store._observer.stop()
-    store._observer.join()
-    for call in (store._look, store._view):
-        call.flush()  # before its time
-        for thread in threading.enumerate():
-            if isinstance(thread, threading.Timer) and thread.function == call._in_time:
-                thread.join()  # whose time had come
-    store.close()
 
 
 def rows(project: Project, table: str) -> list[dict[str, Any]]:
@@ -149,7 +136,7 @@ def test_the_start_after_a_rebuild_changes_nothing(project: Project, monkeypatch
     assert restored(monkeypatch, project) == 0
     before = rows(project, "annotations")
     store = open_datastore(project, project.studies, follow_changes=True)
-    close(store)
+    store.close()
     assert rows(project, "annotations") == before
     saved = record_annotation(project.ledger, "case0", "later.nii.gz", "0" * 64, "dee")
     assert saved.id > max(row["id"] for row in before)
@@ -193,7 +180,7 @@ def test_a_label_whose_slices_nobody_knows_any_more_is_not_taken_for_one_of_the_
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = open_datastore(project, project.studies, follow_changes=True)  # which lays the labels into labels/final
-    close(store)
+    store.close()
     annotated = {label.image_id for label in project.ledger.annotations()}
     for file in (*project.labels_folder.rglob("*.json"), *Path(project.studies).glob("datastore_v2*")):
         file.unlink()
@@ -211,7 +198,7 @@ def test_a_label_whose_slices_nobody_knows_any_more_is_not_taken_for_one_of_the_
     (final / f"{whole}.nii.gz").rename(final / f"{whole}_label.nii.gz")
     store.refresh()
     assert [(label.image_id, label.slices) for label in project.ledger.annotations()] == [(whole, None)]
-    close(store)
+    store.close()
 
 
 def test_a_project_of_before_there_were_records_is_rebuilt_as_far_as_possible(
@@ -223,7 +210,7 @@ def test_a_project_of_before_there_were_records_is_rebuilt_as_far_as_possible(
         file.unlink()
     # Whose listing names the slices and the annotator.
     store = open_datastore(project, project.studies, follow_changes=True)
-    close(store)
+    store.close()
     lose_ledger(project)
 
     assert restored(monkeypatch, project) == 0
@@ -237,7 +224,7 @@ def test_a_project_of_before_there_were_records_is_rebuilt_as_far_as_possible(
     told = {row["file"]: datetime.fromisoformat(row["created_at"]) for row in history}
     assert all(abs(told[file] - made[file]) < timedelta(minutes=5) for file in told), "as the names of the files say"
     store = open_datastore(project, project.studies, follow_changes=True)
-    close(store)
+    store.close()
     again = project.ledger.annotations()
     assert [(item.image_id, item.annotator, item.slices) for item in again] == [
         (item.image_id, item.annotator, item.slices) for item in annotated
@@ -292,8 +279,6 @@ def test_the_newest_label_whose_record_is_lost_with_the_ledger_counts_as_it_was_
 ) -> None:
     if is_listed:
         store = open_datastore(project, project.studies, follow_changes=True)
-        store._observer.stop()
-        store._observer.join()
         store.close()
     before = project.ledger.annotations()
     history = [row for label in before for row in project.ledger.history(label.image_id) if row.tag == "final"]
@@ -315,8 +300,6 @@ def test_the_newest_label_whose_record_is_lost_with_the_ledger_counts_as_it_was_
     assert capsys.readouterr().out.count(line) == 2
     if is_listed:
         store = open_datastore(project, project.studies, follow_changes=True)
-        store._observer.stop()
-        store._observer.join()
         store.close()
     expected = before if is_listed else [
         next(row for row in history if (row.image_id, row.version) == (label.image_id, 1)) for label in before

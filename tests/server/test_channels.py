@@ -135,8 +135,6 @@ def test_a_case_whose_channel_vanishes_waits_for_it_and_the_rest_goes_on(tmp_pat
         assert sorted(store.list_images()) == ["case_0", "case_1", "case_2"]
         assert store.passed_over() == []
     finally:
-        store._observer.stop()
-        store._observer.join()
         store.close()
 
 

@@ -47,8 +47,6 @@ def open_store(studies: Path, tmp_path: Path) -> Iterator[Callable[..., tuple[Pr
 
     yield open_
     for store in opened:
-        store._observer.stop()
-        store._observer.join()
         store.close()
 
 
@@ -124,8 +122,6 @@ def test_the_slices_that_another_projects_listing_gives_for_a_label_count(
     beside = open_project("", str(studies), CONF)
     store = open_datastore(beside, str(studies), follow_changes=True)
     send(store, "a", 1, annotated_slices=[0, 1])
-    store._observer.stop()
-    store._observer.join()
     store.close()
     project, _ = open_store()
     (label,) = project.ledger.annotations()
@@ -145,8 +141,6 @@ def test_a_project_that_wrote_beside_its_images_before_loses_nothing(
     )
     send(store, "a", 1, 2)
     store.update_image_info("a", {"note": "seen"})
-    store._observer.stop()
-    store._observer.join()
     store.close()
     before, there = earlier.ledger.history("a"), everything(studies)
 

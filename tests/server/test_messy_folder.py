@@ -69,8 +69,6 @@ def open_store(messy: Path, tmp_path: Path) -> Iterator[Callable[[], LedgerDatas
 
     yield open_
     for store in opened:
-        store._observer.stop()
-        store._observer.join()
         store.close()
 
 

@@ -22,6 +22,7 @@ from activelabel.project.studies import reading_explained, require_answer
 from activelabel.server.actions.application import Application
 from activelabel.server.actions.autopilot import build_autopilot
 from activelabel.server.actions.info import NAME, description
+from activelabel.server.datastores.left_over import remove_left_over_in_background
 from activelabel.server.guard import guard_host
 from activelabel.server.login.listening import place_asked_for, require_login
 from activelabel.server.opening import open_datastore
@@ -156,6 +157,7 @@ def _opened_project(app_dir: str, studies: str, conf: Mapping[str, str]) -> Proj
         require_free_port(place.host or HOSTS_DEFAULT, port)
     project = open_served_project(app_dir, studies, conf, port)
     require_login(project, place, has_provider=settings.MONAI_LABEL_AUTH_ENABLE)
+    remove_left_over_in_background(project)
     return project
 
 

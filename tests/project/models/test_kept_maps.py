@@ -77,7 +77,7 @@ def test_a_map_is_a_nifti_of_floats_with_its_range_and_title() -> None:
 
 def test_another_process_may_write_and_remove_maps_meanwhile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     maps = KeptMaps(tmp_path, most_bytes=10)
-    unfinished, abandoned = tmp_path / ".b.nii.gz.1234.part", tmp_path / ".c.nii.gz.5678.part"
+    unfinished, abandoned = tmp_path / ".b.nii.gz.01234567.part", tmp_path / ".c.nii.gz.89abcdef.part"
     for file in (unfinished, abandoned):
         file.write_bytes(bytes(100))
     os.utime(abandoned, (0, 0))

@@ -113,8 +113,6 @@ def app(tmp_path: Path) -> Iterator[App]:
         write_image(tmp_path / "studies" / f"{name}.nii.gz", number)
     app = App(tmp_path)
     yield app
-    app.datastore._observer.stop()
-    app.datastore._observer.join()
     app.datastore.close()
 
 

@@ -131,3 +131,40 @@ def test_pauses_are_as_long_as_what_was_computed_before_them(monkeypatch: pytest
         taken.append(part)
     assert taken == [*range(750)]
     assert slept == [pytest.approx(0.5), pytest.approx(0.5)]
+
+
+def test_what_is_closed_runs_only_when_it_is_told_to() -> None:
+    runs = list[int]()
+    call = DelayedCall(lambda: runs.append(1), 0.05)
+    call.request()
+    call.close()
+    call.request()
+    time.sleep(0.3)
+    assert runs == []
+    call.flush()
+    call.flush()
+    assert runs == [1]
+
+
+def test_closing_waits_for_a_run_and_a_failed_one_is_not_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(delayed_call, "AGAIN_SECONDS", 0.05)
+    began, may_fail, runs = threading.Event(), threading.Event(), list[int]()
+
+    def work() -> None:
+        runs.append(1)
+        began.set()
+        assert may_fail.wait(120)
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    call = DelayedCall(work, 0.0)
+    call.request()
+    assert began.wait(120)
+    closing = threading.Thread(target=call.close)
+    closing.start()
+    closing.join(0.1)
+    assert closing.is_alive()
+    may_fail.set()
+    closing.join(120)
+    assert not closing.is_alive()
+    time.sleep(0.3)
+    assert runs == [1]

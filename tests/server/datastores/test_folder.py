@@ -68,7 +68,7 @@ def open_store(studies: Path, ledger: Ledger, tmp_path: Path) -> Iterator[Callab
 
     yield open_
     for store in opened:
-        stop(store)
+        store.close()
 
 
 @pytest.fixture
@@ -78,14 +78,6 @@ def store(open_store: Callable[..., LedgerDatastore]) -> LedgerDatastore:
 
 def history_reader(ledger: Ledger, folder: Path, asks_slices: bool = False) -> HistoryReader:
     return HistoryReader(ledger, LABELS, folder / "archive", folder / "predictions", asks_slices)
-
-
-def stop(store: LedgerDatastore) -> None:
-    """Close the datastore as the end of the server does."""
-    if hasattr(store, "_observer"):
-        store._observer.stop()
-        store._observer.join()
-    store.close()
 
 
 def view(studies: Path) -> dict[str, Any]:
@@ -341,7 +333,7 @@ def cover(store: LedgerDatastore, folder: Path) -> None:
     """Draw on slices 0 to 3 of image `a`, send 0 and 5 as the annotated ones, and close."""
     info = {"client_id": "ann", "annotated_slices": [5, 0]}
     store.save_label("a", str(label_file(folder, 2, 1)), "final", info)
-    stop(store)
+    store.close()
 
 
 @pytest.fixture
@@ -404,7 +396,7 @@ def test_slices_of_another_axis_are_not_taken_in(
         (studies / "labels" / "original" / "a.nii.gz").unlink()
     before = values_of(studies / "labels" / "final" / "a.nii.gz")
     for _ in range(2):
-        stop(open_store(ledger=other, folder=tmp_path / "other", plane="sagittal"))
+        open_store(ledger=other, folder=tmp_path / "other", plane="sagittal").close()
     assert "labels/final/a.nii.gz is not used: its slices are listed along axis 2, expected 0" in caplog.text
     taken_in = [("original", 1)] if had_original else []
     assert [(label.tag, label.version) for label in other.history("a")] == taken_in
@@ -466,13 +458,13 @@ def test_a_damaged_view_is_set_aside_and_made_anew(
 
 
 def test_the_view_can_be_read_at_every_moment(store: LedgerDatastore, studies: Path) -> None:
-    store.close()
+    store.json()
     stop = threading.Event()
 
     def write() -> None:
         for number in range(40):
             store.update_image_info("a", {"note": "x" * number * 1000})
-            store.close()
+            store.json()
         stop.set()
 
     with ThreadPoolExecutor(1) as thread:
@@ -484,21 +476,21 @@ def test_the_view_can_be_read_at_every_moment(store: LedgerDatastore, studies: P
 
 def test_the_view_is_written_only_when_something_changed(store: LedgerDatastore, studies: Path) -> None:
     """Watchers of the folder, such as the server itself, are not woken without a change."""
-    store.close()
+    store.json()
     before = (studies / "datastore_v2.json").stat().st_mtime_ns
     store.refresh()
-    store.close()
+    store.json()
     assert (studies / "datastore_v2.json").stat().st_mtime_ns == before
     (studies / "datastore_v2.json").unlink()
     store.refresh()
-    store.close()
+    store.json()
     assert set(view(studies)) == {"a", "b"}
 
 
 def test_labels_and_questions_do_not_write_the_view_and_a_killed_server_still_knows_them(
     store: LedgerDatastore, open_store: Callable[..., LedgerDatastore], studies: Path, tmp_path: Path
 ) -> None:
-    store.close()
+    store.json()
     before = (studies / "datastore_v2.json").read_bytes()
     store.update_image_info("a", {"strategy": {"random": {"client_id": "ann"}}})
     store.save_label("a", str(label_file(tmp_path, 2, 1)), "final", {"client_id": "ann", "colour": "red"})
@@ -520,7 +512,7 @@ def test_labels_and_questions_do_not_write_the_view_and_a_killed_server_still_kn
 
 
 def test_an_image_that_comes_is_in_the_view_soon(store: LedgerDatastore, studies: Path) -> None:
-    store.close()
+    store.json()
     write_nifti(studies / "new.nii.gz", boxes(1))
     wait_for(lambda: "new" in view(studies))
 

@@ -46,8 +46,6 @@ def open_store(tmp_path: Path) -> Iterator[Callable[..., LedgerDatastore]]:
 
     yield open_
     for store in opened:
-        store._observer.stop()
-        store._observer.join()
         store.close()
 
 

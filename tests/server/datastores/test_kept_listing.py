@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -48,14 +49,7 @@ def start(tmp_path: Path, studies: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
 
     yield start
     for store in opened:
-        stop(store)
-
-
-def stop(store: LedgerDatastore) -> None:
-    store._observer.stop()
-    store._observer.join()
-    store._look.flush()
-    store.close()
+        store.close()
 
 
 def kept(store: LedgerDatastore) -> Path:
@@ -88,7 +82,7 @@ def test_a_second_start_reads_no_json_and_lists_the_same(
     save(first, tmp_path)
     first.update_image_info("sub~c", {"seen": 1})
     status = first.status()
-    stop(first)
+    first.close()
     before = (studies / "datastore_v2.json").read_bytes()
     without_json(monkeypatch)
     again = start()
@@ -98,7 +92,7 @@ def test_a_second_start_reads_no_json_and_lists_the_same(
     assert again.get_labeled_images() == ["a"]
     assert status["label_tags"]["final"] == 1
     assert again.status() == status
-    stop(again)
+    again.close()
     assert (studies / "datastore_v2.json").read_bytes() == before
 
 
@@ -107,7 +101,7 @@ def test_what_came_went_and_changed_while_no_server_ran_is_found(
 ) -> None:
     first = start()
     save(first, tmp_path)
-    stop(first)
+    first.close()
     since = listed(studies)["b"]["image"]
     write_image(studies / "new.nii.gz")
     (studies / "sub" / "c.nii.gz").rename(studies / "sub" / "d.nii.gz")
@@ -117,13 +111,13 @@ def test_what_came_went_and_changed_while_no_server_ran_is_found(
     assert again.list_images() == ["a", "b", "new", "sub~d"]
     assert [image.id for image in again._ledger.images() if not image.present] == ["sub~c"]
     assert [image.id for image in again._ledger.images_set_aside()] == ["a"]
-    stop(again)
+    again.close()
     assert listed(studies).keys() == {"a", "b", "new", "sub~d"}
     assert listed(studies)["b"]["image"] == since
 
 
 def test_whoever_edits_the_listing_is_believed(start: Start, studies: Path) -> None:
-    stop(start())
+    start().close()
     content = json.loads((studies / "datastore_v2.json").read_text(encoding="utf-8"))
     content["objects"]["mine"] = content["objects"].pop("b")
     content["objects"]["mine"]["image"]["info"]["file"] = "b.nii.gz"
@@ -152,7 +146,7 @@ def test_an_edit_that_leaves_size_and_time_is_believed(
 
     if moment == "meanwhile":
         monkeypatch.setattr(folder_listing, "write_if_changed", write_before_edit)
-    stop(start())
+    start().close()
     if moment == "afterwards":
         edit()
     assert start().list_images() == ["a", "b", "sub-c"]
@@ -180,7 +174,7 @@ def test_a_project_folder_that_cannot_be_written_holds_up_nothing(
 @pytest.mark.parametrize("where", [0, 0.5, 0.999, 2])
 def test_a_damaged_copy_does_not_count(start: Start, studies: Path, where: float) -> None:
     first = start()
-    stop(first)
+    first.close()
     content = bytearray(kept(first).read_bytes())
     if where == 2:
         del content[-3:]
@@ -189,17 +183,17 @@ def test_a_damaged_copy_does_not_count(start: Start, studies: Path, where: float
     kept(first).write_bytes(content)
     again = start()
     assert again.list_images() == ["a", "b", "sub~c"]
-    stop(again)
+    again.close()
     assert again._kept.read() is not None, "it was made anew"
 
 
 def test_nothing_is_kept_of_a_small_listing(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    stop(start())
+    start().close()
     for module in (kept_listing, folder_listing):
         monkeypatch.setattr(module, "LARGE", 2**20)
     store = start()
     store.update_image_info("a", {"seen": 1})
-    stop(store)
+    store.close()
     assert not kept(store).exists()
 
 
@@ -207,7 +201,7 @@ def test_a_label_that_is_saved_while_the_listing_is_written_is_not_forgotten(
     start: Start, studies: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = start()
-    store.close()
+    store.json()
     write = folder_listing.write_if_changed
 
     def write_slowly(path: Path, lines: Iterator[bytes]) -> object:
@@ -298,3 +292,48 @@ def test_the_end_of_a_server_waits_for_a_listing_that_is_being_written(
     ending.join(120)
     writer.join(120)
     assert happened == ["written", "ended"]
+
+
+def test_a_listing_that_is_broken_off_leaves_the_earlier_one_and_no_unfinished_file(
+    start: Start, studies: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = start()
+    store.json()
+    before = (studies / "datastore_v2.json").read_bytes()
+    store.update_image_info("a", {"seen": 1})
+    writing, may_go_on = threading.Event(), threading.Event()
+    pauses = folder_listing.with_pauses
+
+    def slowly(lines: Iterator[bytes], are_wanted: Callable[[], bool]) -> Iterator[bytes]:
+        for line in pauses(lines, are_wanted):
+            yield line
+            if b"seen" in line:  # it differs, so it is written from here on
+                writing.set()
+                assert may_go_on.wait(120)
+
+    monkeypatch.setattr(folder_listing, "with_pauses", slowly)
+    closing = threading.Thread(target=store.close)
+    closing.start()
+    assert writing.wait(120)
+    assert len(list(studies.glob(".datastore_v2.json.*.part"))) == 1
+    store.break_off()
+    may_go_on.set()
+    closing.join(120)
+    assert not closing.is_alive()
+    assert not list(studies.glob(".*.part"))
+    assert (studies / "datastore_v2.json").read_bytes() == before
+
+
+def test_a_closed_datastore_acts_no_more(start: Start, studies: Path) -> None:
+    before = set(threading.enumerate())
+    store = start()
+    store.close()
+    end = time.monotonic() + 120
+    while threads := {thread for thread in threading.enumerate() if thread.is_alive()} - before:
+        assert time.monotonic() < end, threads
+        time.sleep(0.02)
+    revision, written = store.revision, (studies / "datastore_v2.json").read_bytes()
+    write_image(studies / "d.nii.gz")
+    store.on_change(studies / "d.nii.gz")
+    time.sleep(2 * folder_listing.DELAY_SECONDS)
+    assert (store.revision, (studies / "datastore_v2.json").read_bytes()) == (revision, written)

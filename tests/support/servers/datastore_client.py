@@ -16,11 +16,9 @@ from activelabel.server.routes import datastore_routes
 
 @contextmanager
 def following_datastore(project: Project) -> Iterator[LedgerDatastore]:
-    """Open the datastore of a project's folder; afterwards its watch has ended."""
+    """Open the datastore of a project's folder; afterwards it is closed."""
     store = open_datastore(project, project.studies, follow_changes=True)
     yield store
-    store._observer.stop()
-    store._observer.join()
     store.close()
 
 

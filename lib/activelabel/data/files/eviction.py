@@ -1,11 +1,15 @@
 """Files that can be made again: those that were used longest ago make room for others. Processes may share a folder."""
 
+import contextlib
 import os
 import stat
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
+
+from activelabel.data.files.writing import finished_name
 
 _ABANDONED_SECONDS = 3600.0
 """An unfinished file of this age was left by a process that was killed: none takes so long to write."""
@@ -51,14 +55,20 @@ def remove_oldest(files: Iterable[KeptFile], wanted_bytes: int, stays: Callable[
     return held
 
 
-def remove_abandoned(folder: Path, ending: str) -> None:
-    """Remove unfinished files, hidden ones with this ending, that killed processes have left."""
-    for path in folder.glob(f".*{ending}"):
-        try:
-            if time.time() - path.stat().st_mtime > _ABANDONED_SECONDS:
-                path.unlink()
-        except OSError:  # finished or removed meanwhile
-            continue
+def remove_abandoned(folder: Path, before: Mapping[str, float] = MappingProxyType({})) -> None:
+    """Remove unfinished files of `write_atomically` that killed processes have left.
+
+    `before` gives for the names of files, of which nobody has begun one since, that time in seconds since 1970.
+    """
+    hour_ago = time.time() - _ABANDONED_SECONDS
+    with os.scandir(folder) as files:
+        for file in files:
+            name = finished_name(file.name)
+            if name is None:
+                continue
+            with contextlib.suppress(OSError):  # finished or removed meanwhile
+                if file.stat(follow_symlinks=False).st_mtime < before.get(name, hour_ago):
+                    Path(file.path).unlink()
 
 
 def _removed(path: Path) -> bool:

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import secrets
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -11,6 +12,8 @@ from pathlib import Path
 from activelabel.backports import ON_WINDOWS
 
 _PIECE = 2**20
+UNFINISHED = ".part"
+_UNFINISHED_NAME = re.compile(rf"\.(.+)\.[0-9a-f]{{8}}{re.escape(UNFINISHED)}", re.DOTALL)
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 """Error numbers of the system for a full disk."""
 CANNOT_BE_WRITTEN = (*NO_ROOM, errno.EROFS, errno.EACCES, errno.EPERM)
@@ -35,6 +38,17 @@ def write_atomically(path: Path, content: bytes | memoryview, *, lasting: bool =
     UnfinishedFile(path, content).finish(lasting=lasting, whole=whole)
 
 
+def unfinished_file(path: Path) -> Path:
+    """A free place for a file that is to be put at `path`."""
+    return path.with_name(f".{path.name}.{secrets.token_hex(4)}{UNFINISHED}")
+
+
+def finished_name(name: str) -> str | None:
+    """The name that an unfinished file is to have; None if this is not the name of one."""
+    match = _UNFINISHED_NAME.fullmatch(name) if name.endswith(UNFINISHED) else None
+    return None if match is None else match[1]
+
+
 class UnfinishedFile:
     """A file whose content is written, but which is not yet at its place: `write_atomically` in two steps.
 
@@ -47,7 +61,7 @@ class UnfinishedFile:
     def __init__(self, path: Path, content: bytes | memoryview | Iterable[bytes]) -> None:
         """Write `content`, which may come in pieces, beside `path`. Raises OSError as `write_atomically` does."""
         self._path = path
-        self._unfinished = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+        self._unfinished = unfinished_file(path)
         try:
             self._file = self._unfinished.open("xb")
             try:

@@ -4,7 +4,6 @@ The key, from what and how it was prepared, is the file's name too: a copied or 
 """
 
 import json
-import secrets
 import zlib
 from pathlib import Path
 from typing import Any
@@ -14,12 +13,12 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
+from activelabel.data.files.writing import unfinished_file
 from activelabel.data.grids import Grid
 from activelabel.data.preprocessing import PreparedImage
 from activelabel.errors import InvalidInputError
 
 ENDING = ".safetensors"
-UNFINISHED = ".part"
 _IMAGE, _ABOUT = "image", "activelabel"
 
 
@@ -38,7 +37,7 @@ def write_prepared(path: Path, image: PreparedImage) -> None:
         "original": _as_json(image.original),
         "crc32": _checksum(tensor),
     }
-    unfinished = path.with_name(f".{path.name}.{secrets.token_hex(4)}{UNFINISHED}")
+    unfinished = unfinished_file(path)
     try:
         with unfinished.open("xb") as file:  # with the rights of all files here; the library has its own ideas
             file.write(save({_IMAGE: tensor}, {_ABOUT: json.dumps(about)}))

@@ -8,7 +8,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from activelabel.data.files.eviction import KeptFile, kept_files, remove_abandoned, remove_oldest
-from activelabel.prediction.prepared.file import ENDING, UNFINISHED
+from activelabel.prediction.prepared.file import ENDING
 
 SHARE_OF_FREE = 0.2
 """The share of a disk's free room that prepared images take by default."""
@@ -53,7 +53,7 @@ class Room:
         with FileLock(self._folder / LOCK):
             files = _prepared(self._folder)
             self._held_bytes = remove_oldest(files, wanted_bytes, lambda file: file.used_at >= self._began_at)
-            remove_abandoned(self._folder, UNFINISHED)
+            remove_abandoned(self._folder)
 
 
 def mark_used(path: Path) -> None:

@@ -73,7 +73,7 @@ class KeptMaps:
         for file in self._folder.glob("*"):
             if "-" not in file.name and not file.name.startswith("."):  # of an earlier version: nobody finds it
                 file.unlink(missing_ok=True)
-        remove_abandoned(self._folder, ".part")
+        remove_abandoned(self._folder)
 
 
 def _prefix(image_id: str) -> str:

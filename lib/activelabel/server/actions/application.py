@@ -1,6 +1,7 @@
 """The app: a project, its images, its tasks, and what clients ask of them. It knows no web server."""
 
 import copy
+import threading
 from collections.abc import Mapping
 from typing import Any
 
@@ -22,6 +23,11 @@ from activelabel.server.actions.worklist import WorklistReader
 from activelabel.server.datastores.folder import LedgerDatastore
 from activelabel.server.processes import one_line_in_child
 from activelabel.server.project_tasks import ProjectTasks
+
+CLOSE_SECONDS = 5.0
+"""How long the end of the server waits for the listing of its images: with a million images it is written in three."""
+BREAK_OFF_SECONDS = 1.0
+"""How long it then waits until the unfinished file is removed."""
 
 
 class Application:
@@ -62,6 +68,7 @@ class Application:
         self.cases = CaseActions(project, datastore, tasks.strategies, self.look_for_work, self.read_ahead.expect)
         self.reviews = ReviewActions(project, datastore, self.look_for_work)
         self.blind = BlindReadings(project)
+        self._closing: threading.Thread | None = None
         self.models = ModelActions(project, datastore)
         self.inference = Inference(project, datastore, tasks.infers, self.models)
         self.maps = MapActions(project, datastore, tasks.loaded)
@@ -80,9 +87,25 @@ class Application:
             self.autopilot.nudge()
 
     def end(self) -> None:
-        """End what goes on by itself, as the server ends: the web server waits for open answers, such as events."""
+        """End what goes on by itself, as the server ends: the web server waits for open answers, such as events.
+
+        What takes long is broken off, and at once if this is called again. It runs amid the main thread, which may hold
+        any lock, so another thread closes the datastore.
+        """
+        if self._closing is not None:
+            self._break_off(self._closing)
+            return
+        self._closing = threading.Thread(target=self.datastore.close, name="closing", daemon=True)
+        self._closing.start()
         self.events.close()
         self.read_ahead.stop()
+        self._closing.join(CLOSE_SECONDS)
+        if self._closing.is_alive():
+            self._break_off(self._closing)
+
+    def _break_off(self, closing: threading.Thread) -> None:
+        self.datastore.break_off()
+        closing.join(BREAK_OFF_SECONDS)
 
     def check_training(self, trainer: str, params: Mapping[str, Any]) -> None:
         """Refuse a training that cannot begin.

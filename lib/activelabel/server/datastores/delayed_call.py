@@ -65,14 +65,19 @@ class DelayedCall(NotesFailure):
         self._timer: threading.Timer | None = None
         self._tries_again = False
         self._noted = False
+        self._is_closed = False
+        self._running: set[threading.Thread] = set()
 
     def note(self) -> None:
         """Have the function run with the next request or at `flush`, but not by itself."""
         self._noted = True
 
     def request(self) -> None:
-        """Run the function within the delay."""
+        """Run the function within the delay; once this is closed, only at `flush`."""
         with self._lock:
+            if self._is_closed:
+                self._noted = True
+                return
             if self._timer is not None and self._tries_again:
                 self._timer.cancel()
                 self._timer = None
@@ -99,6 +104,18 @@ class DelayedCall(NotesFailure):
                 self._took_seconds = time.thread_time() - began
             self._failed_at = None
 
+    def close(self) -> None:
+        """Never run the function by itself again, but at `flush`, and wait until a thread that runs it has."""
+        with self._lock:
+            self._is_closed = True
+            timer, self._timer = self._timer, None
+            running = self._running - {threading.current_thread()}
+            if timer is not None:
+                timer.cancel()
+                self._noted = True
+        for thread in running:
+            thread.join()
+
     def _start_timer(self, seconds: float, *, tries_again: bool = False) -> None:
         self._tries_again = tries_again
         self._timer = threading.Timer(seconds, self._in_time)
@@ -107,6 +124,11 @@ class DelayedCall(NotesFailure):
 
     def _in_time(self) -> None:
         """Run the function, which nobody waits for; if a disk is full or gone, once more later."""
+        this = threading.current_thread()
+        with self._lock:
+            if self._is_closed:
+                return
+            self._running.add(this)
         was_failing = self.is_failing
         try:
             self.flush()
@@ -114,5 +136,8 @@ class DelayedCall(NotesFailure):
             if not was_failing:
                 logger.error("%s; this is tried again every %.0f s", error, AGAIN_SECONDS)
             with self._lock:
-                if self._timer is None:
+                if self._timer is None and not self._is_closed:
                     self._start_timer(AGAIN_SECONDS, tries_again=True)
+        finally:
+            with self._lock:
+                self._running.discard(this)

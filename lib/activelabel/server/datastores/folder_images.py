@@ -130,6 +130,14 @@ class FolderImages(FolderFollowing):
         if self._told.any():
             self._look.request()
 
+    def close(self) -> None:
+        """Watch the folder no more, and write the listing if a write is pending; what is done by now is waited for."""
+        if hasattr(self, "_observer"):
+            self._observer.stop()
+            self._observer.join()
+        self._look.close()
+        super().close()
+
     def _init_from_datastore_file(self, throw_exception: bool = False) -> None:
         """Begin to watch before the folder is read for the first time, so that no change falls between the two."""
         if self._follows and self.watches_folder and not self._view_was_read:

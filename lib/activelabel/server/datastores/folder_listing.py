@@ -37,6 +37,10 @@ VIEW_SHARE = 100.0
 """While images come and go, writing the listing takes at most a hundredth of the time."""
 
 
+class BrokenOffError(Exception):
+    """Nobody waits for the listing any more."""
+
+
 class FolderListing(LocalDatastore):
     """The part of `LedgerDatastore` that reads and writes the listing."""
 
@@ -59,6 +63,7 @@ class FolderListing(LocalDatastore):
         self._changes: list[tuple[str, str, dict[str, Any] | None]] = []
         self._writing = threading.Lock()
         self._waiting: list[None] = []  # one for each who waits for it to be written
+        self._is_broken_off = False
         self._kept = KeptListing(project_folder / KEPT, Path(studies) / LISTING)
         super().__init__(studies, images_dir=images_dir, extensions=extensions, auto_reload=False)
 
@@ -203,12 +208,26 @@ class FolderListing(LocalDatastore):
     def _write_view(self) -> None:
         if not self._follows:
             return
+        try:
+            self._write_listing()
+        except BrokenOffError:
+            self._view.note()
+            logger.info("the listing of %s is not written: the next start makes it anew", self._datastore_path)
+
+    def _may_pause(self) -> bool:
+        if self._is_broken_off:
+            raise BrokenOffError
+        return not self._waiting
+
+    def _write_listing(self) -> None:
         with self._writing:
             path = Path(self._datastore_config_path)
             with self._lock:  # but not while it is written: with a million images that takes seconds
                 images, noted, told = self._objects, self._noted_now(), _size_of(path.parent / CHANGES)
-            lines = with_pauses(self._lines(noted, images), lambda: not self._waiting)
+            lines = with_pauses(self._lines(noted, images), self._may_pause)
             is_new, stamp = write_if_changed(path, lines)
+            if self._is_broken_off:
+                raise BrokenOffError
             if is_new or not (self._kept.failed_lately or self._kept.is_current()):
                 self._kept.keep(images, json.dumps(noted, default=str).encode(), stamp)
             with self._lock:
@@ -224,11 +243,22 @@ class FolderListing(LocalDatastore):
         return path.is_file() and (path.stat().st_size < LARGE or kept.failed_lately or kept.is_current())
 
     def close(self) -> None:
-        """Write the listing if a write is pending. Without it, the next start makes it of the folder and the ledger."""
-        self._flush_view()
+        """Write the listing if a write is pending; afterwards nothing is written but by who asks for it.
+
+        Without it, the next start makes the listing of the folder and the ledger.
+        """
         self._waiting.append(None)
-        with self._writing:  # until a thread that is at it has written it, too: the process ends after this
+        try:
+            self._view.close()
+            self._flush_view()
+            with self._writing:  # until a thread that is at it has written it, too: the process ends after this
+                pass
+        finally:
             self._waiting.pop()
+
+    def break_off(self) -> None:
+        """Have whoever writes the listing end soon, and leave no unfinished file."""
+        self._is_broken_off = True
 
     def _flush_view_for_reader(self) -> None:
         if not self._view.failed_lately:

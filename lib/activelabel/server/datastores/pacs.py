@@ -94,6 +94,8 @@ class PacsDatastore(LedgerDatastore):
         self.exchange = SegExchange(pacs, cache, ledger, archive, self.image_files)
         self._problem: str | None = None
         self._looking = threading.Lock()
+        self._ended = threading.Event()
+        self._looker: threading.Thread | None = None
         view.mkdir(parents=True, exist_ok=True)
         super().__init__(
             str(view),
@@ -109,7 +111,15 @@ class PacsDatastore(LedgerDatastore):
         if follow_changes:
             cache.remove_abandoned()
             self.refresh()
-            threading.Thread(target=self._keep_looking, name="pacs", daemon=True).start()
+            self._looker = threading.Thread(target=self._keep_looking, name="pacs", daemon=True)
+            self._looker.start()
+
+    def close(self) -> None:
+        """Ask the PACS for no more news, and write the listing, before a question to a slow PACS is waited for."""
+        self._ended.set()
+        super().close()
+        if self._looker is not None:
+            self._looker.join()
 
     def name(self) -> str:
         """The address of the PACS."""
@@ -279,8 +289,7 @@ class PacsDatastore(LedgerDatastore):
     # Updates from the PACS
 
     def _keep_looking(self) -> None:
-        while True:
-            time.sleep(LOOK_SECONDS)
+        while not self._ended.wait(LOOK_SECONDS):
             try:
                 self.refresh()
             except Exception:
