@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from as_found import left_as_found
+from as_found import SEED, left_as_found
 from sqlalchemy import text
 
 from activelabel.store.connection.location import sqlite_url
@@ -60,6 +60,18 @@ def test_what_is_drawn_by_chance_does_not_depend_on_the_tests_before() -> None:
     drawn()
     with left_as_found():
         assert drawn() == first
+
+
+@pytest.mark.parametrize(("is_initialized", "seeds"), [(False, []), (True, [SEED])])
+def test_what_a_gpu_draws_does_not_depend_on_the_tests_before(
+    is_initialized: bool, seeds: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There may be no GPU here; where there is one, it is not initialised for tests that do without it."""
+    seeded: list[int] = []
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: is_initialized)
+    monkeypatch.setattr(torch.cuda, "manual_seed_all", seeded.append)
+    with left_as_found():
+        assert seeded == seeds
 
 
 def test_a_failing_test_is_undone_too() -> None:

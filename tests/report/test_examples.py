@@ -1,12 +1,17 @@
 """Examples of queries show the right image, slice and model."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
 from made_up_experiment import make_experiment
 
+from activelabel.prediction.devices import precision
+from activelabel.prediction.devices.choice import Runs
+from activelabel.prediction.predictor import Predictor
+from activelabel.report import drawn_queries
 from activelabel.report.examples import example_queries
 from activelabel.report.page import Picture, Text
 from activelabel.simulation.results import Results, read_results
@@ -41,6 +46,32 @@ def test_the_first_query_of_the_first_the_middle_and_the_last_round_is_shown(res
     assert first.alt.endswith("a heat map of its mutual_information.")
     assert first.note == "`power_bald`: number 1 of round 1."
     assert [axes.get_title() for axes in first.figure.axes[:3]] == ["image", "prediction", "mutual information"]
+
+
+@pytest.mark.parametrize("is_kept", [True, False])
+@pytest.mark.parametrize("conf", [{}, {"precision": "bfloat16"}])
+def test_a_picture_is_computed_in_the_precision_of_its_run(
+    conf: dict[str, str], is_kept: bool, results: Results, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Here the runs have measured that float32 is faster, on a processor that multiplies bfloat16."""
+    monkeypatch.setattr(precision, "cpu_flags", lambda: {"amx_bf16"})
+    monkeypatch.setattr(Runs, "seconds", lambda runs, way: 1.0 if way.precision == "float32" else 2.0)
+    taken = []
+
+    class Watched(Predictor):
+        def __init__(self, *args: Any, **options: Any) -> None:
+            super().__init__(*args, **options)
+            taken.append(str(self.precision.dtype))
+
+    monkeypatch.setattr(drawn_queries, "Predictor", Watched)
+    if is_kept:
+        (tmp_path / "layouts.json").write_text("{}", encoding="utf-8")
+    (run,) = [run for run in results.runs if run.arm == "power_bald"]
+    experiment = replace(run.experiment, folder=tmp_path, settings={**run.experiment.settings, "conf": conf})
+    played = replace(results, runs=(replace(run, experiment=experiment),))
+    assert isinstance(next(iter(example_queries(played, "power_bald"))), Picture)
+    assert taken == ["torch.bfloat16" if conf or not is_kept else "torch.float32"]
+    assert (tmp_path / "layouts.json").exists() == is_kept
 
 
 def test_the_middle_slice_of_a_query_is_shown(results: Results) -> None:

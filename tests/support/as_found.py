@@ -49,7 +49,10 @@ def _seed() -> None:
     np.random.seed(SEED)
     if "torch" in sys.modules:
         # `torch.manual_seed` also notes what is to be done once there is a GPU, each time with three printed stacks.
-        sys.modules["torch"].default_generator.manual_seed(SEED)
+        torch = sys.modules["torch"]
+        torch.default_generator.manual_seed(SEED)
+        if torch.cuda.is_initialized():
+            torch.cuda.manual_seed_all(SEED)
 
 
 def _loggers() -> list[logging.Logger]:

@@ -42,7 +42,7 @@ from activelabel.project.place import write_place
 from activelabel.project.project import Project
 from activelabel.project.setting_aside import set_aside
 from activelabel.work.images import ServerImages, SharedFolder
-from activelabel.work.opening import Wanted, ledger_url
+from activelabel.work.opening import Wanted, ledger_url, open_work
 from activelabel.work.token_file import read_token
 from activelabel.work.tries import ImagesLeftError, LeftToOthers
 from activelabel.work.worker import Worker, check_kind, images_left, left_to_do
@@ -109,6 +109,20 @@ def test_a_damaged_image_is_set_aside_and_the_others_are_scored(modelled: Projec
     (Path(modelled.studies) / f"{first}.nii.gz").write_bytes(b"nothing")
     assert worker_of(modelled).run() == 2
     assert [image.id for image in modelled.ledger.images_set_aside()] == [first]
+
+
+@pytest.mark.parametrize(("device", "is_kept"), [("cpu", False), ("cuda", True)])
+def test_a_worker_without_the_folder_measures_no_precision_on_a_cpu_as_the_next_might_choose_another(
+    modelled: Project, device: str, is_kept: bool, tmp_path: Path
+) -> None:
+    url = f"sqlite:///{modelled.ledger.file}"
+
+    def choices_file(server: str) -> Path | None:
+        project = open_work(Wanted(url, server=server, device="cpu"), tmp_path)
+        return replace(project, settings=project.settings.model_copy(update={"device": device})).choices_file
+
+    assert choices_file("http://host:8000") == (tmp_path / "layouts.json" if is_kept else None)
+    assert choices_file("") == modelled.folder / "layouts.json"
 
 
 def test_a_worker_prepares_each_image_once(served: Project) -> None:

@@ -108,7 +108,9 @@ def score(
     maps: Annotated[Path | None, typer.Option(help="Folder for uncertainty maps as NIfTI.")] = None,
     pictures: Annotated[Path | None, typer.Option(help="Folder for pictures of the most uncertain slices.")] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu",
-    precision: Annotated[str, typer.Option(help="auto, float32 or bfloat16.")] = "auto",
+    precision: Annotated[
+        str, typer.Option(help="auto, float32 or bfloat16. On a CPU, auto goes by its flags; nothing is measured.")
+    ] = "auto",
     channel_files: Annotated[
         str, typer.Option(help="What the files of the model's channels end in, by commas: _flair,_t1. Default _0000,….")
     ] = "",

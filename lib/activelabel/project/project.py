@@ -58,6 +58,8 @@ class Project:
     """How the channels of an image lie in files."""
     shared_choices_file: Path | None = None
     """The `choices_file` of projects that are compared."""
+    folder_goes: bool = False
+    """Whether the folder is this process's own, and goes with it."""
 
     @cached_property
     def identity(self) -> str:
@@ -278,8 +280,14 @@ class Project:
         return load_model(self.models_folder / model.file, expected, model.sha256)
 
     @property
-    def choices_file(self) -> Path:
-        """The file that keeps the layout and the precision in which each network is fastest on each device."""
+    def choices_file(self) -> Path | None:
+        """The file that keeps the layout and the precision in which each network is fastest on each device.
+
+        None on a CPU if the folder goes: each start would measure anew, and near the threshold choose otherwise, so
+        that scores of two precisions would be ranked together. There the processor's flags decide.
+        """
+        if self.folder_goes and self.device.type == "cpu":
+            return None
         return self.shared_choices_file or self.folder / CHOICES
 
     def predictor(self, model: ModelVersion) -> Predictor:

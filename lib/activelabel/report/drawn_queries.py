@@ -16,6 +16,7 @@ from activelabel.errors import InvalidInputError
 from activelabel.loop.uncertainty_check import compared_measure
 from activelabel.prediction.pictures import most_uncertain_slice, uncertainty_figure
 from activelabel.prediction.predictor import Predictor
+from activelabel.project.project import CHOICES
 from activelabel.recipes import PredictionSettings, first_problem
 from activelabel.report.page import Picture
 from activelabel.simulation.folder_names import SETTINGS_FILE
@@ -31,16 +32,18 @@ def draw_query(run: Run, query: "pd.Series[Any]", model: Path) -> Picture:
     """
     image_id = str(query["image_id"])
     network, description = open_model(model)
-    prediction = _prediction_settings(run)
+    prediction, choices = _prediction_settings(run), run.experiment.folder / CHOICES
     predictor = Predictor(
         network,
         prediction.window_size,
         prediction.window_overlap,
+        precision=run.experiment.settings["conf"].get("precision", "auto"),
         skip_outside_body=prediction.skip_outside_body,
         margin=prediction.window_margin,
         channels=description.inputs,
         overlapping=description.labels.overlaps,
         last_layers=prediction.random_layers,
+        choices_file=choices if choices.is_file() else None,
     )
     files = ImageFiles.of(run.experiment.settings["images"][image_id])
     volume = read_volume(files)

@@ -1,7 +1,7 @@
 """Opens the project of a ledger for a worker, which has perhaps no other access to it than the database."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from activelabel import __version__
@@ -101,7 +101,8 @@ def open_work(wanted: Wanted, own: Path) -> Project:
             f"the images are in {studies} on the server's machine, and here is no such folder: name theirs with "
             "--studies, or fetch images from the server with --server"
         )
-    return open_project(str(APP_FOLDER), studies, conf, {DATABASE_URL: wanted.database_url})
+    project = open_project(str(APP_FOLDER), studies, conf, {DATABASE_URL: wanted.database_url})
+    return replace(project, folder_goes=bool(wanted.server))
 
 
 def require_version_of_server(ledger: Ledger) -> Place:

@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import nn
 
-from activelabel.prediction.devices import choice as choice_module
+from activelabel.prediction.devices import kept_choices
 from activelabel.prediction.devices.choice import Choice, Measure, Runs, Work, least_seconds, measured_choice
 from activelabel.prediction.devices.processor import processor_name
 
@@ -69,7 +69,7 @@ def test_choices_of_another_version_of_torch_are_measured_again_and_removed(
 
 
 def test_only_the_newest_choices_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(choice_module, "_MOST_KEPT", 2)
+    monkeypatch.setattr(kept_choices, "_MOST_KEPT", 2)
     timer, file, network = FakeTimer({}), tmp_path / "layouts.json", nn.Conv3d(1, 2, 3)
     for items in (1, 2, 3):
         measured_choice("pass", network, (items, 1, 8, 8, 8), [FLOAT32], CPU, file, timer)
@@ -101,17 +101,6 @@ def test_a_process_that_waited_for_another_takes_what_it_has_kept(tmp_path: Path
         assert begun.wait(60)
         assert choose(second) == first.result() == Choice("contiguous", "bfloat16")
     assert second.asked == 0
-
-
-def test_where_no_lock_can_be_made_it_is_measured_without_one_and_said(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    (tmp_path / ".layouts.json.lock").mkdir()
-    timer = FakeTimer({("contiguous", "float32"): 1.0})
-    chosen = measured_choice("pass", nn.Conv3d(1, 2, 3), SHAPE, [FLOAT32], CPU, tmp_path / "layouts.json", timer)
-    assert chosen == Choice("contiguous", "float32")
-    assert "several processes may measure at once" in caplog.text
-    assert (tmp_path / "layouts.json").is_file()
 
 
 @pytest.mark.parametrize("content", ["{", "[]", "7"])

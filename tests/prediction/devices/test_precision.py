@@ -15,6 +15,8 @@ CPU = torch.device("cpu")
 def cpu_flags(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     file = tmp_path / "cpuinfo"
     monkeypatch.setattr(processor, "_CPU_FLAGS_FILE", file)
+    for limit in ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA"):
+        monkeypatch.delenv(limit, raising=False)
     return file
 
 
@@ -55,6 +57,26 @@ def test_which_ways_are_fast_follows_from_what_the_cpu_can(
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: vectors)
     each = (processor.convolves_each_fast.__wrapped__(dtype) for dtype in (torch.float32, torch.bfloat16))
     assert (*each, processor.multiplies_tiles.__wrapped__()) == expected
+
+
+@pytest.mark.parametrize(
+    ("limits", "expected"),
+    [
+        ({"ONEDNN_MAX_CPU_ISA": "AVX512_CORE_BF16"}, False),
+        ({"DNNL_MAX_CPU_ISA": "avx2"}, False),
+        ({"ONEDNN_MAX_CPU_ISA": "AVX512_CORE_AMX", "DNNL_MAX_CPU_ISA": "AVX2"}, True),
+        ({"ONEDNN_MAX_CPU_ISA": "", "DNNL_MAX_CPU_ISA": "AVX2"}, False),
+        ({"ONEDNN_MAX_CPU_ISA": "DEFAULT"}, True),
+        ({"ONEDNN_MAX_CPU_ISA": "no such value"}, True),
+    ],
+)
+def test_tiles_are_not_multiplied_where_a_limit_of_onednn_forbids_it(
+    monkeypatch: pytest.MonkeyPatch, cpu_flags: Path, limits: dict[str, str], expected: bool
+) -> None:
+    cpu_flags.write_text("flags : avx2 avx512f avx512_bf16 amx_bf16\n", encoding="utf-8")
+    for name, value in limits.items():
+        monkeypatch.setenv(name, value)
+    assert processor.multiplies_tiles.__wrapped__() is expected
 
 
 @pytest.mark.parametrize(

@@ -7,23 +7,28 @@ precisions are measured, and those only if it multiplies bfloat16: see `cpu_prec
 import copy
 import hashlib
 import itertools
-import json
 import logging
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import torch
-from filelock import FileLock
 from torch import nn
 
-from activelabel.data.files.writing import write_atomically
-from activelabel.optional_parts import optional
 from activelabel.out_of_memory import is_out_of_memory
+from activelabel.prediction.devices.kept_choices import (
+    Turn,
+    Way,
+    keep_here,
+    keep_way,
+    kept_way,
+    of_this_torch,
+    read_choices,
+    turn_to_measure,
+)
 from activelabel.prediction.devices.processor import processor_name
 
 logger = logging.getLogger(__name__)
@@ -42,10 +47,6 @@ _MOST_SECONDS = 2.0
 """After so long for each way, by the time that is measured, no further turn begins but the second."""
 _LEAST_GAIN = 0.05
 """By what share of its time another precision must be faster than float32, which is exact, to be chosen."""
-_MOST_KEPT = 64
-"""How many choices a file keeps; a project has one for each kind of model, each work and each device."""
-_LONGEST_WAIT_SECONDS = 300.0
-"""For another process that measures: four runs of the largest networks on a slow processor take a minute or two."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,11 @@ class Choice:
 
     layout: str
     precision: str
+
+    @property
+    def names(self) -> Way:
+        """As it is kept."""
+        return self.layout, self.precision
 
     @property
     def memory_format(self) -> torch.memory_format:
@@ -87,7 +93,9 @@ def measured_choice(
     It is kept in `file` for this work, device, network, shape, these precisions and this version of torch; None keeps
     none. A file that is damaged counts as empty. Choices of other versions of torch are removed when one is written. A
     way for which there is too little memory is not chosen; if there is too little for any, it is the first. One process
-    measures at a time, and those that waited for it take what it has kept.
+    measures it, and those that waited for it take what it has kept; within `while_a_person_waits`, for a few seconds,
+    after which it is the first way. If the `file` cannot be written, this process keeps what it has measured; on a
+    CPU, it is the first way without measuring: others would perhaps choose another.
 
     Args:
         work: what is measured.
@@ -100,39 +108,44 @@ def measured_choice(
         layouts: among which is chosen, by their names.
     """
     ways = [Choice(layout, _name(dtype)) for dtype, layout in itertools.product(dtypes, layouts)]
+
+    def measured() -> tuple[Choice, bool]:
+        return _measured(work, ways, measure or Runs(work, network, shape, device).seconds, device)
+
+    if file is None:
+        return measured()[0]
     key = _key(work, network, shape, dtypes, device)
     found = _kept(file, key, ways)
     if found is not None:
         return found
-    with _one_at_a_time(file):
+    with turn_to_measure(file, key) as turn:
         found = _kept(file, key, ways)
         if found is not None:
             return found
-        seconds = least_seconds(measure or Runs(work, network, shape, device).seconds, ways)
-        chosen = _fastest(seconds)
-        shown = ", ".join(f"{way.precision} {way.layout} {value * 1000:.1f} ms" for way, value in seconds.items())
-        logger.info("a %s on %s: %s; chosen: %s %s", work, _device_name(device), shown, chosen.precision, chosen.layout)
-        if file is not None and math.isfinite(seconds[chosen]):
-            with optional("the fastest way to run a network is measured again at its next use"):
-                _write(file, {**{other: way for other, way in _read(file).items() if other != key}, key: chosen})
+        if turn is Turn.OTHERS:
+            return ways[0]
+        if turn is Turn.UNWRITABLE and device.type == "cpu":
+            keep_here(file, key, ways[0].names)
+            return ways[0]
+        chosen, fits = measured()
+        if fits:
+            keep_way(file, key, chosen.names)
     return chosen
 
 
-def _kept(file: Path | None, key: str, ways: Sequence[Choice]) -> Choice | None:
-    """The way that a file keeps, if it is one of `ways`."""
-    kept = _read(file).get(key)
-    return next((way for way in ways if kept == [way.layout, way.precision]), None)
+def _measured(work: Work, ways: Sequence[Choice], measure: Measure, device: torch.device) -> tuple[Choice, bool]:
+    """The fastest way, and whether memory suffices for it."""
+    seconds = least_seconds(measure, ways)
+    chosen = _fastest(seconds)
+    shown = ", ".join(f"{way.precision} {way.layout} {value * 1000:.1f} ms" for way, value in seconds.items())
+    logger.info("a %s on %s: %s; chosen: %s %s", work, _device_name(device), shown, chosen.precision, chosen.layout)
+    return chosen, math.isfinite(seconds[chosen])
 
 
-@contextmanager
-def _one_at_a_time(file: Path | None) -> Iterator[None]:
-    """Other processes wait meanwhile: each would make the runs of the others longer, and might choose another way."""
-    with ExitStack() as held:
-        if file is not None:
-            with optional("several processes may measure at once how a network runs fastest"):
-                lock = FileLock(file.with_name(f".{file.name}.lock"), timeout=_LONGEST_WAIT_SECONDS)
-                held.enter_context(lock)
-        yield
+def _kept(file: Path, key: str, ways: Sequence[Choice]) -> Choice | None:
+    """The way that is kept, if it is one of `ways`."""
+    kept = kept_way(file, key)
+    return next((way for way in ways if kept == way.names), None)
 
 
 def kept_precision(
@@ -141,7 +154,7 @@ def kept_precision(
     """The precision in `file` that was measured last for any network on batches of a `shape`; None if none was."""
     begins = _key_of_any(work, shape, dtypes, device)
     ways = {(layout, _name(dtype)): dtype for layout in LAYOUTS for dtype in dtypes}
-    found = [tuple(way) for key, way in _read(file).items() if key.startswith(begins) and isinstance(way, list)]
+    found = [tuple(way) for key, way in read_choices(file).items() if key.startswith(begins) and isinstance(way, list)]
     return ways.get(found[-1]) if found else None
 
 
@@ -240,11 +253,7 @@ def _key(
 def _key_of_any(work: Work, shape: Sequence[int], dtypes: Sequence[torch.dtype], device: torch.device) -> str:
     """The beginning that the keys of all networks have in common."""
     size, names = "x".join(map(str, shape)), "/".join(map(_name, dtypes))
-    return f"{_torch()} {work} on {_device_name(device)} {names} {size} "
-
-
-def _torch() -> str:
-    return f"torch {torch.__version__}"
+    return f"{of_this_torch()}{work} on {_device_name(device)} {names} {size} "
 
 
 def _name(dtype: torch.dtype) -> str:
@@ -255,24 +264,6 @@ def _device_name(device: torch.device) -> str:
     if device.type == "cpu":
         return processor_name()
     return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
-
-
-def _write(file: Path, kept: Mapping[str, Any]) -> None:
-    """Write the newest choices of this version of torch, which come last."""
-    current = [(key, way) for key, way in kept.items() if key.startswith(f"{_torch()} ")][-_MOST_KEPT:]
-    content = {key: [way.layout, way.precision] if isinstance(way, Choice) else way for key, way in current}
-    write_atomically(file, json.dumps(content, indent=1).encode())
-
-
-def _read(file: Path | None) -> dict[str, Any]:
-    if file is None or not file.is_file():
-        return {}
-    try:
-        found = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError:
-        logger.warning("%s is damaged: the fastest way to run each network is measured again", file)
-        return {}
-    return found if isinstance(found, dict) else {}
 
 
 def _wait(device: torch.device) -> None:

@@ -16,6 +16,19 @@ BFLOAT16_FLAGS = ("amx_bf16", "avx512_bf16")
 _CPU_FLAGS_FILE = Path("/proc/cpuinfo")
 _LIMITS = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")
 """Variables of the environment by which oneDNN uses less than a processor can do; the first counts more."""
+_LIMITS_WITHOUT_TILES = {
+    "sse41",
+    "avx",
+    "avx2",
+    "avx2_vnni",
+    "avx2_vnni_2",
+    "avx512_core",
+    "avx512_core_vnni",
+    "avx512_core_bf16",
+    "avx512_core_fp16",
+    "avx10_1_512",
+}
+"""Values of these by which it multiplies no tiles; it heeds no case, and ignores what it does not know."""
 
 
 def cpu_flags() -> set[str]:
@@ -27,9 +40,14 @@ def processor_name() -> str:
     """The processor, and what else decides how fast each precision is: flags, vectors, a limit of oneDNN, threads."""
     known = cpu_flags()
     flags = " ".join(flag for flag in BFLOAT16_FLAGS if flag in known)
-    limit = next((f"{name} {os.environ[name]}" for name in _LIMITS if name in os.environ), "")
-    parts = [_listed("model name") or platform.machine(), flags, torch.backends.cpu.get_cpu_capability(), limit]
-    return ", ".join(filter(None, [*parts, f"{torch.get_num_threads()} threads"]))
+    name, vectors = _listed("model name") or platform.machine(), torch.backends.cpu.get_cpu_capability()
+    parts = [name, flags, vectors, " ".join(_limit()), f"{torch.get_num_threads()} threads"]
+    return ", ".join(filter(None, parts))
+
+
+def _limit() -> tuple[str, str] | tuple[()]:
+    """The variable that limits oneDNN, and its value; an empty one limits nothing."""
+    return next(((name, os.environ[name]) for name in _LIMITS if os.environ.get(name)), ())
 
 
 def _listed(field: str) -> str:
@@ -47,8 +65,11 @@ def _listed(field: str) -> str:
 def multiplies_tiles() -> bool:
     """Whether torch multiplies matrices of bfloat16 as tiles (AMX): eight times as many numbers at once as float32.
 
-    Processors that have bfloat16 only in vectors (AVX512-BF16) compute about as fast in float32.
+    Processors that have bfloat16 only in vectors (AVX512-BF16) compute about as fast in float32. A limit of oneDNN that
+    this process was started with counts.
     """
+    if any(value.lower() in _LIMITS_WITHOUT_TILES for value in _limit()):
+        return False
     return "amx_bf16" in cpu_flags() and torch.backends.mkldnn.is_available()
 
 

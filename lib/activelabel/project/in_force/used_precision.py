@@ -12,10 +12,11 @@ from activelabel.recipes import Recipe
 from activelabel.training.engine.steps import mixed_precision
 
 
-def used_precision(requested: PrecisionName, device: torch.device, recipe: Recipe, choices_file: Path) -> str:
+def used_precision(requested: PrecisionName, device: torch.device, recipe: Recipe, choices_file: Path | None) -> str:
     """The precision of predictions, and that of trainings where it is another, each with the reason.
 
-    `auto` is what was measured last for networks of these sizes; before that, what the hardware has.
+    `auto` is what was measured last for networks of these sizes; before that, and without a `choices_file`, what the
+    hardware has.
     """
     settings = recipe.training
     batch = settings.batch_size * settings.patches_per_volume
@@ -31,10 +32,10 @@ def used_precision(requested: PrecisionName, device: torch.device, recipe: Recip
 
 
 def _measured(
-    work: Work, shape: tuple[int, ...], native: Precision, device: torch.device, choices_file: Path
+    work: Work, shape: tuple[int, ...], native: Precision, device: torch.device, choices_file: Path | None
 ) -> Precision:
     dtypes = list(dict.fromkeys([native.dtype, torch.float32]))
-    if len(dtypes) == 1:
+    if len(dtypes) == 1 or choices_file is None:
         return native
     kept = kept_precision(work, shape, dtypes, device, choices_file)
     if kept is None:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from activelabel.errors import InvalidInputError
+from activelabel.prediction.devices.kept_choices import while_a_person_waits
 from activelabel.prediction.predictor import Predictor
 from activelabel.project.project import Project
 from activelabel.store.records.models import ModelVersion
@@ -22,6 +23,8 @@ class LoadedModel:
     def predictor(self, version: object = None) -> Iterator[tuple[int, Predictor]]:
         """Version and predictor, for one caller at a time: two at once would take twice the memory and no less time.
 
+        If another process measures meanwhile which precision is faster, it is the native one: a person waits.
+
         Args:
             version: the version of a model of the task; None for the model in use.
 
@@ -32,7 +35,8 @@ class LoadedModel:
         with self._lock:
             model = self._project.current_model() if version is None else self._of_task(version)
             if self._loaded is None or self._loaded[0] != model.version:
-                self._loaded = (model.version, self._project.predictor(model))
+                with while_a_person_waits():
+                    self._loaded = (model.version, self._project.predictor(model))
             yield self._loaded
 
     def _of_task(self, version: object) -> ModelVersion:
