@@ -30,7 +30,7 @@ def answering(experiment: Experiment, annotated: int = 0, recipe: dict[str, Any]
     """Return a server started for this run except for these settings, with so many annotations and nothing to ask."""
     in_force = {
         "recipe": experiment.arms[0].recipe, "strategy": "variance", "seed": 0, "start": 3, "query_size": 2,
-        "labels": ["ball"], "device": "cpu", "autopilot": True, "links_out_of_studies": True,
+        "labels": ["ball"], "device": "cpu", "precision": "float32", "autopilot": True, "links_out_of_studies": True,
         **settings,
     }  # fmt: skip
     asked: list[str] = []
