@@ -4,6 +4,7 @@ import logging
 import os
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from small_archive import AXIS, GRID, MANY, SLICES, Archive
 
+from activelabel.annotation import history_reader
 from activelabel.annotation.history_reader import HistoryReader
 from activelabel.backports import ON_WINDOWS
 from activelabel.data.files import writing
@@ -20,12 +22,14 @@ from activelabel.data.files.writing import file_stamp
 from activelabel.data.grids import Grid
 from activelabel.data.labels.label_texts import parse_labels
 from activelabel.errors import InvalidInputError
-from activelabel.store.case_states import Verdict
+from activelabel.store.case_states import DraftReason, FinishedBy, Verdict
 from activelabel.store.cases.skips import NOT_NOW
 from activelabel.store.connection.location import sqlite_url
 from activelabel.store.coverage_case import CoverageCase
 from activelabel.store.ledger import Ledger
 from activelabel.store.records.case import CaseHistory
+from activelabel.store.records.labels import SECOND
+from activelabel.store.records.queries import SECOND_READING
 
 NOT_SLICES = ([], [5], [-1], [1, 1], ["1"], [True], [1.5], "some", "", 3, {"1": 2}, [[1]])
 
@@ -240,6 +244,66 @@ def test_a_draft_that_goes_on_without_a_word_on_slices_is_finished_for_those_nam
     assert archive.values() == [0, 2, 0, 2, 0]
 
 
+def test_an_empty_answer_to_another_query_is_finished_beside_the_slices_that_an_earlier_draft_named(
+    archive: Archive,
+) -> None:
+    archive.ask("ann", [3])
+    archive.send("ann", 0, 0, 0, 1, 0, finished=False, annotated_slices=[3])
+    archive.ledger.release_lease("ann")
+    archive.ask("bob", [3])
+    archive.send("bob", 0, 0, 0, 2, 0)
+    archive.ask("ann", [1])
+    for _ in range(2):
+        draft = archive.send("ann", 0, 0, 0, 1, 0, finished=False)  # she finds nothing on slice 1
+        assert draft.named_slices == (1, 3)
+    assert archive.archive.finish("a", "ann", GRID).slices == (1, 3)
+
+
+def test_a_query_for_the_same_slices_again_does_not_finish_those_that_were_not_named(archive: Archive) -> None:
+    for info in ({"annotated_slices": [1]}, {}):
+        archive.ask("ann", [1, 3])
+        draft = archive.send("ann", 0, 1, 0, 0, 0, finished=False, **info)
+        archive.ledger.release_lease("ann")
+        assert draft.named_slices == (1,)
+
+
+def test_a_whole_volume_that_is_asked_back_is_finished_whole_whatever_an_earlier_draft_named(tmp_path: Path) -> None:
+    archive = Archive(tmp_path, asks_slices=False, finished_by=FinishedBy.CLIENT)
+    archive.ask("ann", None)
+    archive.send("ann", 0, 2, 0, 0, 0, finished=False, annotated_slices=[1])
+    draft = archive.send("ann", 0, 2, 0, 1, 0)
+    assert (draft.reason, draft.named_slices) == (DraftReason.UNSTATED, None)
+    assert archive.archive.finish("a", "ann", GRID).slices is None
+
+
+def test_a_second_reader_finishes_a_draft_whose_first_version_named_slices(tmp_path: Path) -> None:
+    archive = Archive(tmp_path, asks_slices=False)
+    archive.ask("ann", None)
+    archive.send("ann", 0, 2, 0, 0, 0)
+    archive.ledger.grant_lease("bob", "a", 30, SECOND_READING)
+    draft = archive.send("bob", 0, 1, 0, 0, 0, annotated_slices=[1])
+    assert draft.named_slices == (1,)
+    draft = archive.send("bob", 0, 1, 0, 1, 0, finished=False)
+    assert draft.named_slices is None
+    kept = archive.archive.finish("a", "bob", GRID)
+    assert (kept.tag, kept.slices) == (SECOND, None)
+
+
+def test_what_others_have_drawn_is_not_named_by_a_draft_that_names_none(tmp_path: Path) -> None:
+    archive = Archive(tmp_path)
+    archive.send("ann", 0, 2, 0, 0, 0, finished=False, annotated_slices=[1])
+    archive.ask("bob", [3])
+    archive.send("bob", 0, 0, 0, 2, 0)
+    draft = archive.send("ann", 0, 2, 0, 2, 1, finished=False)  # with what counts on slice 3, and drawn on slice 4
+    assert draft.named_slices == (1, 4)
+
+
+def test_a_draft_after_one_that_cannot_be_read_names_what_that_one_named(archive: Archive) -> None:
+    first = archive.send("ann", 0, 2, 0, 1, 0, finished=False, annotated_slices=[1])
+    (archive.folder / "labels" / first.file).unlink()
+    assert archive.send("ann", 0, 2, 0, 1, 0, finished=False).named_slices == (1,)
+
+
 def test_a_draft_for_the_whole_volume_stays_one(tmp_path: Path) -> None:
     archive = Archive(tmp_path)
     archive.ask("ann", [1])
@@ -320,7 +384,8 @@ def test_a_slice_that_somebody_drew_after_it_was_erased_is_not_erased_again(arch
 def test_a_drawing_of_somebody_else_that_an_answer_showed_is_emptied_later_and_comes_back(archive: Archive) -> None:
     archive.ask("bob", [1, 3])
     archive.send("ann", 0, 1, 0, 0, 0)
-    assert archive.send("bob", 0, 1, 0, 2, 0).sent_otherwise == {}, "he has loaded what ann drew, and agrees"
+    kept = archive.send("bob", 0, 1, 0, 2, 0)
+    assert kept.sent_otherwise == {"format": "2"}, "he has loaded what ann drew, and agrees"
     assert archive.send("bob", 0, 0, 0, 2, 0).slices == (1, 3)
     assert archive.values() == [0, 0, 0, 2, 0]
     archive.send("bob", 0, 1, 0, 2, 0)
@@ -331,9 +396,57 @@ def test_a_drawing_of_somebody_else_that_an_answer_did_not_show_stays_when_it_is
     archive.ask("bob", [1, 3])
     archive.send("ann", 0, 1, 0, 0, 0)
     kept = archive.send("bob", 0, 0, 0, 2, 0)
-    assert kept.sent_otherwise == {"1": ""}
+    assert kept.sent_otherwise == {"format": "2", "1": ""}
     archive.send("bob", 0, 0, 0, 1, 0)
     assert archive.values() == [0, 1, 0, 1, 0]
+
+
+def test_digests_of_another_format_tell_nothing_of_what_was_sent(
+    archive: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive.ask("bob", [1, 3])
+    archive.send("ann", 0, 1, 0, 0, 0)
+    archive.send("bob", 0, 1, 0, 2, 0)
+    monkeypatch.setattr(history_reader, "DIGEST_FORMAT", "3")
+    archive.send("bob", 0, 0, 0, 2, 0)
+    assert archive.values() == [0, 1, 0, 2, 0], "as with a label of an earlier version: nothing of ann's is lost"
+
+
+def test_the_name_of_the_folder_of_a_first_label_is_put_on_the_disk(
+    archive: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[Path] = []
+    monkeypatch.setattr(writing, "sync_folder", synced.append)
+    archive.ask("ann", [1])
+    archive.send("ann", 0, 1, 0, 0, 0)
+    labels = archive.folder / "labels"
+    assert [synced.count(one) for one in (archive.folder, labels)] == [1, 1]
+    assert labels / "a" in synced
+    archive.send("ann", 0, 2, 0, 0, 0)
+    assert [synced.count(one) for one in (archive.folder, labels)] == [1, 1]
+
+
+def test_a_label_that_another_program_moves_away_at_once_is_kept(
+    archive: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wait_for = writing.UnfinishedFile.finish_beside
+
+    def and_gone(self: writing.UnfinishedFile) -> Callable[[], None]:
+        on_disk = wait_for(self)
+
+        def wait() -> None:
+            on_disk()
+            self._path.rename(archive.folder / "quarantine")
+
+        return wait
+
+    monkeypatch.setattr(writing.UnfinishedFile, "finish_beside", and_gone)
+    archive.ask("ann", [1])
+    kept = archive.send("ann", 0, 1, 0, 0, 0)
+    assert (kept.slices, kept.file_size) == ((1,), None)
+    monkeypatch.undo()
+    (archive.folder / "quarantine").rename(archive.archive.file(kept))
+    assert archive.values() == [0, 1, 0, 0, 0]
 
 
 def test_a_mask_that_was_accepted_as_a_model_drew_it_is_emptied_later(archive: Archive) -> None:

@@ -1,6 +1,7 @@
 """The cases and slices that a training learns from, and those that judge it."""
 
 import logging
+import os
 import shutil
 import struct
 from collections.abc import Callable
@@ -20,8 +21,10 @@ from activelabel.loop.autopilot import Autopilot
 from activelabel.loop.due import Work, read_situation, work_due
 from activelabel.loop.training_cases import annotated_case, readable_annotations
 from activelabel.prediction.prepared import images
+from activelabel.project.labels import kept
 from activelabel.project.readability import note_image
 from activelabel.project.setting_aside import may_be_mended
+from activelabel.store.cases.label_records import LabelRecords
 from activelabel.training.engine.loop import Outcome, TrainingLoop
 
 
@@ -126,6 +129,24 @@ def test_an_image_that_is_not_found_though_the_server_sees_it_ends_the_training_
     annotated.project.ledger.sync_images(present, len(annotated.ids("validation")))
     annotated.train()
     assert len(annotated.project.ledger.latest_model().trained_on) == 2
+
+
+def test_labels_of_which_no_state_is_noted_are_hashed_once_and_noted_together(
+    annotated: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger, folder = annotated.project.ledger, annotated.project.labels_folder
+    labels = [*ledger.annotations("training"), *ledger.annotations("validation")]
+    for one in labels:
+        (folder / one.file).chmod(0o640)
+        os.utime(folder / one.file, ns=(0, 0))
+    hashed, noted = [], []
+    note, sha256 = LabelRecords.note_label_files, kept.file_sha256
+    monkeypatch.setattr(kept, "file_sha256", lambda file: hashed.append(file) or sha256(file))
+    monkeypatch.setattr(LabelRecords, "note_label_files", lambda own, stamps: noted.append(stamps) or note(own, stamps))
+    for _ in range(2):
+        readable_annotations(annotated.project, annotated)
+    assert sorted(hashed) == sorted(folder / one.file for one in labels)
+    assert [len(stamps) for stamps in noted] == [3, 2, 0, 0], "of both roles"
 
 
 def test_a_case_says_what_its_image_holds_whatever_the_time_of_its_file(annotated: Study) -> None:

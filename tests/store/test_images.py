@@ -1,8 +1,9 @@
 import random
-from datetime import timedelta
+from datetime import datetime, timedelta, timezone
 
 import pytest
 from recorded import record_annotation
+from sqlalchemy import text
 
 from activelabel.acquisition.score import Score
 from activelabel.data.files.many.path_table import PathTable
@@ -14,6 +15,7 @@ from activelabel.store import image_sync
 from activelabel.store.connection.location import sqlite_url
 from activelabel.store.ledger import Ledger
 from activelabel.store.records.images import SlicesTaken
+from activelabel.store.schema.images import ImageRow
 
 
 def roles(ledger):
@@ -338,3 +340,15 @@ def test_known_images_are_not_gone_through_if_nothing_tells_patients(ledger, mon
     assert {image.id: (image.present, image.patient) for image in ledger.images()} == {
         "a": (True, "1"), "b": (True, None), "c": (True, None), "d": (False, None),
     }  # fmt: skip
+
+
+def test_the_database_keeps_the_time_of_an_image_as_that_of_any_other_row(ledger, empty_url, clock):
+    clock.now = datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone(timedelta(hours=2)))
+    ledger.sync_images(["a"], 0)
+    with ledger._writing() as session:
+        session.add(ImageRow(id="b", added_at=clock.now, role="training", present=True, leased_whole=True))
+    with ledger._reading() as session:
+        kept = session.execute(text("SELECT CAST(added_at AS TEXT) FROM images ORDER BY id")).scalars().all()
+    assert kept[0] == kept[1]
+    if empty_url.startswith("sqlite"):
+        assert kept[0] == "2026-01-02 01:04:05.000000"

@@ -445,11 +445,11 @@ def test_a_ledger_of_0024_keeps_every_label_and_new_ones_say_what_was_sent(empty
     for number, sent in enumerate(({}, {3: "", 12: "ab"}, None), start=2):
         record_annotation(ledger, "a", f"l{number}", "0", "ann", slices=[4], sent_otherwise=sent)
     kept = [label.sent_otherwise for label in ledger.history("a")]
-    assert kept == [None, {}, {"3": "", "12": "ab"}, None]
+    assert kept == [None, {"format": "2"}, {"format": "2", "3": "", "12": "ab"}, None]
     with engine.connect() as connection:
         nulls = connection.scalar(text("SELECT count(*) FROM annotations WHERE sent_otherwise IS NULL"))
     assert nulls == 2
-    ledger.note_label_file("l1", (11, 2**62, 2**61))
+    ledger.note_label_files({"l1": (11, 2**62, 2**61)})
     assert ledger.history("a")[0].file_changed_ns == 2**61
     ledger.close()
 

@@ -1,6 +1,7 @@
 """Training images in the order that a seed fixes: as every earlier version drew them, from an index."""
 
 import hashlib
+import time
 
 import pytest
 from alembic import command
@@ -8,6 +9,7 @@ from recorded import record_annotation
 from sqlalchemy import create_engine, inspect, text
 
 from activelabel.acquisition.selection import random_place
+from activelabel.server.actions.autopilot import leading
 from activelabel.store import migration, random_order
 from activelabel.store.connection.location import checked_url
 from activelabel.store.ledger import Ledger
@@ -134,6 +136,45 @@ def test_whose_seed_the_ledger_has_is_said_and_only_the_server_that_leads_change
         assert session.scalar(random_order._COUNT, {"seed": 3}) == 0
     other.order_at_random()
     assert len(caplog.messages) == 2
+
+
+def test_a_server_that_orders_by_its_seed_at_its_start_does_not_keep_the_lead(seeded, empty_url, caplog):
+    front, second = seeded(7), seeded(3)
+    second.order_at_random()
+    second.sync_images(NAMES, 0)
+    front.order_at_random()
+    assert "and are brought into that of 7: " in caplog.messages[-1]
+    second.order_at_random()  # its start: the front leads nobody
+    assert "and are brought into that of 3: " in caplog.messages[-1]
+    assert second.lead()
+    if not empty_url.startswith("sqlite"):
+        assert not front.lead()
+        front.order_at_random()
+        assert "of another server that runs" in caplog.messages[-1]
+        second.order_at_random()
+        assert not front.lead(), "who led before its order leads on"
+    with second._reading() as session:
+        assert session.scalar(random_order._COUNT, {"seed": 3}) == 0
+
+
+def test_a_server_that_comes_to_lead_brings_the_images_into_its_order(seeded, empty_url, caplog):
+    if empty_url.startswith("sqlite"):
+        pytest.skip("an SQLite ledger has one server, which orders at its start")
+    first, second = seeded(7), seeded(3)
+    first.sync_images(NAMES, 0)
+    assert first.lead()
+    may_act = leading(second)
+    second.order_at_random()
+    assert not may_act()
+    assert len(caplog.messages) == 1
+    first.close()
+    deadline = time.monotonic() + 60
+    while not may_act():  # the database notices that the connection is closed
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert "and are brought into that of 3: " in caplog.messages[-1]
+    with second._reading() as session:
+        assert session.scalar(random_order._COUNT, {"seed": 3}) == 0
 
 
 def test_other_servers_of_postgresql_wait_for_some_images_to_get_their_places_not_for_all(

@@ -15,12 +15,12 @@ from activelabel.data.files.studies_folder import LABEL_ENDING
 from activelabel.data.files.writing import write_atomically
 from activelabel.data.grids import Grid
 from activelabel.data.labels.arrays import LabelArray
-from activelabel.data.slice_digests import SliceDigests, slice_digests
+from activelabel.data.slice_digests import DIGEST_FORMAT, SliceDigests, slice_digests
 
 logger = logging.getLogger(__name__)
 
 ENDING = ".slices"
-FORMAT = "activelabel slice digests 2"
+FORMAT = f"activelabel slice digests {DIGEST_FORMAT}"
 
 
 def digest_file(label: Path) -> Path:

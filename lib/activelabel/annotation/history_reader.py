@@ -11,7 +11,7 @@ from activelabel.annotation.history import History, Version
 from activelabel.data.grids import Grid
 from activelabel.data.label_checking import check_label
 from activelabel.data.labels.arrays import LabelArray
-from activelabel.data.slice_digests import SliceDigests
+from activelabel.data.slice_digests import DIGEST_FORMAT, SliceDigests
 from activelabel.errors import InvalidInputError
 from activelabel.project.labels.kept import sound_file
 from activelabel.project.models.shown_masks import shown_masks
@@ -151,4 +151,7 @@ class HistoryReader:
 
 
 def _by_index(digests: Mapping[str, str] | None) -> dict[int, str] | None:
-    return None if digests is None else {int(index): digest for index, digest in digests.items()}
+    """The digests by slice; None if they are of another format than this version's."""
+    if digests is None or digests.get("format") != DIGEST_FORMAT:
+        return None
+    return {int(index): digest for index, digest in digests.items() if index != "format"}

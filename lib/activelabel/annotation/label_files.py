@@ -9,7 +9,7 @@ from typing import TypeVar
 from activelabel.annotation.coverage import SentLabel
 from activelabel.annotation.digest_files import keep_digests
 from activelabel.data.files.state import stamp_of
-from activelabel.data.files.writing import UnfinishedFile
+from activelabel.data.files.writing import UnfinishedFile, make_lasting_folder
 from activelabel.data.label_checking import label_file_of
 from activelabel.data.labels.arrays import LabelArray
 from activelabel.data.labels.label_map import LabelMap
@@ -60,7 +60,7 @@ class LabelFiles:
     def _write(self, sent: SentLabel, array: LabelArray, name: str) -> KeptFile:
         """Write a label, which then survives a power cut; its slices are compared while it goes to the disk."""
         file = self._kept / sent.image_id / f"{name}.nii.gz"
-        file.parent.mkdir(exist_ok=True, parents=True)
+        make_lasting_folder(file.parent)
         content = label_file_of(array, sent.image.affine_ras)
         unfinished = UnfinishedFile(file, content)
         on_disk = unfinished.finish_beside()

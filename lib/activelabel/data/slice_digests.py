@@ -11,6 +11,8 @@ from activelabel.data.labels.arrays import LabelArray, drawn_box
 SliceDigests = tuple[str, ...]
 """One digest for each slice along an axis; `EMPTY` where nothing is drawn."""
 EMPTY = ""
+DIGEST_FORMAT = "2"
+"""Another one for other digests of the same slices: those that were kept before are then not compared with them."""
 _DIGEST_BYTES = 16
 
 

@@ -1,15 +1,17 @@
 """The cases of a training, for learning and for validation: annotations of present, readable images."""
 
 import logging
+from dataclasses import replace
 
 from activelabel.data.files.image_files import AnyImage
 from activelabel.data.files.one_case import one_case
+from activelabel.data.files.writing import Stamp
 from activelabel.data.label_checking import check_label
 from activelabel.data.preprocessing import check_prepared_size
 from activelabel.data.volumes import read_grid
 from activelabel.errors import InvalidInputError, NotReadyError, UnavailableError
 from activelabel.project.images import Images
-from activelabel.project.labels.kept import sound_file
+from activelabel.project.labels.kept import checked_file, sound_file
 from activelabel.project.project import Project
 from activelabel.project.setting_aside import set_aside, set_aside_unreadable
 from activelabel.store.ledger import Ledger
@@ -135,10 +137,15 @@ def readable_of_role(project: Project, role: Role, images: Images) -> list[Annot
     Raises:
         UnavailableError: as `readable_annotations`.
     """
-    return [item for item in usable_annotations(project.ledger, role) if _is_sound(item, project, images)]
+    hashed: dict[str, Stamp] = {}
+    try:
+        return [item for item in usable_annotations(project.ledger, role) if _is_sound(item, project, images, hashed)]
+    finally:
+        project.ledger.note_label_files(hashed)
 
 
-def _is_sound(annotation: Annotation, project: Project, images: Images) -> bool:
+def _is_sound(annotation: Annotation, project: Project, images: Images, hashed: dict[str, Stamp]) -> bool:
+    """Whether a case can be learnt from; the stamp of its label goes into `hashed` if the file had to be hashed."""
     image_id, ledger = annotation.image_id, project.ledger
     if set_aside_unreadable(image_id, images, ledger, was_scored=False, preprocessing=project.preprocessing):
         if ledger.image(image_id).usable:
@@ -148,7 +155,11 @@ def _is_sound(annotation: Annotation, project: Project, images: Images) -> bool:
             )
         return False
     try:
-        sound_file(annotation, project.labels_folder, ledger)  # notes that it is
+        _, stamp = checked_file(annotation, project.labels_folder)
+        if stamp is not None:
+            hashed[annotation.file] = stamp
+            size, modified, changed = stamp  # so that the next check does not hash it once more
+            annotation = replace(annotation, file_size=size, file_modified_ns=modified, file_changed_ns=changed)
         check_case(annotation, project, images.image_files(image_id))
     except InvalidInputError as error:
         set_aside(image_id, error, ledger, images, project.labels_folder / annotation.file)

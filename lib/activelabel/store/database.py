@@ -187,6 +187,25 @@ class Database:
                 connection.close()
             return leads
 
+    @contextmanager
+    def led(self) -> Iterator[bool]:
+        """Whether this process leads during the block; after it one that did not lead before does so no longer.
+
+        For a server's start, before any other thread calls `lead`.
+        """
+        before = self._leading
+        leads = self.lead()
+        try:
+            yield leads
+        finally:
+            held = self._leading
+            if held is not None and held is not before:
+                self._leading = None
+                if _is_alive(held):  # a connection that is lost has lost its lock too
+                    held.exec_driver_sql(f"SELECT pg_advisory_unlock({_LEADER_LOCK})")
+                    held.commit()
+                    held.close()
+
     def close(self) -> None:
         """Close this process's connections. The next use connects again."""
         self._look.end()

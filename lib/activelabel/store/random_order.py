@@ -1,7 +1,8 @@
 """The places of images in the order that the seed fixes, kept with an index: a random question reads the first few.
 
 Each row says of which seed its place is. So a ledger of an earlier version, one that was filled from another, and one
-whose seed was changed are noticed, and brought to the seed of the server that leads, at its start.
+whose seed was changed are noticed, and brought to the seed of the server that leads, at its start and when it comes to
+lead.
 """
 
 import logging
@@ -53,24 +54,28 @@ class RandomOrder(Database):
         off, or another server has another seed, questions shuffle the pool (`Images.training_pool_at_random`).
 
         Of two seeds that of the server which leads holds (`lead`): another one changes nothing, else each start of
-        either would order all images anew. Who changes the order, or finds another, is told so.
+        either would order all images anew. While none leads, each start orders them: the lead is only borrowed, because
+        a server without an autopilot must not keep it. Who changes the order, or finds another, is told so.
         """
         with self._reading() as session:
             if self._is_in_order(session):
                 return
             smallest, largest, _ = session.execute(_SEEDS).one()
         others = " and ".join(str(seed) for seed in sorted({smallest, largest} - {None, self.seed}))
-        if others and not self.lead():
-            logger.warning(
-                "--conf seed %d: the images of %s are in the random order of seed %s, of another server that runs: "
-                "start all servers with one seed; until then this one shuffles the whole pool for each case that is "
-                "drawn at random",
-                self.seed,
-                self.shown_url,
-                others,
-            )
+        if not others:
+            self._order()
             return
-        if others:
+        with self.led() as leads:
+            if not leads:
+                logger.warning(
+                    "--conf seed %d: the images of %s are in the random order of seed %s, of another server that runs: "
+                    "start all servers with one seed; until then this one shuffles the whole pool for each case that "
+                    "is drawn at random",
+                    self.seed,
+                    self.shown_url,
+                    others,
+                )
+                return
             logger.warning(
                 "--conf seed %d: the images of %s were in the random order of seed %s and are brought into that of %d: "
                 "if several servers share this ledger, start all with one seed",
@@ -79,6 +84,9 @@ class RandomOrder(Database):
                 others,
                 self.seed,
             )
+            self._order()
+
+    def _order(self) -> None:
         after: str | None = ""
         if self.file is None:
             while after is not None:

@@ -5,7 +5,13 @@ from pathlib import Path
 import pytest
 
 from activelabel.data.files import writing as files
-from activelabel.data.files.writing import UnfinishedFile, file_stamp, write_atomically, write_if_changed
+from activelabel.data.files.writing import (
+    UnfinishedFile,
+    file_stamp,
+    make_lasting_folder,
+    write_atomically,
+    write_if_changed,
+)
 
 
 def test_a_file_is_replaced_and_nothing_else_is_left(tmp_path: Path) -> None:
@@ -44,6 +50,25 @@ def test_a_file_that_another_thread_finishes_is_at_its_place_once_that_was_waite
     status = (tmp_path / "label").stat()
     assert (status.st_size, status.st_mtime_ns) == unfinished.stamp
     assert [path.name for path in tmp_path.iterdir()] == ["label"]
+
+
+def test_of_a_file_that_another_program_has_moved_away_the_stamp_is_unknown(tmp_path: Path) -> None:
+    unfinished = UnfinishedFile(tmp_path / "label", b"content")
+    unfinished.finish()
+    assert unfinished.stamp_at_its_place() == file_stamp((tmp_path / "label").stat())
+    (tmp_path / "label").rename(tmp_path / "quarantine")
+    assert unfinished.stamp_at_its_place() is None
+
+
+def test_the_name_of_each_folder_that_is_made_is_put_on_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[Path] = []
+    monkeypatch.setattr(files, "sync_folder", synced.append)
+    make_lasting_folder(tmp_path / "labels" / "image")
+    assert sorted(synced) == [tmp_path, tmp_path / "labels"]
+    make_lasting_folder(tmp_path / "labels" / "image")
+    assert len(synced) == 2
 
 
 def test_whoever_waits_for_a_file_hears_why_it_could_not_be_finished(

@@ -212,3 +212,13 @@ def test_impossible_annotations_are_refused_and_leave_the_lease_alone(study):
         record_annotation(study, "a", "f", "0", "ann", tag="")
     assert study.active_lease("ann") is not None
     assert study.history("a") == []
+
+
+def test_what_was_sent_is_in_the_history_of_a_case_and_left_out_of_lists(ledger):
+    ledger.sync_images(["a"], 0)
+    record_annotation(ledger, "a", "l1", "0" * 64, "ann", slices=[4], sent_otherwise={3: "ab"})
+    sent = {"format": "2", "3": "ab"}
+    assert [label.sent_otherwise for label in ledger.history("a")] == [sent]
+    assert ledger.case_history("a").current().sent_otherwise == sent
+    for labels in (ledger.annotations(), ledger.labels_to_learn(), ledger.current_labels()):
+        assert [(label.file, label.sent_otherwise) for label in labels] == [("l1", None)]

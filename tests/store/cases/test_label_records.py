@@ -86,7 +86,7 @@ def test_labels_added_as_history_do_not_count(ledger, clock):
 
 def test_size_and_time_of_a_file_are_noted_wherever_it_is_named(told):
     ledger, records = told
-    ledger.note_label_file(file := records[0]["annotations"][0]["file"], (11, 2**62, 2**61))
+    ledger.note_label_files({(file := records[0]["annotations"][0]["file"]): (11, 2**62, 2**61)})
     named = [item for image in ledger.images() for item in ledger.history(image.id) if item.file == file]
     assert [(item.tag, item.file_size, item.file_modified_ns, item.file_changed_ns) for item in named] == [
         ("final", 11, 2**62, 2**61), ("original", 11, 2**62, 2**61)

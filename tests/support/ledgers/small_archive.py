@@ -13,6 +13,7 @@ from activelabel.annotation.archive import LabelArchive
 from activelabel.annotation.history_reader import HistoryReader
 from activelabel.data.grids import Grid
 from activelabel.server.client_info import read_label_info
+from activelabel.store.case_states import FinishedBy
 from activelabel.store.connection.location import sqlite_url
 from activelabel.store.ledger import Ledger
 from activelabel.store.records.labels import Annotation
@@ -32,12 +33,18 @@ def label(*values: int) -> NDArray[np.uint8]:
 class Archive:
     """An archive of one image, and what it holds in short."""
 
-    def __init__(self, folder: Path, asks_slices: bool = True, labels: Sequence[str] = LABELS) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        asks_slices: bool = True,
+        labels: Sequence[str] = LABELS,
+        finished_by: FinishedBy = FinishedBy.SAVING,
+    ) -> None:
         self.folder = folder
         self.ledger = Ledger(sqlite_url(folder / "ledger.sqlite"))
         self.ledger.sync_images(["a", "b"], 0)
         reader = HistoryReader(self.ledger, labels, folder / "labels", folder / "predictions", asks_slices)
-        self.archive = LabelArchive(self.ledger, reader, "acquisition")
+        self.archive = LabelArchive(self.ledger, reader, "acquisition", finished_by)
 
     def ask(self, annotator: str, slices: Sequence[int] | None) -> None:
         lease = self.ledger.grant_lease(annotator, "a", 30, "uncertainty_slices", slices=slices)

@@ -90,8 +90,14 @@ class UnfinishedFile:
             sync_folder(self._path.parent)
 
     def stamp_at_its_place(self) -> Stamp | None:
-        """The stamp of the finished file, of which the renaming changes a time; None if another is at its place now."""
-        status = self._path.stat()
+        """The stamp of the finished file, of which the renaming changes a time.
+
+        None if another file, or none, is at its place now: another program may have moved it away.
+        """
+        try:
+            status = self._path.stat()
+        except FileNotFoundError:
+            return None
         is_ours = (status.st_ino, status.st_size, status.st_mtime_ns) == (self._inode, *self.stamp)
         return file_stamp(status) if is_ours else None
 
@@ -160,6 +166,14 @@ def _beginning(path: Path, size: int) -> Iterator[bytes]:
             while size and (piece := file.read(min(size, _PIECE))):
                 size -= len(piece)
                 yield piece
+
+
+def make_lasting_folder(folder: Path) -> None:
+    """Make a folder, and those above it that are missing, whose names then survive a power cut."""
+    made = [one for one in (folder, *folder.parents) if not one.exists()]
+    folder.mkdir(exist_ok=True, parents=True)
+    for one in made:
+        sync_folder(one.parent)
 
 
 def sync_folder(folder: Path) -> None:

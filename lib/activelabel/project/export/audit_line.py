@@ -177,7 +177,7 @@ def _values(text: str) -> dict[str, Any]:
 
 def _digests(text: str) -> dict[str, str]:
     found = _values(text)
-    if not all(index.isdecimal() and isinstance(digest, str) for index, digest in found.items()):
+    if not all((index.isdecimal() or index == "format") and isinstance(digest, str) for index, digest in found.items()):
         raise ValueError("no digests by slice")
     return found
 

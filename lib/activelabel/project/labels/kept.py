@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from activelabel.data.files.digest import file_sha256
-from activelabel.data.files.writing import file_stamp
+from activelabel.data.files.writing import Stamp, file_stamp
 from activelabel.errors import InvalidInputError
 from activelabel.store.ledger import Ledger
 from activelabel.store.records.labels import Annotation, Draft
@@ -23,19 +23,29 @@ def sound_file(label: Annotation | Draft, kept: Path, ledger: Ledger | None = No
     Raises:
         InvalidInputError: the file is gone or was changed; the message says what to do.
     """
+    file, stamp = checked_file(label, kept)
+    if ledger is not None and stamp is not None:
+        ledger.note_label_files({label.file: stamp})
+    return file
+
+
+def checked_file(label: Annotation | Draft, kept: Path) -> tuple[Path, Stamp | None]:
+    """The same, with the stamp of a file that was hashed, to be noted; None if it was that in the ledger.
+
+    Raises:
+        InvalidInputError: as `sound_file`.
+    """
     file = kept / label.file
     try:
         stamp = file_stamp(file.stat())
         if (label.file_size, label.file_modified_ns, label.file_changed_ns) == stamp:
-            return file
+            return file, None
         sha256 = file_sha256(file)
     except OSError as error:
         raise changed_since_kept(label, f"cannot be read ({error.strerror})") from error
     if sha256 != label.sha256:
         raise changed_since_kept(label, "has changed on disk (its SHA-256 differs)")
-    if ledger is not None:
-        ledger.note_label_file(label.file, stamp)
-    return file
+    return file, stamp
 
 
 def changed_since_kept(label: Annotation | Draft, what: str) -> InvalidInputError:

@@ -1,5 +1,7 @@
 """Builds the autopilot of a server: the situation that it reads and the tasks that it starts."""
 
+from collections.abc import Callable
+
 from activelabel.loop.autopilot import Autopilot
 from activelabel.loop.due import Situation, Work, read_situation
 from activelabel.loop.scoring import scored_measure
@@ -8,6 +10,7 @@ from activelabel.server.datastores.folder import LedgerDatastore
 from activelabel.server.host_tasks import HostTasks
 from activelabel.server.task_names import TRAINER
 from activelabel.server.tasks.scoring import PROXY
+from activelabel.store.ledger import Ledger
 from activelabel.store.work.worker_names import release_of_dead
 
 
@@ -28,9 +31,24 @@ def build_autopilot(project: Project, datastore: LedgerDatastore) -> Autopilot |
         {Work.SCORE: measure, Work.SCORE_PROXY: PROXY},
     )
 
-    def may_act() -> bool:
-        """Whether this server leads all others and no worker trains, whose model would make other work stale."""
-        release_of_dead(project.ledger)
-        return project.ledger.lead() and not project.ledger.claims("train")
+    return Autopilot(look_up, tasks, project.thresholds, leads=leading(project.ledger))
 
-    return Autopilot(look_up, tasks, project.thresholds, leads=may_act)
+
+def leading(ledger: Ledger) -> Callable[[], bool]:
+    """Tells whether this server leads all others and no worker trains, whose model would make other work stale.
+
+    Once it leads, the images are brought into the random order of its seed: another server may have led at its start.
+    """
+    ordered = False
+
+    def may_act() -> bool:
+        nonlocal ordered
+        release_of_dead(ledger)
+        if not ledger.lead():
+            return False
+        if not ordered:
+            ledger.order_at_random()
+            ordered = True
+        return not ledger.claims("train")
+
+    return may_act

@@ -7,7 +7,9 @@ from types import SimpleNamespace
 from typing import Any
 
 from sqlalchemy import Connection, Select, bindparam, null, select, update
+from sqlalchemy.orm import Session, defer
 
+from activelabel.data.slice_digests import DIGEST_FORMAT
 from activelabel.errors import NotFoundError
 from activelabel.store.case_states import Verdict
 from activelabel.store.cases.active_time import active_seconds_since_label
@@ -30,6 +32,8 @@ from activelabel.store.schema.labels import AnnotationRow, DraftRow
 from activelabel.store.schema.models import ModelAnnotationRow
 from activelabel.store.schema.queries import SkipRow
 
+_LISTED = select(AnnotationRow).options(defer(AnnotationRow.sent_otherwise, raiseload=True))
+"""Without the digests of what was sent: kilobytes of JSON a label, which only the history of a case needs."""
 _END_DRAFT = update(DraftRow).where(DraftRow.id == bindparam("draft")).values(ended_at=bindparam("now"))
 _BRING_BACK = (
     update(SkipRow).where(SkipRow.id == bindparam("skip")).values(ended_at=bindparam("now"), ended_by=bindparam("name"))
@@ -110,24 +114,27 @@ class Annotations(Database):
         return _single_slices(learned) & _single_slices(annotated)
 
     def annotations(self, role: Role | None = None, round_number: int | None = None) -> list[Annotation]:
-        """The current final annotations by image, partial ones included; of one role or round if given."""
-        statement = _of_role(select(AnnotationRow).where(current_final()), role)
+        """The current final annotations by image, partial ones included; of one role or round if given.
+
+        Here and in the other lists of many images `sent_otherwise` is left out.
+        """
+        statement = _of_role(_LISTED.where(current_final()), role)
         if round_number is not None:
             statement = statement.where(AnnotationRow.round_number == round_number)
         with self._reading() as session:
-            return [record_of(row, Annotation) for row in session.scalars(statement)]
+            return _listed(session, statement)
 
     def labels_to_learn(self, role: Role | None = None) -> list[Annotation]:
         """The final annotations by image from which a training may learn (`pool.learnable`); of one role if given."""
-        statement = _of_role(select(AnnotationRow).where(learnable(self.only_approved)), role)
+        statement = _of_role(_LISTED.where(learnable(self.only_approved)), role)
         with self._reading() as session:
-            return [record_of(row, Annotation) for row in session.scalars(statement)]
+            return _listed(session, statement)
 
     def current_labels(self) -> list[Annotation]:
         """The newest label of every image and tag unless it was deleted, sorted by image and tag."""
-        statement = select(AnnotationRow).where(current()).order_by(AnnotationRow.image_id, AnnotationRow.tag)
+        statement = _LISTED.where(current()).order_by(AnnotationRow.image_id, AnnotationRow.tag)
         with self._reading() as session:
-            return [record_of(row, Annotation) for row in session.scalars(statement)]
+            return _listed(session, statement)
 
     def history(self, image_id: str) -> list[Annotation]:
         """Every label that this image ever had, of all tags, superseded and deleted ones included, oldest first."""
@@ -151,6 +158,10 @@ class Annotations(Database):
             if tag in (FINAL, SECOND):
                 end_comparison(session, image_id, now)
             return record_of(row, Annotation)
+
+
+def _listed(session: Session, statement: Select[AnnotationRow]) -> list[Annotation]:
+    return [record_of(row, Annotation, sent_otherwise=None) for row in session.scalars(statement)]
 
 
 def _of_role(statement: Select[AnnotationRow], role: Role | None) -> Select[AnnotationRow]:
@@ -215,7 +226,9 @@ def _new_values(
 
 
 def _by_text(digests: Mapping[int, str] | None) -> dict[str, str] | None:
-    return None if digests is None else {str(index): digest for index, digest in digests.items()}
+    if digests is None:
+        return None
+    return {"format": DIGEST_FORMAT, **{str(index): digest for index, digest in digests.items()}}
 
 
 def _is_shown_as(before: CaseHistory, row: SimpleNamespace, tag: str) -> bool:

@@ -19,6 +19,7 @@ from activelabel.store.cases.readings import with_ends
 from activelabel.store.cases.rounds import current_round
 from activelabel.store.columns import UtcDateTime
 from activelabel.store.database import Database
+from activelabel.store.lookup import in_pieces
 from activelabel.store.schema.base import Base
 from activelabel.store.schema.images import ImageRow
 from activelabel.store.schema.labels import AnnotationRow, DraftRow
@@ -51,11 +52,17 @@ class Rebuilt:
 class LabelRecords(Database):
     """The records that are written beside the label files."""
 
-    def note_label_file(self, file: str, stamp: Stamp) -> None:
-        """Note size and times of a label file whose SHA-256 was found unchanged."""
+    def note_label_files(self, stamps: Mapping[str, Stamp]) -> None:
+        """Note size and times, by file, of label files whose SHA-256 was found unchanged."""
+        if not stamps:
+            return
         with self._writing() as session:
             for row in (AnnotationRow, DraftRow):
-                session.execute(update(row).where(row.file == file).values(**stamp_columns(stamp)))
+                for some in in_pieces(stamps.keys()):
+                    found = session.execute(select(row.id, row.file).where(row.file.in_(some))).tuples()
+                    noted = [{"id": id_, **stamp_columns(stamps[file])} for id_, file in found]
+                    if noted:
+                        session.execute(update(row), noted)
 
     def label_files(self) -> dict[str, str]:
         """The image of every label or draft file, by file."""

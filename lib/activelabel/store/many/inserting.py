@@ -40,5 +40,6 @@ def insert_rows(
 
 def _as_kept(table: Table, column: str, value: Any, connection: Connection) -> Any:
     """A value as the driver takes it for a column."""
-    process = table.c[column].type.bind_processor(connection.dialect)
+    kind = table.c[column].type.dialect_impl(connection.dialect)  # SQLite's own times have no zone
+    process = kind.bind_processor(connection.dialect)
     return value if process is None else process(value)

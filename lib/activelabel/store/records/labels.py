@@ -28,7 +28,7 @@ class Annotation:
     are None where unknown. `file_size`, `file_modified_ns` and `file_changed_ns` (see
     `data.files.writing.file_stamp`) are those of its file when its digest was last checked.
     `sent_otherwise` has, by its index, the digest of each slice that its annotator sent otherwise than the merged label
-    has it; None if it was not kept.
+    has it, and the `format` of the digests; None if it was not kept, and in lists of labels of many images.
     """
 
     id: int
@@ -54,7 +54,7 @@ class Annotation:
     file_modified_ns: int | None = None
     coverage: CoverageCase | None = None
     active_seconds: float | None = None
-    sent_otherwise: Mapping[str, str] | None = field(default=None, hash=False)
+    sent_otherwise: Mapping[str, str] | None = field(default=None, compare=False)
     file_changed_ns: int | None = None
 
 

@@ -35,7 +35,8 @@ class AnnotationRow(Base):
     client says; NULL if unknown.
     `coverage` is a `CoverageCase`; NULL if the label was kept before the ledger had this column, or is not final.
     `sent_otherwise` has, by its index, the digest of each slice that its annotator sent otherwise than the merged label
-    has it; NULL if the label was kept before the ledger had this column, or is shown under another tag too.
+    has it, and the `format` of the digests; NULL if the label was kept before the ledger had this column, or is shown
+    under another tag too.
     """
 
     __tablename__ = "annotations"
