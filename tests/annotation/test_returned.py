@@ -111,10 +111,9 @@ def test_a_returned_volume_does_not_count_as_a_whole_because_somebody_names_a_sl
     assert archive.send("bob", 0, 0, 0, 0, 1, annotated_slices=[4]).slices == (4,)
     assert archive.values("original") == [1, 2, 0, 1, 1]
     assert "a" in archive.ledger.pool("training"), "the volume is asked for again"
-    late = archive.send("ann", 1, 2, 0, 2, 0)
-    assert (late.slices, late.coverage) == ((3, 4), CoverageCase.LATE_VOLUME_ANSWER)
-    archive.ask("ann", None)
-    assert archive.send("ann", 1, 2, 0, 2, 1).slices is None
+    corrected = archive.send("ann", 1, 0, 0, 1, 1)  # a slice of hers is empty now, and nothing is drawn anew
+    assert (corrected.slices, corrected.coverage) == (None, CoverageCase.VOLUME_ANSWER)
+    assert archive.values() == [1, 0, 0, 1, 1]
 
 
 def test_a_label_that_is_returned_while_another_is_merged_with_it_does_not_count(

@@ -71,7 +71,7 @@ class HistoryReader:
         covered = None if current is None else frozenset(current.slices or sent.all_slices)
         if current is not None and case.is_decided(current, Verdict.RETURNED):
             covered = frozenset()  # all of it is to be drawn anew: leaving a slice empty is an answer
-        is_partial = current is not None and current.slices is not None
+        is_partial = current is not None and current.slices is not None and not _corrects_a_volume(sent, case)
         now = History(self.asks_slices, covered, is_partial, shown=self.shown(sent))
         if case_without_history(sent, query, now) is not None:
             return now
@@ -148,6 +148,15 @@ class HistoryReader:
             return self.drawing(label, sent)
         except InvalidInputError as error:  # `Version.drawing` raises it if the version must be compared
             return error
+
+
+def _corrects_a_volume(sent: SentLabel, case: CaseHistory) -> bool:
+    """Whether the annotator's own newest label was of the whole volume, and a reviewer has returned it to them.
+
+    What they send then is that volume, corrected, whatever others have sent of it since.
+    """
+    own = [label for label in case.labels if label.tag == FINAL and label.annotator == sent.annotator]
+    return bool(own) and own[-1].slices is None and case.is_decided(own[-1], Verdict.RETURNED)
 
 
 def _by_index(digests: Mapping[str, str] | None) -> dict[int, str] | None:

@@ -202,9 +202,8 @@ class Database:
             if held is not None and held is not before:
                 self._leading = None
                 if _is_alive(held):  # a connection that is lost has lost its lock too
-                    held.exec_driver_sql(f"SELECT pg_advisory_unlock({_LEADER_LOCK})")
-                    held.commit()
-                    held.close()
+                    with self._explained(), held:
+                        _give_back(held)
 
     def close(self) -> None:
         """Close this process's connections. The next use connects again."""
@@ -345,6 +344,16 @@ def _identity(file: Path | None) -> tuple[int, int] | None:
     except OSError:
         return None
     return status and (status.st_dev, status.st_ino)
+
+
+def _give_back(held: Connection) -> None:
+    """End the lead; where that cannot be said to the database, the session ends, and the lead with it."""
+    try:
+        held.exec_driver_sql(f"SELECT pg_advisory_unlock({_LEADER_LOCK})")
+        held.commit()
+    except BaseException:
+        held.invalidate()
+        raise
 
 
 def _is_alive(connection: Connection) -> bool:

@@ -125,13 +125,15 @@ class FolderWatch:
     def stop(self) -> None:
         """End watching."""
         self._ended.set()
-        if self._observer is not None:
-            self._observer.stop()
+        observer = self._observer  # the looking thread may give it up meanwhile
+        if observer is not None:
+            observer.stop()
 
     def join(self) -> None:
         """Wait until watching has ended."""
-        if self._observer is not None and self._observer.is_alive():
-            self._observer.join()
+        observer = self._observer
+        if observer is not None and observer.is_alive():
+            observer.join()
         if self._looking.is_alive():
             self._looking.join()
 

@@ -44,6 +44,8 @@ logger = logging.getLogger(__name__)
 
 LOOK_SECONDS = 30.0
 """Interval at which the server asks the PACS for news. A store request through the server takes effect at once."""
+END_SECONDS = 1.0
+"""How long the server's end waits for what is under way with the PACS."""
 
 EXTENSION = ".nii.gz"
 
@@ -115,11 +117,11 @@ class PacsDatastore(LedgerDatastore):
             self._looker.start()
 
     def close(self) -> None:
-        """Ask the PACS for no more news, and write the listing, before a question to a slow PACS is waited for."""
+        """Ask the PACS for no more news, and write the listing; a question to a slow PACS is waited for a moment."""
         self._ended.set()
         super().close()
         if self._looker is not None:
-            self._looker.join()
+            self._looker.join(END_SECONDS)
 
     def name(self) -> str:
         """The address of the PACS."""

@@ -20,6 +20,8 @@ from activelabel.server.tasks.strategy import HostStrategy
 
 logger = logging.getLogger(__name__)
 
+UNUSABLE = (InvalidInputError, NotFoundError)
+"""What tells of an image that cannot be used, rather than of a PACS that is away."""
 MOST_UNUSABLE = 1000
 """Of so many images that cannot be used is known that they were tried."""
 END_SECONDS = 2.0
@@ -77,16 +79,16 @@ class ReadAhead:
         Returns:
             The id of the image; None if there is none to read, it cannot be read, or this was stopped.
         """
-        image_id = None
+        image_id, until = None, time.monotonic() + FETCH_SECONDS
         try:
             found = self._strategies[strategy].look(annotator, self._unusable)
             if found is None:
                 return None
             image_id = found.image_id
-            return image_id if self._read(image_id) else None
+            return image_id if self._read(image_id, until) else None
         except (ActiveLabelError, OSError) as error:
-            if image_id is not None and isinstance(error, InvalidInputError | NotFoundError):
-                self._leave_out(image_id)  # the question finds out by itself, and sets it aside
+            if image_id is not None and (isinstance(error, UNUSABLE) or time.monotonic() >= until):
+                self._leave_out(image_id)  # the question finds out by itself, and waits for it or sets it aside
             if not self._stopped.is_set() and str(error) != self._last_problem:
                 self._last_problem = str(error)
                 logger.warning("%s is not read ahead: %s", image_id or "the next case", error)
@@ -110,10 +112,9 @@ class ReadAhead:
             annotator = next(iter(self._asked))
             return annotator, self._asked.pop(annotator)
 
-    def _read(self, image_id: str) -> bool:
+    def _read(self, image_id: str, until: float) -> bool:
         """Fetch, record and prepare an image, as far as it was not done before; whether this came to its end."""
         began = time.monotonic()
-        until = began + FETCH_SECONDS
         self._datastore.fetch(image_id, lambda: not self._stopped.is_set() and time.monotonic() < until)
         files, ledger = self._datastore.image_files(image_id), self._project.ledger
         if not self._requests.give_way(self._stopped):
