@@ -30,7 +30,8 @@ def answering(experiment: Experiment, annotated: int = 0, recipe: dict[str, Any]
     """Return a server started for this run except for these settings, with so many annotations and nothing to ask."""
     in_force = {
         "recipe": experiment.arms[0].recipe, "strategy": "variance", "seed": 0, "start": 3, "query_size": 2,
-        "labels": ["ball"], "device": "cpu", "precision": "float32", "autopilot": True, "links_out_of_studies": True,
+        "labels": ["ball"], "device": "cpu", "precision": "float32 (as requested)", "autopilot": True,
+        "links_out_of_studies": True,
         **settings,
     }  # fmt: skip
     asked: list[str] = []
@@ -68,6 +69,8 @@ def answering(experiment: Experiment, annotated: int = 0, recipe: dict[str, Any]
             r"labels liver, expected ball: start it with --conf device cpu --conf labels ball --conf",
         ),
         ({"seed": 1}, "seed 1, expected 0: start it with"),
+        ({"precision": "float32 (this CPU has none of amx_bf16)"}, "precision auto, expected float32: start it with"),
+        ({"precision": "bfloat16 (as requested)"}, "precision bfloat16, expected float32: start it with"),
         ({"autopilot": False}, "its autopilot is off"),
     ],
 )

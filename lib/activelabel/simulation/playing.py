@@ -140,12 +140,20 @@ def _check_server(
     if not running["autopilot"]:
         raise InvalidInputError("--server: its autopilot is off, so that it never trains: start it without that")
     for key in sorted(conf.keys() - {"project_dir"}):
-        there = ",".join(running[key]) if isinstance(running[key], list) else str(running[key])
+        there = _as_set(key, running[key])
         if there.lower() != conf[key].lower():
             raise InvalidInputError(
                 f"--server: it runs with {key} {there}, expected {conf[key]}: start it with "
                 + " ".join(f"--conf {name} {quote(conf[name])}" for name in sorted(conf) if name != "project_dir")
             )
+
+
+def _as_set(key: str, in_force: Any) -> str:
+    """What a setting is set to, of what `GET /info/` says that is in force; of a precision it also says why."""
+    if key == "precision":
+        precision, _, why = str(in_force).partition(" ")
+        return precision if why == "(as requested)" else "auto"
+    return ",".join(in_force) if isinstance(in_force, list) else str(in_force)
 
 
 def _check_same_run(progress: Mapping[str, Any], tables: RunTables, folder: Path) -> None:
