@@ -1,70 +1,31 @@
 """All strategies ask for a validation case that is due before their own proposals."""
 
+import functools
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 from executed import BEGIN, executed
+from ranked_study import IMAGES, open_ranked, publish, write_images
 from recorded import record_annotation
-from small_studies import SHAPE, Studies, write_image
-from warm_recipe import write_warm_recipe
+from small_studies import Studies
 
-from activelabel.acquisition.regions import REGIONS
-from activelabel.acquisition.score import Score
-from activelabel.acquisition.uncertainty import MEASURES
-from activelabel.project.models.features import features_file, write_features
-from activelabel.project.opening import open_project
 from activelabel.project.project import Project
 from activelabel.project.readability import note_image
 from activelabel.strategies.catalogue import build_strategies
 from activelabel.strategies.proposal import Proposal
 
-IMAGES = "abcdefgh"
 DUE = "a validation case, chosen once and never trained on: it measures the model"
 
 
 @pytest.fixture
 def studies(tmp_path: Path) -> Studies:
-    folder = tmp_path / "studies"
-    folder.mkdir()
-    for number, image_id in enumerate(IMAGES):
-        write_image(folder / f"{image_id}.nii.gz", number)
-    return Studies(folder)
+    return write_images(tmp_path / "studies")
 
 
 @pytest.fixture
 def open_study(studies: Studies, tmp_path: Path) -> Callable[..., Project]:
-    """A project of eight images, two of them for validation; the recipe has a proxy task and starts with four cases."""
-
-    def open_with(**conf: str) -> Project:
-        recipe = write_warm_recipe(tmp_path, cold_start='"none"')
-        conf = {"labels": "ball", "recipe": recipe, "device": "cpu", "start": "4", "uncertainty_window": "1", **conf}
-        project = open_project(str(tmp_path), str(studies.folder), conf)
-        project.ledger.sync_images(IMAGES, 2)
-        for image_id in IMAGES:
-            project.ledger.fix_slices(image_id, 2, SHAPE)
-        return project
-
-    return open_with
-
-
-def publish(project: Project, kind: str) -> None:
-    """Publish a model with all kinds of scores and the features of every training image."""
-    version = project.ledger.publish_model("m.pt", "0" * 64, "tiny", ["ball"], {}, [], kind=kind).version
-    rng = np.random.default_rng(version)
-    kinds = [(measure, region) for measure in MEASURES for region in [*REGIONS, "class_1"]]
-    training = [image.id for image in project.ledger.images() if image.role == "training"]
-    for image_id in training:
-        scores = [
-            Score(*of, aggregation, float(rng.random()), tuple(rng.random(SHAPE[2]).tolist()))
-            for of in [*kinds, ("foreground", "everything")]
-            for aggregation in ("total", "mean")
-        ]
-        project.ledger.record_scores(version, image_id, scores, 5, 0)
-    for of_slices, shape in ((False, 4), (True, (SHAPE[2], 4))):
-        features = {image_id: rng.normal(size=shape).astype(np.float32) for image_id in training}
-        write_features(features_file(project.features_folder, version, of_slices), features)
+    return functools.partial(open_ranked, studies, tmp_path, uncertainty_window="1")
 
 
 def first_of_each(project: Project) -> dict[str, Proposal]:

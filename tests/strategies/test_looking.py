@@ -1,5 +1,6 @@
 """A look at the case that an annotator would be given next: it is that of their next question, and changes nothing."""
 
+import functools
 import random
 import sqlite3
 from collections.abc import Callable
@@ -10,16 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from ranked_study import IMAGES, open_ranked, publish, write_images
 from recorded import record_annotation, record_draft
-from small_studies import SHAPE, Studies, write_image
+from small_studies import Studies
 from sqlalchemy import func, select
-from warm_recipe import write_warm_recipe
 
-from activelabel.acquisition.regions import REGIONS
-from activelabel.acquisition.score import Score
-from activelabel.acquisition.uncertainty import MEASURES
-from activelabel.project.models.features import features_file, write_features
-from activelabel.project.opening import open_project
 from activelabel.project.project import Project
 from activelabel.recipes.strategy_traits import Needs, traits_of
 from activelabel.server.tasks.strategy import host_strategies
@@ -29,55 +25,20 @@ from activelabel.store.schema.base import Base
 from activelabel.strategies.asking import ProjectStrategy
 from activelabel.strategies.catalogue import build_strategies
 
-IMAGES = "abcdefgh"
-
 
 @pytest.fixture
 def studies(tmp_path: Path) -> Studies:
-    folder = tmp_path / "studies"
-    folder.mkdir()
-    for number, image_id in enumerate(IMAGES):
-        write_image(folder / f"{image_id}.nii.gz", number)
-    return Studies(folder)
+    return write_images(tmp_path / "studies")
 
 
 @pytest.fixture
 def open_study(studies: Studies, tmp_path: Path) -> Callable[..., Project]:
-    """A project of eight images, two of them for validation; the recipe has a proxy task and starts with four cases."""
-
-    def open_with(cold_start: str = "none", **conf: str) -> Project:
-        recipe = write_warm_recipe(tmp_path, cold_start=f'"{cold_start}"')
-        conf = {"labels": "ball", "recipe": recipe, "device": "cpu", "start": "4", **conf}
-        project = open_project(str(tmp_path), str(studies.folder), conf)
-        project.ledger.sync_images(IMAGES, 2)
-        for image_id in IMAGES:
-            project.ledger.fix_slices(image_id, 2, SHAPE)
-        return project
-
-    return open_with
+    return functools.partial(open_ranked, studies, tmp_path)
 
 
 @pytest.fixture
 def project(open_study: Callable[..., Project]) -> Project:
     return open_study()
-
-
-def publish(project: Project) -> None:
-    """Publish a model with all kinds of scores and the features of every training image."""
-    version = project.ledger.publish_model("m.pt", "0" * 64, "tiny", ["ball"], {}, []).version
-    rng = np.random.default_rng(version)
-    kinds = [(measure, region) for measure in MEASURES for region in [*REGIONS, "class_1"]]
-    training = [image.id for image in project.ledger.images() if image.role == "training"]
-    for image_id in training:
-        scores = [
-            Score(*of, aggregation, float(rng.random()), tuple(rng.random(SHAPE[2]).tolist()))
-            for of in [*kinds, ("foreground", "everything")]
-            for aggregation in ("total", "mean")
-        ]
-        project.ledger.record_scores(version, image_id, scores, 5, 0)
-    for of_slices, shape in ((False, 4), (True, (SHAPE[2], 4))):
-        features = {image_id: rng.normal(size=shape).astype(np.float32) for image_id in training}
-        write_features(features_file(project.features_folder, version, of_slices), features)
 
 
 def all_that_may_change(project: Project) -> tuple[Any, ...]:
