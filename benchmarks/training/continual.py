@@ -4,8 +4,9 @@
     ... --out continual.json
 
 Hippocampus with the recipe `quick` in float32, without validation. Each round has five labels more; the first is from
-scratch in all arms. A training that continues has a tenth of the steps of one from scratch. Every model is judged on
-the same other volumes. What is measured is written at once, and a second call goes on where the first one stopped.
+scratch in all arms. A training that continues has a tenth of the steps of one from scratch; in two arms, which are
+replay at a low rate too, a fifth and a third. Every model is judged on the same other volumes. What is measured is
+written at once, and a second call goes on where the first one stopped.
 
 The rounds of a seed are no repeats of each other, so its mean over the rounds after the first counts once: a paired t
 test over seeds. The margin is how far the Dice of a model from scratch is spread by its seed alone, one standard
@@ -44,6 +45,8 @@ ARMS: Mapping[str, dict[str, Any]] = {
     "continued": {"continued_share": SHARE},
     "replay": {"continued_share": SHARE, "replay_share": 0.5},
     "replay, low rate": {"continued_share": SHARE, "replay_share": 0.5, "continued_learning_rate": 1.5e-3},
+    "a fifth": {"continued_share": 0.2, "replay_share": 0.5, "continued_learning_rate": 1.5e-3},
+    "a third": {"continued_share": 0.33, "replay_share": 0.5, "continued_learning_rate": 1.5e-3},
     "replay, shrunk": {"continued_share": SHARE, "replay_share": 0.5, "shrink": 0.8},
 }
 

@@ -54,7 +54,7 @@ def covered_share(grid: Grid, target: Grid) -> float:
     """The share of the voxels of `target` that lie within those of `grid`, measured at points spread over it."""
     axes = [np.unique(np.linspace(0, size - 1, _SAMPLES).round()) for size in target.shape]
     places = np.stack([*(axis.ravel() for axis in np.meshgrid(*axes, indexing="ij"))])
-    to_grid = np.linalg.solve(grid.affine_ras, target.affine_ras)
+    to_grid = grid.to_voxels(target.affine_ras)
     found = to_grid[:3, :3] @ places + to_grid[:3, 3:]
     inside = (found >= -0.5) & (found <= np.array(grid.shape)[:, None] - 0.5)
     return float(inside.all(axis=0).mean())

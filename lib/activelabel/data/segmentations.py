@@ -146,7 +146,7 @@ def _voxels(name: str, indices: NDArray[np.intp], grid: Grid, image: Grid) -> ND
     """Indices (3, N) in the file as indices of the image."""
     problem = ""
     for affine_ras in (image.affine_ras, *image.other_affines):
-        to_image = np.linalg.solve(affine_ras, grid.affine_ras)
+        to_image = Grid(image.shape, affine_ras).to_voxels(grid.affine_ras)
         linear = np.rint(to_image[:3, :3])
         found = to_image[:3, :3] @ indices + to_image[:3, 3:]
         voxels = np.rint(found).astype(np.intp)

@@ -128,7 +128,7 @@ def _structure(name: str, contours_ras: Sequence[Points], image: Grid, origin: s
     if not contours_ras:
         return Structure(name, np.array([], dtype=np.intp))
     origin = f"{origin}: structure '{name}'"
-    to_image = np.linalg.inv(image.affine_ras)
+    to_image = image.to_voxels(np.eye(4))
     contours = [points @ to_image[:3, :3].T + to_image[:3, 3] for points in contours_ras]
     axis = _slice_axis(contours, origin)
     inside, edge = [], []

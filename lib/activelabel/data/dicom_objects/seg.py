@@ -145,9 +145,9 @@ def _frame_affine(own: Dataset, shared: Dataset) -> NDArray[np.float64]:
 
 def _voxels(mask: NDArray[np.bool_], affine_ras: NDArray[np.float64], image: Grid, origin: str) -> NDArray[np.intp]:
     """The pixels of one frame as indices into the flattened image."""
-    steps = np.abs(np.linalg.solve(image.affine_ras, affine_ras[:, :2]))[:3]
+    steps = np.abs(image.to_voxels(affine_ras[:, :2]))[:3]
     rows, columns = np.nonzero(mask)
-    found = np.linalg.solve(image.affine_ras, affine_ras @ np.stack([columns, rows, np.ones_like(rows)]))[:3]
+    found = image.to_voxels(affine_ras @ np.stack([columns, rows, np.ones_like(rows)]))[:3]
     voxels = np.rint(found).astype(np.intp)
     outside = (voxels < 0) | (voxels >= np.array(image.shape)[:, None])
     one_voxel_each = np.allclose(np.sort(steps, axis=0), [[0, 0], [0, 0], [1, 1]], atol=TOLERANCE_VOXELS)
