@@ -61,9 +61,9 @@ class Pool:
     features: dict[str, Tensor] = field(default_factory=dict)
 
 
-def brats_cases() -> list[Case]:
-    """The four patients at 2x2x1 mm, the empty borders in the plane cut off; target is the whole tumour."""
-    settings = PreprocessingSettings(intensity="zscore", spacing_mm=(2.0, 2.0, 1.0))
+def brats_cases(spacing_mm: tuple[float, float, float] = (2.0, 2.0, 1.0)) -> list[Case]:
+    """The four patients, the empty borders in the plane cut off; target is the whole tumour."""
+    settings = PreprocessingSettings(intensity="zscore", spacing_mm=spacing_mm)
     cases = []
     for file in sorted((DATA / "brats2015").glob("*_flair.nii.gz")):
         volume = read_volume(file)

@@ -2,11 +2,14 @@
 
     python -m benchmarks.training.beside_host [--sizes hippocampus 96] [--precisions auto float32] [--seeds 3]
     ... --epochs N
+    ... --sizes brats96 --precisions float32 bfloat16 --seeds 2 --out brats96.json
 
 Each arm runs in a process of its own: the host in float32, and ours in each precision, of which `auto` is bfloat16
 where the processor multiplies it. Hippocampus: the recipe `quick` on 10 volumes, after which all networks are judged on
 15 others, in float32, one of each arm for each seed; they begin with the same weights. 96x96x96: the network of
-`rahimi2022` on noise, one patch a step, for the time alone. Nothing is validated meanwhile, on any side.
+`rahimi2022` on noise, one patch a step, for the time alone. `brats96` is the same on whole heads of real FLAIR images
+at 2 mm, whose tumours are learnt from two patients and judged on two others: a patient is five cases, so that an epoch
+has ten steps. Nothing is validated meanwhile, on any side. With `--out`, a second call goes on where the first stopped.
 
 If other work runs on the machine, set OMP_WAIT_POLICY=passive: otherwise waiting threads use up processor time that the
 working threads need, and single steps take ten times as long.
@@ -38,13 +41,17 @@ from activelabel.recipes import Recipe, load_recipe
 from activelabel.store.cases.new_annotation import NewAnnotation
 from activelabel.training.evaluation import evaluate_cases, mean_class_dice, mean_dice
 from activelabel.training.transforms import Case
+from benchmarks.asking.selective_pools import brats_cases, volume_example
 from benchmarks.machine import DATA, cpu_name
 from benchmarks.scoring.arms import CPU, SEED
 from benchmarks.training.arms import Files, train_host, train_ours
+from benchmarks.training.kept import KeptRows, Row
 
 TRAINED_ON, JUDGED_BY = 10, 15
 NOISE_CASES = 4
-SIZES = ("hippocampus", "96")
+BRATS_PATIENTS, BRATS_COPIES = 2, 5  # the patients that are learnt from, and the cases that each of them is
+LABELS = {"hippocampus": "anterior,posterior", "96": "ball", "brats96": "tumour"}
+EPOCHS = {"96": 3, "brats96": 12}
 HOST = "host"
 
 
@@ -60,12 +67,13 @@ class Result:
 def main() -> None:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--sizes", nargs="+", choices=SIZES, default=list(SIZES))
+    parser.add_argument("--sizes", nargs="+", choices=LABELS, default=["hippocampus", "96"])
     parser.add_argument(
         "--precisions", nargs="+", choices=get_args(PrecisionName), default=["auto", "float32"], help="of ours"
     )
-    parser.add_argument("--seeds", type=int, default=3, help="how many trainings of each arm on hippocampus")
-    parser.add_argument("--epochs", type=int, help="instead of the recipe's 40, and of 3 at 96")
+    parser.add_argument("--seeds", type=int, default=3, help="how many trainings of each arm, but at 96")
+    parser.add_argument("--epochs", type=int, help="instead of the recipe's 40, of 3 at 96, and of 12 at brats96")
+    parser.add_argument("--out", type=Path, help="a file that keeps what is measured")
     parser.add_argument("--run-arm", metavar="ARM", help="run one arm in this process (internal)")
     parser.add_argument("--seed", type=int, help="with --run-arm")
     arguments = parser.parse_args()
@@ -79,10 +87,10 @@ def main() -> None:
     # Each once: where nothing multiplies bfloat16, `auto` is float32.
     precisions = dict.fromkeys(str(choose_precision(name, CPU).dtype) for name in arguments.precisions)
     arms = [HOST, *(name.removeprefix("torch.") for name in precisions)]
-    report(arguments.sizes, arms, arguments.seeds, arguments.epochs)
+    report(arguments.sizes, arms, arguments.seeds, arguments.epochs, KeptRows(arguments.out))
 
 
-def report(sizes: Sequence[str], arms: Sequence[str], seeds: int, epochs: int | None) -> None:
+def report(sizes: Sequence[str], arms: Sequence[str], seeds: int, epochs: int | None, kept: KeptRows) -> None:
     """Print the conditions, and a table for each size."""
     print(f"{cpu_name()}, {torch.get_num_threads()} threads, load {os.getloadavg()[0]:.1f} at start")
     print(f"torch {torch.__version__}, host in float32, ours in {', '.join(arms[1:])}")
@@ -95,8 +103,8 @@ def report(sizes: Sequence[str], arms: Sequence[str], seeds: int, epochs: int | 
         print(f"\n{size}: network of {recipe.name}, {recipe.training.epochs} epochs, {patches}")
         print("| arm | seed | s/step | steps/s | CPU s/step | mean Dice |")
         print("|---|---:|---:|---:|---:|---:|", flush=True)
-        count = seeds if size == "hippocampus" else 1
-        rounds = [{arm: measure(arm, size, seed, epochs) for arm in arms} for seed in range(count)]
+        count = 1 if size == "96" else seeds
+        rounds = [{arm: row_of(arm, size, seed, recipe, kept) for arm in arms} for seed in range(count)]
         print_comparison({arm: [found[arm] for found in rounds] for arm in arms})
 
 
@@ -116,16 +124,15 @@ def print_comparison(found: Mapping[str, Sequence[Result]]) -> None:
             print(f"Dice of {arm}: mean {statistics.fmean(dice):.3f}, {min(dice):.3f} to {max(dice):.3f} between seeds")
 
 
-def measure(arm: str, size: str, seed: int, epochs: int | None) -> Result:
-    """Run one arm in a process of its own, and print its row."""
-    command = [sys.executable, "-m", "benchmarks.training.beside_host", "--run-arm", arm, "--sizes", size]
-    command += ["--seed", str(seed)]
-    if epochs is not None:
-        command += ["--epochs", str(epochs)]
-    done = subprocess.run(command, capture_output=True, encoding="utf-8")
-    if done.returncode:
-        sys.exit(f"{arm} failed: {done.stderr}")
-    result = Result(**json.loads(done.stdout.splitlines()[-1]))
+def row_of(arm: str, size: str, seed: int, recipe: Recipe, kept: KeptRows) -> Result:
+    """Measure one arm, unless that is done, and print its row."""
+    epochs = recipe.training.epochs
+    key: Row = {"size": size, "arm": arm, "seed": seed, "epochs": epochs}
+    row = kept.find(key)
+    if row is None:
+        row = key | dataclasses.asdict(measure(arm, size, seed, epochs))
+        kept.add(row)
+    result = Result(**{field.name: row[field.name] for field in dataclasses.fields(Result)})
     seconds, dice = result.step_seconds, "" if result.dice is None else f"{result.dice:.3f}"
     print(
         f"| {arm} | {seed} | {seconds:.3f} | {1 / seconds:.2f} | {result.step_cpu_seconds:.3f} | {dice} |", flush=True
@@ -133,13 +140,22 @@ def measure(arm: str, size: str, seed: int, epochs: int | None) -> Result:
     return result
 
 
+def measure(arm: str, size: str, seed: int, epochs: int) -> Result:
+    """Run one arm in a process of its own."""
+    command = [sys.executable, "-m", "benchmarks.training.beside_host", "--run-arm", arm, "--sizes", size]
+    command += ["--seed", str(seed), "--epochs", str(epochs)]
+    done = subprocess.run(command, capture_output=True, encoding="utf-8")
+    if done.returncode:
+        sys.exit(f"{arm} failed: {done.stderr}")
+    return Result(**json.loads(done.stdout.splitlines()[-1]))
+
+
 def run_arm(arm: str, size: str, seed: int, epochs: int | None, work: Path) -> Result:
     """Train one arm in this process, the host's or ours in a precision, and judge its network."""
-    cases = hippocampus(TRAINED_ON + JUDGED_BY) if size == "hippocampus" else noise(work / "noise")
-    labels = "anterior,posterior" if size == "hippocampus" else "ball"
+    cases = cases_of(size, work / "cases")
     training = dict(list(cases.items())[:TRAINED_ON])
     precision = "auto" if arm == HOST else arm
-    project = annotated_project(work, recipe_of(size, epochs), labels, seed, training, precision)
+    project = annotated_project(work, recipe_of(size, epochs), LABELS[size], seed, training, precision)
     train = train_host if arm == HOST else train_ours
     timing, network = train(project, Files({image_id: image for image_id, (image, _) in training.items()}))
     dice = judge(project, network, list(cases.values())[TRAINED_ON:])
@@ -151,7 +167,7 @@ def recipe_of(size: str, epochs: int | None) -> Recipe:
     recipe = load_recipe("quick" if size == "hippocampus" else "rahimi2022")
     changed: dict[str, Any] = {"validation_cases": 0}
     if size != "hippocampus":
-        changed |= {"epochs": 3, "batch_size": 1, "patches_per_volume": 1}
+        changed |= {"epochs": EPOCHS[size], "batch_size": 1, "patches_per_volume": 1}
     if epochs is not None:
         changed["epochs"] = epochs
     preprocessing = recipe.preprocessing.model_copy(update={"spacing_mm": None})
@@ -192,6 +208,13 @@ def judge(project: Project, network: nn.Module, cases: Sequence[tuple[Path, Path
     return mean_dice(mean_class_dice(dice, project.labels))
 
 
+def cases_of(size: str, folder: Path) -> Mapping[str, tuple[Path, Path]]:
+    """Image and label of the cases of a size, `TRAINED_ON` to learn from before those to judge by; noise has none."""
+    if size == "hippocampus":
+        return hippocampus(TRAINED_ON + JUDGED_BY)
+    return noise(folder) if size == "96" else heads(folder)
+
+
 def hippocampus(count: int) -> dict[str, tuple[Path, Path]]:
     """The first `count` real volumes with their labels."""
     images = sorted((DATA / "hippocampus" / "images").glob("*.nii.gz"))[:count]
@@ -200,6 +223,27 @@ def hippocampus(count: int) -> dict[str, tuple[Path, Path]]:
     return {
         image.name.removesuffix(".nii.gz"): (image, DATA / "hippocampus" / "labels" / image.name) for image in images
     }
+
+
+def heads(folder: Path) -> dict[str, tuple[Path, Path]]:
+    """Write each whole head of BraTS at 2 mm into 96x96x96; those to learn from are first, under several names each.
+
+    Around a head is air, so that no patch is padded: the host would learn the reflected image as background.
+    """
+    folder.mkdir()
+    patients = brats_cases(spacing_mm=(2.0, 2.0, 2.0))
+    if not patients:
+        sys.exit(f"no brats2015 in {DATA}: name the folder of the real images in ACTIVELABEL_DATA")
+    cases = {}
+    for number, patient in enumerate(patients):
+        image, label = (tensor[0].numpy() for tensor in volume_example(patient, (96, 96, 96)))
+        for copy in range(BRATS_COPIES if number < BRATS_PATIENTS else 1):
+            name = f"{patient.name}_{copy}"
+            files = folder / f"{name}.nii.gz", folder / f"{name}_label.nii.gz"
+            for file, array in zip(files, (image, label.astype(np.uint8)), strict=True):
+                nibabel.save(nibabel.Nifti1Image(array, np.diag([2.0, 2.0, 2.0, 1.0])), file)
+            cases[name] = files
+    return cases
 
 
 def noise(folder: Path) -> dict[str, tuple[Path, Path]]:
