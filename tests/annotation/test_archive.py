@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from small_archive import AXIS, GRID, MANY, SLICES, Archive
 
+from activelabel.annotation import archive as archive_module
 from activelabel.annotation import history_reader
 from activelabel.annotation.history_reader import HistoryReader
 from activelabel.backports import ON_WINDOWS
@@ -45,6 +46,26 @@ def test_an_answer_covers_the_slices_of_its_query_also_where_they_are_empty(arch
     assert (kept.slices, kept.covered_slices, kept.foreground_slices) == ((1, 3), 2, 1)
     assert archive.values() == [0, 2, 0, 0, 0]
     assert (archive.ledger.image("a").slice_axis, archive.ledger.image("a").slice_count) == (AXIS, SLICES)
+
+
+def test_a_label_is_counted_along_the_axis_that_somebody_has_fixed_meanwhile(
+    archive: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found: list[int] = []
+    read = archive_module.axis_of_label
+
+    def and_fixed_then(*which: Any) -> int:
+        found.append(read(*which))
+        if len(found) == 1:
+            archive.ledger.fix_slices("a", 0, GRID.shape)
+            archive.ask("bob", [2])
+        return found[-1]
+
+    monkeypatch.setattr(archive_module, "axis_of_label", and_fixed_then)
+    kept = archive.send("ann", 0, 1, 1, 0, 0, annotated_slices="all")
+    assert found == [AXIS, 0]
+    assert archive.ledger.image("a").slice_axis == 0
+    assert (kept.covered_slices, kept.foreground_slices) == (3, 3), "of five slices along the other axis two are drawn"
 
 
 def test_a_label_that_is_sent_again_as_its_answer_was_lost_is_the_same_version(tmp_path: Path) -> None:

@@ -90,4 +90,5 @@ def annotation_of(sent: SentLabel, tag: str, label: PartialLabel, file: KeptFile
         label_names=stored_labels(labels),
         file_stamp=file.stamp,
         sent_otherwise=file.sent_otherwise,
+        sliced=sent.sliced,
     )

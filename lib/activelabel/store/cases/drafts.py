@@ -9,6 +9,7 @@ from activelabel.store.cases.case_records import RecordsByFile, records_in
 from activelabel.store.cases.label_rows import copy_label, current_row, last_version, open_draft_row, shows_draft
 from activelabel.store.cases.new_annotation import KeptFile, NewDraft, stamp_columns
 from activelabel.store.cases.rounds import current_round
+from activelabel.store.cases.slicing import fix_with_label
 from activelabel.store.checks import checked_name, checked_named_slices, checked_slices, checked_word
 from activelabel.store.database import Database
 from activelabel.store.lookup import image_row, record_of
@@ -43,13 +44,16 @@ class Drafts(Database):
         Raises:
             NotFoundError: the image was never registered.
             InvalidInputError: the tag or annotator is empty or too long, or `slices` or `named_slices` is invalid.
+            LabelChangedError: the slices of the image are counted along another axis.
         """
         checked_name(new.annotator, "annotator")
         checked_word(new.shown_as, "label tag")
         asked, named = checked_slices(new.slices), checked_named_slices(new.named_slices)
         now = self._clock()
         with self._writing() as session:
-            image_row(session, new.image_id)
+            image = image_row(session, new.image_id)
+            if new.sliced is not None:
+                fix_with_label(session, image, new.sliced)
             before = open_draft_row(session, new.image_id, new.annotator)
             if before is not None:
                 before.ended_at = now

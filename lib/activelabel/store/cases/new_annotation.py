@@ -10,6 +10,13 @@ from activelabel.store.records.images import NamedSlices, Slices
 from activelabel.store.records.labels import FINAL
 from activelabel.store.records.reviews import Agreement
 
+Sliced = tuple[int, Sequence[int]]
+"""The axis along which slices are counted, and the shape of the image."""
+
+
+class LabelChangedError(Exception):
+    """Somebody else has changed what a new label was made with: the label that it was merged with, or the axis."""
+
 
 @dataclass(frozen=True)
 class KeptFile:
@@ -67,6 +74,7 @@ class NewAnnotation:
         beside: the id of the other reader's newest label, 0 if there was none; None if nobody has looked for one.
         compared: the comparison with that label; None if it could not be read.
         sent_otherwise: the digest of each slice that was sent otherwise than the file has it.
+        sliced: how its slices are counted, which is recorded with it; None if the ledger knows that.
     """
 
     image_id: str
@@ -87,6 +95,7 @@ class NewAnnotation:
     beside: int | None = None
     compared: Compared | None = None
     sent_otherwise: Mapping[int, str] | None = None
+    sliced: Sliced | None = None
 
 
 @dataclass(frozen=True)
@@ -103,6 +112,7 @@ class NewDraft:
         lease_id: the query that the finished draft will answer.
         label_names: the names of the values 1..N.
         named_slices: the slices that the client says it covers.
+        sliced: as in `NewAnnotation`.
     """
 
     image_id: str
@@ -114,3 +124,4 @@ class NewDraft:
     lease_id: int | None = None
     label_names: Sequence[str] | None = None
     named_slices: NamedSlices = None
+    sliced: Sliced | None = None
