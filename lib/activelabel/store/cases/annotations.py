@@ -15,6 +15,7 @@ from activelabel.store.case_states import Verdict
 from activelabel.store.cases.active_time import active_seconds_since_label
 from activelabel.store.cases.case_records import RecordsByFile, records_of
 from activelabel.store.cases.case_rows import CaseRows
+from activelabel.store.cases.label_contents import keep_content
 from activelabel.store.cases.label_rows import add_label, copied, current_row
 from activelabel.store.cases.leases import end_read_leases
 from activelabel.store.cases.new_annotation import LabelChangedError, NewAnnotation, stamp_columns
@@ -86,6 +87,8 @@ class Annotations(Database):
                 _end_drafts(connection, case, row, new.finishes)
             if new.tag == FINAL:
                 _end_set_aside(connection, case, row)
+            if new.unsynced is not None:
+                keep_content(connection, new.file, new.unsynced)
             labels = [*case.labels, row]
             if new.shown_as is not None and _is_shown_as(before, row, new.shown_as):
                 labels.append(add_label(connection, labels, copied(row, new.shown_as)))

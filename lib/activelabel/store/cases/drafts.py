@@ -6,6 +6,7 @@ from sqlalchemy import bindparam, func, or_, select
 from sqlalchemy.orm import Session
 
 from activelabel.store.cases.case_records import RecordsByFile, records_in
+from activelabel.store.cases.label_contents import keep_content
 from activelabel.store.cases.label_rows import copy_label, current_row, last_version, open_draft_row, shows_draft
 from activelabel.store.cases.new_annotation import KeptFile, NewDraft, stamp_columns
 from activelabel.store.cases.rounds import current_round
@@ -76,6 +77,8 @@ class Drafts(Database):
             session.add(row)
             session.flush()
             _show(session, row, new.shown_as, current_round(session, now).number, new.label_names)
+            if file.unsynced is not None:
+                keep_content(session.connection(), file.path, file.unsynced)
             return record_of(row, Draft), records_in(session, new.image_id)
 
     def open_draft(self, image_id: str, annotator: str) -> Draft | None:

@@ -19,18 +19,28 @@ class LabelChangedError(Exception):
 
 
 @dataclass(frozen=True)
+class Unsynced:
+    """The content of a file that the disk may not have yet, and files of which it has all meanwhile."""
+
+    content: bytes = field(repr=False)
+    synced: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
 class KeptFile:
     """A file of the archive: its place below the folder of all labels, its SHA-256, and its size and times.
 
     There is no stamp if another program has written the file since, so that it is looked at when it is read.
 
-    `sent_otherwise` has the digest of each slice that its annotator sent otherwise than the file has it.
+    `sent_otherwise` has the digest of each slice that its annotator sent otherwise than the file has it. `unsynced` is
+    None if the file survives a power cut already.
     """
 
     path: str
     sha256: str
     stamp: Stamp | None
     sent_otherwise: Mapping[int, str] = field(default_factory=dict)
+    unsynced: Unsynced | None = None
 
 
 def stamp_columns(stamp: Stamp | None) -> dict[str, int | None]:
@@ -75,6 +85,7 @@ class NewAnnotation:
         compared: the comparison with that label; None if it could not be read.
         sent_otherwise: the digest of each slice that was sent otherwise than the file has it.
         sliced: how its slices are counted, which is recorded with it; None if the ledger knows that.
+        unsynced: as in `KeptFile`.
     """
 
     image_id: str
@@ -96,6 +107,7 @@ class NewAnnotation:
     compared: Compared | None = None
     sent_otherwise: Mapping[int, str] | None = None
     sliced: Sliced | None = None
+    unsynced: Unsynced | None = None
 
 
 @dataclass(frozen=True)
