@@ -4,7 +4,6 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +13,11 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from small_archive import AXIS, GRID, MANY, SLICES, Archive
 
-from activelabel.annotation import history_reader
+from activelabel.annotation import archive as archive_module
+from activelabel.annotation import history_reader, label_files
 from activelabel.annotation.history_reader import HistoryReader
 from activelabel.backports import ON_WINDOWS
-from activelabel.data.files import writing
+from activelabel.data.files import behind, writing
 from activelabel.data.files.writing import file_stamp
 from activelabel.data.grids import Grid
 from activelabel.data.labels.label_texts import parse_labels
@@ -39,12 +39,38 @@ def archive(tmp_path: Path) -> Archive:
     return Archive(tmp_path)
 
 
+@pytest.fixture
+def large_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Any label is too large for the ledger to keep its content until the disk has its file."""
+    monkeypatch.setattr(label_files, "MOST_IN_LEDGER", 0)
+
+
 def test_an_answer_covers_the_slices_of_its_query_also_where_they_are_empty(archive: Archive) -> None:
     archive.ask("ann", [1, 3])
     kept = archive.send("ann", 0, 2, 0, 0, 0)
     assert (kept.slices, kept.covered_slices, kept.foreground_slices) == ((1, 3), 2, 1)
     assert archive.values() == [0, 2, 0, 0, 0]
     assert (archive.ledger.image("a").slice_axis, archive.ledger.image("a").slice_count) == (AXIS, SLICES)
+
+
+def test_a_label_is_counted_along_the_axis_that_somebody_has_fixed_meanwhile(
+    archive: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found: list[int] = []
+    read = archive_module.axis_of_label
+
+    def and_fixed_then(*which: Any) -> int:
+        found.append(read(*which))
+        if len(found) == 1:
+            archive.ledger.fix_slices("a", 0, GRID.shape)
+            archive.ask("bob", [2])
+        return found[-1]
+
+    monkeypatch.setattr(archive_module, "axis_of_label", and_fixed_then)
+    kept = archive.send("ann", 0, 1, 1, 0, 0, annotated_slices="all")
+    assert found == [AXIS, 0]
+    assert archive.ledger.image("a").slice_axis == 0
+    assert (kept.covered_slices, kept.foreground_slices) == (3, 3), "of five slices along the other axis two are drawn"
 
 
 def test_a_label_that_is_sent_again_as_its_answer_was_lost_is_the_same_version(tmp_path: Path) -> None:
@@ -412,35 +438,36 @@ def test_digests_of_another_format_tell_nothing_of_what_was_sent(
     assert archive.values() == [0, 1, 0, 2, 0], "as with a label of an earlier version: nothing of ann's is lost"
 
 
-def test_the_name_of_the_folder_of_a_first_label_is_put_on_the_disk(
-    archive: Archive, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("most_bytes", [0, 2**20], ids=["at once", "behind"])
+def test_the_name_of_the_folder_of_a_label_is_put_on_the_disk(
+    most_bytes: int, archive: Archive, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(label_files, "MOST_IN_LEDGER", most_bytes)
     synced: list[Path] = []
-    monkeypatch.setattr(writing, "sync_folder", synced.append)
+    for module in (writing, label_files, behind):
+        monkeypatch.setattr(module, "sync_folder", synced.append)
     archive.ask("ann", [1])
     archive.send("ann", 0, 1, 0, 0, 0)
+    assert behind.wait_for_disk(60)
     labels = archive.folder / "labels"
     assert [synced.count(one) for one in (archive.folder, labels)] == [1, 1]
     assert labels / "a" in synced
     archive.send("ann", 0, 2, 0, 0, 0)
-    assert [synced.count(one) for one in (archive.folder, labels)] == [1, 1]
+    assert behind.wait_for_disk(60)
+    assert [synced.count(one) for one in (archive.folder, labels)] == [1, 2]
 
 
 def test_a_label_that_another_program_moves_away_at_once_is_kept(
     archive: Archive, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    wait_for = writing.UnfinishedFile.finish_beside
+    finish = writing.UnfinishedFile.finish
 
-    def and_gone(self: writing.UnfinishedFile) -> Callable[[], None]:
-        on_disk = wait_for(self)
-
-        def wait() -> None:
-            on_disk()
+    def and_gone(self: writing.UnfinishedFile, **how: bool) -> None:
+        finish(self, **how)
+        if self._path.name.endswith(".nii.gz"):
             self._path.rename(archive.folder / "quarantine")
 
-        return wait
-
-    monkeypatch.setattr(writing.UnfinishedFile, "finish_beside", and_gone)
+    monkeypatch.setattr(writing.UnfinishedFile, "finish", and_gone)
     archive.ask("ann", [1])
     kept = archive.send("ann", 0, 1, 0, 0, 0)
     assert (kept.slices, kept.file_size) == ((1,), None)
@@ -648,10 +675,11 @@ def test_slices_of_background_and_ignored_voxels_are_not_counted_as_foreground(t
     assert (kept.slices, kept.foreground_slices) == ((1, 2, 4), 1)
 
 
+@pytest.mark.usefixtures("large_files")
 def test_a_label_counts_only_once_its_file_survives_a_power_cut(
     archive: Archive, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Others that read the ledger see no label of which the disk has not the file yet."""
+    """Others that read the ledger see no label of which neither disk nor ledger has the content yet."""
     seen: list[int] = []
     other = Ledger(sqlite_url(archive.folder / "ledger.sqlite"))
     whole, sync = writing.UnfinishedFile.finish, os.fsync
@@ -691,6 +719,7 @@ def test_a_label_whose_file_was_changed_with_its_size_and_time_is_refused(archiv
     assert (noted.file_size, noted.file_modified_ns, noted.file_changed_ns) == file_stamp(file.stat())
 
 
+@pytest.mark.usefixtures("large_files")
 def test_a_disk_that_stands_still_holds_up_nobody_but_whoever_saves(
     archive: Archive, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -718,6 +747,7 @@ def test_a_disk_that_stands_still_holds_up_nobody_but_whoever_saves(
     assert archive.values() == [0, 1, 1, 0, 0]
 
 
+@pytest.mark.usefixtures("large_files")
 def test_a_label_whose_file_the_disk_refuses_does_not_count(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
     archive.send("ann", 0, 1, 1, 0, 0)
 

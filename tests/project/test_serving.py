@@ -1,6 +1,7 @@
 """Only one server serves a project, and its ledger exists before it serves."""
 
 import errno
+import hashlib
 import json
 import os
 import subprocess
@@ -20,6 +21,7 @@ from activelabel.project.serving import (
     disk_errors_explained,
     open_served_project,
 )
+from activelabel.store.cases.new_annotation import NewAnnotation, Unsynced
 
 CLAIM = """
 import sys
@@ -107,3 +109,14 @@ def test_only_a_server_brings_the_random_order_to_its_seed(tmp_path: Path, monke
     served = open_served_project("", str(tmp_path), {**conf, "seed": "5"}, 8000)
     monkeypatch.setattr(served.ledger, "pool", refuse)
     assert [*served.ledger.training_pool_at_random()] == shuffled(names, 5)
+
+
+def test_a_server_that_starts_writes_the_labels_that_a_power_cut_has_taken(tmp_path: Path) -> None:
+    conf = {"labels": "liver", "modality": "CT"}
+    project = open_project("", str(tmp_path), conf)
+    project.ledger.sync_images(["a"], 0)
+    sha256 = hashlib.sha256(b"content").hexdigest()
+    project.ledger.keep_label(NewAnnotation("a", "a/label.nii.gz", sha256, "ann", unsynced=Unsynced(b"content")))
+    served = open_served_project("", str(tmp_path), conf, 8000)
+    assert (served.labels_folder / "a" / "label.nii.gz").read_bytes() == b"content"
+    assert served.ledger.label_contents() == {}

@@ -26,12 +26,11 @@ from activelabel.project.client_kind import client_kind
 from activelabel.project.labels.kept import sound_file
 from activelabel.project.project import Project
 from activelabel.project.slices.names import slices_named
-from activelabel.project.slices.slicing import fixed_axis
+from activelabel.project.slices.slicing import axis_of_label, fixed_axis
 from activelabel.store.case_states import DraftReason, FinishedBy
 from activelabel.store.case_states import Verdict as ReviewVerdict
-from activelabel.store.cases.annotations import LabelChangedError
 from activelabel.store.cases.case_records import RecordsByFile
-from activelabel.store.cases.new_annotation import KeptFile
+from activelabel.store.cases.new_annotation import KeptFile, LabelChangedError
 from activelabel.store.ledger import Ledger
 from activelabel.store.records.case import CaseHistory
 from activelabel.store.records.labels import FINAL, Annotation, Draft
@@ -105,13 +104,12 @@ class LabelArchive:
             AskedBackError: the label is kept as a draft, and does not count until it is sent once more.
         """
         array = check_label(file, image, self.labels, info.segment_names, info.segment_numbers).array
-        axis = self.slice_axis(image_id, image)
         sent = SentLabel(
             image_id,
             info.annotator,
             array,
             image,
-            axis,
+            axis_of_label(self._ledger, image_id, image, self._slice_plane),
             named_slices=info.annotated_slices,
             answers_any=answers_any,
             finished=info.finished,
@@ -123,7 +121,7 @@ class LabelArchive:
             try:
                 return self._keep(sent, tag, name)
             except LabelChangedError:  # Somebody saved other slices of it at the same moment: merge with those too.
-                continue
+                sent = replace(sent, axis=axis_of_label(self._ledger, image_id, image, self._slice_plane))
 
     @property
     def project_folder(self) -> Path:

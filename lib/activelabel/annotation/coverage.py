@@ -14,6 +14,7 @@ from activelabel.data.grids import Grid
 from activelabel.data.labels.arrays import LabelArray
 from activelabel.data.slice_digests import SliceDigests, differing, drawn_on, slice_digests
 from activelabel.errors import InvalidInputError
+from activelabel.store.cases.new_annotation import Sliced
 from activelabel.store.coverage_case import CoverageCase
 from activelabel.store.records.images import NamedSlices
 from activelabel.store.records.queries import Lease
@@ -56,6 +57,11 @@ class SentLabel:
     def all_slices(self) -> frozenset[int]:
         """Every slice that the image has."""
         return frozenset(range(self.image.shape[self.axis]))
+
+    @property
+    def sliced(self) -> Sliced:
+        """How its slices are counted."""
+        return self.axis, self.image.shape
 
     @cached_property
     def drawing(self) -> SliceDigests:

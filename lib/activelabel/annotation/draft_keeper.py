@@ -58,6 +58,7 @@ class DraftKeeper:
             None if query is None else query.id,
             stored_labels(self._reader.labels),
             named,
+            sent.sliced,
         )
         return self._record(sent, draft, sent.array, name or new_name("draft"))
 

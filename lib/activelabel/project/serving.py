@@ -15,6 +15,7 @@ from filelock import FileLock, Timeout
 from activelabel.data.files.writing import CANNOT_BE_WRITTEN, NO_ROOM, write_atomically
 from activelabel.errors import InvalidInputError, NotReadyError
 from activelabel.project.labels.record_files import write_missing_in_background
+from activelabel.project.labels.unsynced import write_unsynced
 from activelabel.project.log_file import keep_log
 from activelabel.project.models.older import convert_older_models
 from activelabel.project.opening import make_folder, plan_project, prepare_project
@@ -50,6 +51,7 @@ def open_served_project(app_dir: str, studies: str, conf: Mapping[str, str], por
         prepare_project(project)
         project.ledger.order_at_random()  # a worker or a command may have been told another seed, and changes none
         convert_older_models(project)
+        write_unsynced(project.ledger, project.labels_folder)
         write_place(project, conf)
     look_after_ledger(project)
     write_missing_in_background(project.ledger, project.labels_folder)

@@ -3,12 +3,11 @@
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
 
-from sqlalchemy import Select, bindparam, func, null, or_, select, tuple_
-from sqlalchemy.orm import Session
+from sqlalchemy import Select, bindparam, func, null, select, tuple_
 
 from activelabel.acquisition.selection import random_place, shuffled
-from activelabel.errors import InvalidInputError
 from activelabel.store.cases.leases import end_leases, unended_leases
+from activelabel.store.cases.slicing import slices_of
 from activelabel.store.columns import UtcDateTime
 from activelabel.store.image_sync import ImageSync
 from activelabel.store.lookup import AT_ONCE, image_row, image_rows, in_pieces, record_of
@@ -17,7 +16,6 @@ from activelabel.store.records.case import CaseHistory
 from activelabel.store.records.images import Image, Role, SlicesTaken
 from activelabel.store.schema.images import ImageRow
 from activelabel.store.schema.labels import AnnotationRow
-from activelabel.store.schema.models import ScoreRow
 from activelabel.store.schema.queries import LeaseRow
 
 _POOL: dict[Role, Select[str]] = {
@@ -108,15 +106,18 @@ class Images(ImageSync):
             return known
         with self._writing() as session:
             row = image_row(session, image_id)
-            if row.slice_axis is None or not _goes_by_slices(session, image_id):
-                row.slice_axis = axis
-            elif shape[row.slice_axis] != row.slice_count and _is_annotated(session, image_id):
-                raise InvalidInputError(
-                    f"image '{image_id}' has {shape[row.slice_axis]} slices, but its label was drawn on one of "
-                    f"{row.slice_count}: put that file back, or delete the label"
-                )
-            row.slice_count = shape[row.slice_axis]
+            row.slice_axis, row.slice_count = slices_of(session, row, axis, shape)
             return record_of(row, Image)
+
+    def axis_of_label(self, image_id: str, axis: int, shape: Sequence[int]) -> int:
+        """The axis that `fix_slices` would record, for a label with which it is recorded.
+
+        Raises:
+            NotFoundError, InvalidInputError: as `fix_slices`.
+        """
+        known = self.image(image_id)
+        with self._reading() as session:
+            return slices_of(session, known, axis, shape)[0]
 
     def slice_pool(self) -> list[SlicesTaken]:
         """The training images of which slices may be asked for, with the slices that are taken; by id.
@@ -244,15 +245,3 @@ class Images(ImageSync):
         statement = select(func.count()).select_from(ImageRow).where(unfinished(role))
         with self._reading() as session:
             return session.scalar(statement) or 0
-
-
-def _goes_by_slices(session: Session, image_id: str) -> bool:
-    """Whether slice indices of this image were ever recorded."""
-    tables = (LeaseRow, AnnotationRow, ScoreRow)
-    written = [select(table).where(table.image_id == image_id, table.slices.is_not(None)).exists() for table in tables]
-    return bool(session.scalar(select(or_(*written))))
-
-
-def _is_annotated(session: Session, image_id: str) -> bool:
-    labels = select(AnnotationRow).where(AnnotationRow.image_id == image_id, current_final())
-    return bool(session.scalar(select(labels.exists())))

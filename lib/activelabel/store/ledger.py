@@ -5,6 +5,7 @@ from activelabel.store.cases.annotations import Annotations
 from activelabel.store.cases.at_hand import CasesAtHand
 from activelabel.store.cases.case_rows import CaseHistories
 from activelabel.store.cases.drafts import Drafts
+from activelabel.store.cases.label_contents import LabelContents
 from activelabel.store.cases.label_records import LabelRecords
 from activelabel.store.cases.leases import Leases
 from activelabel.store.cases.readings import Readings
@@ -35,6 +36,7 @@ class Ledger(
     Annotations,
     Drafts,
     LabelRecords,
+    LabelContents,
     Skips,
     Reviews,
     Readings,

@@ -7,13 +7,14 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import psutil
 import pytest
 
 from activelabel.data.files import behind
-from activelabel.data.files.behind import wait_for_disk, write_behind
+from activelabel.data.files.behind import sync_behind, wait_for_disk, write_behind
 
 ENDING = """
 import os, sys, time
@@ -78,7 +79,7 @@ def test_a_thread_that_cannot_be_started_is_a_warning_and_is_tried_again(
 def test_what_the_disk_refuses_is_logged_and_what_is_gone_is_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    may_go_on, synced, sync = threading.Event(), list[Path](), behind._sync
+    may_go_on, synced, sync = threading.Event(), list[Path](), behind.sync_file
 
     def syncing(path: Path) -> None:
         may_go_on.wait(60)
@@ -87,7 +88,7 @@ def test_what_the_disk_refuses_is_logged_and_what_is_gone_is_not(
         sync(path)
         synced.append(path)
 
-    monkeypatch.setattr(behind, "_sync", syncing)
+    monkeypatch.setattr(behind, "sync_file", syncing)
     with caplog.at_level(logging.WARNING):
         for name in ("gone", "broken", "there"):
             write_behind(tmp_path / name, b"content")
@@ -133,3 +134,28 @@ def test_on_windows_the_disk_is_waited_for_before_the_file_is_at_its_place(
     assert synced == [False]
     assert wait_for_disk(0)
     assert (tmp_path / "record").read_bytes() == b"content"
+
+
+def test_who_waits_is_told_once_file_and_folder_are_on_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    synced, told = list[Path](), list[str]()
+
+    def sync(path: Path) -> None:
+        if path.name.startswith("broken"):
+            raise OSError(5, "Input/output error")
+        synced.append(path)
+
+    def tell(name: str) -> None:
+        told.append(f"{name} {synced.count(tmp_path / name / 'label')} {synced.count(tmp_path / name)}")
+        if name == "full":
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(behind, "sync_file", sync)
+    monkeypatch.setattr(behind, "sync_folder", sync)
+    with caplog.at_level(logging.WARNING):
+        for place in ("good/label", "good/broken", "broken/label", "full/label"):
+            sync_behind(tmp_path / place, partial(tell, place.split("/")[0]))
+            assert wait_for_disk(60)
+    assert told == ["good 1 1", "full 1 1"], "neither of the broken file nor of that in the broken folder"
+    assert "label: may be lost with a power cut, and is then made again: No space left on device" in caplog.text

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
-from activelabel.data.labels.arrays import drawn_box, drawn_values
+from activelabel.data.labels.arrays import drawn_box, drawn_values, smallest_type
 
 volumes = arrays(np.uint16, (3, 4, 2), elements=st.sampled_from([0, 0, 0, 0, 1, 300]))
 
@@ -35,3 +35,15 @@ def test_values_beyond_a_table_and_below_0_occur_too() -> None:
     values = np.zeros((2, 2, 2), np.int32)
     values[0, 0] = [-3, 70000]
     assert drawn_values(values) == [-3, 70000]
+
+
+@pytest.mark.parametrize(
+    ("kind", "highest", "wanted"),
+    [(np.uint8, 3, np.uint8), (np.uint16, 300, np.uint16), (np.uint16, 255, np.uint8), (np.uint8, 256, np.uint16)],
+)
+def test_values_are_copied_only_to_another_type(kind: type, highest: int, wanted: type) -> None:
+    values = np.array([[[0, 1], [2, 3]]], kind, order="F")
+    smallest = smallest_type(values, highest)
+    assert smallest.dtype == wanted
+    assert smallest.tolist() == [[[0, 1], [2, 3]]]
+    assert np.shares_memory(smallest, values) == (kind is wanted)

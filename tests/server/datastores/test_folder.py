@@ -289,6 +289,31 @@ def test_a_label_that_a_child_saved_is_listed(
     np.testing.assert_array_equal(values_of(studies / "labels" / "original" / "a.nii.gz"), boxes(2))
 
 
+def test_the_ledger_is_not_asked_about_a_label_that_this_process_has_put_in_place(
+    open_store: Callable[..., LedgerDatastore],
+    ledger: Ledger,
+    studies: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[str] = []
+    ledger.sync_images(["a", "b"], 0)
+    store = open_store(follow_changes=False)  # without a watch, so that the test alone tells what is put in place
+    store.save_label("a", str(label_file(tmp_path, 1)), "original", {"client_id": "ann"})
+    monkeypatch.setattr(Ledger, "current_annotation", lambda _, image_id, tag: asked.append(f"{image_id} {tag}"))
+    shown = studies / "labels" / "original" / "a.nii.gz"
+    store.on_put_in_place(shown)
+    assert not asked
+    store.on_put_in_place(shown)
+    assert asked == ["a original"], "something else was put there since"
+    monkeypatch.undo()
+    store.save_label("a", str(label_file(tmp_path, 2)), "original", {"client_id": "ann"})
+    monkeypatch.setattr(Ledger, "current_annotation", lambda _, image_id, tag: asked.append(f"{image_id} {tag}"))
+    label_file(tmp_path, 1, name="other.nii.gz").replace(shown)
+    store.on_put_in_place(shown)
+    assert asked == ["a original"] * 2, "another program has replaced it"
+
+
 def test_labels_that_were_there_before_are_taken_in(
     open_store: Callable[..., LedgerDatastore], ledger: Ledger, studies: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -2,7 +2,7 @@ import pytest
 from recorded import record_annotation
 
 from activelabel.errors import InvalidInputError, NotFoundError
-from activelabel.store.cases.annotations import LabelChangedError
+from activelabel.store.cases.new_annotation import LabelChangedError
 
 
 def outcomes(ledger):

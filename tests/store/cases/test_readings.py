@@ -6,8 +6,7 @@ import pytest
 from recorded import record_annotation
 
 from activelabel.store.case_states import Verdict
-from activelabel.store.cases.annotations import LabelChangedError
-from activelabel.store.cases.new_annotation import Compared
+from activelabel.store.cases.new_annotation import Compared, LabelChangedError
 from activelabel.store.cases.readings import with_ends
 from activelabel.store.records.labels import SECOND
 from activelabel.store.records.reviews import Agreement

@@ -9,11 +9,12 @@ import os
 import queue
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 from activelabel.backports import ON_WINDOWS
-from activelabel.data.files.writing import sync_folder, write_atomically
+from activelabel.data.files.writing import sync_file, sync_folder, write_atomically
 
 logger = logging.getLogger(__name__)
 
@@ -34,7 +35,16 @@ def write_behind(path: Path, content: bytes) -> None:
     """
     write_atomically(path, content, lasting=False, whole=ON_WINDOWS)
     if not ON_WINDOWS:
-        _syncing.hand_over(path)
+        sync_behind(path)
+
+
+def sync_behind(path: Path, then: Callable[[], None] | None = None) -> None:
+    """Have the file at `path`, and its name, survive a power cut soon, and then call `then` in another thread.
+
+    `then` is not called if the disk refuses that, or the file is gone; an `OSError` of its own is logged. Not for files
+    that are replaced, on Windows: there an open one cannot be.
+    """
+    _syncing.hand_over(path, then)
 
 
 def wait_for_disk(seconds: float = AT_THE_END_SECONDS) -> bool:
@@ -48,6 +58,10 @@ def wait_for_disk(seconds: float = AT_THE_END_SECONDS) -> bool:
     return not _syncing.rest
 
 
+_Waiting = tuple[Path, Callable[[], None] | None]
+"""A file, and what is called once the disk has it."""
+
+
 class _Syncing:
     """A thread, started with the first file, after which files survive a power cut.
 
@@ -55,7 +69,7 @@ class _Syncing:
     """
 
     def __init__(self) -> None:
-        self._files: queue.SimpleQueue[Path] = queue.SimpleQueue()
+        self._files: queue.SimpleQueue[_Waiting] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._handed = self._done = 0
@@ -65,11 +79,11 @@ class _Syncing:
         """The number of files that the disk may not have yet."""
         return self._handed - self._done
 
-    def hand_over(self, path: Path) -> None:
+    def hand_over(self, path: Path, then: Callable[[], None] | None) -> None:
         """Add a file. If the thread cannot be started, this warns, and the next call tries to start it again."""
         with self._lock:
             self._handed += 1
-            self._files.put(path)
+            self._files.put((path, then))
             if self._thread is None or not self._thread.is_alive():
                 thread = threading.Thread(target=self._run, name="disk", daemon=True)
                 try:
@@ -81,36 +95,32 @@ class _Syncing:
 
     def _run(self) -> None:
         while True:
-            paths = [self._files.get(), *self._more()]
-            for path in paths:
-                with _only_warns(path):
-                    _sync(path)
-            for folder, path in {path.parent: path for path in paths}.items():
-                with _only_warns(path):
-                    sync_folder(folder)
-            self._done += len(paths)
+            waiting = [self._files.get(), *self._more()]
+            synced = [(path, then) for path, then in waiting if _done(path, partial(sync_file, path))]
+            folders = {path.parent: path for path, _ in waiting}
+            lasting = {folder for folder, path in folders.items() if _done(path, partial(sync_folder, folder))}
+            for path, then in synced:
+                if then is not None and path.parent in lasting:
+                    _done(path, then)
+            self._done += len(waiting)
 
-    def _more(self) -> Iterator[Path]:
+    def _more(self) -> Iterator[_Waiting]:
         """The files that wait too."""
         with contextlib.suppress(queue.Empty):
             for _ in range(_AT_ONCE - 1):
                 yield self._files.get_nowait()
 
 
-def _sync(path: Path) -> None:
-    with path.open("rb+") as file:
-        os.fsync(file.fileno())
-
-
-@contextlib.contextmanager
-def _only_warns(path: Path) -> Iterator[None]:
-    """Log an error of the disk; what is gone meanwhile is passed over."""
+def _done(path: Path, action: Callable[[], None]) -> bool:
+    """Whether the action succeeds. An error of the disk is logged; what is gone meanwhile is passed over."""
     try:
-        yield
+        action()
     except FileNotFoundError:
-        pass
+        return False
     except OSError as error:
         _warn(path, str(error.strerror))
+        return False
+    return True
 
 
 def _warn(path: Path, why: str) -> None:

@@ -176,6 +176,12 @@ def make_lasting_folder(folder: Path) -> None:
         sync_folder(one.parent)
 
 
+def sync_file(path: Path) -> None:
+    """Make the content of a file survive a power cut."""
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
+
+
 def sync_folder(folder: Path) -> None:
     """Make the names in a folder survive a power cut; Windows has no way to ask for that."""
     if ON_WINDOWS:

@@ -15,8 +15,11 @@ Box = tuple[slice, slice, slice]
 
 
 def smallest_type(values: NDArray[np.number[Any]], highest: int) -> LabelArray:
-    """A copy of label values from 0 up to `highest`, in one byte each if that is enough, in their order in memory."""
-    return values.astype(np.uint8) if highest < 256 else values.astype(np.uint16)
+    """Label values from 0 up to `highest`, in one byte each if that is enough, in their order in memory.
+
+    It is a copy, unless they are of that type already.
+    """
+    return values.astype(np.uint8, copy=False) if highest < 256 else values.astype(np.uint16, copy=False)
 
 
 def drawn_box(values: NDArray[np.number[Any]]) -> Box:

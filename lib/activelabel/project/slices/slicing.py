@@ -32,6 +32,15 @@ def fixed_axis(ledger: Ledger, image_id: str, grid: Grid, plane: SlicePlane) -> 
     return fixed
 
 
+def axis_of_label(ledger: Ledger, image_id: str, grid: Grid, plane: SlicePlane) -> int:
+    """The axis that `fixed_axis` would give, for a label with which it is recorded.
+
+    Raises:
+        InvalidInputError: as `fixed_axis`.
+    """
+    return ledger.axis_of_label(image_id, slice_axis(grid, plane), grid.shape)
+
+
 def count_slices(project: Project, images: Images, seconds: float = COUNTING_SECONDS) -> None:
     """Count the slices of the images of the pool for up to `seconds`, at least of one image.
 

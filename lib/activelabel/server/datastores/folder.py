@@ -273,6 +273,8 @@ class LedgerDatastore(FolderLabels):
             return
         image_id = target.name.removesuffix(LABEL_ENDING)
         is_label = target.parent.parent == Path(self._datastore.label_path(None))
+        if is_label and self._has_placed(target):
+            return
         if is_label and self._ledger.current_annotation(image_id, target.parent.name) is not None:
             self._list_current(image_id, target.parent.name)
         elif target != Path(self._datastore_config_path):

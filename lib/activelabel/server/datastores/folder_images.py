@@ -17,7 +17,7 @@ from activelabel.data.files.image_files import ImageFiles
 from activelabel.data.files.links import LINKS_OUT, leads_out
 from activelabel.data.files.names import ENDINGS, ending_of
 from activelabel.data.files.studies_folder import FolderContent
-from activelabel.data.files.writing import write_atomically
+from activelabel.data.files.writing import Stamp, write_atomically
 from activelabel.data.given_splits import GivenSplit
 from activelabel.data.patients.given import GivenPatients
 from activelabel.errors import (
@@ -97,6 +97,7 @@ class FolderImages(FolderFollowing):
         self._content: FolderContent | None = None
         self._logged_lines: list[str] = []
         self._logged_label_errors: set[str] = set()
+        self._placed: dict[Path, Stamp] = {}  # labels that this process has put in place, until the watch tells of it
         self._cut_before_ns = time.time_ns()  # a copy of before may have been cut short; 0 once that was looked for
         self._links_out = links_out
         self._split = split

@@ -3,6 +3,7 @@
 import logging
 from collections import defaultdict
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from activelabel.annotation.history_reader import ORIGINAL
 from activelabel.data.files.behind import write_behind
 from activelabel.data.files.digest import file_sha256
 from activelabel.data.files.studies_folder import LABEL_ENDING
+from activelabel.data.files.writing import file_stamp
 from activelabel.data.volumes import read_grid
 from activelabel.errors import (
     ActiveLabelError,
@@ -183,6 +185,16 @@ class FolderLabels(FolderImages):
         self._require_within(target.parent, Path(self._datastore_path))
         self._found_labels.keep_copy(target, annotation.image_id, annotation.tag)
         write_behind(target, self._archive.sound_file(annotation).read_bytes())
+        with suppress(FileNotFoundError):
+            self._placed[target] = file_stamp(target.stat())
+
+    def _has_placed(self, target: Path) -> bool:
+        """Whether this process has put in place the label that is there, and lists it."""
+        placed = self._placed.pop(target, None)
+        try:
+            return placed is not None and placed == file_stamp(target.stat())
+        except FileNotFoundError:
+            return False
 
     def _label_path(self, image_id: str, tag: str) -> Path:
         return Path(self._datastore.label_path(tag)) / f"{image_id}{LABEL_ENDING}"

@@ -15,11 +15,13 @@ from activelabel.store.case_states import Verdict
 from activelabel.store.cases.active_time import active_seconds_since_label
 from activelabel.store.cases.case_records import RecordsByFile, records_of
 from activelabel.store.cases.case_rows import CaseRows
+from activelabel.store.cases.label_contents import keep_content
 from activelabel.store.cases.label_rows import add_label, copied, current_row
 from activelabel.store.cases.leases import end_read_leases
-from activelabel.store.cases.new_annotation import NewAnnotation, stamp_columns
+from activelabel.store.cases.new_annotation import LabelChangedError, NewAnnotation, stamp_columns
 from activelabel.store.cases.readings import end_comparison, record_reading
 from activelabel.store.cases.rounds import begin_round
+from activelabel.store.cases.slicing import fix_with_label
 from activelabel.store.checks import checked_name, checked_slices, checked_word
 from activelabel.store.database import Database
 from activelabel.store.lookup import record_of
@@ -38,10 +40,6 @@ _END_DRAFT = update(DraftRow).where(DraftRow.id == bindparam("draft")).values(en
 _BRING_BACK = (
     update(SkipRow).where(SkipRow.id == bindparam("skip")).values(ended_at=bindparam("now"), ended_by=bindparam("name"))
 )
-
-
-class LabelChangedError(Exception):
-    """Somebody else has saved or deleted the label that a new label was merged with."""
 
 
 class Annotations(Database):
@@ -66,7 +64,7 @@ class Annotations(Database):
             InvalidInputError: the tag or annotator is empty or too long, or `slices` is invalid.
             LabelChangedError: the current label is not the version in `merged_with`, or a reviewer has returned it or
                 approved it after all since: merge again; or the other reader's newest label is not the one `beside` it:
-                compare again.
+                compare again; or the slices of the image are counted along another axis.
         """
         checked_word(new.tag, "label tag")
         checked_name(new.annotator, "annotator")
@@ -76,6 +74,8 @@ class Annotations(Database):
             connection, case = session.connection(), CaseRows.read(session, new.image_id)
             before = case.history(now)
             _check_unchanged(before, new)
+            if new.sliced is not None:
+                fix_with_label(session, case.image, new.sliced)
             covered = None if given is not None and len(given) == case.image.slice_count else given
             answers = new.tag in (FINAL, SECOND)
             answered = _answered(case, new.annotator, covered) if answers else []
@@ -87,6 +87,8 @@ class Annotations(Database):
                 _end_drafts(connection, case, row, new.finishes)
             if new.tag == FINAL:
                 _end_set_aside(connection, case, row)
+            if new.unsynced is not None:
+                keep_content(connection, new.file, new.unsynced)
             labels = [*case.labels, row]
             if new.shown_as is not None and _is_shown_as(before, row, new.shown_as):
                 labels.append(add_label(connection, labels, copied(row, new.shown_as)))

@@ -6,9 +6,11 @@ from sqlalchemy import bindparam, func, or_, select
 from sqlalchemy.orm import Session
 
 from activelabel.store.cases.case_records import RecordsByFile, records_in
+from activelabel.store.cases.label_contents import keep_content
 from activelabel.store.cases.label_rows import copy_label, current_row, last_version, open_draft_row, shows_draft
 from activelabel.store.cases.new_annotation import KeptFile, NewDraft, stamp_columns
 from activelabel.store.cases.rounds import current_round
+from activelabel.store.cases.slicing import fix_with_label
 from activelabel.store.checks import checked_name, checked_named_slices, checked_slices, checked_word
 from activelabel.store.database import Database
 from activelabel.store.lookup import image_row, record_of
@@ -43,13 +45,16 @@ class Drafts(Database):
         Raises:
             NotFoundError: the image was never registered.
             InvalidInputError: the tag or annotator is empty or too long, or `slices` or `named_slices` is invalid.
+            LabelChangedError: the slices of the image are counted along another axis.
         """
         checked_name(new.annotator, "annotator")
         checked_word(new.shown_as, "label tag")
         asked, named = checked_slices(new.slices), checked_named_slices(new.named_slices)
         now = self._clock()
         with self._writing() as session:
-            image_row(session, new.image_id)
+            image = image_row(session, new.image_id)
+            if new.sliced is not None:
+                fix_with_label(session, image, new.sliced)
             before = open_draft_row(session, new.image_id, new.annotator)
             if before is not None:
                 before.ended_at = now
@@ -72,6 +77,8 @@ class Drafts(Database):
             session.add(row)
             session.flush()
             _show(session, row, new.shown_as, current_round(session, now).number, new.label_names)
+            if file.unsynced is not None:
+                keep_content(session.connection(), file.path, file.unsynced)
             return record_of(row, Draft), records_in(session, new.image_id)
 
     def open_draft(self, image_id: str, annotator: str) -> Draft | None:

@@ -10,6 +10,21 @@ from activelabel.store.records.images import NamedSlices, Slices
 from activelabel.store.records.labels import FINAL
 from activelabel.store.records.reviews import Agreement
 
+Sliced = tuple[int, Sequence[int]]
+"""The axis along which slices are counted, and the shape of the image."""
+
+
+class LabelChangedError(Exception):
+    """Somebody else has changed what a new label was made with: the label that it was merged with, or the axis."""
+
+
+@dataclass(frozen=True)
+class Unsynced:
+    """The content of a file that the disk may not have yet, and files of which it has all meanwhile."""
+
+    content: bytes = field(repr=False)
+    synced: Sequence[str] = ()
+
 
 @dataclass(frozen=True)
 class KeptFile:
@@ -17,13 +32,15 @@ class KeptFile:
 
     There is no stamp if another program has written the file since, so that it is looked at when it is read.
 
-    `sent_otherwise` has the digest of each slice that its annotator sent otherwise than the file has it.
+    `sent_otherwise` has the digest of each slice that its annotator sent otherwise than the file has it. `unsynced` is
+    None if the file survives a power cut already.
     """
 
     path: str
     sha256: str
     stamp: Stamp | None
     sent_otherwise: Mapping[int, str] = field(default_factory=dict)
+    unsynced: Unsynced | None = None
 
 
 def stamp_columns(stamp: Stamp | None) -> dict[str, int | None]:
@@ -67,6 +84,8 @@ class NewAnnotation:
         beside: the id of the other reader's newest label, 0 if there was none; None if nobody has looked for one.
         compared: the comparison with that label; None if it could not be read.
         sent_otherwise: the digest of each slice that was sent otherwise than the file has it.
+        sliced: how its slices are counted, which is recorded with it; None if the ledger knows that.
+        unsynced: as in `KeptFile`.
     """
 
     image_id: str
@@ -87,6 +106,8 @@ class NewAnnotation:
     beside: int | None = None
     compared: Compared | None = None
     sent_otherwise: Mapping[int, str] | None = None
+    sliced: Sliced | None = None
+    unsynced: Unsynced | None = None
 
 
 @dataclass(frozen=True)
@@ -103,6 +124,7 @@ class NewDraft:
         lease_id: the query that the finished draft will answer.
         label_names: the names of the values 1..N.
         named_slices: the slices that the client says it covers.
+        sliced: as in `NewAnnotation`.
     """
 
     image_id: str
@@ -114,3 +136,4 @@ class NewDraft:
     lease_id: int | None = None
     label_names: Sequence[str] | None = None
     named_slices: NamedSlices = None
+    sliced: Sliced | None = None

@@ -10,6 +10,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     String,
     Text,
     UniqueConstraint,
@@ -111,3 +112,15 @@ class DraftRow(Base):
     file_modified_ns: Mapped[int | None] = mapped_column(BigInteger)
     named_slices: Mapped[list[int] | str | None] = mapped_column(SliceList)
     file_changed_ns: Mapped[int | None] = mapped_column(BigInteger)
+
+
+class LabelContentRow(Base):
+    """The content of a label's or draft's file until the disk has the file, see `annotation.label_files`.
+
+    Rows go as soon as the next label is saved, or at the next start.
+    """
+
+    __tablename__ = "label_contents"
+
+    file: Mapped[str] = mapped_column(Text, primary_key=True)
+    content: Mapped[bytes] = mapped_column(LargeBinary)
