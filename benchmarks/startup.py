@@ -25,6 +25,8 @@ import numpy as np
 import psutil
 import requests
 
+from benchmarks.machine import cpu_name
+
 ROOT = Path(__file__).parents[1]
 RUNS = 3
 HELP_SECONDS = 0.6
@@ -147,7 +149,8 @@ def main() -> None:
             "the server, activelabel.server.host_main": (start_seconds("activelabel.server.host_main", studies), ""),
         }
     torch = rows["import torch"][0]
-    print(f"{platform.platform()}, {os.cpu_count()} processors, Python {platform.python_version()}, {RUNS} runs each")
+    print(f"{cpu_name()}, {os.cpu_count()} cores, {platform.platform()}, ", end="")
+    print(f"Python {platform.python_version()}, {RUNS} runs each")
     print("| start | processor seconds | of import torch | mark |\n|---|---|---|---|")
     for name, (seconds, mark) in rows.items():
         print(f"| {name} | {seconds:.2f} | {seconds / torch:.2f} | {mark} |")

@@ -14,7 +14,6 @@ more alike than others, so compare it with that of random slices that hold targe
 """
 
 import argparse
-import platform
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -39,7 +38,7 @@ from benchmarks.asking.selective_pools import (
     train,
     volume_example,
 )
-from benchmarks.machine import DATA
+from benchmarks.machine import DATA, cpu_name
 
 SHARES = (100 / 7750, 0.1)  # ma2024 asks for 100 of the 50 × 155 slices that it has of BraTS to train on
 QUICK = load_recipe("quick")
@@ -98,7 +97,7 @@ def main() -> None:
     if not (DATA / "brats2015").is_dir() or not (DATA / "hippocampus").is_dir():
         parser.error(f"no brats2015 and hippocampus in {DATA}: name the folder of the real images in ACTIVELABEL_DATA")
     precision = choose_precision("auto", torch.device("cpu"))
-    print(f"{platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}, {precision}")
+    print(f"{cpu_name()}, {torch.get_num_threads()} threads, torch {torch.__version__}, {precision}")
     print(f"{arguments.seeds} seeds, {arguments.repeats} repeats, {RegionSettings()}\n")
     brats = run_brats(arguments.seeds, arguments.repeats)
     report("BraTS, slices", [slices for slices, _, _ in brats], dices(brats))

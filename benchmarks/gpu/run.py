@@ -42,6 +42,7 @@ from benchmarks.gpu.parts import Found, Part, contexts, run_part
 from benchmarks.gpu.scoring import memory, scoring
 from benchmarks.gpu.timing import Conditions, Row, bandwidth
 from benchmarks.gpu.training import BELOW, training
+from benchmarks.machine import cpu_name
 
 PARTS: dict[str, tuple[Part, float]] = {
     "networks": (networks, 95),
@@ -120,7 +121,7 @@ def machine(conditions: Conditions) -> Iterator[Row]:
     on_gpu = device.type == "cuda"
     about = torch.cuda.get_device_properties(device) if on_gpu else None
     yield {
-        "device": platform.processor() or platform.machine() if about is None else about.name,
+        "device": cpu_name() if about is None else about.name,
         "memory GB": None if about is None else about.total_memory / 1e9,
         "free GB": torch.cuda.mem_get_info(device)[0] / 1e9 if on_gpu else psutil.virtual_memory().available / 1e9,
         "copies GB/s": bandwidth(conditions) / 1e9,

@@ -51,6 +51,7 @@ from activelabel.store.ledger import Ledger
 from activelabel.store.work.claims import Job
 from activelabel.strategies.asking import ProjectStrategy
 from activelabel.strategies.catalogue import build_strategy
+from benchmarks.machine import cpu_name
 
 KIND = ScoreKind("variance")
 JOB = Job("score", 1, KIND)
@@ -88,7 +89,7 @@ def main() -> None:
             print(json.dumps(found))
         return
     name = "PostgreSQL" if url else f"SQLite {sqlite3.sqlite_version}"
-    print(f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} at start; {name}; ", end="")
+    print(f"{cpu_name()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} at start; {name}; ", end="")
     print(f"Python {platform.python_version()}; {arguments.repeats} times each; processor / wall ms: median (p95)")
     results = {}
     for images in arguments.images:

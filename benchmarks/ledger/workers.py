@@ -19,7 +19,6 @@ With `--real`, one and two workers with one thread each score hippocampus-sized 
 
 import argparse
 import os
-import platform
 import random
 import signal
 import statistics
@@ -52,6 +51,7 @@ from activelabel.store.connection.location import sqlite_url
 from activelabel.store.ledger import Ledger
 from activelabel.store.work.claims import Job
 from activelabel.work.launching import Fleet, RayWorkers
+from benchmarks.machine import cpu_name
 
 KIND = ScoreKind("variance")
 JOB = Job("score", 1, KIND)
@@ -72,9 +72,7 @@ def main() -> None:
     parser.add_argument("--real", action="store_true", help="one and two real workers instead")
     parser.add_argument("--cost", action="store_true", help="what a claim and a result cost instead")
     arguments = parser.parse_args()
-    print(
-        f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} at start"
-    )
+    print(f"{cpu_name()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} at start")
     with tempfile.TemporaryDirectory() as work:
         if arguments.real:
             real(Path(work), min(arguments.images, 24))

@@ -1,4 +1,4 @@
-"""The arms of `scoring.py`: the host's two scorers as its server calls them, ours, and bare forward passes."""
+"""The arms of `beside_host.py`: the host's two scorers as its server calls them, ours, and bare forward passes."""
 
 import math
 import time

@@ -15,6 +15,7 @@ image and its margin, and all are trained with the learning rate and loss of `qu
 
 import argparse
 import math
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,7 +40,7 @@ from activelabel.prediction.predictor import Predictor
 from activelabel.prediction.windows import Size3D
 from activelabel.recipes import Recipe, load_recipe, recipe_names
 from activelabel.training.cpu_layers import with_cpu_layers
-from benchmarks.machine import DATA
+from benchmarks.machine import DATA, cpu_name
 from benchmarks.scoring.ranking import LABELS, TRAINING_CASES, WEIGHTS_SEED, overlap, tenth
 
 FIRST_SLICES = 24
@@ -72,6 +73,7 @@ def main() -> None:
     if len(files) <= TRAINING_CASES:
         parser.error(f"no hippocampus images in {DATA}: name the folder of the real images in ACTIVELABEL_DATA")
     pool = files[TRAINING_CASES : TRAINING_CASES + arguments.volumes]
+    print(f"{cpu_name()}, {torch.get_num_threads()} threads, load {os.getloadavg()[0]:.1f} at start", flush=True)
     print(
         f"{arguments.steps} steps on {arguments.cases} cases, seed {WEIGHTS_SEED}, {arguments.repeats} repeats, kernel "
         f"{arguments.kernel}; {len(pool)} volumes"

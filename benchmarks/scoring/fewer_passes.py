@@ -9,6 +9,7 @@ correlation of totals with that of all repeats in float32, in brackets a 95 % in
 """
 
 import argparse
+import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -32,7 +33,7 @@ from activelabel.prediction.predictor import Predictor
 from activelabel.prediction.racing import planned_passes, race
 from activelabel.recipes import Recipe, load_recipe
 from activelabel.training.cpu_layers import with_cpu_layers
-from benchmarks.machine import DATA
+from benchmarks.machine import DATA, cpu_name
 from benchmarks.scoring.borders import small
 from benchmarks.scoring.one_pass import interval
 from benchmarks.scoring.ranking import LABELS, TRAINING_CASES, WEIGHTS_SEED
@@ -70,6 +71,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=10)
     parser.add_argument("--steps", type=int, default=300, help="training steps of four patches each")
     arguments = parser.parse_args()
+    print(f"{cpu_name()}, {torch.get_num_threads()} threads, load {os.getloadavg()[0]:.1f} at start", flush=True)
     recipe = small(load_recipe("rahimi2022"), None)
     longer = {"spacing_mm": (1 / LONGER,) * 3, "intensity": "zscore"}
     recipe = recipe.model_copy(update={"preprocessing": recipe.preprocessing.model_copy(update=longer)})

@@ -7,6 +7,7 @@ total of a measure over the volume. The agreement of two seeds shows how much of
 """
 
 import argparse
+import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -27,7 +28,7 @@ from activelabel.prediction.devices.precision import PrecisionName
 from activelabel.prediction.predictor import Predictor
 from activelabel.prediction.racing import race
 from activelabel.recipes import load_recipe
-from benchmarks.machine import DATA
+from benchmarks.machine import DATA, cpu_name
 from benchmarks.training.steps import Example, learn
 
 RECIPE = load_recipe("quick")
@@ -48,6 +49,7 @@ def main() -> None:
     files = sorted((DATA / "hippocampus" / "images").glob("*.nii.gz"))
     if len(files) <= TRAINING_CASES:
         parser.error(f"no hippocampus images in {DATA}: name the folder of the real images in ACTIVELABEL_DATA")
+    print(f"{cpu_name()}, {torch.get_num_threads()} threads, load {os.getloadavg()[0]:.1f} at start", flush=True)
     network = train(files[:TRAINING_CASES], arguments.steps)
     pool = {file.name: prepare_image(read_volume(file), RECIPE.preprocessing).tensor for file in files[TRAINING_CASES:]}
     print(f"{len(pool)} volumes, {arguments.repeats} repeats, {arguments.steps} training steps, seed {WEIGHTS_SEED}")

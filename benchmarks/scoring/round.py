@@ -15,7 +15,7 @@ Arms of ours: `all` makes all repeats for each volume; `racing` only for those t
 `last` has one random layer, the last, so that the rest runs once (`prediction.random_layers = 1`); `single` is a pass
 without dropout (`prediction.repeats = 0`). Bare passes are the engine's own: its layout, shared part, masks and
 batches; `plain` ones those of the network as it was built, in float32, with the same masks and batches, as in
-`scoring.py`. Each arm's seconds are printed as it ends, with the most memory that this process has had until then.
+`beside_host.py`. Each arm's seconds are printed as it ends, with the most memory that this process has had until then.
 
 The size `ct` has volumes of 512x512x397 voxels; `--shrink 4` makes them a quarter along each axis, in windows of 32.
 """

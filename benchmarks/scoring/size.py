@@ -8,6 +8,7 @@ predicted as foreground, and the true error, 1 - Dice, which a score should find
 """
 
 import argparse
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -24,7 +25,7 @@ from activelabel.data.preprocessing import prepare_image, prepare_label
 from activelabel.data.volumes import read_volume
 from activelabel.prediction.predictor import Predictor
 from activelabel.recipes import RegionSettings
-from benchmarks.machine import DATA
+from benchmarks.machine import DATA, cpu_name
 from benchmarks.scoring.ranking import LABELS, RECIPE, TRAINING_CASES, WEIGHTS_SEED, build_predictor, train
 
 SIZES = ("image", "predicted", "error")
@@ -42,6 +43,7 @@ def main() -> None:
     files = sorted((DATA / "hippocampus" / "images").glob("*.nii.gz"))
     if len(files) <= TRAINING_CASES:
         parser.error(f"no hippocampus images in {DATA}: name the folder of the real images in ACTIVELABEL_DATA")
+    print(f"{cpu_name()}, {torch.get_num_threads()} threads, load {os.getloadavg()[0]:.1f} at start", flush=True)
     network = train(files[:TRAINING_CASES][: arguments.cases], arguments.steps)
     pool = files[TRAINING_CASES : TRAINING_CASES + arguments.volumes]
     predictor = build_predictor(network, "auto")

@@ -125,6 +125,15 @@ def test_a_worker_without_the_folder_measures_no_precision_on_a_cpu_as_the_next_
     assert choices_file("") == modelled.folder / "layouts.json"
 
 
+@pytest.mark.parametrize("server", ["", "http://host:8000"])
+def test_a_worker_computes_in_the_precision_that_was_set_for_the_server(
+    modelled: Project, server: str, tmp_path: Path
+) -> None:
+    wanted = Wanted(f"sqlite:///{modelled.ledger.file}", server=server, device="cpu")
+    assert CONF["precision"] == "float32"  # whichever this processor is faster in
+    assert open_work(wanted, tmp_path).precision == "float32 (as requested)"
+
+
 def test_a_worker_prepares_each_image_once(served: Project) -> None:
     assert left_to_do(served, "prepare") == 4
     assert worker_of(served, "prepare").run() == 4

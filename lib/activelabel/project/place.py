@@ -14,7 +14,7 @@ from activelabel.store.ledger import Ledger
 
 FACT = "place"
 NOT_FOR_WORKERS = frozenset(
-    {"database_url", "database_url_file", "project_dir", "device", "precision", "splits", "patients", "server_mode"}
+    {"database_url", "database_url_file", "project_dir", "device", "splits", "patients", "server_mode"}
 )
 """Settings of the server that a worker has from elsewhere, or does not need."""
 

@@ -14,6 +14,8 @@ SHARE_OF_FREE = 0.2
 """The share of a disk's free room that prepared images take by default."""
 _EMPTIED_TO = 0.95
 """The share of the limit to which files are removed, so that not every new file has all of them listed."""
+_COUNTED_AFTER = 0.02
+"""The share of the limit that a process adds before it counts again what is there, to which others may have added."""
 LOCK = "lock"
 
 
@@ -30,17 +32,20 @@ class Room:
         self._limit_bytes = limit_bytes
         self._began_at = time.time()
         self._held_bytes: int | None = None
+        self._added_bytes = 0
+        """What was added since this was counted."""
 
     def has_for(self, size: int) -> bool:
         """Whether there is room for a file of `size` bytes, after older ones have been removed for it."""
-        if self._held_bytes is None:
-            self._held_bytes = sum(file.size for file in _prepared(self._folder))
+        if self._held_bytes is None or self._added_bytes > self._limit() * _COUNTED_AFTER:
+            self._held_bytes, self._added_bytes = sum(file.size for file in _prepared(self._folder)), 0
         limit = self._limit()
         if self._held_bytes + size > limit:
             self._remove_down_to(max(int(limit * _EMPTIED_TO) - size, 0))
         if self._held_bytes + size > limit:
             return False
         self._held_bytes += size
+        self._added_bytes += size
         return True
 
     def _limit(self) -> int:
@@ -53,6 +58,7 @@ class Room:
         with FileLock(self._folder / LOCK):
             files = _prepared(self._folder)
             self._held_bytes = remove_oldest(files, wanted_bytes, lambda file: file.used_at >= self._began_at)
+            self._added_bytes = 0
             remove_abandoned(self._folder)
 
 
