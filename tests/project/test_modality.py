@@ -13,6 +13,8 @@ from activelabel.errors import InvalidInputError
 from activelabel.project import modality
 from activelabel.project.opening import open_project
 from activelabel.project.project import Project
+from activelabel.project.serving import open_served_project
+from activelabel.server.opening import open_datastore
 
 
 def write_ct(path: Path, seed: int = 0) -> None:
@@ -129,3 +131,19 @@ def test_of_many_images_few_vote_and_they_are_drawn_by_their_names(
     assert voted(1, 8) == ("CT", "1 of 1")
     assert voted(3, 8) == ("other", "1 of 2"), "more are not tried"
     assert voted(3, 16) == ("other", "1 of 3")
+
+
+def test_a_server_reads_its_folder_once_for_the_vote_too(tmp_path: Path) -> None:
+    for number in range(2):
+        write_mr(tmp_path / f"mr{number}.nii.gz", number)
+    project = open_served_project("", str(tmp_path), {"labels": "ball"}, 8000)
+    assert project.modality is None, "the datastore reads the folder, beside which it begins to watch it"
+    store = open_datastore(project, str(tmp_path), follow_changes=True)
+    store.close()
+    assert project.modality.reason == "0 of 2 images look like Hounsfield units"
+
+
+def test_what_says_the_modality_without_images_is_known_before_they_are_read(tmp_path: Path) -> None:
+    write_mr(tmp_path / "a.nii.gz")
+    (tmp_path / "dataset.json").write_text(json.dumps({"modality": {"0": "CT"}}))
+    assert open_served_project("", str(tmp_path), {"labels": "ball"}, 8000).modality.name == "CT"
