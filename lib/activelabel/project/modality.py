@@ -2,7 +2,10 @@
 
 import logging
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from itertools import compress
 from pathlib import Path
+
+import numpy as np
 
 from activelabel.data.files.channels import ONE_CHANNEL, ChannelLayout
 from activelabel.data.files.image_files import AnyImage, ImageFiles
@@ -29,6 +32,8 @@ VOTERS = 64
 """The most images that vote, chosen by a hash of their names if there are more: reading thousands takes hours."""
 MOST_TRIED = 16 * VOTERS
 """How many images are tried if some cannot be read."""
+MOST_HASHED = 64 * MOST_TRIED
+"""Of how many images the names are hashed for that."""
 
 
 def known_modality(ledger: Ledger) -> ProjectModality | None:
@@ -156,9 +161,25 @@ def _images_in(folder: Path, links_out: bool, layout: ChannelLayout) -> Iterator
 
 
 def images_to_try(folder: Path, paths: Collection[str], layout: ChannelLayout) -> Iterator[AnyImage]:
-    """Those of the images at these paths below a folder that vote, or are tried if others cannot be read."""
-    drawn = smallest_by_hash(paths, MOST_TRIED, lambda path: path.rpartition("/")[2])
+    """Those of the images at these paths below a folder that vote, or are tried if others cannot be read.
+
+    Of more than `MOST_HASHED`, sorted, only as many that lie evenly among them are drawn from: to hash the names of a
+    million takes a second.
+    """
+    drawn = smallest_by_hash(_evenly(paths), MOST_TRIED, lambda path: path.rpartition("/")[2])
     yield from (layout.files(folder / path) for path in drawn)
+
+
+def _evenly(paths: Collection[str]) -> list[str]:
+    """All paths, or `MOST_HASHED` at most that lie evenly among them.
+
+    Their places are multiples of the golden ratio: every second or tenth file may be of one sequence.
+    """
+    if len(paths) <= MOST_HASHED:
+        return list(paths)
+    taken = np.zeros(len(paths), np.bool_)
+    taken[(len(paths) * (np.arange(MOST_HASHED) * (5**0.5 - 1) / 2 % 1)).astype(np.int64)] = True
+    return list(compress(paths, taken.tolist()))
 
 
 def _voters(images: Iterable[AnyImage]) -> Iterator[ChannelIntensities]:
