@@ -2,17 +2,22 @@
 
 import json
 import logging
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
 from small_studies import write_nifti
 
+from activelabel.data.files.channels import ONE_CHANNEL
+from activelabel.data.files.image_files import ImageFiles
 from activelabel.data.splits import stable_fraction
 from activelabel.errors import InvalidInputError
 from activelabel.project import modality
 from activelabel.project.opening import open_project
 from activelabel.project.project import Project
+from activelabel.project.serving import open_served_project
+from activelabel.server.opening import open_datastore
 
 
 def write_ct(path: Path, seed: int = 0) -> None:
@@ -129,3 +134,32 @@ def test_of_many_images_few_vote_and_they_are_drawn_by_their_names(
     assert voted(1, 8) == ("CT", "1 of 1")
     assert voted(3, 8) == ("other", "1 of 2"), "more are not tried"
     assert voted(3, 16) == ("other", "1 of 3")
+
+
+def test_of_very_many_images_those_are_drawn_from_that_lie_evenly_among_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(modality, "MOST_TRIED", 600)
+    monkeypatch.setattr(modality, "MOST_HASHED", 600)
+    paths = [f"part{number // 1000}/{number:05}.nii.gz" for number in range(6000)]
+    tried = [ImageFiles.of(image).name for image in modality.images_to_try(Path(), paths, ONE_CHANNEL)]
+    places = sorted(int(name.removesuffix(".nii.gz")) for name in tried)
+    assert len(set(places)) == len(places) == 600
+    assert max(later - earlier for earlier, later in pairwise([0, *places, 6000])) < 30, "10 apart on average"
+    of_even_places = sum(place % 2 == 0 for place in places)
+    assert 270 < of_even_places < 330, "two sequences that alternate are both there"
+    assert len([*modality.images_to_try(Path(), paths[:600], ONE_CHANNEL)]) == 600, "of so many all are drawn from"
+
+
+def test_a_server_reads_its_folder_once_for_the_vote_too(tmp_path: Path) -> None:
+    for number in range(2):
+        write_mr(tmp_path / f"mr{number}.nii.gz", number)
+    project = open_served_project("", str(tmp_path), {"labels": "ball"}, 8000)
+    assert project.modality is None, "the datastore reads the folder, beside which it begins to watch it"
+    store = open_datastore(project, str(tmp_path), follow_changes=True)
+    store.close()
+    assert project.modality.reason == "0 of 2 images look like Hounsfield units"
+
+
+def test_what_says_the_modality_without_images_is_known_before_they_are_read(tmp_path: Path) -> None:
+    write_mr(tmp_path / "a.nii.gz")
+    (tmp_path / "dataset.json").write_text(json.dumps({"modality": {"0": "CT"}}))
+    assert open_served_project("", str(tmp_path), {"labels": "ball"}, 8000).modality.name == "CT"

@@ -11,7 +11,7 @@ from activelabel.data.patients.by_name import BY_NAMES
 from activelabel.data.patients.given import PatientsOf, patients_by_names
 from activelabel.data.splits import choose_validation
 from activelabel.errors import InvalidInputError, NotFoundError
-from activelabel.store import image_sync
+from activelabel.store import image_sync, lookup
 from activelabel.store.connection.location import sqlite_url
 from activelabel.store.ledger import Ledger
 from activelabel.store.records.images import SlicesTaken
@@ -62,6 +62,17 @@ def test_a_first_table_is_registered_as_a_set_of_the_same_ids_is(ledger, tmp_pat
 
 def validation(ledger):
     return {image_id for image_id, role in roles(ledger).items() if role == "validation"}
+
+
+@pytest.mark.parametrize("patients", [None, {"case 5": "p", "case 6": "p"}])
+def test_roles_and_patients_are_those_of_each_image_also_where_a_piece_has_one_role(ledger, monkeypatch, patients):
+    monkeypatch.setattr(lookup, "AT_ONCE", 3)
+    names = [f"case {number}" for number in range(10)]
+    validation = choose_validation(names, 2, patients)
+    ledger.sync_images(PathTable.of(dict.fromkeys(names, "file")), 2, patients)
+    assert roles(ledger) == {name: "validation" if name in validation else "training" for name in names}
+    told = {image.id: image.patient for image in ledger.images() if image.patient is not None}
+    assert told == (patients or {})
 
 
 def test_the_first_images_give_the_validation_cases(ledger):

@@ -1,8 +1,11 @@
 """The modality of a project's images: determined once, when the project begins, and kept in the ledger."""
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from itertools import compress
 from pathlib import Path
+
+import numpy as np
 
 from activelabel.data.files.channels import ONE_CHANNEL, ChannelLayout
 from activelabel.data.files.image_files import AnyImage, ImageFiles
@@ -29,6 +32,8 @@ VOTERS = 64
 """The most images that vote, chosen by a hash of their names if there are more: reading thousands takes hours."""
 MOST_TRIED = 16 * VOTERS
 """How many images are tried if some cannot be read."""
+MOST_HASHED = 64 * MOST_TRIED
+"""Of how many images the names are hashed for that."""
 
 
 def known_modality(ledger: Ledger) -> ProjectModality | None:
@@ -38,13 +43,18 @@ def known_modality(ledger: Ledger) -> ProjectModality | None:
 
 
 def fixed_modality(
-    ledger: Ledger, configured: str, studies: str, links_out: bool = False, layout: ChannelLayout = ONE_CHANNEL
+    ledger: Ledger,
+    configured: str,
+    studies: str,
+    links_out: bool = False,
+    layout: ChannelLayout = ONE_CHANNEL,
+    images: Iterable[AnyImage] | None = None,
 ) -> ProjectModality | None:
     """The modality of a project: the recorded one, else it is determined now and recorded for good.
 
     `configured` (`--conf modality`) may correct it as long as no model has learned from images that were prepared
     otherwise. None if there is no image yet. `links_out` and
-    `layout`: see `find_images`.
+    `layout`: see `find_images`; `images`: see `find_modality`.
 
     Raises:
         InvalidInputError: `configured` or `dataset.json` names an unknown modality, or `configured` comes too late.
@@ -58,7 +68,7 @@ def fixed_modality(
             f"--conf modality {configured}: the project began with {known.name} ({known.reason}), and its models "
             "learned from images prepared as such: leave it out, or begin another project with --conf project_dir"
         )
-    found = given or find_modality(studies, links_out=links_out, layout=layout)
+    found = given or find_modality(studies, images, links_out=links_out, layout=layout)
     return None if found is None else fix_modality(ledger, found, again=given is not None)
 
 
@@ -87,7 +97,7 @@ def configured_modality(configured: str, layout: ChannelLayout) -> ProjectModali
 
 def find_modality(
     studies: str,
-    images: Sequence[AnyImage] | None = None,
+    images: Iterable[AnyImage] | None = None,
     links_out: bool = False,
     layout: ChannelLayout = ONE_CHANNEL,
 ) -> ProjectModality | None:
@@ -147,8 +157,29 @@ def _images_in(folder: Path, links_out: bool, layout: ChannelLayout) -> Iterator
     """
     if folder.is_dir():
         found = find_images(folder, links_out=links_out, layout=layout)
-        paths = smallest_by_hash(found.files.values(), MOST_TRIED, lambda path: path.rpartition("/")[2])
-        yield from (layout.files(folder / path) for path in paths)
+        yield from images_to_try(folder, found.files.values(), layout)
+
+
+def images_to_try(folder: Path, paths: Collection[str], layout: ChannelLayout) -> Iterator[AnyImage]:
+    """Those of the images at these paths below a folder that vote, or are tried if others cannot be read.
+
+    Of more than `MOST_HASHED`, sorted, only as many that lie evenly among them are drawn from: to hash the names of a
+    million takes a second.
+    """
+    drawn = smallest_by_hash(_evenly(paths), MOST_TRIED, lambda path: path.rpartition("/")[2])
+    yield from (layout.files(folder / path) for path in drawn)
+
+
+def _evenly(paths: Collection[str]) -> list[str]:
+    """All paths, or `MOST_HASHED` at most that lie evenly among them.
+
+    Their places are multiples of the golden ratio: every second or tenth file may be of one sequence.
+    """
+    if len(paths) <= MOST_HASHED:
+        return list(paths)
+    taken = np.zeros(len(paths), np.bool_)
+    taken[(len(paths) * (np.arange(MOST_HASHED) * (5**0.5 - 1) / 2 % 1)).astype(np.int64)] = True
+    return list(compress(paths, taken.tolist()))
 
 
 def _voters(images: Iterable[AnyImage]) -> Iterator[ChannelIntensities]:

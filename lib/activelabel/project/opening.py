@@ -2,11 +2,12 @@
 
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from activelabel.data.files.folder_reading import LEDGER_FILE
 from activelabel.data.files.guard import limit_images
+from activelabel.data.files.image_files import AnyImage
 from activelabel.data.labels.label_map import label_map_of
 from activelabel.data.labels.label_texts import entries_of
 from activelabel.errors import InvalidInputError
@@ -85,6 +86,8 @@ def open_project(
     project = plan_project(app_dir, studies, conf, environment)
     make_folder(project)
     prepare_project(project)
+    if not is_pacs(studies):  # which is asked when it is opened
+        vote_on_modality(project)
     return project
 
 
@@ -107,7 +110,7 @@ def prepare_project(project: Project) -> None:
     """Open the ledger of a planned project whose folder exists, and log what the project is.
 
     The recipe's network is checked first. The label names are compared with those in the ledger, and the modality is
-    determined if it is not recorded yet.
+    recorded if it is not yet, and anything says it but the images themselves (`vote_on_modality`).
     """
     check_network(project.recipe, project.labels.channels)
     project.ledger.open()
@@ -117,8 +120,7 @@ def prepare_project(project: Project) -> None:
     check_names(project.ledger, project.labels)
     fix_channels(project.ledger, project.layout)
     name_older_labels(project.ledger, project.labels)
-    if project.fixed_modality() is None and not is_pacs(project.studies):  # a PACS is asked when it is opened
-        logger.warning("nobody has said what the images are, and there is none yet: the first ones will say it")
+    project.fixed_modality(())
     logger.info(
         "project in %s: recipe %s, labels %s",
         project.folder,
@@ -126,3 +128,13 @@ def prepare_project(project: Project) -> None:
         ", ".join(entries_of(project.labels)),
     )
     logger.info("networks run on %s in %s", project.device, project.precision)
+
+
+def vote_on_modality(project: Project, images: Iterable[AnyImage] | None = None) -> None:
+    """Let the images of the studies folder, or these, say the modality for good if nothing has said it yet.
+
+    Raises:
+        InvalidInputError: the `dataset.json` beside the images names an unknown modality.
+    """
+    if project.fixed_modality(images) is None:
+        logger.warning("nobody has said what the images are, and there is none yet: the first ones will say it")

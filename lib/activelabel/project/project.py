@@ -1,7 +1,7 @@
 """A project: the settings, recipe, label names, folders and ledger that all parts of a running server share."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from activelabel.data.files.channels import ONE_CHANNEL, ChannelLayout
+from activelabel.data.files.image_files import AnyImage
 from activelabel.data.labels.label_map import LabelMap
 from activelabel.data.labels.label_texts import entries_of, read_stored
 from activelabel.data.modality import ProjectModality
@@ -131,11 +132,14 @@ class Project:
         """The recorded modality of the images; None as long as there is no image."""
         return known_modality(self.ledger)
 
-    def fixed_modality(self) -> ProjectModality | None:
-        """The modality; if not recorded yet, it is determined now for good. Raises as the function `fixed_modality`."""
+    def fixed_modality(self, images: Iterable[AnyImage] | None = None) -> ProjectModality | None:
+        """The modality; if not recorded yet, it is determined now for good, by a vote of `images` if nothing else says.
+
+        Without `images` those of the studies folder vote. Raises as the function `fixed_modality`.
+        """
         settings = self.settings
         links_out = settings.links_out_of_studies
-        return fixed_modality(self.ledger, settings.modality, self.studies, links_out, self.layout)
+        return fixed_modality(self.ledger, settings.modality, self.studies, links_out, self.layout, images)
 
     @property
     def preprocessing(self) -> PreprocessingSettings:

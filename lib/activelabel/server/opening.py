@@ -1,12 +1,17 @@
 """Opens the datastore of a project."""
 
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
 from activelabel.annotation.archive import open_archive
+from activelabel.data.given_splits import GivenSplit
+from activelabel.data.patients.given import GivenPatients
 from activelabel.project.given.patients import fix_patients, given_patients, patients_at_start
 from activelabel.project.given.roles import check_roles
 from activelabel.project.given.split import check_split, given_split
+from activelabel.project.modality import images_to_try
+from activelabel.project.opening import vote_on_modality
 from activelabel.project.project import Project
 from activelabel.project.studies import is_pacs
 from activelabel.server.datastores.folder import LedgerDatastore
@@ -35,7 +40,7 @@ def open_datastore(project: Project, studies: str, *, follow_changes: bool) -> L
             patients=patients,
             layout=project.layout,
             prepared=project.prepared_images(),
-            check_images=partial(check_roles, project.settings, split, patients, ledger),
+            check_images=partial(_check_images, project, split, patients),
             begin=partial(fix_patients, project.settings, ledger),
         )
     split, patients = given_split(project.settings), given_patients(project.settings)
@@ -61,3 +66,15 @@ def open_datastore(project: Project, studies: str, *, follow_changes: bool) -> L
         patients=patients,
         rule=rule,
     )
+
+
+def _check_images(
+    project: Project, split: GivenSplit | None, patients: GivenPatients | None, files: Mapping[str, str]
+) -> None:
+    """Check the images that a folder is found to have, and let them say their modality if nothing has.
+
+    A server does not read the folder once more for that, which takes two seconds of a first start with a million files.
+    """
+    check_roles(project.settings, split, patients, project.ledger, files)
+    if project.modality is None:
+        vote_on_modality(project, images_to_try(Path(project.studies), files.values(), project.layout))

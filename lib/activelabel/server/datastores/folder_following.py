@@ -38,7 +38,7 @@ class FolderFollowing(FolderListing):
     _archive: LabelArchive
     _begin: Callable[[], None] | None
     _changed_images: ChangedImages
-    _check_images: Callable[[Collection[str]], None] | None
+    _check_images: Callable[[Mapping[str, str]], None] | None
     _checked: FolderContent | None
     _content: FolderContent | None
     _cut_before_ns: int

@@ -6,7 +6,7 @@ The ledger decides which images and labels the project has.
 import logging
 import os
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -63,7 +63,7 @@ class FolderImages(FolderFollowing):
         patients: GivenPatients | None = None,
         layout: ChannelLayout = ONE_CHANNEL,
         prepared: PreparedImages | None = None,
-        check_images: Callable[[Collection[str]], None] | None = None,
+        check_images: Callable[[Mapping[str, str]], None] | None = None,
         begin: Callable[[], None] | None = None,
     ) -> None:
         """Open the studies folder.
@@ -80,8 +80,8 @@ class FolderImages(FolderFollowing):
             patients: the given patients, if any; images of unknown patients are passed over.
             layout: how the channels of an image lie in files.
             prepared: the kept prepared images, from which those of a removed image are removed.
-            check_images: checks the ids of the images that are found first, before anything is recorded of them or
-                written beside them.
+            check_images: checks the ids and paths of the images that are found first, before any of them is registered
+                or anything is written beside them.
             begin: called once before the first images are registered.
 
         Raises:
