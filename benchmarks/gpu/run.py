@@ -13,7 +13,9 @@ script that is killed leaves what it has measured. `--device cpu --small` tries 
   without TF32, as the relative distance of the logits and as the share of voxels with the same class. The traffic is
   what the layers at least read and write, as a share of the memory's bandwidth.
 - masks: a forward pass without dropout, with torch's own, with ours, and with masks hashed from a counter.
-- scoring: 64 CTs from files of the cache of prepared images, as a round scores them, beside the bare passes.
+- scoring: 64 CTs from files of the cache of prepared images, read ahead and scored as in a round, beside the bare
+  passes. How busy the GPU is in all of this says NVML, where nvidia-ml-py is installed; on a processor it is the share
+  of all cores that are busy, which is no goal.
 - memory: a predictor that gets too little memory must halve its batches, and give the same result.
 - training: `quick` on ten cases of the sample data, beside the same on the processor.
 - compiled: CUDA graphs and `torch.compile`, and after how many passes they pay.
@@ -143,7 +145,7 @@ def goals(found: Mapping[str, Found]) -> list[Row]:
         (f"{figure}, {row['network']}", row[figure], ">= 0.7", row[figure] >= 0.7)
         for row in rows["scoring"]
         for figure in ("busy share", "bare share")
-        if row[figure] is not None
+        if row.get(figure) is not None
     ]
     below = [row[BELOW] for row in rows["training"] if BELOW in row]
     wanted = [*shares, *((BELOW, value, "<= 0.02", value <= 0.02) for value in below)]

@@ -14,14 +14,15 @@ from torch import Tensor, nn
 from activelabel.data.grids import Grid
 from activelabel.data.preprocessing import PreparedImage
 from activelabel.errors import InvalidInputError
-from activelabel.prediction.image_scores import image_class_scores, image_scores
+from activelabel.prediction.image_scores import all_image_scores
 from activelabel.prediction.predictor import Predictor
 from activelabel.prediction.prepared.ahead import Ahead, preparing_threads
 from activelabel.prediction.prepared.file import open_prepared, write_prepared
 from activelabel.prediction.windows import Size3D, window_grid
 from activelabel.recipes import Recipe, load_recipe
 from benchmarks.gpu.networks import build, noise, predict, window_of
-from benchmarks.gpu.timing import Conditions, Row, busy_share, synchronise
+from benchmarks.gpu.timing import Conditions, Row, synchronise
+from benchmarks.gpu.use import DeviceUse
 
 VOLUME: Size3D = (240, 240, 200)  # a CT of the abdomen at 1.5 x 1.5 x 2 mm
 VOLUMES = 64
@@ -47,17 +48,24 @@ def scoring(conditions: Conditions) -> Iterator[Row]:
 
 
 def score_files(conditions: Conditions, name: str, files: dict[str, Path], shape: Size3D) -> Row:
-    """One row: seconds of each part of a round, and the shares of the bare passes and of a busy device in it."""
+    """One row: seconds of each part of a round, and how much of the round the device is used.
+
+    `bare share` is that of as many passes alone, `forward share` that of the round's own passes by the device's clock,
+    and `busy share` that of all kernels, see `DeviceUse`; on a processor it is called `processor share`.
+    """
     recipe, device = load_recipe(name), conditions.device
     network = build(recipe, device)
     window = window_of(recipe, small=True) if conditions.small else recipe.prediction.window_size
     overlap, repeats = recipe.prediction.window_overlap, recipe.prediction.repeats
     predictor = Predictor(network, window, overlap, device)
-    any_file = next(iter(files.values()))
-    score(predictor, open_prepared(any_file), recipe, repeats)  # libraries warm up
+    score(predictor, open_prepared(next(iter(files.values()))), recipe, repeats)  # libraries warm up
     parts = dict.fromkeys(("waiting", "sample", "statistics"), 0.0)
-    scored, begun = 0, time.perf_counter()
-    with Ahead(lambda image: open_prepared(files[image]), preparing_threads(device)) as prepared:
+    scored = 0
+    with (
+        DeviceUse(conditions, name) as use,
+        Ahead(lambda image: open_prepared(files[image]), preparing_threads(device)) as prepared,
+    ):
+        begun = time.perf_counter()
         prepared.expect(files)
         for image in files:
             if not conditions.reaches(f"{name}, volume {scored + 1} and later"):
@@ -80,7 +88,8 @@ def score_files(conditions: Conditions, name: str, files: dict[str, Path], shape
         **{f"{part} s": seconds for part, seconds in parts.items()},
         "bare s": bare,
         "bare share": bare / wall if scored else None,
-        "busy share": busy_share(conditions, name, lambda: score(predictor, open_prepared(any_file), recipe, repeats)),
+        "forward share": use.forward_seconds / wall,
+        "busy share" if device.type == "cuda" else "processor share": use.busy_share if scored else None,
     }
 
 
@@ -90,8 +99,7 @@ def score(predictor: Predictor, image: PreparedImage, recipe: Recipe, repeats: i
     statistics = predictor.sample(image.tensor, repeats, SEED)
     synchronise(statistics.mean.device)
     sampled = time.perf_counter()
-    image_scores(statistics, image, recipe.regions, axis=2)
-    image_class_scores(statistics, image, axis=2)
+    all_image_scores(statistics, image, recipe.regions, axis=2)
     return sampled - begun, time.perf_counter() - sampled
 
 

@@ -85,45 +85,6 @@ def peak_bytes(device: torch.device, work: Callable[[], object]) -> int | None:
     return torch.cuda.max_memory_allocated(device)
 
 
-def busy_share(conditions: Conditions, name: str, work: Callable[[], object]) -> float | None:
-    """The share of the time of `work` in which a kernel or a copy runs on the device; None on a CPU.
-
-    None also where the profiler cannot see the device, as in some containers: that is said under this `name`.
-    """
-    device = conditions.device
-    if device.type != "cuda":
-        return None
-    activities = [torch.profiler.ProfilerActivity.CPU, torch.profiler.ProfilerActivity.CUDA]
-    try:
-        with torch.profiler.profile(activities=activities) as profiler:
-            synchronise(device)
-            begun = time.perf_counter()
-            work()
-            synchronise(device)
-            seconds = time.perf_counter() - begun
-    except RuntimeError as error:
-        conditions.leave_out(f"{name}: busy share", f"the profiler does not run ({str(error).partition(chr(10))[0]})")
-        return None
-    spans = [
-        (event.time_range.start, event.time_range.end)
-        for event in profiler.events()
-        if event.device_type.name == "CUDA"
-    ]
-    if not spans:
-        conditions.leave_out(f"{name}: busy share", "the profiler saw nothing on the device")
-        return None
-    return covered(spans) / 1e6 / seconds
-
-
-def covered(spans: list[tuple[float, float]]) -> float:
-    """The length of the union of spans, each (start, end)."""
-    total, until = 0.0, float("-inf")
-    for start, end in sorted(spans):
-        total += max(end - max(start, until), 0)
-        until = max(until, end)
-    return total
-
-
 def bandwidth(conditions: Conditions) -> float:
     """The bytes a second that a copy within the device's memory reads and writes."""
     values = torch.zeros(1 << (20 if conditions.small else 28), device=conditions.device)

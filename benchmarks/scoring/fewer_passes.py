@@ -148,7 +148,7 @@ def print_table(scores: Scores, seconds: Mapping[Way, float], repeats: int) -> N
     for (way, count, measure), found in values.items():
         if way is not reference:
             cost = seconds[way] / seconds[reference] * count / repeats
-            alike = interval(found, values[reference, repeats, measure])
+            alike = interval(list(found[:, None]), list(values[reference, repeats, measure][:, None]))
             print(f"| {way.name} | {count} | {cost:.2f} | {measure} | {alike} |", flush=True)
     for measure in MEASURES:
         whole = values[reference, repeats, measure]

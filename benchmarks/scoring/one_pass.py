@@ -3,46 +3,54 @@
     OMP_NUM_THREADS=1 python -m benchmarks.scoring.one_pass [--recipes quick rahimi2022] [--volumes 100]
     ... --networks DIR
     ... --seeds 3 --ways "another seed" "5 repeats" "one pass"     # some ways only, by a part of their names
+    ... --recipes chlebus2022 --bare-patches
 
 The network of a recipe, made small as in `borders.py`, is trained on 10 hippocampus volumes and scores others, whose
 labels it has never seen. Each way of scoring sees a volume right after the others, and its seconds are those of the
 processor. Ways with repeats use another seed than the 20 with which they are compared. A ranking agrees by Spearman's
-correlation over the volumes; so does a score with the errors, 1 - Dice. In brackets are 95 % intervals, from 1000
-resamples of the volumes. With several seeds of training, a last table has each way's mean over them.
+correlation over the volumes; so does a score with the errors, 1 - Dice. A score of slices is the mean over each, ranks
+the slices of all volumes together, and its errors are the share of voxels with a wrong label; a row of its own has the
+share of the slices that chlebus2022 would ask for first by 20 repeats which are asked for first this way too. In
+brackets are 95 % intervals, from 1000 resamples of the volumes. With several seeds of training, a last table has each
+way's mean over them.
 """
 
 import argparse
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.stats import rankdata, spearmanr
+from scipy.stats import rankdata
 from torch import Tensor, nn
 
-from activelabel.acquisition.aggregation import mean, total
-from activelabel.acquisition.regions import region_of
-from activelabel.acquisition.uncertainty import MEASURES, MonteCarloStatistics, measures_with
+from activelabel.acquisition.slice_selection import peaks_first
+from activelabel.acquisition.uncertainty import MonteCarloStatistics
 from activelabel.data.label_checking import check_label
 from activelabel.data.labels.label_map import label_map_of
-from activelabel.data.preprocessing import prepare_image, restore_label
+from activelabel.data.preprocessing import PreparedImage, prepare_image, restore_label
+from activelabel.data.slices import slice_axis
 from activelabel.data.volumes import read_volume
 from activelabel.networks import build_network
 from activelabel.prediction.dropout import random_layers
+from activelabel.prediction.image_scores import image_scores
 from activelabel.prediction.predictor import Predictor
+from activelabel.prediction.windows import Size3D
 from activelabel.recipes import Recipe, load_recipe, recipe_names
 from activelabel.training.evaluation import class_dice, mean_dice
 from benchmarks.machine import DATA, cpu_name
-from benchmarks.scoring.borders import patch_size, small, train, window_of
+from benchmarks.scoring.borders import FIRST_SLICES, patch_size, small, train, window_of
 from benchmarks.scoring.ranking import LABELS, TRAINING_CASES, WEIGHTS_SEED
 
 REPEATS = 20
 MARK = 0.95
 RESAMPLES = 1000
-SCORES = ("total", "object")
+SLICES = "slices"
+KINDS = {("everything", "total"): "total", ("everything", "mean"): "mean", ("object", "mean"): "object"}
+"""What a region and an aggregation is called here."""
 SNAPSHOTS = (20, 10, 0)
 """How many steps before the end of the training a network is kept."""
 TEMPERATURES = (1.25, 1.5, 2.0, 3.0)
@@ -56,11 +64,15 @@ class Way:
     sample: Callable[[Tensor], MonteCarloStatistics]
 
 
+OfVolumes = Sequence[NDArray[np.float64]]
+"""Values of each volume: one, or those of its slices."""
+
+
 @dataclass(frozen=True)
 class Found:
     """The scores of all volumes by one way, by measure and aggregation, and its processor seconds."""
 
-    scores: Mapping[tuple[str, str], NDArray[np.float64]]
+    scores: Mapping[tuple[str, str], OfVolumes]
     seconds: float
 
 
@@ -84,6 +96,7 @@ def main() -> None:
     parser.add_argument("--networks", type=Path, help="a folder for trained networks, used by the next call")
     parser.add_argument("--seeds", type=int, default=1, help="trainings, each from other first weights")
     parser.add_argument("--ways", nargs="+", default=[""], help="parts of the names of the ways to compare")
+    parser.add_argument("--bare-patches", action="store_true", help="train without the margin of windows")
     arguments = parser.parse_args()
     files = sorted((DATA / "hippocampus" / "images").glob("*.nii.gz"))
     if len(files) <= TRAINING_CASES:
@@ -94,9 +107,10 @@ def main() -> None:
     for name in arguments.recipes:
         recipe = small(load_recipe(name), None)
         window = window_of(recipe, patch_size(recipe, files))
+        patch = patch_size(without_margin(recipe) if arguments.bare_patches else recipe, files)
         rows = []
         for seed in range(WEIGHTS_SEED, WEIGHTS_SEED + arguments.seeds):
-            networks = trained(recipe, files, arguments.steps, arguments.networks, seed)
+            networks = trained(recipe, files, patch, arguments.steps, arguments.networks, seed)
             reference, *others = ways_of(recipe, networks, window)
             chosen = [way for way in others if any(part in way.name for part in arguments.ways)]
             print(f"\n{recipe.name}, windows {'x'.join(map(str, window))}, seed {seed}: ", end="")
@@ -105,10 +119,18 @@ def main() -> None:
             print_means(rows)
 
 
-def trained(recipe: Recipe, files: list[Path], steps: int, folder: Path | None, seed: int) -> list[nn.Module]:
+def without_margin(recipe: Recipe) -> Recipe:
+    """The recipe with windows that end where a volume does."""
+    bare = recipe.prediction.model_copy(update={"window_margin": (0, 0, 0)})
+    return recipe.model_copy(update={"prediction": bare})
+
+
+def trained(
+    recipe: Recipe, files: list[Path], patch: Size3D, steps: int, folder: Path | None, seed: int
+) -> list[nn.Module]:
     """The network after its training and, before it, some snapshots on the way; from `folder` if they are there."""
     wanted = [steps - apart for apart in SNAPSHOTS]
-    kept = None if folder is None else folder / f"{recipe.name}_{steps}_{seed}.pt"
+    kept = None if folder is None else folder / f"{recipe.name}_{patch[0]}_{steps}_{seed}.pt"
     states: list[dict[str, Tensor]] = []
     if kept is not None and kept.is_file():
         states = torch.load(kept, weights_only=True)
@@ -118,7 +140,7 @@ def trained(recipe: Recipe, files: list[Path], steps: int, folder: Path | None, 
             if step in wanted:
                 states.append({name: value.clone() for name, value in network.state_dict().items()})
 
-        train(recipe, files[:TRAINING_CASES], steps, patch_size(recipe, files), keep, seed)
+        train(recipe, files[:TRAINING_CASES], steps, patch, keep, seed)
         if kept is not None:
             kept.parent.mkdir(parents=True, exist_ok=True)
             torch.save(states, kept)
@@ -179,56 +201,72 @@ def mirrored(of: Callable[[Tensor], Tensor], axis: int) -> Callable[[Tensor], Te
 def compare(recipe: Recipe, ways: list[Way], pool: list[Path]) -> list[Row]:
     """Score the pool in each way, print the table, and return its rows without the first way's."""
     seconds = dict.fromkeys(ways, 0.0)
-    scores: dict[Way, list[dict[tuple[str, str], float]]] = {way: [] for way in ways}
-    errors = []
+    scores: dict[Way, list[dict[tuple[str, str], NDArray[np.float64]]]] = {way: [] for way in ways}
+    errors: list[NDArray[np.float64]] = []
+    wrong_voxels: list[NDArray[np.float64]] = []
     for file in pool:
         image = prepare_image(volume := read_volume(file), recipe.preprocessing)
+        axis = slice_axis(volume.grid, recipe.preprocessing.slice_plane)
         for way in ways:
             started = time.process_time()
             statistics = way.sample(image.tensor)
             seconds[way] += time.process_time() - started
-            scores[way].append(scores_of(statistics, recipe))
+            scores[way].append(scores_of(statistics, image, recipe, axis))
             if way is ways[0]:
                 drawn = restore_label(statistics.mean, image, label_map_of(LABELS))
         reference = check_label(file.parents[1] / "labels" / file.name, volume.grid, LABELS).array
-        errors.append(1 - (mean_dice(class_dice(drawn, reference, LABELS)) or 0.0))
-    found = {way: Found(columns(scores[way]), seconds[way]) for way in ways}
+        errors.append(np.array([1 - (mean_dice(class_dice(drawn, reference, LABELS)) or 0.0)]))
+        wrong_voxels.append(np.moveaxis(drawn != reference, axis, 0).mean(axis=(1, 2)))
+    found = {
+        way: Found({kind: [row[kind] for row in of] for kind in of[0]}, seconds[way]) for way, of in scores.items()
+    }
     print(f"mean Dice {1 - np.mean(errors):.3f}")
-    return print_table(found, np.array(errors))
+    return print_table(found, errors, wrong_voxels, recipe.query.min_slice_distance)
 
 
-def scores_of(statistics: MonteCarloStatistics, recipe: Recipe) -> dict[tuple[str, str], float]:
-    """Each measure that there is, as total over everything and as mean over the object."""
-    inside = region_of(statistics, "object", recipe.regions)
-    found: dict[tuple[str, str], float] = {}
-    for measure in measures_with(statistics.repeats):
-        map: Tensor = MEASURES[measure](statistics)
-        found |= {(measure, "total"): total(map), (measure, "object"): mean(map, inside)}
+def scores_of(
+    statistics: MonteCarloStatistics, image: PreparedImage, recipe: Recipe, axis: int
+) -> dict[tuple[str, str], NDArray[np.float64]]:
+    """Each measure that there is: total and mean over everything, mean over the object, and the mean of each slice."""
+    found: dict[tuple[str, str], NDArray[np.float64]] = {}
+    for score in image_scores(statistics, image, recipe.regions, axis, regions=("everything", "object")):
+        kind = KINDS.get((score.region, score.aggregation))
+        if kind is not None:
+            found[score.measure, kind] = np.array([score.value])
+        if kind == "mean":
+            found[score.measure, SLICES] = np.array(score.slices)
     return found
 
 
-def columns(rows: list[dict[tuple[str, str], float]]) -> dict[tuple[str, str], NDArray[np.float64]]:
-    """The scores of all volumes by their kind."""
-    return {kind: np.array([row[kind] for row in rows]) for kind in rows[0]}
-
-
-def print_table(found: Mapping[Way, Found], errors: NDArray[np.float64]) -> list[Row]:
+def print_table(found: Mapping[Way, Found], errors: OfVolumes, wrong_voxels: OfVolumes, distance: int) -> list[Row]:
     """Print each way beside the first: cost, agreement of its ranking, and agreement with errors."""
     rows = []
     reference = next(iter(found.values()))
     print("| way | cost | score | ranks as 20 repeats: Spearman | kept | ranks as 1 - Dice |")
     print("|---|---:|---|---:|---|---:|")
     for way, mine in found.items():
+        cost = mine.seconds / reference.seconds
         for kind, values in mine.scores.items():
-            theirs = reference.scores[kind]
+            theirs, of_slices = reference.scores[kind], kind[1] == SLICES
+            of_errors = wrong_voxels if of_slices else errors
             alike = "" if mine is reference else interval(values, theirs)
             kept = "" if mine is reference else "yes" if rank(values, theirs) >= MARK else "no"
-            wrong = interval(values, errors)
-            cost = mine.seconds / reference.seconds
-            print(f"| {way.name} | {cost:.3f} | {kind[0]}, {kind[1]} | {alike} | {kept} | {wrong} |", flush=True)
-            if mine is not reference:
-                rows.append(Row(way.name, kind, cost, rank(values, theirs), rank(values, errors)))
+            print(f"| {way.name} | {cost:.3f} | {kind[0]}, {kind[1]} | {alike} | {kept} | ", end="")
+            print(f"{interval(values, of_errors)} |", flush=True)
+            if mine is reference:
+                continue
+            rows.append(Row(way.name, kind, cost, rank(values, theirs), rank(values, of_errors)))
+            if of_slices:
+                same = same_first(values, theirs, distance)
+                print(f"| {way.name} | | {kind[0]}, first {FIRST_SLICES} slices | {same:.0%} | | |", flush=True)
     return rows
+
+
+def same_first(values: OfVolumes, theirs: OfVolumes, distance: int) -> float:
+    """The share of the first slices by one score that are also asked for first by another (chlebus2022, II.E)."""
+    profiles = ({str(number): profile.tolist() for number, profile in enumerate(of)} for of in (values, theirs))
+    first, others = ({one for one, _ in peaks_first(of, distance)[:FIRST_SLICES]} for of in profiles)
+    return len(first & others) / len(others)
 
 
 def print_means(seeds: list[list[Row]]) -> None:
@@ -243,19 +281,21 @@ def print_means(seeds: list[list[Row]]) -> None:
         print(f"| {first.way} | {cost:.3f} | {first.kind[0]}, {first.kind[1]} | {alike_text} | {kept} | {wrong:.3f} |")
 
 
-def interval(a: NDArray[np.float64], b: NDArray[np.float64]) -> str:
-    """Spearman's correlation over all volumes, and its 95 % interval."""
+def interval(a: OfVolumes, b: OfVolumes) -> str:
+    """Spearman's correlation over all values, and its 95 % interval from resamples of the volumes."""
     rng = np.random.default_rng(WEIGHTS_SEED)
-    chosen = rng.integers(len(a), size=(RESAMPLES, len(a)))
-    ranks = [rankdata(values[chosen], axis=1) - (len(a) + 1) / 2 for values in (a, b)]
-    spread = np.sqrt((ranks[0] ** 2).sum(axis=1) * (ranks[1] ** 2).sum(axis=1))
-    low, high = np.nanpercentile((ranks[0] * ranks[1]).sum(axis=1) / spread, [2.5, 97.5])
+    drawn = rng.integers(len(a), size=(RESAMPLES, len(a)))
+    found = [rank([a[place] for place in places], [b[place] for place in places]) for places in drawn.tolist()]
+    low, high = np.nanpercentile(found, [2.5, 97.5])
     return f"{rank(a, b):.3f} [{low:.3f}, {high:.3f}]"
 
 
-def rank(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
-    """Spearman's correlation."""
-    return float(spearmanr(a, b).statistic)
+def rank(a: OfVolumes, b: OfVolumes) -> float:
+    """Spearman's correlation; NaN where all values are the same."""
+    ranks = [rankdata(np.concatenate(values)) for values in (a, b)]
+    if any(np.ptp(of) == 0 for of in ranks):
+        return float("nan")
+    return float(np.corrcoef(ranks[0], ranks[1])[0, 1])
 
 
 if __name__ == "__main__":
