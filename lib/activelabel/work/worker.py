@@ -228,7 +228,7 @@ class Worker:
 def left_to_do(project: Project, kind: Kind) -> int:
     """How many pieces of a kind of work are left, claimed or not."""
     if kind == "prepare":
-        return sum(image.usable and image.content_sha256 is None for image in project.ledger.images())
+        return project.ledger.count_to_prepare()
     situation = read_situation(project, scored_measure(project))
     if kind == "score":
         return situation.unscored_by_proxy or situation.unscored
@@ -238,7 +238,7 @@ def left_to_do(project: Project, kind: Kind) -> int:
 def images_left(project: Project, kind: Kind) -> set[str]:
     """The images that are left to prepare, or else to score."""
     if kind == "prepare":
-        return {image.id for image in project.ledger.images() if image.usable and image.content_sha256 is None}
+        return set(project.ledger.to_prepare())
     proxy, measure = project.recipe.proxy, scored_measure(project)
     situation = read_situation(project, measure)
     if situation.unscored_by_proxy and proxy is not None:
