@@ -9,7 +9,7 @@ from activelabel.data.preprocessing import PreparedImage
 from activelabel.errors import InvalidInputError
 from activelabel.loop.features import keep_features
 from activelabel.loop.holding import Holding
-from activelabel.loop.passing_over import PassedOverError
+from activelabel.loop.passing_over import PassedOverError, files_to_read
 from activelabel.loop.progress_log import Remaining
 from activelabel.loop.pseudo_label_files import pseudo_label_files
 from activelabel.loop.written_behind import ScoresBehind
@@ -115,16 +115,18 @@ class _Pool:
             return None
         ledger = self._project.ledger
         try:
-            files = self._images.image_files(image_id)
-            image = prepare_case(image_id, files, ledger, self._preprocessing, self._kept)
+            with files_to_read(image_id, self._images) as files:
+                image = prepare_case(image_id, files, ledger, self._preprocessing, self._kept)
         except PassedOverError:
             return None
         except InvalidInputError as error:
             set_aside(image_id, error, ledger, self._images)
             return None
         try:
-            with one_case(image_id):
+            with files_to_read(image_id, self._images) as files, one_case(image_id):
                 self._files.find(image_id, files)
+        except PassedOverError:
+            return None
         except InvalidInputError as error:
             self.without.add(image_id)
             logger.warning("%s is ranked last: %s", image_id, error)
