@@ -2,6 +2,7 @@
 
 import logging
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,13 +16,17 @@ from training_study import Study
 from warm_recipe import write_warm_recipe
 
 from activelabel.acquisition.aggregation import mean
+from activelabel.data.files.image_files import AnyImage, ImageFiles
 from activelabel.data.preprocessing import prepare_image
 from activelabel.data.volumes import read_volume
 from activelabel.errors import InvalidInputError, NotReadyError
+from activelabel.loop.passing_over import PassingOver
 from activelabel.loop.proxy_scoring import ProxyScoring
+from activelabel.loop.pseudo_label_files import PseudoLabelFiles
 from activelabel.names import ScoreKind
 from activelabel.networks import build_network
 from activelabel.networks.bottleneck import bottleneck
+from activelabel.project.images import Images
 from activelabel.project.models.features import features_file, read_features
 from activelabel.project.models.proxy import initial_weights, proxy_is_missing, unscored_by_proxy
 from activelabel.project.models.publishing import publish_model
@@ -42,10 +47,10 @@ def publish(study: Study, kind: str = "proxy") -> None:
     publish_model(study.project, build_network(study.project.recipe.network, 2).state_dict(), {}, [], kind)
 
 
-def score(study: Study, files: CountedReads | None = None) -> dict[str, Any]:
+def score(study: Study, files: Images | None = None) -> dict[str, Any]:
     settings = study.project.recipe.proxy
     assert settings is not None
-    return ProxyScoring(study.project, settings).run(files or CountedReads(study.get_image_uri))  # type: ignore[arg-type]
+    return ProxyScoring(study.project, settings).run(files or CountedReads(study.get_image_uri))
 
 
 def features(study: Study, version: int = 1) -> dict[str, np.ndarray]:
@@ -139,6 +144,32 @@ def test_a_proxy_scoring_killed_among_the_scores_goes_on_with_those_that_are_lef
     assert score(warm, files)["scored"] == 2
     assert set(files.read) == set(warm.ids("training")) - set(before)
     assert before.items() <= warm.project.ledger.volume_scores(1, VARIANCE).items()
+
+
+def test_an_image_that_goes_while_its_pseudo_label_is_drawn_is_not_ranked_last(
+    warm: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lost, find = warm.ids("training")[0], PseudoLabelFiles.find
+    copies, drawn = tmp_path / "copies", list[str]()
+    copies.mkdir()
+
+    def fetched(image_id: str) -> Path:
+        """A copy of an image, made anew if it is gone."""
+        copy = copies / f"{image_id}.nii.gz"
+        return copy if copy.exists() else Path(shutil.copy(warm.get_image_uri(image_id), copy))
+
+    def lose(files: PseudoLabelFiles, image_id: str, image: AnyImage) -> Path:
+        """Remove the copy of an image the first time that its pseudo-label is to be drawn."""
+        drawn.append(image_id)
+        if image_id == lost and drawn.count(lost) == 1:
+            ImageFiles.of(image).path.unlink()
+        return find(files, image_id, image)
+
+    monkeypatch.setattr(PseudoLabelFiles, "find", lose)
+    passing = PassingOver(CountedReads(fetched))  # type: ignore[arg-type]  # nobody asks it for more than files
+    assert score(warm, passing) == {"model_version": 1, "scored": 6, "without_pseudo_label": []}
+    assert passing.failed.keys() == {lost}
+    assert warm.project.ledger.images_set_aside() == []
 
 
 def test_images_that_are_added_get_features_and_scores_beside_the_others(warm: Study) -> None:

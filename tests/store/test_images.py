@@ -165,6 +165,15 @@ def test_an_unreadable_image_is_set_aside_until_it_is_mended(study, clock):
     assert "a" in study.pool("training")
 
 
+def test_usable_images_come_by_pages(ledger):
+    ledger.sync_images(["a", "b", "c", "d", "e"], 1)
+    ledger.sync_images(["a", "b", "d", "e"], 1)
+    ledger.mark_unreadable("b", "truncated", None)
+    assert ledger.usable_after("", 2) == ["a", "d"]
+    assert ledger.usable_after("d", 2) == ["e"]
+    assert ledger.usable_after("e", 2) == []
+
+
 def test_the_pool_is_the_images_that_may_be_asked_for(ledger, clock):
     ids = [f"case_{number}" for number in range(8)]
     ledger.sync_images(ids, 2)

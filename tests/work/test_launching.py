@@ -7,8 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from training_study import TINY, Study
+from typer.testing import CliRunner
 
+from activelabel.cli.main import app
 from activelabel.errors import InvalidInputError, UnavailableError
+from activelabel.names import ScoreKind
+from activelabel.networks import build_network
+from activelabel.project.models.publishing import publish_model
+from activelabel.project.place import write_place
 from activelabel.work.launching import Fleet, RayWorkers, keep_fleet
 from activelabel.work.ray_cluster import check_answer
 from activelabel.work.tries import ImagesLeftError
@@ -229,6 +237,19 @@ def test_workers_stay_while_the_ledger_does_not_answer(cluster: Any) -> None:
     workers = RayWorkers(fleet, wait)
     keep_fleet(workers, fleet, left, lambda: False, until_done=True)
     assert looks == [0, 1, 1, 1]
+
+
+def test_a_fleet_scores_each_image_of_a_project_once(cluster: Any, study: Study) -> None:
+    project, left = study.project, study.ids("training")
+    torch.manual_seed(0)
+    publish_model(project, build_network(project.recipe.network, classes=2).state_dict(), {}, [])
+    write_place(project, {"recipe": str(TINY), "labels": "ball", "precision": "float32"})
+    where = ["--project", str(project.folder), "--device", "cpu", "--ray-address", cluster.address]
+    ended = CliRunner().invoke(app, ["work", *where, "--ray", "--most", "2", "--until-done"])
+    assert (ended.exit_code, ended.output.splitlines()[-1:]) == (0, [f"{len(left)} done"]), ended.output
+    assert project.ledger.scored_images(1, ScoreKind("variance")) == set(left)
+    assert (project.ledger.claims(), project.ledger.images_set_aside()) == ([], [])
+    assert not ray.is_initialized()
 
 
 @pytest.mark.parametrize(

@@ -19,8 +19,10 @@ class Shelf:
     def __init__(self) -> None:
         self.is_down = False
         self.broken: set[str] = set()
+        self.asked: list[str] = []
 
     def image_files(self, image_id: str) -> ImageFiles:
+        self.asked.append(image_id)
         if self.is_down or image_id in self.broken:
             raise UnavailableError(f"image '{image_id}': no answer")
         return ImageFiles(Path(__file__))
@@ -122,3 +124,17 @@ def test_what_was_refused_is_tried_again_after_a_while(turns: Turns, monkeypatch
     assert turns.take("a")
     assert not turns.take("a")
     assert turns.got[-1] == "a"
+
+
+def test_another_image_is_asked_for_each_time_to_see_whether_others_can_be_had(turns: Turns) -> None:
+    turns.shelf.is_down = True
+    for _ in range(4):
+        turns.take("b")
+    assert turns.shelf.asked == ["b", "a", "b", "c", "b", "a", "b", "c"]
+
+
+def test_where_no_other_image_is_none_is_asked_for(turns: Turns) -> None:
+    turns.shelf.broken = {"a", "b", "c"}
+    turns.passing.failed.update({one: UnavailableError("no answer") for one in "ac"})
+    assert turns.take("b")
+    assert turns.shelf.asked == ["b"]

@@ -41,6 +41,7 @@ from activelabel.project.opening import open_project
 from activelabel.project.place import write_place
 from activelabel.project.project import Project
 from activelabel.project.setting_aside import set_aside
+from activelabel.work.fetched import FetchedImages
 from activelabel.work.images import ServerImages, SharedFolder
 from activelabel.work.opening import Wanted, ledger_url, open_work
 from activelabel.work.token_file import read_token
@@ -672,3 +673,25 @@ def test_a_worker_whose_pass_is_not_known_any_more_makes_another_one(modelled: P
     assert modelled.ledger.end_sessions(":worker") == 1  # as `user logout`, or a copy of the ledger that is older
     worker.images.image_files(NAMES[1])
     assert modelled.ledger.end_sessions(":worker") == 1
+
+
+@pytest.mark.parametrize(("kind", "count"), [("score", 3), ("prepare", 4)])
+def test_a_fetched_image_that_vanishes_while_it_is_read_is_passed_over_and_fetched_again(
+    modelled: Project, server: str, kind: str, count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("activelabel.work.worker.RETRY_SECONDS", 0.05)
+    first, get = modelled.ledger.pool("training")[0], FetchedImages.get
+    asked: list[str] = []
+
+    def lose(images: FetchedImages, image_id: str, fetch: Any) -> Any:
+        """Remove the copy of an image as soon as it is there for the first time."""
+        files = get(images, image_id, fetch)
+        asked.append(image_id)
+        if image_id == first and asked.count(first) == 1:
+            files.path.unlink()
+        return files
+
+    monkeypatch.setattr(FetchedImages, "get", lose)
+    assert worker_of(modelled, kind, server=server).run() == count
+    assert asked.count(first) > 1
+    assert modelled.ledger.images_set_aside() == []

@@ -2,11 +2,13 @@
 
 import logging
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from activelabel.data.files.image_files import ImageFiles
-from activelabel.errors import ActiveLabelError, NotFoundError, UnavailableError
-from activelabel.project.images import DescribedImages
+from activelabel.errors import ActiveLabelError, InvalidInputError, NotFoundError, UnavailableError
+from activelabel.project.images import DescribedImages, Images
 
 logger = logging.getLogger(__name__)
 
@@ -52,18 +54,57 @@ class PassingOver:
         try:
             files = self._images.image_files(image_id)
         except (NotFoundError, UnavailableError) as error:
-            self.failed[image_id] = error
             self._in_a_row += 1
             if self._in_a_row >= MOST_IN_A_ROW:
+                self.failed[image_id] = error
                 raise
-            logger.warning("%s; it is passed over for now", error)
-            raise PassedOverError(str(error)) from error
+            raise self.pass_over(image_id, error) from error
         self._in_a_row = 0
         self.read += 1
         self.found += 1
         self.tries.pop(image_id, None)
         return files
 
+    def pass_over(self, image_id: str, error: ActiveLabelError) -> PassedOverError:
+        """Note why an image cannot be had now; the error to raise."""
+        self.failed[image_id] = error
+        logger.warning("%s; it is passed over for now", error)
+        return PassedOverError(str(error))
+
     def get_image_info(self, image_id: str) -> dict[str, Any]:
         """The information about an image."""
         return self._images.get_image_info(image_id)
+
+
+@contextmanager
+def files_to_read(image_id: str, images: Images) -> Iterator[ImageFiles]:
+    """The files of an image for a block that reads them. What goes while it is read is no fault of the image.
+
+    A copy goes when its image has changed in the PACS, or with a folder for temporary files that is cleaned.
+
+    Raises:
+        PassedOverError: the files have gone, and `images` are those of a worker, or as `PassingOver.image_files`.
+        UnavailableError: they have gone, and can be had again.
+    """
+    files = images.image_files(image_id)
+    try:
+        yield files
+    except InvalidInputError as error:
+        if _are_there(files) or not _can_be_had(image_id, images):
+            raise
+        gone = UnavailableError(f"image '{image_id}': {files.name} has gone while it was read")
+        raise (images.pass_over(image_id, gone) if isinstance(images, PassingOver) else gone) from error
+
+
+def _are_there(files: ImageFiles) -> bool:
+    return all(path.exists() for path in files.paths)
+
+
+def _can_be_had(image_id: str, images: Images) -> bool:
+    """Whether the files of an image can be had once more; a worker passes over one that is missing."""
+    try:
+        return _are_there(images.image_files(image_id))
+    except NotFoundError:
+        if isinstance(images, PassingOver):
+            raise
+        return False

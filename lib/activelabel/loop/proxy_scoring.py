@@ -4,12 +4,13 @@ import logging
 from typing import Any
 
 from activelabel.acquisition.score import Score
+from activelabel.data.files.image_files import ImageFiles
 from activelabel.data.files.one_case import one_case
 from activelabel.data.preprocessing import PreparedImage
 from activelabel.errors import InvalidInputError
 from activelabel.loop.features import keep_features
 from activelabel.loop.holding import Holding
-from activelabel.loop.passing_over import PassedOverError
+from activelabel.loop.passing_over import PassedOverError, files_to_read
 from activelabel.loop.progress_log import Remaining
 from activelabel.loop.pseudo_label_files import pseudo_label_files
 from activelabel.loop.written_behind import ScoresBehind
@@ -98,6 +99,10 @@ class ProxyScoring:
         return scored
 
 
+class _NoPseudoLabelError(InvalidInputError):
+    """An image can be read, and has no pseudo-label."""
+
+
 class _Pool:
     """The prepared images for the proxy model. `without` holds the images found to have no pseudo-label."""
 
@@ -115,18 +120,23 @@ class _Pool:
             return None
         ledger = self._project.ledger
         try:
-            files = self._images.image_files(image_id)
-            image = prepare_case(image_id, files, ledger, self._preprocessing, self._kept)
+            with files_to_read(image_id, self._images) as files:
+                image = prepare_case(image_id, files, ledger, self._preprocessing, self._kept)
+                self._require_pseudo_label(image_id, files)
         except PassedOverError:
+            return None
+        except _NoPseudoLabelError as error:
+            self.without.add(image_id)
+            logger.warning("%s is ranked last: %s", image_id, error)
             return None
         except InvalidInputError as error:
             set_aside(image_id, error, ledger, self._images)
             return None
+        return image
+
+    def _require_pseudo_label(self, image_id: str, files: ImageFiles) -> None:
         try:
             with one_case(image_id):
                 self._files.find(image_id, files)
         except InvalidInputError as error:
-            self.without.add(image_id)
-            logger.warning("%s is ranked last: %s", image_id, error)
-            return None
-        return image
+            raise _NoPseudoLabelError(str(error)) from error

@@ -12,7 +12,7 @@ from activelabel.data.slices import slice_axis
 from activelabel.errors import InvalidInputError
 from activelabel.loop.features import keep_features
 from activelabel.loop.holding import Holding
-from activelabel.loop.passing_over import PassedOverError
+from activelabel.loop.passing_over import PassedOverError, files_to_read
 from activelabel.loop.progress_log import Remaining
 from activelabel.loop.race import race_project
 from activelabel.loop.written_behind import ScoresBehind
@@ -137,8 +137,8 @@ class _Reader:
         """The network's input for an image; None for one that cannot be read, which is set aside or passed over."""
         ledger = self._project.ledger
         try:
-            files = self._images.image_files(image_id)
-            image = prepare_case(image_id, files, ledger, self._preprocessing, self._kept, self._snapshot)
+            with files_to_read(image_id, self._images) as files:
+                image = prepare_case(image_id, files, ledger, self._preprocessing, self._kept, self._snapshot)
             self.axes[image_id] = self._axis(image_id, image.original)
         except PassedOverError:
             return None

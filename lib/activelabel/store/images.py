@@ -71,6 +71,13 @@ class Images(ImageSync):
         with self._reading() as session:
             return [record_of(row, Image) for row in image_rows(session, ids).values()]
 
+    def usable_after(self, after: str, most: int) -> list[str]:
+        """The first images with ids after `after` that are present and, as far as is known, can be read, by id."""
+        usable = (ImageRow.present.is_(True), ImageRow.unreadable_reason.is_(None))
+        page = select(ImageRow.id).where(*usable, ImageRow.id > after).order_by(ImageRow.id).limit(most)
+        with self._reading() as session:
+            return list(session.scalars(page))
+
     def images_set_aside(self) -> list[Image]:
         """The images that are present and cannot be used, by id."""
         aside = select(ImageRow).where(ImageRow.present.is_(True), ImageRow.unreadable_reason.is_not(None))

@@ -5,11 +5,9 @@ import http.client
 import json
 import os
 import ssl
-import tempfile
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -32,13 +30,12 @@ from activelabel.errors import (
 from activelabel.project.listing import listed_files
 from activelabel.project.project import Project
 from activelabel.store.records.models import ModelVersion
+from activelabel.work.fetched import FetchedImages
 
 _TIMEOUT_SECONDS = 120
 _CHUNK = 2**20
 _DIGITS = 20
 """No header has a number of so many digits."""
-_FETCHED_KEPT = 8
-"""How many fetched images a worker keeps: it reads each once, perhaps some ahead."""
 
 
 class SharedFolder:
@@ -129,25 +126,19 @@ class ServerImages:
         self._opener = urllib.request.build_opener(_NoRedirect())
         self._layout = layout
         self._models_folder = models_folder
-        self._folder = tempfile.TemporaryDirectory(prefix="activelabel-images-")
-        self._fetched: OrderedDict[str, ImageFiles] = OrderedDict()
+        self._fetched = FetchedImages()
 
     def image_files(self, image_id: str) -> ImageFiles:
         """The files of an image, fetched unless they are among the last ones.
+
+        They stay until the thread that asks asks for another image.
 
         Raises:
             NotFoundError: the server has no such image.
             NotLoggedInError: the server wants a token, or another one.
             UnavailableError: the server does not answer.
         """
-        if image_id not in self._fetched:
-            while len(self._fetched) >= _FETCHED_KEPT:
-                _, old = self._fetched.popitem(last=False)
-                for path in old.paths:
-                    path.unlink(missing_ok=True)
-            self._fetched[image_id] = self._fetch_image(image_id)
-        self._fetched.move_to_end(image_id)
-        return self._fetched[image_id]
+        return self._fetched.get(image_id, self._fetch_image)
 
     def get_image_info(self, image_id: str) -> dict[str, Any]:
         """Nothing: no worker needs it."""
@@ -185,8 +176,7 @@ class ServerImages:
                 f"{self._address}: what came is not model {model.version}: another model is in use by now"
             )
 
-    def _fetch_image(self, image_id: str) -> ImageFiles:
-        folder = Path(tempfile.mkdtemp(dir=self._folder.name))
+    def _fetch_image(self, image_id: str, folder: Path) -> ImageFiles:
         first, part, parts, changed = Path(), 0, 1, 0
         while part < parts:
             headers = self._fetch("/datastore/image", {"image": image_id, "part": str(part)}, folder / "part")

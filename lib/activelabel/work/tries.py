@@ -154,11 +154,17 @@ class Tries:
 
     def _another_can_be_had(self, failed: Mapping[str, ActiveLabelError]) -> bool:
         """Ask for an image that none of those is, another one each time: what was had before may be kept here."""
-        others = [image.id for image in self._ledger.images() if image.usable and image.id not in failed]
-        others = [one for one in others if one not in self.left_to_others]
-        if not others:
+        in_vain = failed.keys() | self.left_to_others.keys()
+
+        def first(after: str) -> str | None:
+            """The first one behind an id that was not tried in vain: there is none if so many hold none."""
+            some = self._ledger.usable_after(after, len(in_vain) + 1)
+            return next((one for one in some if one not in in_vain), None)
+
+        asked = first(self._asked_last) or first("")
+        if asked is None:
             return False
-        asked = self._asked_last = next((one for one in others if one > self._asked_last), others[0])
+        self._asked_last = asked
         try:
             if isinstance(self._images, ServerImages):
                 self._images.require_answer(asked)

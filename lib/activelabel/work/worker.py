@@ -12,7 +12,7 @@ from typing import Literal
 from activelabel.errors import InvalidInputError, NotFoundError, NotReadyError, UnavailableError
 from activelabel.loop.due import Work, read_situation, work_due
 from activelabel.loop.holding import LEASE_SECONDS, Holding
-from activelabel.loop.passing_over import PassedOverError, PassingOver
+from activelabel.loop.passing_over import PassedOverError, PassingOver, files_to_read
 from activelabel.loop.proxy_scoring import ProxyScoring
 from activelabel.loop.scoring import VolumeScoring, scored_measure
 from activelabel.loop.training.proxy import ProxyTraining
@@ -183,8 +183,8 @@ class Worker:
         def prepared(image_id: str) -> bool:
             """Read and prepare an image; whether this worker could get at it."""
             try:
-                files = self._passing.image_files(image_id)
-                image = prepare_case(image_id, files, ledger, self.project.preprocessing, kept)
+                with files_to_read(image_id, self._passing) as files:
+                    image = prepare_case(image_id, files, ledger, self.project.preprocessing, kept)
                 fixed_axis(ledger, image_id, image.original, self.project.slice_plane)
             except PassedOverError:
                 return False
@@ -228,7 +228,7 @@ class Worker:
 def left_to_do(project: Project, kind: Kind) -> int:
     """How many pieces of a kind of work are left, claimed or not."""
     if kind == "prepare":
-        return sum(image.usable and image.content_sha256 is None for image in project.ledger.images())
+        return project.ledger.count_to_prepare()
     situation = read_situation(project, scored_measure(project))
     if kind == "score":
         return situation.unscored_by_proxy or situation.unscored
@@ -238,7 +238,7 @@ def left_to_do(project: Project, kind: Kind) -> int:
 def images_left(project: Project, kind: Kind) -> set[str]:
     """The images that are left to prepare, or else to score."""
     if kind == "prepare":
-        return {image.id for image in project.ledger.images() if image.usable and image.content_sha256 is None}
+        return set(project.ledger.to_prepare())
     proxy, measure = project.recipe.proxy, scored_measure(project)
     situation = read_situation(project, measure)
     if situation.unscored_by_proxy and proxy is not None:

@@ -170,6 +170,8 @@ def test_images_to_prepare_are_those_that_were_never_read(scored_study: Ledger) 
     for image_id in "abd":
         scored_study.record_file(image_id, "0" * 64, 1, 1, [0.0])
     assert scored_study.claim_images(Job("prepare"), "worker", 60, limit=9) == ["c", "e", "f"]
+    assert scored_study.to_prepare() == ["c", "e", "f"]  # claimed or not
+    assert scored_study.count_to_prepare() == 3
     assert scored_study.claim_images(JOB, "other", 60, limit=9) == list("abcdef")  # another kind of work
 
 

@@ -35,6 +35,8 @@ _NOW = bindparam("now", type_=UtcDateTime)
 _OF_JOB = and_(WorkClaimRow.kind == bindparam("kind"), WorkClaimRow.model_version == bindparam("model"))
 _HOLDS = and_(_OF_JOB, WorkClaimRow.expires_at > _NOW)
 _TO_PREPARE = and_(ImageRow.present.is_(True), ImageRow.unreadable_reason.is_(None), ImageRow.content_sha256.is_(None))
+TO_PREPARE = select(ImageRow.id).where(_TO_PREPARE).order_by(ImageRow.id)
+COUNT_TO_PREPARE = select(func.count()).select_from(ImageRow).where(_TO_PREPARE)
 
 ANY_HELD = select(select(WorkClaimRow).where(_HOLDS).exists())
 """Whether somebody holds an image of the job."""

@@ -21,6 +21,7 @@ from activelabel.store.schema.work import WorkClaimRow
 from activelabel.store.work.claim_statements import (
     ALL_HELD,
     ANY_HELD,
+    COUNT_TO_PREPARE,
     END_EXPIRED,
     END_OWN,
     EXTEND,
@@ -30,6 +31,7 @@ from activelabel.store.work.claim_statements import (
     NEED_NO_SCORE_OR_HELD,
     PREPARING,
     SCORING,
+    TO_PREPARE,
     ImageStatements,
 )
 from activelabel.store.work.left_to_score import LeftToScore, values_of
@@ -140,6 +142,16 @@ class Claims(LeftToScore):
             if session.scalar(ANY_HELD, {**job.values, "now": self._shared_now(session)}):
                 return True
         return bool(self._find(job, "", _AT_FIRST, claimed_too=True))
+
+    def to_prepare(self) -> list[str]:
+        """The images that are usable and that nobody has read, claimed or not, by id."""
+        with self._reading() as session:
+            return list(session.scalars(TO_PREPARE))
+
+    def count_to_prepare(self) -> int:
+        """The number of images that `to_prepare` lists, without reading those that somebody has read."""
+        with self._reading() as session:
+            return session.scalar(COUNT_TO_PREPARE) or 0
 
     def _find(self, job: Job, after: str, size: int, claimed_too: bool = False) -> list[str]:
         """Some of the first images after `after` that may be claimed; empty if there is none. Nothing is locked."""
