@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from activelabel.data.files.image_files import ChannelFile, ImageFiles
+from activelabel.data.files.one_case import one_case
 from activelabel.errors import InvalidInputError, NotFoundError, UnavailableError
 from activelabel.loop.passing_over import PassedOverError, PassingOver, files_to_read
 
@@ -58,6 +59,20 @@ def test_a_worker_passes_over_an_image_that_went_whether_or_not_it_can_be_had_ag
         with pytest.raises(PassedOverError):
             read(passing, goes=True)
         assert isinstance(passing.failed["a"], why)
+
+
+def needs_memory(folder: Folder | PassingOver) -> None:
+    """Read an image for which the memory is too small."""
+    with files_to_read("a", folder), one_case("a"):
+        raise MemoryError
+
+
+def test_a_worker_passes_over_an_image_for_which_it_has_too_little_memory(files: ImageFiles) -> None:
+    folder = Folder(files, lambda: None)
+    with pytest.raises(PassedOverError, match="a: it needs more memory than there is"):
+        needs_memory(PassingOver(folder))
+    with pytest.raises(InvalidInputError, match="a: it needs more memory than there is"):
+        needs_memory(folder)
 
 
 def test_an_image_that_is_there_and_cannot_be_read_is_at_fault(files: ImageFiles) -> None:

@@ -1,5 +1,6 @@
 """Fetched images: none is removed while a thread reads it, and threads that want the same one fetch it once."""
 
+import shutil
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -121,3 +122,10 @@ def test_an_image_whose_copy_somebody_has_removed_is_fetched_again(source: Sourc
     images.get("one", source.fetch).path.unlink()
     assert images.get("one", source.fetch).exists()
     assert len(source.files) == 2
+
+
+def test_images_are_fetched_though_their_folder_for_temporary_files_is_gone(source: Source) -> None:
+    images = FetchedImages()
+    images.get("one", source.fetch)
+    shutil.rmtree(source.files[0].parents[1])
+    assert images.get("one", source.fetch).exists()

@@ -268,6 +268,14 @@ def test_half_an_image_is_none(modelled: Project, server: str, tmp_path: Path) -
         ServerImages(server, lambda: "word", modelled.layout, tmp_path).image_files("half")
 
 
+def test_a_full_disk_of_the_worker_is_told_as_that(modelled: Project, server: str, tmp_path: Path) -> None:
+    model = modelled.current_model()
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / f".{model.file}.unfinished").symlink_to("/dev/full")
+    with pytest.raises(UnavailableError, match="no room for it on the disk of this worker"):
+        ServerImages(server, lambda: "word", modelled.layout, tmp_path / "own").fetch_model(model)
+
+
 def test_a_model_that_was_replaced_while_it_was_fetched_is_fetched_again(
     modelled: Project, server: str, tmp_path: Path
 ) -> None:

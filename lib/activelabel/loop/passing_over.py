@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from activelabel.data.files.image_files import ImageFiles
+from activelabel.data.files.one_case import for_want_of_memory
 from activelabel.errors import ActiveLabelError, InvalidInputError, NotFoundError, UnavailableError
 from activelabel.project.images import DescribedImages, Images
 
@@ -80,16 +81,20 @@ class PassingOver:
 def files_to_read(image_id: str, images: Images) -> Iterator[ImageFiles]:
     """The files of an image for a block that reads them. What goes while it is read is no fault of the image.
 
-    A copy goes when its image has changed in the PACS, or with a folder for temporary files that is cleaned.
+    A copy goes when its image has changed in the PACS, or with a folder for temporary files that is cleaned. Nor is it
+    the fault of the image that a worker has too little memory for it: another may have more.
 
     Raises:
-        PassedOverError: the files have gone, and `images` are those of a worker, or as `PassingOver.image_files`.
+        PassedOverError: the files have gone, or the memory is too small for them, and `images` are those of a worker,
+            or as `PassingOver.image_files`.
         UnavailableError: they have gone, and can be had again.
     """
     files = images.image_files(image_id)
     try:
         yield files
     except InvalidInputError as error:
+        if isinstance(images, PassingOver) and for_want_of_memory(error):
+            raise images.pass_over(image_id, error) from error
         if _are_there(files) or not _can_be_had(image_id, images):
             raise
         gone = UnavailableError(f"image '{image_id}': {files.name} has gone while it was read")

@@ -39,6 +39,7 @@ class FetchedImages:
                 shutil.rmtree(folder, ignore_errors=True)
             if files is not None:
                 return files
+            Path(self._parent.name).mkdir(mode=0o700, exist_ok=True)  # what cleans the folder above may have taken it
             folder = Path(tempfile.mkdtemp(dir=self._parent.name))
             try:
                 files = fetch(image_id, folder)

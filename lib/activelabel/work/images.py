@@ -20,6 +20,7 @@ from activelabel.data.files.digest import file_sha256
 from activelabel.data.files.image_files import ImageFiles
 from activelabel.data.files.names import ENDINGS, ending_of
 from activelabel.data.files.studies_folder import FolderContent, find_images
+from activelabel.data.files.writing import NO_ROOM
 from activelabel.errors import (
     ForbiddenError,
     InvalidInputError,
@@ -224,6 +225,8 @@ class ServerImages:
         except urllib.error.HTTPError as error:
             raise _explained(error, self._address, path) from error
         except (OSError, ssl.SSLError, http.client.HTTPException) as error:
+            if isinstance(error, OSError) and error.errno in NO_ROOM:  # of what writes the answer down
+                raise UnavailableError(f"{self._address}{path}: no room for it on the disk of this worker") from error
             raise UnavailableError(f"{self._address}{path}: no answer ({error}): is the server running?") from error
 
     def _open(self, address: str) -> http.client.HTTPResponse:
