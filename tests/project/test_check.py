@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from small_studies import AFFINE_RAS, TINY_RECIPE, boxes, write_image, write_model, write_nifti
 
+from activelabel.backports import ON_WINDOWS
 from activelabel.cli.main import main
 from activelabel.errors import InvalidInputError
 from activelabel.project.check import checks_of
@@ -130,6 +131,7 @@ def test_check_names_each_changed_file_and_what_to_do(
     project: Project, check: Callable[..., Checked], damage: str
 ) -> None:
     spoil, expected = DAMAGE[damage]
+    project.ledger.forget_contents(project.ledger.label_contents())
     spoil(project)
     code, lines = check()
     assert code == 1
@@ -137,6 +139,19 @@ def test_check_names_each_changed_file_and_what_to_do(
     assert expected in named
     assert ": " in named.partition(expected)[2] or named.endswith(expected) or "put" in named
     assert summary == "1 of 7 files are not what they were"
+
+
+@pytest.mark.skipif(ON_WINDOWS, reason="every label waits for its file there")
+@pytest.mark.parametrize("damage", [Path.unlink, flip], ids=["gone", "flipped"])
+def test_a_label_whose_content_the_ledger_has_yet_is_put_back(
+    project: Project, check: Callable[..., Checked], damage: Callable[[Path], None]
+) -> None:
+    draft = project.ledger.draft_history("b")[0].file
+    content = project.ledger.label_contents()[draft]
+    damage(project.labels_folder / draft)
+    assert check() == (0, ["7 files are what they were when they were kept"])
+    assert (project.labels_folder / draft).read_bytes() == content
+    assert project.ledger.label_contents()[draft] == content, "the disk may not have it yet"
 
 
 def test_check_of_a_folder_without_a_project_is_one_line(check: Callable[..., Checked], tmp_path: Path) -> None:

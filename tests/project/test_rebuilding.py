@@ -325,6 +325,34 @@ def test_a_changed_label_and_a_damaged_record_are_named(
     assert f"{labels[2].name}: the record beside it is damaged" in printed
 
 
+@pytest.mark.parametrize("cut", [lambda _: b"", lambda content: content[:-9]], ids=["empty", "cut short"])
+def test_a_newest_label_that_a_power_cut_took_with_its_record_and_the_ledger_is_named_and_passed_over(
+    project: Project,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    cut: Callable[[bytes], bytes],
+) -> None:
+    store = open_datastore(project, project.studies, follow_changes=True)
+    store.close()
+    before = project.ledger.annotations()
+    newest = next(label for label in before if label.annotator == "bob")
+    label = project.labels_folder / newest.file
+    shown = Path(project.studies) / "labels" / "final" / f"{newest.image_id}.nii.gz"
+    record_file(label).unlink()
+    for file in (label, shown):
+        file.write_bytes(cut(file.read_bytes()))
+    lose_ledger(project)
+
+    assert restored(monkeypatch, project) == 0
+
+    (line,) = (line for line in capsys.readouterr().out.splitlines() if label.name in line)
+    assert line.startswith(f"{newest.file}: it has no record, and is passed over: {label.name}: ")
+    store = open_datastore(project, project.studies, follow_changes=True)
+    store.close()
+    assert newest.file not in project.ledger.label_files()
+    assert [label.file for label in project.ledger.annotations()] == [label.file for label in before if label != newest]
+
+
 def contradict(row: dict[str, Any]) -> None:
     row["id"] = 1
 

@@ -26,11 +26,13 @@ def export(
     """Write the finished data set of a project: images, labels with their names, the split, and the audit trail.
 
     What is exported is what a training would learn from: finished labels that no reviewer has returned, and with
-    `--conf review true` only approved ones. The command changes nothing, and the server may run.
+    `--conf review true` only approved ones. The command changes nothing, but puts back what a power cut took of the
+    newest labels, and the server may run.
     """
     # Here, so that the command's --help does not wait for torch.
     from activelabel.project.existing import existing_ledger
     from activelabel.project.export.writing import export_dataset
+    from activelabel.project.labels.unsynced import write_lost
     from activelabel.project.opening import plan_project
     from activelabel.project.settings import setting_pairs
 
@@ -40,6 +42,7 @@ def export(
     pairs = setting_pairs(conf or [])
     existing_ledger(str(APP_FOLDER), studies, pairs).check()
     project = plan_project(str(APP_FOLDER), studies, pairs)
+    write_lost(project.ledger, project.labels_folder)
     done = export_dataset(project, images_of(project), out, layout, follow)
     for line in done.left_out:
         say(f"left out: {line}", "yellow")

@@ -16,6 +16,7 @@ from typing import Any
 
 from activelabel.data.files.digest import file_sha256
 from activelabel.data.files.names import is_tag
+from activelabel.data.files.opening import open_stored
 from activelabel.data.files.studies_folder import LABEL_ENDING, find_images
 from activelabel.errors import InvalidInputError, NotReadyError
 from activelabel.project.given.patients import given_patients, patients_of_rebuilt
@@ -105,7 +106,12 @@ def _read_archive(project: Project) -> _Archive:
             elif file_sha256(label) != record.get("sha256"):
                 archive.lines.append(f"{name}: the file has changed since it was kept: put it back, or draw it again")
         elif label.is_file():
-            archive.bare[str(name.parent)].append(label)
+            try:
+                open_stored(label)
+            except InvalidInputError as error:  # a power cut that took its record may have cut the file short
+                archive.lines.append(f"{name}: it has no record, and is passed over: {error}")
+            else:
+                archive.bare[str(name.parent)].append(label)
     return archive
 
 

@@ -25,6 +25,7 @@ from activelabel.cli.doctor.versions import PINS, Finding
 from activelabel.cli.main import app
 from activelabel.project.opening import open_project
 from activelabel.project.readability import note_image
+from activelabel.store.cases.new_annotation import Unsynced
 from local_pacs.ct_series import ct_series
 from local_pacs.orthanc import Orthanc
 
@@ -182,6 +183,17 @@ def test_a_label_that_was_changed_on_disk_is_named_and_the_ledger_stays_unchange
     found = findings(cases.studies, labels="ball")["case"]
     assert found.text.startswith("blob_00: the file of its label (version 1, by ann) has changed on disk")
     assert project.ledger.current_annotation("blob_00").file_size is None
+
+
+def test_a_label_whose_content_the_ledger_has_yet_is_put_back(blobs: Callable[[int], Any]) -> None:
+    cases = blobs(1)
+    project = open_project("app", str(cases.studies), {"labels": "ball"})
+    project.ledger.sync_images(["blob_00"], 0)
+    content = cases.label_of("blob_00").read_bytes()
+    told = {"label_names": ["ball"], "unsynced": Unsynced(content)}
+    record_annotation(project.ledger, "blob_00", "a/b.nii.gz", hashlib.sha256(content).hexdigest(), "ann", **told)
+    assert "case" not in findings(cases.studies, labels="ball")
+    assert (project.labels_folder / "a" / "b.nii.gz").read_bytes() == content
 
 
 def test_links_out_of_the_studies_are_counted_and_the_setting_is_named(

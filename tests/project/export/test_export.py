@@ -19,8 +19,10 @@ from small_studies import AFFINE_RAS, SHAPE, TINY_RECIPE, boxes, write_nifti
 
 from activelabel.annotation.archive import open_archive
 from activelabel.annotation.label_info import LabelInfo
+from activelabel.backports import ON_WINDOWS
 from activelabel.cli.main import main
 from activelabel.data.dataset_json import read_dataset
+from activelabel.data.files.behind import wait_for_disk
 from activelabel.data.files.studies_folder import find_images
 from activelabel.data.given_splits import read_split
 from activelabel.data.labels.label_texts import text_of
@@ -315,9 +317,13 @@ def test_a_case_that_was_set_aside_is_left_out_and_said(clinic: Clinic) -> None:
     assert (done.validation, done.left_out) == (1, ("a: torn",))
 
 
-def test_the_command_says_what_it_wrote(
+def test_the_command_says_what_it_wrote_and_puts_back_labels_whose_contents_the_ledger_has_yet(
     clinic: Clinic, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
+    assert wait_for_disk(60)
+    assert clinic.ledger.label_contents() or ON_WINDOWS
+    for file in clinic.ledger.label_contents():
+        (clinic.project.labels_folder / file).unlink()
     out = clinic.folder / "mine"
     words = ["--studies", clinic.studies, "--out", out, "--conf", "recipe", TINY_RECIPE, "--layout", "bids"]
     monkeypatch.setattr(sys, "argv", ["activelabel", "export", *map(str, words)])

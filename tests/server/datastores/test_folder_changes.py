@@ -42,6 +42,7 @@ def open_store(tmp_path: Path) -> Iterator[Callable[..., LedgerDatastore]]:
         if not watched:
             store._observer.stop()
             store._observer.join()
+            store._look.close()  # else what the watch has told already is looked at by a thread, beside the test
         return store
 
     yield open_

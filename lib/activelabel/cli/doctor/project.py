@@ -25,6 +25,7 @@ from activelabel.loop.training_cases import check_case
 from activelabel.prediction.devices.precision import choose_precision
 from activelabel.project.given.patients import given_patients
 from activelabel.project.labels.kept_names import check_names
+from activelabel.project.labels.unsynced import write_lost
 from activelabel.project.modality import configured_modality, declared_or_voted
 from activelabel.project.models.standing import read_standing
 from activelabel.project.opening import plan_project, plan_without_labels
@@ -74,6 +75,7 @@ def _examine(app_dir: str, studies: str, conf: Mapping[str, str]) -> Iterator[Fi
         if begun:
             project.ledger.check()
             check_names(project.ledger, project.labels)
+            write_lost(project.ledger, project.labels_folder)
         if is_pacs(studies):
             info = {one.uid: one.info for one in series}
             yield from parts_of_pacs(project, patients_of(info, given_patients(project.settings)), begun=begun)

@@ -17,16 +17,29 @@ def write_unsynced(ledger: Ledger, kept: Path) -> None:
     Raises:
         OSError: the disk is full or cannot be written; the ledger goes on to keep the contents.
     """
+    names = write_lost(ledger, kept)
+    for name in names:
+        sync_file(kept / name)
+    for folder in {kept, *((kept / name).parent for name in names)} if names else ():
+        sync_folder(folder)
+    if names:
+        ledger.forget_contents(names)
+
+
+def write_lost(ledger: Ledger, kept: Path) -> list[str]:
+    """Write anew what is not as the ledger keeps its content; return the names of all files whose content it keeps.
+
+    The ledger stays as it is, so that a command that reads labels may do this also while a server runs: whose files are
+    there before the ledger has their contents.
+
+    Raises:
+        OSError: the disk is full or cannot be written.
+    """
     contents = ledger.label_contents()
     for name, content in contents.items():
         file = kept / name
-        if file.is_file() and file.read_bytes() == content:
-            sync_file(file)
-        else:
+        if not (file.is_file() and file.read_bytes() == content):
             make_lasting_folder(file.parent)
             write_atomically(file, content)
             logger.warning("the label %s was gone, or cut short, as after a power cut, and is written anew", name)
-    for folder in {kept, *((kept / name).parent for name in contents)} if contents else ():
-        sync_folder(folder)
-    if contents:
-        ledger.forget_contents(contents)
+    return [*contents]
