@@ -43,17 +43,19 @@ def test_ctrl_c_while_the_command_imports_its_modules_is_one_line_and_exit_code_
     assert (ended.value.code, capsys.readouterr().err) == (130, "stopped\n")
 
 
-@pytest.mark.parametrize(("before", "during"), [("", "PASSIVE"), ("ACTIVE", "ACTIVE")])
+@pytest.mark.parametrize(("before", "during", "spins"), [("", "PASSIVE", "1000"), ("ACTIVE", "ACTIVE", None)])
 def test_threads_of_openmp_sleep_while_they_wait_unless_the_user_says_otherwise(
-    before: str, during: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    before: str, during: str, spins: str | None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("OMP_WAIT_POLICY", before)  # so that it is put back at the end
+    monkeypatch.setenv("GOMP_SPINCOUNT", "")  # so that both are put back at the end
+    monkeypatch.delenv("GOMP_SPINCOUNT")
+    monkeypatch.setenv("OMP_WAIT_POLICY", before)
     if not before:
         monkeypatch.delenv("OMP_WAIT_POLICY")
     monkeypatch.setattr(sys, "argv", ["activelabel", "--version"])
     with pytest.raises(SystemExit) as ended:
         main()
-    assert (ended.value.code, os.environ["OMP_WAIT_POLICY"]) == (0, during)
+    assert (ended.value.code, os.environ["OMP_WAIT_POLICY"], os.environ.get("GOMP_SPINCOUNT")) == (0, during, spins)
     assert capsys.readouterr().out.startswith("activelabel ")
 
 

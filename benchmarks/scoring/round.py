@@ -7,8 +7,8 @@ A project with a model scores all its images; then a second model of the same we
 prepared images that were kept. Beside it, group by group in turn: bare forward passes, and the host's scoring
 (epistemic, version 2) with the same network, windows and repeats. Seconds are those of the processor, because other
 programs share the machine; use one thread. How many times the bare passes a round takes is also printed by the clock,
-by which its user waits: on a quiet machine, and for all cores with OMP_WAIT_POLICY=passive instead of
-OMP_NUM_THREADS=1, as the server and the command `activelabel` have it.
+by which its user waits: on a quiet machine, and for all cores with GOMP_SPINCOUNT=1000 instead of OMP_NUM_THREADS=1, as
+the server and the command `activelabel` have it (`activelabel.idle_threads`).
 
 Arms of ours: `all` makes all repeats for each volume; `racing` only for those that may be asked for, one in eight;
 `apart` has windows that overlap no more than they must (`prediction.window_overlap = 0`), and `racing apart` both;

@@ -1,8 +1,8 @@
 """The command `activelabel`, also as `python -m activelabel`: a Python that does not fit is refused before the rest."""
 
-import os
 import sys
 
+from activelabel.idle_threads import let_idle_threads_sleep
 from activelabel.python_version import require_fit_python
 
 STOPPED_BY_CTRL_C = 130
@@ -12,9 +12,7 @@ STOPPED_BY_CTRL_C = 130
 def main() -> None:
     """Run the command."""
     require_fit_python()
-    # OpenMP reads this when torch is loaded. By default its threads spin while they wait, and those of each thread that
-    # reads images or makes scores take time from the network: a round took twice its passes on two cores.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    let_idle_threads_sleep()
     try:
         from activelabel.cli.main import main as run  # what it imports may be unreadable for another Python
 

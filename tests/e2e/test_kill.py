@@ -163,10 +163,13 @@ def running(server: RunningServer, target: str) -> list[psutil.Process]:
 
 
 def is_idle(server: RunningServer) -> bool:
-    """Whether nothing is to be learnt from, and all that is left is scored with the newest model."""
+    """Whether nothing is to be learnt from, and all that is left is scored with the model in use.
+
+    If that is not the newest, it has scored the case that was annotated last as well.
+    """
     progress = server.progress()
     left = progress["images"] - progress["annotated"]
-    return bool(progress["new_annotations"] == 0 and progress["scored"] == left and not server.children("scoring"))
+    return bool(progress["new_annotations"] == 0 and progress["scored"] >= left and not server.children("scoring"))
 
 
 def is_killed(process: psutil.Process) -> bool:

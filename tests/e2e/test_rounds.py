@@ -58,8 +58,11 @@ def go_through_rounds(server: RunningServer, cases: Any, rounds: int) -> list[fl
     """Go through the rounds, and return the validation Dice of each model."""
     server.start()
     asked: list[str] = []
-    while server.progress()["new_training_annotations"] < server.info()["recipe"]["query"]["start"]:
+    start = server.info()["recipe"]["query"]["start"]
+    roles: list[str] = []
+    while roles.count("training") < start:  # the server's own count is 0 again once it has trained
         sample = server.next_sample()
+        roles.append(sample["role"])
         assert "no model yet" in sample["reason"] or "validation case" in sample["reason"]
         asked.append(annotate(server, cases, sample))
     dice = []

@@ -77,8 +77,11 @@ class Reader:
         """Draw a first volume, then rounds of slices, and return the validation Dice of each model."""
         self.server.start()
         dice = []
-        while self.server.progress()["new_training_annotations"] < START:
-            self.answer(self.server.next_sample(self.strategy))
+        roles: list[str] = []
+        while roles.count("training") < START:  # the server's own count is 0 again once it has trained
+            sample = self.server.next_sample(self.strategy)
+            roles.append(sample["role"])
+            self.answer(sample)
         for version in range(1, MODELS + 1):
             self.server.wait_for_model(version)
             dice.append(self.validation_dice())

@@ -78,8 +78,10 @@ def draw_the_start_set(server: RunningServer, cases: Any) -> tuple[Path, Ledger]
     project = Path(cases.studies) / "activelabel"
     ledger = Ledger(sqlite_url(project / "ledger.sqlite"))
     server.wait_for(lambda: ranked_by_proxy(ledger), "the ranking by the proxy model")
-    while server.progress()["new_training_annotations"] < START:
+    roles: list[str] = []
+    while roles.count("training") < START:  # the server's own count is 0 again once it has trained
         sample = server.next_sample()
+        roles.append(sample["role"])
         server.save_label(sample["id"], cases.label_of(sample["id"]))
     return project, ledger
 

@@ -6,8 +6,8 @@ does the same as `python -m monailabel.main start_server`, but answers first req
 """
 
 import gc
-import os
 
+from activelabel.idle_threads import let_idle_threads_sleep
 from activelabel.lean_imports import NOT_NEEDED, absent, import_monai, imported_later
 
 FOR_DICOM = ("itk", "pydicom_seg", "SimpleITK")
@@ -28,9 +28,7 @@ def import_monai_for_host() -> None:
 
 
 if __name__ == "__main__":
-    # OpenMP reads this when torch is loaded. By default its threads spin while they wait, and take time from those of
-    # other processes: a training beside a server took three times as long.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    let_idle_threads_sleep()
     gc.disable()  # until the app is loaded (`server.host_app.main`)
     import_monai_for_host()
     from monailabel.main import Main

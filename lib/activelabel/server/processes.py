@@ -18,6 +18,7 @@ from monailabel.utils.async_tasks.utils import background_executors, background_
 from activelabel.backports import parent_lives
 from activelabel.data.files.behind import wait_for_disk
 from activelabel.errors import ActiveLabelError
+from activelabel.idle_threads import let_idle_threads_sleep
 
 CHILD_MODULE = "monailabel.interfaces.utils.app"
 START_MODULES = ("monailabel.main", "activelabel.server.host_main")
@@ -65,7 +66,7 @@ def end_with_server(interval_seconds: float = 0.5) -> None:
     """
     if not is_child():
         os.environ[SERVER_PID] = str(os.getpid())
-        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # for children that load torch, see `host_main`
+        let_idle_threads_sleep()  # in children that load torch
         return
     server = int(os.environ[SERVER_PID])
 

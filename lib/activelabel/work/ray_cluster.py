@@ -22,7 +22,9 @@ def connect(ray: Any, address: str, cores: int) -> None:
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it would report to its makers
     if not address:
-        ray.init(num_cpus=cores, include_dashboard=False, logging_level="warning", ignore_reinit_error=True)
+        # Without an address Ray takes one that runs here, or that the environment names, and refuses its cores.
+        options = {"include_dashboard": False, "logging_level": "warning", "ignore_reinit_error": True}
+        ray.init("local", num_cpus=cores, **options)
         return
     if address != "auto":  # Ray looks for the cluster of this machine
         check_answer(address)
