@@ -10,6 +10,7 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
+from itertools import pairwise
 from pathlib import Path
 
 from activelabel.backports import tomllib
@@ -98,9 +99,16 @@ def boxes(rows: Sequence[Sequence[str]], shown: Edges) -> dict[str, Box]:
     return placed
 
 
+def lines(row: Sequence[str]) -> list[Sequence[str]]:
+    """A layer in as few lines as have room for its boxes, equally long up to one."""
+    count = -(-len(row) // (WIDTH // BOX))
+    ends = [round(len(row) * number / count) for number in range(count + 1)]
+    return [row[first:end] for first, end in pairwise(ends)]
+
+
 def picture() -> str:
     """The picture as SVG."""
-    rows = layers()
+    rows = [line for row in layers() for line in lines(row)]
     shown = reduced(edges([name for row in rows for name in row]))
     placed = boxes(rows, shown)
     height = 20 + len(rows) * ROW + 34

@@ -1,6 +1,21 @@
 """The picture of the architecture shows the layers and imports that there are."""
 
-from make_architecture_picture import CODE, PICTURE, boxes, edges, layers, modules, picture, reduced, speaks_host
+from itertools import pairwise
+
+from make_architecture_picture import (
+    BOX,
+    CODE,
+    PICTURE,
+    WIDTH,
+    boxes,
+    edges,
+    layers,
+    lines,
+    modules,
+    picture,
+    reduced,
+    speaks_host,
+)
 
 
 def test_the_committed_picture_is_what_the_code_is_now() -> None:
@@ -35,3 +50,15 @@ def test_boxes_of_a_row_lie_beside_each_other_below_what_leads_to_them() -> None
 def test_a_package_has_all_its_files_and_a_module_one() -> None:
     assert [path.name for path in modules("errors")] == ["errors.py"]
     assert {"app.py", "folder.py"} <= {path.name for path in modules("server")}
+
+
+def test_the_boxes_of_a_layer_have_room_in_its_lines() -> None:
+    assert lines("abcdefghij") == ["abc", "defg", "hij"]
+    assert lines("abc") == ["abc"]
+    rows = [line for row in layers() for line in lines(row)]
+    placed = boxes(rows, {name: set() for row in rows for name in row})
+    for row in rows:
+        lefts = sorted(placed[name].left for name in row)
+        assert lefts[0] >= 0
+        assert lefts[-1] + BOX <= WIDTH
+        assert all(left + BOX <= following for left, following in pairwise(lefts))
