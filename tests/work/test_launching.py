@@ -253,7 +253,7 @@ def test_a_fleet_scores_each_image_of_a_project_once(study: Study) -> None:
         [*command, "--ray", "--most", "2", "--until-done"],
         env=environment,
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         timeout=900,
         check=False,
     )
