@@ -95,20 +95,16 @@ def files_to_read(image_id: str, images: Images) -> Iterator[ImageFiles]:
     except InvalidInputError as error:
         if isinstance(images, PassingOver) and for_want_of_memory(error):
             raise images.pass_over(image_id, error) from error
-        if _are_there(files) or not _can_be_had(image_id, images):
+        if files.all_exist() or not _can_be_had(image_id, images):
             raise
         gone = UnavailableError(f"image '{image_id}': {files.name} has gone while it was read")
         raise (images.pass_over(image_id, gone) if isinstance(images, PassingOver) else gone) from error
 
 
-def _are_there(files: ImageFiles) -> bool:
-    return all(path.exists() for path in files.paths)
-
-
 def _can_be_had(image_id: str, images: Images) -> bool:
     """Whether the files of an image can be had once more; a worker passes over one that is missing."""
     try:
-        return _are_there(images.image_files(image_id))
+        return images.image_files(image_id).all_exist()
     except NotFoundError:
         if isinstance(images, PassingOver):
             raise

@@ -204,7 +204,7 @@ def known_intensities(ledger: Ledger, limit: int) -> dict[str, ChannelIntensitie
 
 def has_changed(image: Image, files: ImageFiles) -> bool:
     """Whether size or times of an image's files differ from those at its last reading, if there was one."""
-    if image.file_size is None or not all(path.exists() for path in files.paths):
+    if image.file_size is None or not files.all_exist():
         return False
     return not _is_as_noted(image, state_of(files))
 

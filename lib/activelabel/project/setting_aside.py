@@ -135,7 +135,7 @@ def may_be_mended(image: Image, files: ImageFiles, label: Path | None) -> bool:
 
 def _usable_grid(image_id: str, image: ImageFiles, ledger: Ledger, was_scored: bool) -> Grid:
     grid = read_grid(image)
-    missing = any(not path.exists() for path in image.paths)
+    missing = not image.all_exist()
     known, label = ledger.image_and_label(image_id)
     if missing or not was_scored or has_changed(known, image):
         note_image(image_id, image, ledger, read_volume(image) if missing else None)

@@ -58,7 +58,7 @@ class FetchedImages:
             removed: list[Path] = []
             if image_id in self._kept:
                 folder, files = self._kept[image_id]
-                if all(path.exists() for path in files.paths):
+                if files.all_exist():
                     self._kept.move_to_end(image_id)
                     return files, removed
                 del self._kept[image_id]  # what cleans the folder for temporary files has taken some

@@ -78,6 +78,10 @@ class ImageFiles:
         """Whether the file that names the image is there."""
         return self.path.exists()
 
+    def all_exist(self) -> bool:
+        """Whether all files are there: of each channel."""
+        return all(path.exists() for path in self.paths)
+
     def located(self) -> "ImageFiles":
         """The same files by the paths of their folders without links; links to the files themselves stay."""
         channels = tuple(replace(channel, path=_located(channel.path)) for channel in self.channels)
